@@ -1,0 +1,55 @@
+"""Builds the connection scopes of the ASGI specification (HTTP and WebSocket, 2.4)."""
+
+from typing import Any, Dict, Optional, Tuple
+from urllib.parse import unquote
+
+from ..net.connection import HTTPConnection
+from ..protocol.http1 import RequestHead
+
+ASGI = {"version": "3.0", "spec_version": "2.4"}
+
+HTTP_EXTENSIONS: Tuple[str, ...] = ("http.response.trailers", "http.response.early_hint")
+
+
+class ScopeTemplate:
+    """What is the same for every request of one connection."""
+
+    __slots__ = ("client", "scheme", "server", "websocket_scheme")
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self.client = _address(connection.peer)
+        self.server = _address(connection.sockname) or (
+            (connection.sockname, None) if isinstance(connection.sockname, str) else None)
+        self.scheme = "https" if connection.is_tls else "http"
+        self.websocket_scheme = "wss" if connection.is_tls else "ws"
+
+
+def _address(name: Any) -> Optional[Tuple[str, int]]:
+    return (name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else None
+
+
+def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
+               state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """The scope of an `http` connection. `path` is percent-decoded UTF-8 and, as the
+    specification wants it, includes `root_path`; `raw_path` is what was sent, without query."""
+    raw = head.path
+    # The parser lets only 0x21-0x7e through, so ASCII cannot fail.
+    path = raw.decode("ascii") if b"%" not in raw else unquote(raw.decode("ascii"))
+    scope: Dict[str, Any] = {
+        "type": "http",
+        "asgi": ASGI.copy(),
+        "http_version": "1.1" if head.version == b"1.1" else "1.0",
+        "method": head.method.decode("ascii"),
+        "scheme": template.scheme,
+        "path": root_path + path if root_path else path,
+        "raw_path": raw,
+        "query_string": head.query,
+        "root_path": root_path,
+        "headers": head.headers,
+        "client": template.client,
+        "server": template.server,
+        "extensions": {name: {} for name in HTTP_EXTENSIONS},
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope

@@ -1,0 +1,235 @@
+"""Every setting of the server, in one table.
+
+A leaf. The command line, `run()`, pyproject's `[tool.tremolo]` and the documentation are
+all made from `OPTIONS`; nothing else defines a default. `Settings` holds the values in force.
+"""
+
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .exceptions import ConfigurationError
+
+
+class Option(NamedTuple):
+    """One setting: its Python name, its flags, its type, its default and one line of help.
+
+    `kind` is `int`, `float`, `str`, `bool` (a switch), `list` (given repeatedly), or `object`
+    (only settable from Python). Numbers have inclusive bounds `low` and `high`.
+    """
+
+    name: str
+    flags: Tuple[str, ...]
+    kind: str
+    default: Any
+    group: str
+    help: str
+    low: Optional[float] = 0
+    high: Optional[float] = None
+    choices: Tuple[str, ...] = ()
+    metavar: str = ""
+
+
+def _o(name: str, kind: str, default: Any, group: str, help: str, **more: Any) -> Option:
+    flags = more.pop("flags", ("--" + name.replace("_", "-"),))
+    return Option(name, flags, kind, default, group, help, **more)
+
+
+KIB = 1024
+MIB = 1024 * KIB
+
+OPTIONS: Tuple[Option, ...] = (
+    # where
+    _o("host", "str", "127.0.0.1", "address", "address to listen on; :: is IPv6 and IPv4"),
+    _o("port", "int", 8000, "address", "TCP port; 0 lets the system choose", high=65535),
+    _o("bind", "str", "", "address", "HOST:PORT, :PORT, [V6]:PORT or a socket path; commas for "
+       "several; replaces --host and --port", metavar="ADDRESS"),
+    _o("reuse_port", "bool", True, "address", "one SO_REUSEPORT socket a worker where the "
+       "platform has it", flags=()),
+    _o("backlog", "int", 2048, "address", "connections the kernel may queue", low=1),
+    _o("ssl_cert", "str", "", "address", "TLS certificate (PEM)", metavar="FILE"),
+    _o("ssl_key", "str", "", "address", "TLS private key (PEM)", metavar="FILE"),
+    _o("ssl", "object", None, "address", "dict with cert, key, password", flags=()),
+    # the application
+    _o("interface", "str", "auto", "application", "how to call the application",
+       choices=("auto", "native", "asgi", "asgi2", "wsgi")),
+    _o("factory", "bool", False, "application", "APP is a function that returns the application"),
+    _o("app_dir", "str", "", "application", "folder that modules are looked for in, first",
+       metavar="FOLDER"),
+    _o("env_file", "str", "", "application", "file of NAME=VALUE lines put into the environment",
+       metavar="FILE"),
+    _o("root_path", "str", "", "application", "ASGI root_path: where a proxy mounted the app"),
+    _o("lifespan", "str", "auto", "application", "ASGI lifespan protocol",
+       choices=("auto", "on", "off")),
+    _o("ws", "bool", True, "application", "no WebSockets", flags=("--no-ws",)),
+    # processes
+    _o("worker_num", "int", 1, "processes", "worker processes; negative: one per usable CPU",
+       flags=("--worker-num", "--workers"), low=-1),
+    _o("thread_pool_size", "int", 5, "processes", "threads for synchronous handlers, and the "
+       "number of locks", low=1),
+    _o("limit_memory", "int", 0, "processes", "KiB of memory after which a worker is replaced; "
+       "0: none"),
+    _o("loop", "str", "auto", "processes", "auto, asyncio, uvloop, or MODULE.CLASS: auto takes "
+       "uvloop when it is installed"),
+    _o("shutdown_timeout", "float", 10.0, "processes", "seconds that running requests may take "
+       "when the server stops", metavar="SECONDS"),
+    # reload
+    _o("reload", "bool", False, "reload", "start new code when a file changes"),
+    _o("reload_dir", "list", (), "reload", "also watch this folder", metavar="FOLDER"),
+    _o("reload_include", "list", (), "reload", "also reload for files of this pattern",
+       metavar="GLOB"),
+    _o("reload_exclude", "list", (), "reload", "ignore files of this pattern", metavar="GLOB"),
+    _o("reload_mode", "str", "auto", "reload", "fork workers from a process with the "
+       "third-party modules loaded, or start each afresh", choices=("auto", "zygote", "spawn")),
+    _o("reload_order", "str", "start-first", "reload", "start the new code before the old stops, "
+       "or after", choices=("start-first", "stop-first")),
+    _o("no_preload", "list", (), "reload", "never load this package ahead of the fork",
+       metavar="PACKAGE"),
+    _o("drain_timeout", "float", 2.0, "reload", "seconds that running requests of old code may "
+       "take at a reload", metavar="SECONDS"),
+    _o("startup_timeout", "float", 60.0, "reload", "seconds that the application may take to "
+       "import and start", metavar="SECONDS"),
+    # limits
+    _o("client_max_header_size", "int", 32 * KIB, "limits", "bytes of a request's header "
+       "section", low=256, high=MIB),
+    _o("client_max_request_line", "int", 8 * KIB, "limits", "bytes of a request line",
+       low=64, high=MIB),
+    _o("client_max_fields", "int", 100, "limits", "header fields of a request", low=1, high=10000),
+    _o("client_max_body_size", "int", None, "limits", "bytes of a request body; default 2 MiB "
+       "for Tremolo apps, none for ASGI and WSGI"),
+    _o("max_connections", "int", 0, "limits", "connections of a worker; 0: as many as file "
+       "descriptors allow, 1000 at most"),
+    _o("max_queue_size", "int", 128, "limits", "accepted for compatibility; buffers are bounded "
+       "in bytes"),
+    _o("ws_max_payload_size", "int", 2 * MIB, "limits", "bytes of a WebSocket message", low=1),
+    _o("websocket_deflate", "bool", True, "limits", "no permessage-deflate for WebSockets",
+       flags=("--no-ws-deflate",)),
+    _o("request_timeout", "float", 10.0, "limits", "seconds for a whole request head; also the "
+       "write stall limit is three times this", low=0.01, metavar="SECONDS"),
+    _o("keepalive_timeout", "float", 15.0, "limits", "seconds that an idle connection is kept",
+       metavar="SECONDS"),
+    _o("keepalive_connections", "int", 512, "limits", "idle connections that a worker keeps"),
+    _o("app_handler_timeout", "float", 60.0, "limits", "seconds until a handler must have "
+       "started its response; 0: no limit; ASGI in dev has none", metavar="SECONDS"),
+    _o("app_close_timeout", "float", 30.0, "limits", "seconds that a handler may go on after its "
+       "client left", metavar="SECONDS"),
+    # throttle
+    _o("download_rate", "int", 0, "throttle", "bytes per second to each client; 0: unlimited"),
+    _o("upload_rate", "int", 0, "throttle", "bytes per second from each client; 0: unlimited"),
+    _o("throttle", "list", (), "throttle", "a preset (slow-4g) or numbers (\"down=1.5Mbit "
+       "up=750kbit latency=150ms\"), for all or \"/path/*: ...\"", metavar="SPEC"),
+    _o("buffer_size", "int", 16 * KIB, "throttle", "bytes that handlers read and write at once",
+       low=256, high=16 * MIB),
+    # what is told
+    _o("debug", "bool", False, "output", "tracebacks in error pages (loopback clients only)"),
+    _o("experimental", "bool", False, "output", "accepted for compatibility"),
+    _o("log_level", "str", "", "output", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    _o("log_fmt", "str", "[%(asctime)s] %(module)s: %(levelname)s: %(message)s", "output",
+       "format of log lines", metavar="FORMAT"),
+    _o("server_name", "str", "Tremolo", "output", "Server header; empty: none", metavar="NAME"),
+    _o("plain", "bool", False, "output", "log lines in place of the dashboard"),
+    _o("json", "bool", False, "output", "JSON lines in place of the dashboard"),
+    _o("show_secrets", "bool", False, "output", "do not mask authorization and cookies"),
+    _o("browser_reload", "bool", True, "output", "no refresh of browser pages after a reload",
+       flags=("--no-browser-reload",)),
+    _o("allowed_hosts", "list", (), "output", "Host values accepted beside loopback names in "
+       "dev; '*' for any", metavar="HOST"),
+    _o("trusted_proxies", "list", (), "output", "peers whose X-Forwarded-* are believed",
+       metavar="ADDRESS"),
+)
+
+BY_NAME: Dict[str, Option] = {option.name: option for option in OPTIONS}
+
+
+def check(option: Option, value: Any) -> Any:
+    """Return `value` as the option's type, or raise ConfigurationError naming the option."""
+    shown = option.flags[0] if option.flags else option.name
+    if value is None or option.kind == "object":
+        return value
+    if option.kind in ("int", "float"):
+        try:
+            number = (int if option.kind == "int" else float)(value)
+        except (TypeError, ValueError, OverflowError):
+            raise ConfigurationError(
+                f'Invalid {shown} value "{value}". It must be a number'
+            ) from None
+        if (number != number or (option.low is not None and number < option.low
+                                 and option.name != "worker_num")
+                or (option.high is not None and number > option.high)):
+            bounds = f"at least {option.low:g}" if option.high is None else (
+                f"from {option.low or 0:g} to {option.high:g}")
+            raise ConfigurationError(f'Invalid {shown} value "{value}". It must be {bounds}')
+        return number
+    if option.kind == "bool":
+        if isinstance(value, str):
+            raise ConfigurationError(f'Invalid {shown} value "{value}". It must be true or false')
+        return bool(value)
+    if option.kind == "list":
+        if isinstance(value, str):
+            return (value,)
+        return tuple(str(item) for item in value)
+    if option.kind == "str":
+        value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if option.choices and value not in option.choices:
+            raise ConfigurationError(
+                f'Invalid {shown} value "{value}". It must be one of {", ".join(option.choices)}')
+    return value
+
+
+class Settings:
+    """The settings in force: an attribute for each option, checked.
+
+    Names that no option has are kept in `extra` (they reach handlers as options of the
+    application). Raises ConfigurationError naming the option, what was expected and what came.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self.extra: Dict[str, Any] = {}
+        #: names that were given, as opposed to left at their default
+        self.given = frozenset(values)
+        for option in OPTIONS:
+            setattr(self, option.name, check(option, values.pop(option.name, option.default)))
+        self.extra.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no setting is named {name!r}")
+
+    def replace(self, **values: Any) -> "Settings":
+        """A copy with `values` changed."""
+        merged = {name: getattr(self, name) for name in BY_NAME if name in self.given}
+        merged.update(self.extra)
+        merged.update(values)
+        return Settings(**merged)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """All values that JSON can carry, for handing to another process."""
+        values = {name: getattr(self, name) for name in sorted(self.given)
+                  if name in BY_NAME and BY_NAME[name].kind != "object"}
+        values.update({k: v for k, v in self.extra.items()
+                       if isinstance(v, (str, int, float, bool, type(None)))})
+        if self.ssl and isinstance(self.ssl, Mapping):
+            values["ssl"] = {k: self.ssl.get(k) for k in ("cert", "key", "password")}
+        return values
+
+    def __iter__(self) -> Iterator[Tuple[str, Any]]:
+        for name in BY_NAME:
+            yield name, getattr(self, name)
+        yield from self.extra.items()
+
+
+def parse_bind(text: str, default_port: int = 8000) -> Sequence[Tuple[Optional[str], Any]]:
+    """Addresses of a `--bind` value: pairs of host and port, or of None and a socket path."""
+    found = []
+    for part in text.split(","):
+        part = part.strip()
+        host, colon, port = part.rpartition(":")
+        if "/" in part or (not colon and part and not part.isdigit()):
+            found.append((None, part))
+            continue
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            port = "x"  # IPv6 wants brackets
+        if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise ConfigurationError(f'Invalid --bind value "{part}". It must be HOST:PORT, :PORT, '
+                                     f"[IPV6]:PORT or the path of a socket")
+        found.append((host or "127.0.0.1", int(port)))
+    return found

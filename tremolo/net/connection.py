@@ -1,0 +1,455 @@
+"""One client connection: reading, the cycle of exchanges, deadlines, the end.
+
+The states are facts rather than a variable: `current` is the exchange in progress, `taken` the
+WebSocket that owns the connection after an upgrade, `lingering` and `closing` lead to the
+end, `lost` is the end. Without any of them the connection waits for a request.
+
+One exchange at a time: what a client sends ahead waits in the parser, at most `READ_AHEAD`
+bytes of it (RFC 9112 section 9.3.2).
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Optional, Protocol
+
+from ..exceptions import ClientDisconnected
+from ..protocol.http1 import END, NEED_DATA, ProtocolError, RequestHead, RequestParser
+from ..protocol.http1 import ResponseWriter
+from .exchange import Exchange
+from .outbox import HIGH_WATER, LOW_WATER, Outbox
+from .throttle import Pacer
+from .ticker import NEVER
+
+if TYPE_CHECKING:
+    from .server import Server
+
+READ_AHEAD = 64 * 1024
+#: what is read and thrown away after a last response, so that no reset eats it (RFC 9112
+#: section 9.6)
+LINGER_BYTES = 64 * 1024
+LINGER_SECONDS = 1.0
+#: bytes of a request body that the application left which are worth reading to keep a
+#: connection
+DISCARD_BYTES = 64 * 1024
+
+
+class Taken(Protocol):
+    """What owns a connection after an upgrade."""
+
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> None: ...
+    def connection_lost(self) -> None: ...
+    def on_deadline(self, now: float) -> None: ...
+    def drain(self) -> None: ...
+
+
+class HTTPConnection(asyncio.BufferedProtocol):
+    """The protocol object of one transport."""
+
+    __slots__ = ("_discarding", "_head_began", "_stall_mark", "bytes_in", "closing", "context",
+                 "current", "deadline", "eof", "id", "is_tls", "lingering", "lost", "opened",
+                 "outbox", "pacer", "parser", "peer", "reading_paused",
+                 "reads_blocked", "requests", "server", "sockname", "taken", "transport")
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.parser = RequestParser(server.limits, server.header_cache)
+        self.transport: Any = None
+        self.outbox: Outbox = None  # type: ignore[assignment]  # set when connected
+        self.pacer: Optional[Pacer] = None
+        self.current: Optional[Exchange] = None
+        self.taken: Optional[Taken] = None
+        self.id = server.next_id()
+        self.peer: Any = None
+        self.sockname: Any = None
+        self.is_tls = False
+        #: a slot for the adapter
+        self.context: Any = None
+        self.opened = 0.0
+        self.requests = 0
+        self.bytes_in = 0
+        self.deadline = NEVER
+        self.eof = False
+        self.lost = False
+        self.closing = False
+        self.lingering = 0
+        self.reading_paused = False
+        #: the throttle allows no more reading for now
+        self.reads_blocked = False
+        self._discarding = -1
+        self._head_began = False
+        self._stall_mark = -1
+
+    # -- the transport's side ------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        server = self.server
+        self.transport = transport
+        self.peer = transport.get_extra_info("peername")
+        self.sockname = transport.get_extra_info("sockname")
+        self.is_tls = transport.get_extra_info("sslcontext") is not None
+        self.outbox = Outbox(server.loop, transport, server.counters, self._on_write_pace)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+        self.opened = server.loop.time()
+        self.deadline = self.opened + server.settings.request_timeout
+        server.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        pacer = self.pacer
+        if pacer is not None and pacer.upload.active:
+            # Exact upload pacing: the kernel cannot hand over more than fits here.
+            allowed = pacer.upload.allowance(self.server.loop.time(), READ_AHEAD)
+            return self.server.read_view[:max(1, allowed)]
+        return self.server.read_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        server = self.server
+        data = bytes(server.read_view[:nbytes])
+        self.bytes_in += nbytes
+        server.counters.bytes_in += nbytes
+        if self.pacer is not None and self.pacer.upload.active:
+            server.throttling.charge_upload(self, nbytes)
+        if self.taken is not None:
+            self.taken.data_received(data)
+            return
+        if self.lingering:
+            self._linger(nbytes)
+            return
+        parser = self.parser
+        parser.receive_data(data)
+        exchange = self.current
+        if exchange is None:
+            self._advance()
+        elif self._discarding >= 0:
+            self._discard()
+        elif exchange.body_waiter is not None:
+            exchange.body_arrived()
+        elif parser.buffered >= READ_AHEAD:
+            self.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client will send nothing more. What it asked for is still answered (a half-closed
+        connection), but whoever waits for a disconnect is told."""
+        self.eof = True
+        if self.taken is not None:
+            self.taken.eof_received()
+            return False
+        if self.lingering or self.closing:
+            self._close_transport()
+            return False
+        self.parser.receive_eof()
+        if self.current is None:
+            self._advance()
+        elif self._discarding >= 0:
+            self._finish_connection()
+        else:
+            self.current.peer_left()
+        return not self.is_tls and not self.closing
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self.lost = True
+        self.deadline = NEVER
+        self.outbox.lost()
+        server = self.server
+        server.remove(self)
+        if self.taken is not None:
+            self.taken.connection_lost()
+        elif self.current is not None:
+            self.current.lost()
+        server.adapter.connection_lost(self)
+
+    def pause_writing(self) -> None:
+        self.outbox.full = True
+
+    def resume_writing(self) -> None:
+        self.outbox.resume_writing()
+
+    # -- the cycle of exchanges ------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Take up the next request, if its head is there."""
+        if self.current is not None or self.lost or self.closing or self.taken is not None:
+            return
+        parser = self.parser
+        try:
+            event = parser.next_event()
+        except ProtocolError as exc:
+            self.refuse(exc)
+            return
+        if type(event) is RequestHead:
+            self._begin(event)
+        elif self.eof:
+            self.close()
+        elif self.requests and not self._head_began and parser.in_head:
+            # The first head's clock runs from the accept, a later one's from its first byte.
+            self._head_began = True
+            self.deadline = self.server.loop.time() + self.server.settings.request_timeout
+
+    def _begin(self, head: RequestHead) -> None:
+        server = self.server
+        self.requests += 1
+        self._head_began = False
+        exchange = self.current = Exchange(self, head)
+        timeout = server.adapter.handler_timeout
+        self.deadline = exchange.begun + timeout if timeout else NEVER
+        if server.throttle.active or self.pacer is not None:
+            if server.throttling.begin(self, exchange):
+                return
+        task = exchange.task = server.create_task(self._handle(exchange))
+        server.tasks.add(task)
+
+    async def _handle(self, exchange: Exchange) -> None:
+        server = self.server
+        try:
+            await server.adapter.handle(exchange)
+        except ClientDisconnected:
+            pass
+        except asyncio.CancelledError:
+            if exchange.timed_out:
+                exchange.refuse(504, b"Gateway Timeout: the handler took too long")
+        except ProtocolError as exc:
+            exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
+        except Exception as exc:
+            server.report(exchange, exc)
+        finally:
+            server.tasks.discard(exchange.task)
+            if not exchange.finished:
+                exchange.settle()
+
+    def completed(self, exchange: Exchange) -> None:
+        """The response is whole, though perhaps not all of it has been handed over."""
+        outbox = self.outbox
+        if outbox.size or outbox.full:
+            outbox.on_empty = self._end_cycle
+            self.watch_writes()
+            outbox.flush()
+        else:
+            self._end_cycle()
+
+    def _end_cycle(self) -> None:
+        exchange = self.current
+        if exchange is None:
+            return
+        exchange.record("done")
+        if self.lost:
+            self.current = None
+            return
+        if not exchange.body_done:
+            self._discarding = 0
+            self._discard()
+            return
+        if not exchange.writer.keep_alive or self.eof and not self.parser.buffered:
+            self._finish_connection()
+            return
+        self._next_cycle()
+
+    def _next_cycle(self) -> None:
+        self.current = None
+        self._discarding = -1
+        parser = self.parser
+        parser.next_cycle()
+        server = self.server
+        if self.reading_paused:
+            self.resume_reading()
+        if parser.buffered:
+            # Not from within the handler's task: the next one must not inherit its context
+            # variables.
+            server.call_soon(self._advance)
+        self.deadline = server.loop.time() + server.settings.keepalive_timeout
+        if server.draining:
+            server.release(self)
+
+    def _discard(self) -> None:
+        """Read what the application left of the request's body, up to a limit."""
+        exchange = self.current
+        if exchange is None:
+            return
+        if exchange.continue_pending or not exchange.writer.keep_alive:
+            self._finish_connection()
+            return
+        try:
+            while True:
+                event = self.parser.next_event()
+                if event is END:
+                    exchange.body_done = True
+                    self._next_cycle()
+                    return
+                if event is NEED_DATA:
+                    break
+                self._discarding += len(event)  # type: ignore[arg-type]
+                if self._discarding > DISCARD_BYTES:
+                    self._finish_connection()
+                    return
+        except ProtocolError:
+            self._finish_connection()
+            return
+        if self.eof:
+            self._finish_connection()
+            return
+        self.resume_reading()
+        self.deadline = self.server.loop.time() + LINGER_SECONDS
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def refuse(self, exc: ProtocolError) -> None:
+        """Answer a request that cannot be understood; nothing after it is looked at."""
+        server = self.server
+        server.counters.protocol_errors += 1
+        self.current = None
+        writer = ResponseWriter(b"GET", b"1.1", False)
+        body = exc.reason.encode("latin-1", "replace") + b"\n"
+        head = writer.head(exc.status, [(b"content-type", b"text/plain; charset=utf-8")],
+                           length=len(body), preface=server.preface)
+        server.counters.status[exc.status // 100] += 1
+        self.outbox.push_now(head + writer.body(body) + writer.end())
+        server.refused(self, exc)
+        self._finish_connection()
+
+    def _finish_connection(self) -> None:
+        """Close after everything is sent, without a reset that could eat the response."""
+        exchange = self.current
+        self.current = None
+        unread = self.parser.buffered or (exchange is not None and not exchange.body_done) \
+            or exchange is None
+        self.closing = True
+        if self.outbox.size:
+            self.outbox.on_empty = self._linger_or_close if unread else self._close_transport
+            self.watch_writes()
+        elif unread:
+            self._linger_or_close()
+        else:
+            self._close_transport()
+
+    def _linger_or_close(self) -> None:
+        if self.lost or self.eof:
+            self._close_transport()
+            return
+        self.lingering = 1
+        self.deadline = self.server.loop.time() + LINGER_SECONDS
+        self.resume_reading()
+        if self.transport.can_write_eof():
+            try:
+                self.transport.write_eof()
+            except (OSError, RuntimeError, NotImplementedError):
+                self._close_transport()
+
+    def _linger(self, nbytes: int) -> None:
+        self.lingering += nbytes
+        if self.lingering > LINGER_BYTES:
+            self._close_transport()
+
+    def _close_transport(self) -> None:
+        self.closing = True
+        self.watch_writes()
+        self.transport.close()
+
+    def close(self) -> None:
+        """Close once what was queued is sent."""
+        self.closing = True
+        if self.outbox.size:
+            self.outbox.on_empty = self._close_transport
+            self.watch_writes()
+        else:
+            self._close_transport()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self.closing = True
+        self.transport.abort()
+
+    # -- flow control and time ---------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        if not self.reading_paused and not self.lost and not self.eof:
+            self.reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.reading_paused and not self.lost and not self.eof:
+            if self.reads_blocked:
+                return
+            self.reading_paused = False
+            self.transport.resume_reading()
+
+    def watch_writes(self) -> None:
+        """Somebody waits for the client to read: it must make progress."""
+        self._stall_mark = self._handed_over()
+        stall = self.server.write_timeout
+        self.deadline = min(self.deadline, self.server.loop.time() + stall) \
+            if self.current is not None else self.server.loop.time() + stall
+
+    def _handed_over(self) -> int:
+        return self.outbox.bytes_out - int(self.transport.get_write_buffer_size())
+
+    def write_stalled(self) -> bool:
+        """Whether the client has read nothing since the last look."""
+        if not (self.outbox.full or self.closing or self.transport.get_write_buffer_size()):
+            return False
+        if self.outbox.blocked_since and not self.outbox.full:
+            return False  # we hold it back ourselves
+        mark, self._stall_mark = self._stall_mark, self._handed_over()
+        return mark == self._stall_mark
+
+    def on_deadline(self, now: float) -> None:
+        """Some clock ran out: see which."""
+        if self.lost:
+            self.deadline = NEVER
+        elif self.lingering:
+            self.transport.abort()
+        elif self.taken is not None:
+            self.taken.on_deadline(now)
+        elif self.closing:
+            if self.write_stalled():
+                self.abort()
+            else:
+                self.deadline = now + self.server.write_timeout
+        elif self._discarding >= 0:
+            self._finish_connection()
+        elif self.current is not None:
+            self.current.on_deadline(now)
+        elif self.parser.in_head:
+            seconds = self.server.settings.request_timeout
+            self.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
+        else:
+            self.close()
+
+    # -- throttle ------------------------------------------------------------------------
+
+    def _on_write_pace(self, blocked: bool) -> None:
+        self.server.throttling.writes_blocked(self, blocked)
+
+    def on_pace(self, now: float) -> None:
+        """The throttle's fast tick."""
+        self.server.throttling.on_pace(self, now)
+
+    @property
+    def throttled(self) -> bool:
+        return self.pacer is not None
+
+    # -- for those who look ------------------------------------------------------------------
+
+    @property
+    def bytes_out(self) -> int:
+        return self.outbox.bytes_out
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is in progress and nothing has been sent ahead."""
+        return (self.current is None and self.taken is None and not self.closing
+                and not self.parser.in_head and not self.parser.buffered
+                and not self.outbox.size)
+
+    @property
+    def state(self) -> str:
+        """One word for displays."""
+        if self.taken is not None:
+            return "websocket"
+        if self.closing or self.lost:
+            return "draining"
+        exchange = self.current
+        if exchange is not None:
+            if exchange.body_waiter is not None:
+                return "reading"
+            return "sending" if exchange.started else "handling"
+        if self.parser.in_head:
+            return "reading"
+        return "idle" if self.requests else "new"

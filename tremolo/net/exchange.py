@@ -1,0 +1,428 @@
+"""One request and its response, as the adapters see it.
+
+Pulls the request's body from the parser, pushes the response through the writer into the
+outbox, and keeps both sides honest: whatever an application does, the client gets whole,
+well-framed responses or a closed connection.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Awaitable, Iterable, Optional, Tuple
+
+from ..exceptions import ClientDisconnected
+from ..protocol.http1 import (
+    END, NEED_DATA, ExcessBody, ProtocolError, RequestHead, ResponseWriter, ShortBody,
+)
+from .counters import latency_bucket
+from .throttle import Faults
+from .ticker import NEVER
+
+if TYPE_CHECKING:
+    from .connection import HTTPConnection
+
+Headers = Iterable[Tuple[bytes, bytes]]
+
+#: a request body must bring this many bytes a second over any window of this many seconds
+BODY_RATE = 500
+BODY_WINDOW = 15.0
+PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
+
+
+class ResponseMisuse(RuntimeError):
+    """The application used the response out of order, or broke the length it promised."""
+
+
+class Exchange:
+    """One request and its response. `head` is the request; see the methods for the rest."""
+
+    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "begun", "body_done",
+                 "body_waiter", "bytes_in", "bytes_out", "connection", "continue_pending",
+                 "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
+                 "started", "status", "task", "throttle_mark", "timed_out", "writer")
+
+    def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
+        server = connection.server
+        counters = server.counters
+        counters.requests += 1
+        self.id = counters.requests
+        self.connection = connection
+        self.head = head
+        self.begun = server.loop.time()
+        self.writer = ResponseWriter(head.method, head.version,
+                                     head.keep_alive and server.keep_alive)
+        #: the response's head was given (though perhaps not sent yet)
+        self.started = False
+        #: the response is whole, or given up
+        self.finished = False
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.body_done = not head.has_body
+        self.continue_pending = head.expect_continue and head.has_body
+        self.body_waiter: Optional["asyncio.Future[None]"] = None
+        self._body_paused = 0.0
+        self.first_byte = 0.0
+        #: route pattern, for displays
+        self.route: Optional[str] = None
+        #: the handler's own download rate in bytes per second, 0 for none
+        self.rate = 0
+        self.error: Optional[BaseException] = None
+        self.task: Any = None
+        self.timed_out = False
+        self.outcome = ""
+        #: what the throttle lets go wrong with this response
+        self.faults: Optional[Faults] = None
+        self.throttle_mark = 0.0
+        self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
+        self._gone: Optional["asyncio.Future[None]"] = None
+
+    # -- the request's body ------------------------------------------------------------------
+
+    @property
+    def disconnected(self) -> bool:
+        """The client is gone: nothing can be sent any more."""
+        return self.connection.lost
+
+    def set_body_limit(self, limit: Optional[int]) -> None:
+        """Bound this request's body to `limit` bytes (None: not at all). Before reading."""
+        self.connection.parser.set_body_limit(limit)
+
+    def read_nowait(self) -> Optional[bytes]:
+        """The next piece of the body that is there; b"" at its end, None if one must wait.
+
+        Raises ClientDisconnected, or ProtocolError for a body that breaks its framing or its
+        limit.
+        """
+        if self.body_done:
+            return b""
+        connection = self.connection
+        if connection.lost or self.finished:
+            raise ClientDisconnected("the client is gone")
+        try:
+            event = connection.parser.next_event()
+        except ProtocolError:
+            self.writer.keep_alive = False
+            if connection.eof:
+                raise ClientDisconnected("the client closed in the middle of its body") from None
+            raise
+        if event is NEED_DATA:
+            if connection.eof:
+                raise ClientDisconnected("the client closed in the middle of its body")
+            if self.continue_pending:
+                self.continue_pending = False
+                if not self.started:
+                    # RFC 9110 section 10.1.1: only once somebody wants the body
+                    connection.outbox.push_now(ResponseWriter.informational(100, ()))
+            connection.resume_reading()
+            return None
+        if event is END:
+            self.body_done = True
+            return b""
+        self.bytes_in += len(event)  # type: ignore[arg-type]
+        return event  # type: ignore[return-value]
+
+    async def read(self) -> bytes:
+        """The next piece of the body, sized to what came; b"" at its end. Errors as
+        `read_nowait`."""
+        while True:
+            piece = self.read_nowait()
+            if piece is not None:
+                return piece
+            await self._wait_body()
+
+    async def _wait_body(self) -> None:
+        connection = self.connection
+        loop = connection.server.loop
+        if self.body_waiter is not None:
+            raise ResponseMisuse("the request's body is already being read by another task")
+        waiter = self.body_waiter = loop.create_future()
+        now = loop.time()
+        if self._body_paused:
+            # only the time that we wait for the client counts, not the application's
+            self._body_since += now - self._body_paused
+        else:
+            self._body_since = now
+            self._body_mark = connection.bytes_in
+        connection.deadline = min(connection.deadline, self._body_since + BODY_WINDOW)
+        try:
+            await waiter
+        finally:
+            self.body_waiter = None
+            self._body_paused = loop.time()
+
+    def body_arrived(self) -> None:
+        waiter = self.body_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- the response -------------------------------------------------------------------------
+
+    def start(self, status: int, headers: Headers, *, reason: bytes = b"",
+              length: Optional[int] = None) -> None:
+        """Give the response's head; it is kept back to join the first body write.
+
+        `length` is the body's length in bytes when it is known and no Content-Length is in
+        `headers`. Raises ResponseMisuse if a response was started already; errors in the
+        headers are raised by the first write.
+        """
+        if self.started:
+            raise ResponseMisuse("a response was already started for this request")
+        self.started = True
+        self.status = status
+        self._head = (status, headers, reason, length)
+
+    def _write_head(self, length: Optional[int]) -> bytes:
+        status, headers, reason, given = self._head  # type: ignore[misc]
+        connection = self.connection
+        server = connection.server
+        try:
+            head = self.writer.head(status, headers, reason=reason, preface=server.preface,
+                                    length=length if given is None else given)
+        except ValueError:
+            self.started = False
+            self.status = 0
+            self._head = None
+            raise
+        self._head = None
+        self.first_byte = server.loop.time()
+        server.counters.status[status // 100] += 1
+        connection.deadline = NEVER  # the handler's clock stops: it has begun to answer
+        return head
+
+    def write(self, data: bytes) -> Optional[Awaitable[None]]:
+        """Send a piece of the body. None: go on; else await the result before the next.
+
+        After the client left the data is dropped. Raises ResponseMisuse before `start`, after
+        `finish`, and for more bytes than were promised: what still fits is sent, and the
+        connection closed after it (RFC 9112 section 6.3).
+        """
+        if not self.started:
+            raise ResponseMisuse("the response's body came before its start")
+        if self.finished:
+            if self.connection.lost:
+                return None
+            raise ResponseMisuse("the response is already complete")
+        connection = self.connection
+        if connection.lost:
+            return None
+        writer = self.writer
+        head = self._write_head(None) if self._head is not None else b""
+        try:
+            framed = writer.body(data)
+        except ExcessBody as exc:
+            self._cut(head + exc.allowed)
+            raise ResponseMisuse(str(exc)) from None
+        self.bytes_out += len(data)
+        wait = connection.outbox.push(head + framed if head else framed) \
+            if head or framed else None
+        if wait is not None:
+            connection.watch_writes()
+        return wait
+
+    def finish(self, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
+        """Complete the response. Raises ResponseMisuse for fewer bytes than were promised; the
+        connection is then reset, so that the client cannot take the part for the whole."""
+        self._complete(b"", trailers)
+
+    def respond(self, status: int, headers: Headers, body: bytes = b"",
+                reason: bytes = b"") -> None:
+        """Start, write and finish in one; the response leaves in one write."""
+        self.start(status, headers, reason=reason)
+        self._complete(body, ())
+
+    def write_last(self, data: bytes) -> None:
+        """`write` and `finish` in one, for the last piece of a body."""
+        self._complete(data, ())
+
+    def _complete(self, data: bytes, trailers: Iterable[Tuple[bytes, bytes]]) -> None:
+        if not self.started:
+            raise ResponseMisuse("the response was finished before it was started")
+        connection = self.connection
+        if self.finished:
+            if connection.lost:
+                return
+            raise ResponseMisuse("the response is already complete")
+        if connection.lost:
+            self.finished = True
+            return
+        writer = self.writer
+        if self._head is not None:
+            if not self.body_done and not self._body_is_short():
+                writer.keep_alive = False
+            framed = self._write_head(None if trailers else len(data))
+        else:
+            framed = b""
+        try:
+            framed += writer.body(data) if data else b""
+            framed += writer.end(trailers)
+        except ExcessBody as exc:
+            self._cut(framed + exc.allowed)
+            raise ResponseMisuse(str(exc)) from None
+        except ShortBody as exc:
+            self.abort()
+            raise ResponseMisuse(str(exc)) from None
+        self.bytes_out += len(data)
+        self.finished = True
+        outbox = connection.outbox
+        if framed:
+            outbox.push_now(framed)
+        else:
+            outbox.flush()
+        connection.completed(self)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    def _body_is_short(self) -> bool:
+        """What the application has left of the request's body is not worth a close."""
+        head = self.head
+        return not self.continue_pending and (
+            head.chunked or (head.content_length or 0) - self.bytes_in <= 64 * 1024)
+
+    def _cut(self, last: bytes) -> None:
+        """The application wrote too much: send what it promised, then close."""
+        self.writer.keep_alive = False
+        self.finished = True
+        self.connection.outbox.push_now(last)
+        self.connection.completed(self)
+
+    def flush(self) -> None:
+        """Send what was written so far, the head included."""
+        if self._head is not None and not self.connection.lost:
+            self.connection.outbox.push(self._write_head(None))
+        self.connection.outbox.flush()
+
+    async def drained(self) -> None:
+        """Wait until what was written is handed over and there is room again."""
+        self.flush()
+        outbox = self.connection.outbox
+        while outbox.congested and not self.connection.lost:
+            self.connection.watch_writes()
+            await outbox.wait()
+
+    def inform(self, status: int, headers: Headers) -> None:
+        """Send an interim response, such as 103 (RFC 8297). Not to HTTP/1.0."""
+        if not self.started and not self.connection.lost and self.head.version != b"1.0":
+            self.connection.outbox.push_now(ResponseWriter.informational(status, headers))
+
+    def set_rate(self, rate: int) -> None:
+        """Throttle this response to `rate` bytes per second; 0 leaves it to other scopes."""
+        if rate != self.rate:
+            self.rate = rate
+            self.connection.server.throttling.rethrottle(self.connection)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False) -> None:
+        """Answer with an error and close; or reset, if a response is already under way."""
+        if self.finished:
+            return
+        if self.started and self._head is None:
+            self.abort()
+            return
+        self.started = False
+        self._head = None
+        self.writer = ResponseWriter(self.head.method, self.head.version,
+                                     keep_alive and self.writer.keep_alive)
+        self.respond(status, PLAIN, body + b"\n")
+
+    def settle(self) -> None:
+        """The handler ended without a whole response."""
+        if self.connection.lost:
+            self.finished = True
+            self.record("aborted")
+        elif self.started and self._head is None:
+            self.abort()
+        else:
+            self.refuse(500, b"Internal Server Error")
+
+    def abort(self) -> None:
+        """Reset the connection: what was promised cannot be delivered."""
+        if not self.finished:
+            self.finished = True
+            self.record("aborted")
+        if not self.connection.lost:
+            self.connection.abort()
+
+    def peer_left(self) -> None:
+        """The client closed its side: tell those who wait for just that."""
+        self.body_arrived()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    def lost(self) -> None:
+        """The connection ended."""
+        self.peer_left()
+        if self.finished:
+            self.record("aborted")  # whole, but not all of it was handed over
+        elif self.task is None:
+            self.finished = True
+            self.record("aborted")
+        else:
+            timeout = self.connection.server.adapter.close_timeout
+            if timeout:
+                self.connection.server.loop.call_later(timeout, self._cancel_abandoned)
+
+    def _cancel_abandoned(self) -> None:
+        if not self.finished:
+            self.task.cancel()
+
+    def disconnect_waiter(self) -> "asyncio.Future[None]":
+        """A future that is done once the client left, or the response is whole."""
+        if self._gone is None:
+            self._gone = self.connection.server.loop.create_future()
+            if self.connection.lost or self.connection.eof or self.finished:
+                self._gone.set_result(None)
+        return self._gone
+
+    def on_deadline(self, now: float) -> None:
+        """See which of this exchange's clocks ran out; set the next look."""
+        connection = self.connection
+        server = connection.server
+        connection.deadline = NEVER
+        if connection.outbox.full or connection.outbox.size:
+            if connection.write_stalled():
+                self.abort()
+                return
+            connection.deadline = now + server.write_timeout
+        timeout = server.adapter.handler_timeout
+        if timeout and not self.started and self.task is not None:
+            if now >= self.begun + timeout:
+                self.timed_out = True
+                self.task.cancel()
+                return
+            connection.deadline = min(connection.deadline, self.begun + timeout)
+        if self.body_waiter is not None:
+            pacer = connection.pacer
+            paused = connection.reading_paused or (pacer is not None and pacer.upload.active)
+            if not paused and now >= self._body_since + BODY_WINDOW:
+                if connection.bytes_in - self._body_mark < BODY_RATE * BODY_WINDOW:
+                    if not self.body_waiter.done():
+                        self.writer.keep_alive = False
+                        self.body_waiter.set_exception(
+                            ProtocolError(408, "the request body comes too slowly"))
+                    return
+            if now >= self._body_since + BODY_WINDOW or paused:
+                self._body_since = now
+                self._body_mark = connection.bytes_in
+            connection.deadline = min(connection.deadline, self._body_since + BODY_WINDOW)
+
+    def record(self, outcome: str) -> None:
+        """Count this exchange, once, and leave a line for whoever wants to see it."""
+        if self.outcome:
+            return
+        self.outcome = outcome
+        connection = self.connection
+        server = connection.server
+        counters = server.counters
+        seconds = server.loop.time() - self.begun
+        counters.latency[latency_bucket(seconds)] += 1
+        if outcome != "done":
+            counters.aborted += 1
+        if server.recent is not None:
+            head = self.head
+            server.recent.append((
+                self.id, connection.id, self.begun, head.method, head.target, self.route,
+                self.status, self.bytes_in, self.bytes_out, seconds,
+                self.first_byte - self.begun if self.first_byte else seconds,
+                connection.outbox.throttle_seconds - self.throttle_mark, outcome, self.error,
+                head.version, connection.is_tls))
+

@@ -1,0 +1,217 @@
+"""What is on its way to the client: coalescing, back-pressure and pacing in one place.
+
+`push(chunk)` returns None ("go on") or an awaitable ("wait"). What is pushed within one turn
+of the loop goes out in one write, up to 64 KiB. While the transport is full, or the throttle
+allows nothing, the bytes wait here, bounded by `HIGH_WATER` plus one chunk.
+
+Knows transports and paces, not HTTP.
+"""
+
+import asyncio
+from typing import Any, Callable, List, Optional, Protocol, Union
+
+from .counters import Counters
+
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+#: bytes handed to the transport at once
+WRITE_SIZE = 256 * 1024
+
+Bytes = Union[bytes, memoryview]
+
+
+class WritePace(Protocol):
+    """How many bytes may be written now; see `tremolo.net.throttle`."""
+
+    def grant(self, now: float, wanted: int) -> int: ...
+
+
+class Outbox:
+    """The bytes of one connection between its exchanges and its transport."""
+
+    __slots__ = ("_counters", "_loop", "_on_pace", "_pending", "_scheduled", "_transport",
+                 "_waiters", "blocked_since", "bytes_out", "full", "hold_until", "on_empty",
+                 "pace", "size", "throttle_seconds")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, counters: Counters,
+                 on_pace: Callable[[bool], None]) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._counters = counters
+        self._pending: List[Bytes] = []
+        self._scheduled = False
+        self._waiters: List["asyncio.Future[None]"] = []
+        self._on_pace = on_pace
+        #: bytes waiting here
+        self.size = 0
+        #: the transport asked to pause
+        self.full = False
+        self.bytes_out = 0
+        #: None while nothing throttles this connection
+        self.pace: Optional[WritePace] = None
+        #: nothing is written before this instant (latency)
+        self.hold_until = 0.0
+        #: called once when everything was handed to the transport
+        self.on_empty: Optional[Callable[[], None]] = None
+        self.blocked_since = 0.0
+        #: seconds during which the throttle held something back
+        self.throttle_seconds = 0.0
+
+    def push(self, data: bytes) -> "Optional[asyncio.Future[None]]":
+        """Queue `data`; None means go on, else await the result before the next push."""
+        self._pending.append(data)
+        self.size += len(data)
+        if self.size >= HIGH_WATER:
+            self.flush()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
+        if self.full or self.size >= HIGH_WATER:
+            return self.wait()
+        return None
+
+    def push_now(self, data: bytes) -> None:
+        """Queue `data` and write everything at once: for the end of a response."""
+        n = len(data)
+        if self._pending or self.full or self.pace is not None or self.hold_until \
+                or n > WRITE_SIZE:
+            self._pending.append(data)
+            self.size += n
+            self.flush()
+            return
+        self.bytes_out += n
+        counters = self._counters
+        counters.bytes_out += n
+        counters.writes += 1
+        self._transport.write(data)
+
+    def wait(self) -> "asyncio.Future[None]":
+        """Done when pushing makes sense again, or the connection is lost."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+    @property
+    def congested(self) -> bool:
+        return self.full or self.size >= HIGH_WATER
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand over what the transport and the throttle allow."""
+        if not self._pending:
+            self._check_empty()
+            return
+        if self.full:
+            return
+        if self.pace is not None or self.hold_until:
+            self._flush_paced()
+            return
+        if self.size > WRITE_SIZE:
+            # In pieces, so that a throttle that is set meanwhile finds something to hold.
+            while self._pending and not self.full:
+                self._write(self._take(min(self.size, WRITE_SIZE)))
+            if self.size < LOW_WATER:
+                self._relieve()
+            return
+        pending = self._pending
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        pending.clear()
+        self.size = 0
+        self._write(data)
+        self._relieve()
+
+    def _write(self, data: Bytes) -> None:
+        n = len(data)
+        self.bytes_out += n
+        self._counters.bytes_out += n
+        self._counters.writes += 1
+        self._transport.write(data)
+
+    def _flush_paced(self) -> None:
+        now = self._loop.time()
+        granted = self.size
+        if now < self.hold_until:
+            granted = 0
+            if not self.blocked_since:
+                self._loop.call_at(self.hold_until, self.flush)
+        else:
+            self.hold_until = 0.0
+            if self.pace is not None:
+                granted = self.pace.grant(now, self.size)
+        if granted > 0:
+            self._write(self._take(granted))
+        if self._pending:
+            if not self.blocked_since:
+                self.blocked_since = now
+                self._on_pace(True)
+        else:
+            self._unblock(now)
+        if self.size < LOW_WATER:
+            self._relieve()
+
+    def _unblock(self, now: float) -> None:
+        if self.blocked_since:
+            self.throttle_seconds += now - self.blocked_since
+            self.blocked_since = 0.0
+            self._on_pace(False)
+
+    def _take(self, n: int) -> Bytes:
+        """The first `n` bytes, as one piece."""
+        taken: List[Bytes] = []
+        pending = self._pending
+        self.size -= n
+        used = 0
+        for chunk in pending:
+            if len(chunk) > n:
+                view = memoryview(chunk)
+                if n:
+                    taken.append(view[:n])
+                pending[used] = view[n:]
+                break
+            taken.append(chunk)
+            n -= len(chunk)
+            used += 1
+        del pending[:used]
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def repace(self) -> None:
+        """The throttle changed: let what waits go on under the new one."""
+        if self.pace is None and self.blocked_since:
+            self._unblock(self._loop.time())
+        self.flush()
+
+    def _relieve(self) -> None:
+        if self._waiters and not self.full:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._check_empty()
+
+    def _check_empty(self) -> None:
+        if self.on_empty is not None and not self._pending and not self.full:
+            on_empty, self.on_empty = self.on_empty, None
+            on_empty()
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self._pending:
+            self.flush()
+        else:
+            self._relieve()
+
+    def lost(self) -> None:
+        """The connection is gone: forget what waits, wake everybody."""
+        if self.blocked_since:
+            self._unblock(self._loop.time())
+        self._pending.clear()
+        self.size = 0
+        self.full = False
+        self.on_empty = None
+        self._relieve()

@@ -1,0 +1,140 @@
+"""Applies the throttle in force to the connections of a server.
+
+`tremolo.net.throttle` decides what may pass; this carries it out: where bytes wait, when they
+are tried again, and how a change reaches a running transfer (one assignment and a wake-up).
+An unthrottled connection has no Pacer and pays one comparison a request.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING, Optional
+
+from ..throttle import Throttle
+from .throttle import Pacer
+
+if TYPE_CHECKING:
+    from .connection import HTTPConnection
+    from .exchange import Exchange
+    from .server import Server
+
+READ_SIZE = 64 * 1024
+
+
+class Throttling:
+    """The throttle of one server's connections."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._random = Random()
+
+    def begin(self, connection: "HTTPConnection", exchange: "Exchange") -> bool:
+        """A request begins: take up the limits for its path. True when it was answered here,
+        by an injected fault, and the application shall not see it."""
+        server = self._server
+        now = exchange.begun
+        pacer = self._pacer(connection)
+        pacer.begin(exchange.head.path, now)
+        exchange.throttle_mark = connection.outbox.throttle_seconds
+        self._apply(connection, pacer)
+        if pacer.limits is None:
+            return False
+        latency = pacer.latency(self._random)
+        if latency:
+            connection.outbox.hold_until = now + latency
+        faults = pacer.faults(self._random)
+        exchange.faults = faults if any(faults) else None
+        if faults.status is not None:
+            exchange.refuse(faults.status, b"Injected by the throttle", keep_alive=True)
+            server.tasks.discard(exchange.task)
+            return True
+        return False
+
+    def set(self, scope: str, throttle: Optional[Throttle]) -> None:
+        """Put `throttle` in force for `scope` (None: remove it), running transfers included."""
+        server = self._server
+        server.throttle.set(scope, throttle, server.loop.time())
+        for connection in tuple(server.connections.values()):
+            self.rethrottle(connection)
+
+    def set_total(self, download: Optional[float], upload: Optional[float]) -> None:
+        """Cap all connections together, in bytes per second; None: no cap."""
+        server = self._server
+        server.throttle.set_total(download, upload, server.loop.time())
+        for connection in tuple(server.connections.values()):
+            self.rethrottle(connection)
+
+    def rethrottle(self, connection: "HTTPConnection") -> None:
+        """What is in force changed: let a connection follow at once."""
+        now = self._server.loop.time()
+        exchange = connection.current
+        rate = exchange.rate if exchange is not None else 0
+        if connection.pacer is None:
+            if not (self._server.throttle.active or rate) or connection.lost:
+                return
+            pacer = self._pacer(connection)
+            pacer.begin(exchange.head.path if exchange is not None else None, now)
+        else:
+            pacer = connection.pacer
+        if rate:
+            pacer.set_rate(rate, now)
+        else:
+            pacer.refresh(now)
+        self._apply(connection, pacer)
+
+    def _pacer(self, connection: "HTTPConnection") -> Pacer:
+        pacer = connection.pacer
+        if pacer is None:
+            peer = connection.peer
+            address = peer[0] if isinstance(peer, tuple) and peer else None
+            pacer = connection.pacer = self._server.throttle.pacer(connection.id, address)
+        return pacer
+
+    def _apply(self, connection: "HTTPConnection", pacer: Pacer) -> None:
+        outbox = connection.outbox
+        outbox.pace = pacer.download if pacer.download.active else None
+        if not pacer.active and pacer.limits is None:
+            pacer.close(self._server.loop.time())
+            connection.pacer = None
+        if connection.reads_blocked and not pacer.upload.active:
+            connection.reads_blocked = False
+            connection.resume_reading()
+        outbox.repace()
+
+    def writes_blocked(self, connection: "HTTPConnection", blocked: bool) -> None:
+        """The outbox waits for its pace, or no longer does."""
+        if blocked:
+            self._server.ticker.pace(connection)
+        elif not connection.reads_blocked:
+            self._server.ticker.unpace(connection)
+
+    def charge_upload(self, connection: "HTTPConnection", nbytes: int) -> None:
+        """`nbytes` were read; pause reading when no more may come now. What TLS delivers after
+        that is a debt."""
+        pacer = connection.pacer
+        if pacer is None:
+            return
+        now = self._server.loop.time()
+        pacer.upload.charge(now, nbytes)
+        if not pacer.upload.allowance(now, READ_SIZE):
+            connection.reads_blocked = True
+            connection.pause_reading()
+            self._server.ticker.pace(connection)
+
+    def on_pace(self, connection: "HTTPConnection", now: float) -> None:
+        """Try again what waits."""
+        outbox = connection.outbox
+        if outbox.blocked_since:
+            outbox.flush()
+        if connection.reads_blocked:
+            pacer = connection.pacer
+            if pacer is None or pacer.upload.allowance(now, READ_SIZE):
+                connection.reads_blocked = False
+                connection.resume_reading()
+        if not outbox.blocked_since and not connection.reads_blocked:
+            self._server.ticker.unpace(connection)
+
+    def forget(self, connection: "HTTPConnection") -> None:
+        """A connection ended."""
+        self._server.ticker.unpace(connection)
+        if connection.pacer is not None:
+            connection.pacer.close(self._server.loop.time())
+            connection.pacer = None

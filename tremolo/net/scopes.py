@@ -1,0 +1,206 @@
+"""Which limits are wanted, by scope: the worker's one table of throttles.
+
+Knows scopes, throttle values and the buckets of links; must not know asyncio, sockets, HTTP
+or the feed.
+
+Rules:
+
+* the narrowest rule that matches a connection is in force, wholly: the handler's own rate
+  (for downloads), else the rule for the connection, else the most specific path pattern,
+  else the rule for everything;
+* a rule's rates are a link: connections from one address share them, as a phone's would,
+  unless the throttle says `per_connection` or the rule is for one connection;
+* the rates of the API (`download_rate`, `upload_rate`) count for each connection and belong
+  to the scope of everything: a rule for everything works beside them, any narrower one
+  replaces them;
+* a total caps all that passes in one direction;
+* `offline` is no rate: a handler's own rate does not lift it.
+"""
+
+import re
+from typing import Dict, Hashable, List, Optional, Pattern, Tuple
+from urllib.parse import unquote_to_bytes
+
+from ..throttle import ALL, TOTAL, Throttle, parse_scope
+from .bucket import RateLimit
+from .sharing import SharedBucket
+
+#: seconds after which the bucket of an address without connections is full anyway
+FORGET_AFTER = 2.0
+
+
+class Limits:
+    """A rule of the table: its scope, its value, and the two rates that buckets follow."""
+
+    __slots__ = ("download", "pattern", "scope", "throttle", "upload")
+
+    def __init__(self, scope: str, throttle: Throttle, now: float) -> None:
+        self.scope = scope
+        self.throttle = throttle
+        self.download = RateLimit(throttle.download, now)
+        self.upload = RateLimit(throttle.upload, now)
+        self.pattern: Optional[Pattern[bytes]] = (
+            _compile(scope) if scope.startswith("/") else None)
+
+    def change(self, throttle: Throttle, now: float) -> None:
+        self.throttle = throttle
+        self.download.change(throttle.download, now)
+        self.upload.change(throttle.upload, now)
+
+
+class Link:
+    """The two buckets that connections from one address share under one rule."""
+
+    __slots__ = ("download", "unused_since", "upload", "users")
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.download = SharedBucket(limits.download, now)
+        self.upload = SharedBucket(limits.upload, now)
+        self.users = 0
+        self.unused_since = now
+
+
+class ThrottleTable:
+    """All limits that are wanted, by scope; `generation` counts the changes."""
+
+    def __init__(
+        self, now: float = 0.0, *, download_rate: float = 0, upload_rate: float = 0
+    ) -> None:
+        #: raised by every change; a Pacer that was made for another one must `refresh()`
+        self.generation = 1
+        #: something is limited or disturbed somewhere
+        self.active = False
+        #: some rule is for a path, so requests of one connection may differ
+        self.by_path = False
+        self._rules: Dict[str, Limits] = {}
+        self._paths: List[Limits] = []
+        self._links: Dict[Tuple[str, Hashable], Link] = {}
+        self._sweep_above = 64
+        self.total_value: Optional[Throttle] = None
+        self.total_download = SharedBucket(RateLimit(None, now), now)
+        self.total_upload = SharedBucket(RateLimit(None, now), now)
+        #: rates of the API, for each connection
+        self.download_rate = RateLimit(None, now)
+        self.upload_rate = RateLimit(None, now)
+        self.set_connection_rates(download_rate, upload_rate, now)
+
+    def set(self, scope: str, throttle: Optional[Throttle], now: float) -> None:
+        """Put `throttle` in force for `scope`, or with None remove the scope's rule.
+
+        `scope` is as `tremolo.throttle.parse_scope()` takes it: `all`, `total`, `#7`, or a
+        path pattern. `OFF` is a rule too: it exempts the scope from wider ones. Raises
+        InvalidThrottle for a scope that cannot be understood.
+        """
+        scope = parse_scope(scope)
+        if scope == TOTAL:
+            self._set_total(throttle, now)
+            return
+        known = self._rules.get(scope)
+        if throttle is None:
+            if known is not None:
+                del self._rules[scope]
+        elif known is not None:
+            known.change(throttle, now)
+        else:
+            self._rules[scope] = Limits(scope, throttle, now)
+        self._changed()
+
+    def set_total(
+        self, download: Optional[float], upload: Optional[float], now: float
+    ) -> None:
+        """Let at most these many bytes per second pass in all; None: unlimited."""
+        self._set_total(Throttle(download=download, upload=upload), now)
+
+    def set_connection_rates(self, download: float, upload: float, now: float) -> None:
+        """Bytes per second for each connection, the API's rates; 0: unlimited."""
+        self.download_rate.change(download or None, now)
+        self.upload_rate.change(upload or None, now)
+        self._changed()
+
+    def clear(self, now: float) -> None:
+        """Remove all rules and the total; the rates of the API stay."""
+        self._rules.clear()
+        self._set_total(None, now)
+
+    def rules(self) -> Dict[str, Throttle]:
+        """What is in force, by scope; with the total if there is one."""
+        found = {scope: limits.throttle for scope, limits in self._rules.items()}
+        if self.total_value is not None:
+            found[TOTAL] = self.total_value
+        return found
+
+    def resolve(self, connection_id: int, path: Optional[bytes] = None) -> Optional[Limits]:
+        """The narrowest rule for a connection and a path (percent-encoded, no query)."""
+        rules = self._rules
+        if not rules:
+            return None
+        found = rules.get(f"#{connection_id}")
+        if found is not None:
+            return found
+        if path is not None and self._paths:
+            if b"%" in path:
+                path = unquote_to_bytes(path)
+            for limits in self._paths:
+                if limits.pattern is not None and limits.pattern.fullmatch(path):
+                    return limits
+        return rules.get(ALL)
+
+    def link(self, limits: Limits, address: Hashable, now: float) -> Link:
+        """The buckets of `address` under a rule, made when there are none."""
+        key = (limits.scope, address)
+        found = self._links.get(key)
+        if found is None or found.download.limit is not limits.download:
+            if len(self._links) >= self._sweep_above:
+                self.sweep(now)
+                self._sweep_above = max(64, 2 * len(self._links))
+            found = self._links[key] = Link(limits, now)
+        return found
+
+    def sweep(self, now: float) -> None:
+        """Forget buckets of addresses that have had no connection for a while."""
+        for key, link in list(self._links.items()):
+            if link.users == 0 and now - link.unused_since >= FORGET_AFTER:
+                del self._links[key]
+
+    @property
+    def links(self) -> int:
+        """Addresses, times rules, that have buckets."""
+        return len(self._links)
+
+    def _set_total(self, throttle: Optional[Throttle], now: float) -> None:
+        if throttle is not None and throttle.download is None and throttle.upload is None:
+            throttle = None
+        self.total_value = throttle
+        self.total_download.limit.change(throttle.download if throttle else None, now)
+        self.total_upload.limit.change(throttle.upload if throttle else None, now)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._paths = sorted(
+            (limits for limits in self._rules.values() if limits.pattern is not None),
+            key=_specificity)
+        self.by_path = bool(self._paths)
+        self.active = bool(
+            self._rules or self.total_value is not None
+            or self.download_rate.rate is not None or self.upload_rate.rate is not None)
+        self.generation += 1
+
+
+def _compile(pattern: str) -> Pattern[bytes]:
+    """A path pattern as an expression: `*` is anything, `{name}` is one segment of a path."""
+    parts: List[bytes] = []
+    for piece in re.split(r"(\*|\{[^{}]*\})", pattern):
+        if piece == "*" or piece.endswith(":path}"):
+            parts.append(b".*")
+        elif piece.startswith("{") and piece.endswith("}"):
+            parts.append(b"[^/]+")
+        else:
+            parts.append(re.escape(unquote_to_bytes(piece)))
+    return re.compile(b"".join(parts), re.DOTALL)
+
+
+def _specificity(limits: Limits) -> Tuple[int, int, str]:
+    """Sorts the pattern with most literal characters first, then fewest wildcards."""
+    literal = re.sub(r"\*|\{[^{}]*\}", "", limits.scope)
+    wildcards = limits.scope.count("*") + limits.scope.count("{")
+    return (-len(literal), wildcards, limits.scope)

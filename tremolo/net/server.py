@@ -1,0 +1,301 @@
+"""The connections of one worker: accepting, the live set, counters, draining.
+
+Knows the adapter that answers and the settings in force; nothing of processes.
+"""
+
+import asyncio
+import collections
+import contextvars
+import logging
+import os
+import resource
+import socket
+import ssl
+import time
+from email.utils import formatdate
+from functools import partial
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
+
+from ..config import Settings
+from ..protocol.http1 import HeaderCache, Limits, ProtocolError
+from ..throttle import Throttle
+from .acceptor import Acceptor
+from .adapter import Adapter
+from .connection import READ_AHEAD, HTTPConnection
+from .counters import Counters
+from .exchange import Exchange
+from .pacing import Throttling
+from .throttle import ThrottleTable
+from .ticker import Ticker
+
+#: requests that are remembered for those who want to see them
+RECENT = 2000
+#: seconds that an accepted connection has to send its request while the server stops
+UNSPOKEN_GRACE = 1.0
+WRITE_STALL = 30.0
+HANDSHAKE_TIMEOUT = 10.0
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+ErrorHook = Callable[[Exchange, BaseException], None]
+HandOver = Callable[[int], None]
+
+
+def _connection_limit(wanted: int) -> int:
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if descriptors == resource.RLIM_INFINITY:
+        descriptors = 1 << 20
+    most = max(1, descriptors - 64)
+    return min(wanted or 1000, most)
+
+
+class Server:
+    """Serves connections with `adapter` under `settings`.
+
+    Call `start` with listening sockets once the adapter is ready, `drain` to end.
+    """
+
+    def __init__(self, adapter: Adapter, settings: Settings, *,
+                 loop: Optional[asyncio.AbstractEventLoop] = None,
+                 logger: Optional[logging.Logger] = None) -> None:
+        self.adapter = adapter
+        self.settings = settings
+        self.loop = loop or asyncio.get_event_loop()
+        self.logger = logger or logging.getLogger("tremolo")
+        self.counters = Counters()
+        #: open connections by id
+        self.connections: Dict[int, HTTPConnection] = {}
+        #: tasks of handlers; asyncio itself holds them only weakly
+        self.tasks: Set["asyncio.Task[None]"] = set()
+        #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
+        self.recent: Optional[Deque[Tuple[Any, ...]]] = None
+        self.on_error: Optional[ErrorHook] = None
+        self.limits = Limits(
+            request_line=settings.client_max_request_line,
+            header_section=settings.client_max_header_size,
+            fields=settings.client_max_fields, body=adapter.body_limit)
+        self.header_cache = HeaderCache()
+        self.read_view = memoryview(bytearray(READ_AHEAD))
+        self.write_timeout = WRITE_STALL
+        self.keep_alive = settings.keepalive_timeout > 0
+        self.draining = False
+        #: `date` and `server` lines of each response
+        self.preface = b""
+        self.ticker = Ticker(self.loop, self.connections, self._on_turn)  # type: ignore[arg-type]
+        self.throttle = ThrottleTable(download_rate=settings.download_rate,
+                                      upload_rate=settings.upload_rate)
+        self.throttling = Throttling(self)
+        self.max_connections = _connection_limit(settings.max_connections)
+        self.create_task = self.loop.create_task
+        self._context = contextvars.copy_context()
+        self._acceptors: List[Acceptor] = []
+        self._setups: Set["asyncio.Task[None]"] = set()
+        self._last_id = 0
+        self._second = 0
+        self._hand_over: Optional[HandOver] = None
+        self._quiet: Optional["asyncio.Future[None]"] = None
+        self._refusal_said = float("-inf")
+        self._server_line = (
+            b"server: " + settings.server_name.encode("latin-1") + b"\r\n"
+            if settings.server_name else b"")
+        self._on_turn(0.0)
+
+    # -- accepting -----------------------------------------------------------------------------
+
+    async def start(self, sockets: Sequence[socket.socket],
+                    ssl_context: Optional[ssl.SSLContext] = None) -> None:
+        """Accept from `sockets`, which listen already. They are closed by `stop_accepting`."""
+        for sock in sockets:
+            acceptor = Acceptor(self.loop, sock, partial(self._set_up, ssl_context=ssl_context),
+                                self._room, self.logger)
+            self._acceptors.append(acceptor)
+            acceptor.start()
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets (this process's copies)."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Serve a connected plain socket that another worker handed over."""
+        self._set_up(sock)
+
+    def _set_up(self, sock: socket.socket, ssl_context: Optional[ssl.SSLContext] = None) -> None:
+        """Give a connected socket a protocol. Those on the way are known, for draining."""
+        sock.setblocking(False)
+        if sock.family in INTERNET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self.create_task(self._connect(sock, ssl_context))
+        self._setups.add(task)
+        task.add_done_callback(self._set_up_done)
+
+    def _set_up_done(self, task: "asyncio.Task[None]") -> None:
+        self._setups.discard(task)
+        self._check_quiet()
+
+    async def _connect(self, sock: socket.socket, context: Optional[ssl.SSLContext]) -> None:
+        try:
+            await self.loop.connect_accepted_socket(
+                self._new_connection, sock, ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None)
+        except (OSError, asyncio.TimeoutError) as exc:
+            self.logger.debug("a connection ended before it was set up: %s", exc)
+            sock.close()
+
+    def _new_connection(self) -> HTTPConnection:
+        return HTTPConnection(self)
+
+    def next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def _room(self) -> int:
+        room = self.max_connections - len(self.connections) - len(self._setups)
+        if room <= 0:
+            # Idle connections go first, the one that has been idle longest before others.
+            idle = [c for c in self.connections.values() if c.idle]
+            if idle:
+                min(idle, key=lambda c: c.deadline).close()
+                return 1
+        return room
+
+    # -- the live set --------------------------------------------------------------------------
+
+    def add(self, connection: HTTPConnection) -> None:
+        self.counters.connections += 1
+        self.connections[connection.id] = connection
+        self.ticker.wake()
+        self.adapter.connection_made(connection)
+        if self.draining:
+            self.loop.call_soon(self.release, connection)
+
+    def remove(self, connection: HTTPConnection) -> None:
+        self.connections.pop(connection.id, None)
+        self.throttling.forget(connection)
+        if self.draining:
+            self._check_quiet()
+        else:
+            for acceptor in self._acceptors:
+                acceptor.start()
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """As the loop's, but outside the context variables of whoever calls."""
+        self.loop.call_soon(callback, context=self._context)
+
+    def _on_turn(self, now: float) -> None:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self.preface = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n" \
+                + self._server_line
+        if len(self.connections) > self.settings.keepalive_connections:
+            self._close_surplus()
+
+    def _close_surplus(self) -> None:
+        idle = [c for c in self.connections.values() if c.idle and c.requests]
+        surplus = len(idle) - self.settings.keepalive_connections
+        if surplus > 0:
+            for connection in sorted(idle, key=lambda c: c.deadline)[:surplus]:
+                connection.close()
+
+    def remember(self, wanted: bool) -> None:
+        """Keep (or no longer keep) tuples of ended exchanges in `recent`."""
+        if wanted and self.recent is None:
+            self.recent = collections.deque(maxlen=RECENT)
+        elif not wanted:
+            self.recent = None
+
+    def cut(self, connection_id: int) -> bool:
+        """Reset a connection; False if it is gone already."""
+        connection = self.connections.get(connection_id)
+        if connection is None:
+            return False
+        connection.abort()
+        return True
+
+    def set_throttle(self, scope: str, throttle: Optional[Throttle]) -> None:
+        """Put a throttle in force for a scope, or take it away; running transfers follow."""
+        self.throttling.set(scope, throttle)
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def report(self, exchange: Exchange, exc: BaseException) -> None:
+        """The application raised `exc`."""
+        self.counters.errors += 1
+        exchange.error = exc
+        if self.on_error is not None:
+            self.on_error(exchange, exc)
+            return
+        head = exchange.head
+        self.logger.error("%s %s: %s: %s", head.method.decode("latin-1"),
+                          ascii(head.target.decode("latin-1"))[1:-1], type(exc).__name__, exc,
+                          exc_info=exc)
+
+    def refused(self, connection: HTTPConnection, exc: ProtocolError) -> None:
+        """A request was refused; said at most once a second, so that nobody can flood a log."""
+        now = self.loop.time()
+        if now - self._refusal_said >= 1.0:
+            self._refusal_said = now
+            self.logger.info("refused a request from %s: %d %s", connection.peer, exc.status,
+                             exc.reason)
+
+    # -- draining ------------------------------------------------------------------------------
+
+    async def drain(self, timeout: float, hand_over: Optional[HandOver] = None) -> None:
+        """Stop accepting, let what runs finish, end the rest after `timeout` seconds.
+
+        `hand_over(fd)` is given a duplicate of the descriptor of each idle plain TCP
+        connection (to be closed by the callee), for another worker; without it idle
+        connections are closed.
+        """
+        self.stop_accepting()
+        self.draining = True
+        self._hand_over = hand_over
+        if hand_over is None:
+            self.keep_alive = False
+        for connection in tuple(self.connections.values()):
+            if connection.taken is not None:
+                connection.taken.drain()
+            elif connection.current is not None and hand_over is None:
+                connection.current.writer.keep_alive = False
+            else:
+                self.release(connection)
+        self._quiet = self.loop.create_future()
+        self._check_quiet()
+        await asyncio.wait([self._quiet], timeout=timeout)
+        for task in tuple(self.tasks):
+            task.cancel()
+        for connection in tuple(self.connections.values()):
+            connection.abort()
+        if self.tasks:
+            await asyncio.wait(tuple(self.tasks), timeout=1.0)
+        self.ticker.stop()
+
+    def _check_quiet(self) -> None:
+        if self._quiet is None or self._quiet.done():
+            return
+        if self.connections or self._setups:
+            return
+        if self.tasks:
+            self.loop.call_later(0.01, self._check_quiet)
+        else:
+            self._quiet.set_result(None)
+
+    def release(self, connection: HTTPConnection) -> None:
+        """Let go of an idle connection while draining."""
+        if not connection.idle or connection.lost:
+            return
+        sock = connection.transport.get_extra_info("socket")
+        tcp = sock is not None and sock.family in INTERNET
+        if self._hand_over is not None and tcp and not connection.is_tls \
+                and not connection.transport.get_write_buffer_size():
+            # The duplicate keeps the TCP connection open; what the client is just sending
+            # waits in the kernel for the one who adopts it.
+            descriptor = os.dup(sock.fileno())
+            connection.abort()
+            self._hand_over(descriptor)
+        elif connection.requests:
+            connection.close()
+        else:
+            # accepted, but has not spoken yet: its request may be on the way
+            self.keep_alive = False
+            connection.deadline = min(connection.deadline, self.loop.time() + UNSPOKEN_GRACE)

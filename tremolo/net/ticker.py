@@ -1,0 +1,96 @@
+"""Coarse time: one timer for all connections of a server.
+
+Knows which objects have a deadline and which are paced, not why. Runs only while there is
+something to watch, and faster only while something is paced (DESIGN: "Time is coarse and
+cheap": 10,000 connections are walked in about 0.1 ms, a timer each would cost 1.9 us a
+request).
+"""
+
+import asyncio
+from typing import Callable, Dict, Optional, Protocol, Set
+
+INTERVAL = 0.25
+#: seconds between two turns while something is paced
+PACE_INTERVAL = 0.01
+#: a turn that comes this late means that the process did not run (SIGSTOP, a debugger, a
+#: sleeping machine): deadlines are shifted rather than fired
+GAP = 2.0
+
+NEVER = float("inf")
+
+
+class Timed(Protocol):
+    """An object with a deadline, in seconds of the loop's clock."""
+
+    deadline: float
+
+    def on_deadline(self, now: float) -> None: ...
+
+
+class Paced(Protocol):
+    """An object that is waiting for its throttle."""
+
+    def on_pace(self, now: float) -> None: ...
+
+
+class Ticker:
+    """Walks `members` a few times a second and calls those whose deadline has passed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, members: "Dict[int, Timed]",
+                 on_turn: Callable[[float], None]) -> None:
+        self._loop = loop
+        self._members = members
+        self._on_turn = on_turn
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._pace_timer: Optional[asyncio.TimerHandle] = None
+        self._last = 0.0
+        self._paced: Set[Paced] = set()
+
+    def wake(self) -> None:
+        """Start ticking, if it does not already."""
+        if self._timer is None:
+            now = self._last = self._loop.time()
+            self._on_turn(now)
+            self._timer = self._loop.call_later(INTERVAL, self._turn)
+
+    def stop(self) -> None:
+        for timer in (self._timer, self._pace_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._pace_timer = None
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        gap = now - self._last - INTERVAL
+        self._last = now
+        self._on_turn(now)
+        members = self._members
+        if gap > GAP:
+            for member in members.values():
+                member.deadline += gap
+        due = [member for member in members.values() if member.deadline <= now]
+        for member in due:
+            member.on_deadline(now)
+        self._timer = self._loop.call_later(INTERVAL, self._turn) if members else None
+
+    def pace(self, member: Paced) -> None:
+        """Call `member.on_pace` at each fast turn until `unpace`."""
+        self._paced.add(member)
+        if self._pace_timer is None:
+            self._pace_timer = self._loop.call_later(PACE_INTERVAL, self._pace_turn)
+
+    def unpace(self, member: Paced) -> None:
+        self._paced.discard(member)
+
+    def _pace_turn(self) -> None:
+        started = self._loop.time()
+        for member in tuple(self._paced):
+            member.on_pace(started)
+        if self._paced:
+            # Many paced connections stretch the interval, so that pacing a thousand of them
+            # never takes more than a part of the core.
+            spent = self._loop.time() - started
+            self._pace_timer = self._loop.call_later(max(PACE_INTERVAL, 3 * spent),
+                                                     self._pace_turn)
+        else:
+            self._pace_timer = None

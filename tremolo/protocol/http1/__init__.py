@@ -1,0 +1,24 @@
+"""HTTP/1.0 and HTTP/1.1 of a server: `RequestParser` and `ResponseWriter`, and nothing of I/O."""
+
+from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody
+from .fields import Field, Limits
+from .head import HeaderCache, RequestHead
+from .parser import END, NEED_DATA, Event, RequestParser, Signal
+from .writer import ResponseWriter
+
+__all__ = [
+    "END",
+    "NEED_DATA",
+    "Event",
+    "ExcessBody",
+    "Field",
+    "HeaderCache",
+    "Limits",
+    "ProtocolError",
+    "RequestHead",
+    "RequestParser",
+    "ResponseError",
+    "ResponseWriter",
+    "ShortBody",
+    "Signal",
+]

@@ -1,0 +1,242 @@
+"""The messages between worker, supervisor and viewers, as types.
+
+One vocabulary for the workers' stats pipe, the dashboard's feed, `--json` output, the
+control socket and recorded sessions. Each message is one JSON object on one line of at most
+`MAX_LINE` bytes, with `kind` and `v`. Readers ignore keys that they do not know.
+
+Directions: *frames* go up a lossy pipe from each worker, so their counters are cumulative;
+*events* and *acknowledgements* go up, and *commands* down, over reliable sockets.
+"""
+
+from typing import Any, Dict, List, Optional, TypedDict, Union
+
+VERSION = 1
+MAX_LINE = 64 * 1024
+MAX_TEXT = 256  # characters of a string that came from a request
+
+
+class Totals(TypedDict, total=False):
+    """Cumulative counters of one worker process, and a few gauges, since it started."""
+
+    requests: int  # request heads taken up
+    status: List[int]  # responses by class: 1xx, 2xx, 3xx, 4xx, 5xx
+    bytes_in: int  # bytes read from clients, heads included
+    bytes_out: int  # bytes handed to clients, heads included
+    connections: int  # accepted
+    aborted: int  # exchanges that ended before their response was whole
+    protocol_errors: int  # requests refused by the parser
+    errors: int  # exceptions of the application
+    rows_dropped: int  # request rows left out of frames
+    telemetry_us: int  # time spent on telemetry itself
+    cpu_us: int  # CPU time of the process
+    latency: Dict[str, int]  # histogram: bucket index -> count, see telemetry.histogram
+    open: int  # gauge: open connections
+    active: int  # gauge: exchanges in progress
+    websockets: int  # gauge: open WebSockets
+    rss: int  # gauge: resident bytes
+    lag_us: int  # gauge: worst event-loop lag since the last frame
+
+
+class RequestRow(TypedDict, total=False):
+    """One exchange; `id` counts up within a worker process."""
+
+    id: int
+    conn: int
+    t: float  # wall clock, seconds since the epoch, at the head's arrival
+    method: str
+    path: str  # target as sent, cleaned and cut
+    route: Optional[str]
+    status: int  # 0: none was sent
+    bytes_in: int
+    bytes_out: int
+    ms: float  # head complete to last byte handed over
+    ttfb_ms: float  # head complete to the response's head
+    throttle_ms: float  # waited because of the throttle
+    state: str  # "done", "aborted", "live"
+    error: Optional[str]  # one line: exception type and text
+    http: str  # "1.0", "1.1", "ws"
+    secure: bool
+
+
+class ConnectionRow(TypedDict, total=False):
+    """One open connection."""
+
+    id: int
+    peer: str
+    state: str  # "new", "idle", "reading", "handling", "sending", "websocket", "draining"
+    bytes_in: int
+    bytes_out: int
+    rate_in: float  # bytes per second since the last frame
+    rate_out: float
+    age: float  # seconds
+    requests: int
+    current: str  # method and path of the exchange in progress, or ""
+    throttled: bool
+
+
+class Frame(TypedDict, total=False):
+    """kind "frame": a worker's state, ten times a second on the lossy pipe.
+
+    `rows` are exchanges that ended since the last frame (newest first when short),
+    `connections` at most 500, busiest first; `connections_left_out` counts the others.
+    A `final` frame is the last one, sent over the reliable socket.
+    """
+
+    v: int
+    kind: str
+    pid: int
+    gen: int
+    slot: int
+    seq: int
+    t: float
+    totals: Totals
+    rows: List[RequestRow]
+    connections: List[ConnectionRow]
+    connections_left_out: int
+    final: bool
+
+
+class Hello(TypedDict, total=False):
+    """kind "hello": the first line a viewer gets: the whole known state of the server.
+
+    `workers` are WorkerEvent objects, `totals` of processes that have ended are summed up
+    in `past`.
+    """
+
+    v: int
+    kind: str
+    t: float
+    version: str
+    app: str
+    addresses: List[str]  # "http://127.0.0.1:8000", "unix:/path"
+    pid: int  # the supervisor's
+    gen: int
+    reload: bool
+    reload_ms: Optional[float]
+    throttle: Dict[str, Any]  # the same as ThrottleEvent.throttle
+    workers: List[Dict[str, Any]]
+    past: Totals
+    failed: Optional[Dict[str, Any]]  # the last ReloadEvent, while its generation is broken
+
+
+class WorkerEvent(TypedDict, total=False):
+    """kind "worker": a worker changed its state."""
+
+    v: int
+    kind: str
+    t: float
+    pid: int
+    gen: int
+    slot: int
+    state: str  # "starting", "ready", "serving", "draining", "exited", "blocked"
+    cause: Optional[str]  # why it exited: "exit code 1", "SIGKILL", "drained", ...
+    expected: bool  # False: it was not told to
+    retry_in: Optional[float]  # seconds until it is replaced, after a crash
+
+
+class ReloadEvent(TypedDict, total=False):
+    """kind "reload": a new generation is "started", "ready" or "failed"."""
+
+    v: int
+    kind: str
+    t: float
+    gen: int
+    serving: int  # the generation that serves now
+    state: str
+    files: List[str]  # changed files, relative to the project
+    ms: float  # save seen to new code accepting
+    parts: Dict[str, float]  # ms by phase: seen, fork, import, lifespan, switch
+    modules: List[List[Any]]  # slowest of the project's modules: [name, ms]
+    preloaded: int  # modules that the zygote had loaded
+    mode: str  # "zygote" or "spawn"
+    error: Optional[Dict[str, Any]]  # an ErrorEvent, when failed
+
+
+class ErrorEvent(TypedDict, total=False):
+    """kind "error": an exception in the application, or a start that failed."""
+
+    v: int
+    kind: str
+    t: float
+    pid: int
+    gen: int
+    where: str  # "import", "startup", "request", "shutdown", "task", "worker"
+    type: str  # "KeyError"
+    text: str  # "'total'"
+    traceback: str  # as Python prints it, cleaned
+    file: Optional[str]  # innermost frame of the project
+    line: Optional[int]
+    request: Optional[int]  # RequestRow.id
+    method: Optional[str]
+    path: Optional[str]
+    status: Optional[int]
+
+
+class LogEvent(TypedDict, total=False):
+    """kind "log": a line the application or a worker wrote."""
+
+    v: int
+    kind: str
+    t: float
+    pid: int
+    gen: int
+    stream: str  # "stdout", "stderr", "log", "tremolo"
+    level: str  # "debug", "info", "warning", "error", "critical"
+    name: str  # logger
+    text: str
+
+
+class ThrottleEvent(TypedDict, total=False):
+    """kind "throttle": the throttle in force, after a change.
+
+    `throttle` maps a scope ("*", "/api/*", "conn:PID:ID") to Throttle.as_dict() of
+    tremolo.throttle, with "total" for the cap of the whole server.
+    """
+
+    v: int
+    kind: str
+    t: float
+    throttle: Dict[str, Any]
+
+
+class StatsEvent(TypedDict, total=False):
+    """kind "stats": the exact counters of all workers, past ones included, once a second."""
+
+    v: int
+    kind: str
+    t: float
+    gen: int
+    totals: Totals
+    rates: Dict[str, float]  # requests, bytes_in, bytes_out per second
+    latency: Dict[str, float]  # p50, p95, p99, max in ms, of the last ten seconds
+
+
+class Command(TypedDict, total=False):
+    """kind "command": a wish, from a viewer to the supervisor or from there to a worker.
+
+    `name`: "throttle" (scope, throttle: dict of Throttle or None to remove), "reload",
+    "drain" (timeout), "detail" (level 0-2: 0 counters only, 1 rows, 2 headers and bodies),
+    "cut" (pid, conn), "workers" (count), "restart" (pid), "stop" (now: bool), "status".
+    Every command is answered by one Ack with its `seq`.
+    """
+
+    v: int
+    kind: str
+    seq: int
+    name: str
+    args: Dict[str, Any]
+
+
+class Ack(TypedDict, total=False):
+    """kind "ack": the answer to a command: what is in force, or why not."""
+
+    v: int
+    kind: str
+    seq: int
+    ok: bool
+    error: Optional[str]
+    result: Any
+
+
+Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, ErrorEvent, LogEvent, ThrottleEvent,
+                StatsEvent, Command, Ack]
