@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from ..net.connection import HTTPConnection
 from ..protocol.http1 import RequestHead
+from ..protocol.websocket import Upgrade
 
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
@@ -52,4 +53,16 @@ def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
     }
     if state is not None:
         scope["state"] = state.copy()
+    return scope
+
+
+def websocket_scope(head: RequestHead, upgrade: Upgrade, template: ScopeTemplate, root_path: str,
+                    state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """The scope of a `websocket` connection: as of `http`, with `subprotocols`."""
+    scope = http_scope(head, template, root_path, state)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = template.websocket_scheme
+    scope["subprotocols"] = upgrade.subprotocols
+    scope["extensions"] = {"websocket.http.response": {}}
     return scope

@@ -43,7 +43,7 @@ class RateLimit:
     the change exactly, whenever it is asked next.
     """
 
-    __slots__ = ("_base", "_since", "burst", "idle", "peak", "rate", "segment")
+    __slots__ = ("_base", "_since", "burst", "idle", "lump", "peak", "rate", "segment")
 
     rate: Optional[float]
 
@@ -68,12 +68,15 @@ class RateLimit:
         self.rate = rate
         if not rate:
             #: bytes: bounds of what may pass at once (see the module's invariants)
-            self.burst = self.idle = self.peak = self.segment = 0.0
+            self.burst = self.idle = self.lump = self.peak = 0.0
+            self.segment = 0
             return
         self.idle = max(rate * IDLE, 1.0)
         self.burst = max(rate * CATCH_UP, 2.0)
+        #: bytes that are given in one piece, unless one was not asked for longer
+        self.lump = max(rate * PATIENCE, 1.0)
         #: bytes that a flow which waits is given at least
-        self.segment = float(min(SEGMENT, max(int(rate * PATIENCE), 1)))
+        self.segment = min(SEGMENT, max(int(rate * PATIENCE), 1))
         #: seconds of the rate that may pass within the window; one byte always may
         self.peak = max(PEAK, 1.0 / rate)
 
@@ -110,13 +113,14 @@ class TokenBucket:
     really moved. Charging more than was allowed is a debt that is waited for.
     """
 
-    __slots__ = ("_asked", "_credit", "_limit", "_offered", "_recent", "_seen", "_short",
-                 "_used", "pending", "total")
+    __slots__ = ("_asked", "_credit", "_limit", "_offered", "_pause", "_recent", "_seen",
+                 "_short", "_used", "pending", "total")
 
     def __init__(self, limit: RateLimit, now: float) -> None:
         self._limit = limit
         self._seen = limit.served(now)
         self._asked = now
+        self._pause = 0.0
         self._credit = limit.idle
         #: entries [first instant, last instant, seconds of the rate] of the last WINDOW
         self._recent: Deque[List[float]] = deque()
@@ -146,7 +150,8 @@ class TokenBucket:
         served = limit.served(now)
         credit = self._credit
         cap = limit.burst if self.pending else limit.idle
-        if not self.pending and credit > cap and now - self._asked < LINGER:
+        pause = now - self._asked
+        if not self.pending and credit > cap and pause < LINGER:
             # Late credit outlives the moment in which a chunk is done and the next one is
             # not there yet, though nothing is added to it.
             cap = min(credit, limit.burst)
@@ -157,6 +162,7 @@ class TokenBucket:
             credit = cap
         self._credit = credit
         self._asked = now
+        self._pause = pause
         if not rate:
             return credit if credit < 0.0 else 0.0
         recent = self._recent
@@ -169,19 +175,34 @@ class TokenBucket:
         room = (limit.peak - self._used) * rate
         return credit if credit < room else room
 
+    def piece(self, room: float) -> float:
+        """How much of `room` is given at once.
+
+        What was missed is not given back in one piece: the window, being full then, would
+        hold back what follows, and make a steady flow one of a pulse a window.
+        """
+        limit = self._limit
+        if room <= limit.lump or not limit.rate:
+            return room
+        longest = self._pause * limit.rate
+        if longest >= room:
+            return room
+        return longest if longest > limit.lump else limit.lump
+
     def allowance(self, now: float, wanted: int) -> int:
         """Bytes, at most `wanted`, that may be moved at `now`; nothing is taken."""
         limit = self._limit
         if limit.rate is None:
             self._rest(now)
             return wanted
-        allowed = int(self.room(now))
+        room = self.room(now)
+        allowed = int(room if room <= limit.lump else self.piece(room))
         if allowed >= wanted:
             self._short = False
             self._offered = wanted
             return wanted
         self._short = True
-        if allowed <= 0 or (self.pending and allowed < limit.segment):
+        if allowed <= 0 or (self.pending and self._credit < limit.segment):
             self.pending = True
             self._offered = 0
             return 0
@@ -233,16 +254,14 @@ class TokenBucket:
         if rate == 0:
             return math.inf
         room = self.room(now)
-        need = float(min(wanted, limit.segment)) if self.pending else 1.0
-        # More than this is never there at once.
-        need = min(need, limit.peak * rate)
-        if room >= need:
+        need = min(wanted, limit.segment) if self.pending else 1
+        if room >= 1 and self._credit >= need:
             return now
         # A hundredth of a byte more, so that rounding cannot make it one too few.
         ready = now + max(0.0, need + 0.01 - self._credit) / rate
         used = self._used
         for entry in self._recent:
-            if (limit.peak - used) * rate >= need:
+            if (limit.peak - used) * rate >= 1:
                 break
             used -= entry[2]
             ready = max(ready, entry[1] + WINDOW)

@@ -9,6 +9,8 @@ bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from ..exceptions import ClientDisconnected
@@ -108,11 +110,12 @@ class HTTPConnection(asyncio.BufferedProtocol):
         server.counters.bytes_in += nbytes
         if self.pacer is not None and self.pacer.upload.active:
             server.throttling.charge_upload(self, nbytes)
-        if self.taken is not None:
-            self.taken.data_received(data)
-            return
         if self.lingering:
             self._linger(nbytes)
+            return
+        if self.taken is not None:
+            if not self.closing:
+                self.taken.data_received(data)
             return
         parser = self.parser
         parser.receive_data(data)
@@ -130,11 +133,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """The client will send nothing more. What it asked for is still answered (a half-closed
         connection), but whoever waits for a disconnect is told."""
         self.eof = True
-        if self.taken is not None:
-            self.taken.eof_received()
-            return False
         if self.lingering or self.closing:
             self._close_transport()
+            return False
+        if self.taken is not None:
+            self.taken.eof_received()
             return False
         self.parser.receive_eof()
         if self.current is None:
@@ -238,7 +241,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self._discard()
             return
         if not exchange.writer.keep_alive or self.eof and not self.parser.buffered:
-            self._finish_connection()
+            faults = exchange.faults
+            if faults is not None and faults.slow_close:
+                self.server.loop.call_later(faults.slow_close, self._finish_connection)
+            else:
+                self._finish_connection()
             return
         self._next_cycle()
 
@@ -306,6 +313,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def _finish_connection(self) -> None:
         """Close after everything is sent, without a reset that could eat the response."""
+        if self.lost:
+            return
         exchange = self.current
         self.current = None
         unread = self.parser.buffered or (exchange is not None and not exchange.body_done) \
@@ -351,10 +360,37 @@ class HTTPConnection(asyncio.BufferedProtocol):
         else:
             self._close_transport()
 
+    def leave(self) -> None:
+        """The WebSocket on this connection has ended: close, the server first (RFC 6455
+        section 7.1.1), without a reset that could eat its last frame."""
+        self.parser.take_buffered()
+        self.closing = True
+        if self.outbox.size:
+            self.outbox.on_empty = self._linger_or_close
+            self.watch_writes()
+        else:
+            self._linger_or_close()
+
     def abort(self) -> None:
-        """Reset the connection."""
+        """End the connection now; what was queued is dropped."""
         self.closing = True
         self.transport.abort()
+
+    def reset(self) -> None:
+        """As `abort`, with a TCP reset, so that the client cannot take it for an end."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and isinstance(self.peer, tuple):
+            # linger on, 0 seconds: close(2) sends RST (socket(7))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
+    def cut(self) -> None:
+        """Close in the middle of a response, after what was written so far."""
+        if self.current is not None:
+            self.current.give_up()
+        self.closing = True
+        self.outbox.lost()
+        self._close_transport()
 
     # -- flow control and time ---------------------------------------------------------------
 
@@ -395,7 +431,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self.deadline = NEVER
         elif self.lingering:
             self.transport.abort()
-        elif self.taken is not None:
+        elif self.taken is not None and not self.closing:
             self.taken.on_deadline(now)
         elif self.closing:
             if self.write_stalled():

@@ -13,6 +13,7 @@ from ..protocol.http1 import (
     END, NEED_DATA, ExcessBody, ProtocolError, RequestHead, ResponseWriter, ShortBody,
 )
 from .counters import latency_bucket
+from .pacing import Breaking
 from .throttle import Faults
 from .ticker import NEVER
 
@@ -24,6 +25,7 @@ Headers = Iterable[Tuple[bytes, bytes]]
 #: a request body must bring this many bytes a second over any window of this many seconds
 BODY_RATE = 500
 BODY_WINDOW = 15.0
+DONE, ABORTED = "done", "aborted"
 PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
@@ -35,7 +37,7 @@ class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest."""
 
     __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "begun", "body_done",
-                 "body_waiter", "bytes_in", "bytes_out", "connection", "continue_pending",
+                 "body_waiter", "breaking", "bytes_in", "bytes_out", "connection", "continue_pending",
                  "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
                  "started", "status", "task", "throttle_mark", "timed_out", "writer")
 
@@ -71,6 +73,7 @@ class Exchange:
         self.outcome = ""
         #: what the throttle lets go wrong with this response
         self.faults: Optional[Faults] = None
+        self.breaking: Optional[Breaking] = None
         self.throttle_mark = 0.0
         self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
         self._gone: Optional["asyncio.Future[None]"] = None
@@ -183,6 +186,8 @@ class Exchange:
             self._head = None
             raise
         self._head = None
+        if self.faults is not None:
+            server.throttling.arm(connection, self, len(head))
         self.first_byte = server.loop.time()
         server.counters.status[status // 100] += 1
         connection.deadline = NEVER  # the handler's clock stops: it has begun to answer
@@ -197,13 +202,11 @@ class Exchange:
         """
         if not self.started:
             raise ResponseMisuse("the response's body came before its start")
-        if self.finished:
-            if self.connection.lost:
-                return None
-            raise ResponseMisuse("the response is already complete")
         connection = self.connection
-        if connection.lost:
+        if connection.lost or self.outcome == ABORTED:
             return None
+        if self.finished:
+            raise ResponseMisuse("the response is already complete")
         writer = self.writer
         head = self._write_head(None) if self._head is not None else b""
         try:
@@ -237,13 +240,11 @@ class Exchange:
         if not self.started:
             raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
-        if self.finished:
-            if connection.lost:
-                return
-            raise ResponseMisuse("the response is already complete")
-        if connection.lost:
+        if connection.lost or self.outcome == ABORTED:
             self.finished = True
             return
+        if self.finished:
+            raise ResponseMisuse("the response is already complete")
         writer = self.writer
         if self._head is not None:
             if not self.body_done and not self._body_is_short():
@@ -268,8 +269,8 @@ class Exchange:
         else:
             outbox.flush()
         connection.completed(self)
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        if self._gone is not None:
+            self.wake_waiter()
 
     def _body_is_short(self) -> bool:
         """What the application has left of the request's body is not worth a close."""
@@ -328,7 +329,7 @@ class Exchange:
         """The handler ended without a whole response."""
         if self.connection.lost:
             self.finished = True
-            self.record("aborted")
+            self.record(ABORTED)
         elif self.started and self._head is None:
             self.abort()
         else:
@@ -336,26 +337,29 @@ class Exchange:
 
     def abort(self) -> None:
         """Reset the connection: what was promised cannot be delivered."""
+        self.give_up()
+        if not self.connection.lost:
+            self.connection.reset()
+
+    def give_up(self) -> None:
+        """This response will not be completed."""
         if not self.finished:
             self.finished = True
-            self.record("aborted")
-        if not self.connection.lost:
-            self.connection.abort()
+        self.record(ABORTED)
 
     def peer_left(self) -> None:
         """The client closed its side: tell those who wait for just that."""
         self.body_arrived()
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        self.wake_waiter()
 
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
         if self.finished:
-            self.record("aborted")  # whole, but not all of it was handed over
+            self.record(ABORTED)  # whole, but not all of it was handed over
         elif self.task is None:
             self.finished = True
-            self.record("aborted")
+            self.record(ABORTED)
         else:
             timeout = self.connection.server.adapter.close_timeout
             if timeout:
@@ -364,6 +368,11 @@ class Exchange:
     def _cancel_abandoned(self) -> None:
         if not self.finished:
             self.task.cancel()
+
+    def wake_waiter(self) -> None:
+        """What `disconnect_waiter` promised is settled otherwise: a WebSocket took over."""
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def disconnect_waiter(self) -> "asyncio.Future[None]":
         """A future that is done once the client left, or the response is whole."""
@@ -415,7 +424,7 @@ class Exchange:
         counters = server.counters
         seconds = server.loop.time() - self.begun
         counters.latency[latency_bucket(seconds)] += 1
-        if outcome != "done":
+        if outcome != DONE:
             counters.aborted += 1
         if server.recent is not None:
             head = self.head

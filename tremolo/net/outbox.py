@@ -102,16 +102,19 @@ class Outbox:
     def flush(self) -> None:
         """Hand over what the transport and the throttle allow."""
         if not self._pending:
-            self._check_empty()
+            self._relieve()
             return
         if self.full:
+            return
+        if self._transport.is_closing():
+            self.lost()  # a write failed: the connection's end is on its way
             return
         if self.pace is not None or self.hold_until:
             self._flush_paced()
             return
         if self.size > WRITE_SIZE:
             # In pieces, so that a throttle that is set meanwhile finds something to hold.
-            while self._pending and not self.full:
+            while self._pending and not self.full and not self._transport.is_closing():
                 self._write(self._take(min(self.size, WRITE_SIZE)))
             if self.size < LOW_WATER:
                 self._relieve()
@@ -201,10 +204,9 @@ class Outbox:
 
     def resume_writing(self) -> None:
         self.full = False
-        if self._pending:
-            self.flush()
-        else:
-            self._relieve()
+        # In a turn of its own: this is called from the middle of the transport's own work, where
+        # closing it would end it twice.
+        self._loop.call_soon(self.flush)
 
     def lost(self) -> None:
         """The connection is gone: forget what waits, wake everybody."""

@@ -5,11 +5,13 @@ are tried again, and how a change reaches a running transfer (one assignment and
 An unthrottled connection has no Pacer and pays one comparison a request.
 """
 
+import asyncio
 from random import Random
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ..throttle import Throttle
-from .throttle import Pacer
+from .outbox import WritePace
+from .throttle import NO_FAULTS, Pacer
 
 if TYPE_CHECKING:
     from .connection import HTTPConnection
@@ -17,6 +19,42 @@ if TYPE_CHECKING:
     from .server import Server
 
 READ_SIZE = 64 * 1024
+
+
+class Breaking:
+    """A pace that lets `until` bytes pass and then breaks the response: "reset" and "cut" end
+    the connection, "stall" holds what follows."""
+
+    __slots__ = ("_action", "_connection", "_loop", "_passed", "_until", "inner", "stalled")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "HTTPConnection",
+                 inner: Optional[WritePace], action: str, until: int) -> None:
+        self._loop = loop
+        self._connection = connection
+        self._action = action
+        self._until = until
+        self._passed = 0
+        self.inner = inner
+        self.stalled = False
+
+    def grant(self, now: float, wanted: int) -> int:
+        """As the pace of the throttle, up to the byte where it breaks."""
+        room = min(wanted, self._until - self._passed)
+        if room > 0 and self.inner is not None:
+            room = self.inner.grant(now, room)
+        self._passed += room
+        if self._passed >= self._until and wanted > room and not self.stalled:
+            self.stalled = True
+            if self._action != "stall":
+                self._loop.call_soon(self._end)  # after these bytes are written
+        return room
+
+    def _end(self) -> None:
+        if not self._connection.lost:
+            if self._action == "reset":
+                self._connection.reset()
+            else:
+                self._connection.cut()
 
 
 class Throttling:
@@ -41,12 +79,33 @@ class Throttling:
         if latency:
             connection.outbox.hold_until = now + latency
         faults = pacer.faults(self._random)
-        exchange.faults = faults if any(faults) else None
+        exchange.faults = None if faults == NO_FAULTS else faults
         if faults.status is not None:
             exchange.refuse(faults.status, b"Injected by the throttle", keep_alive=True)
             server.tasks.discard(exchange.task)
             return True
         return False
+
+    def arm(self, connection: "HTTPConnection", exchange: "Exchange", head: int) -> None:
+        """A response with faults begins, with a head of `head` bytes: break it where its
+        faults say. The nearest one happens."""
+        faults = exchange.faults
+        if faults is None:
+            return
+        length = exchange.writer.length
+        plans: List[Tuple[int, str]] = []
+        if faults.reset is not None:
+            plans.append((faults.offset(faults.reset, length), "reset"))
+        if faults.stall is not None:
+            plans.append((faults.offset(faults.stall, length), "stall"))
+        if faults.cut_after is not None:
+            plans.append((faults.cut_after, "cut"))
+        if plans:
+            offset, action = min(plans)
+            outbox = connection.outbox
+            exchange.breaking = Breaking(self._server.loop, connection, outbox.pace, action,
+                                         outbox.size + head + offset)
+            outbox.pace = exchange.breaking
 
     def set(self, scope: str, throttle: Optional[Throttle]) -> None:
         """Put `throttle` in force for `scope` (None: remove it), running transfers included."""
@@ -85,12 +144,19 @@ class Throttling:
         if pacer is None:
             peer = connection.peer
             address = peer[0] if isinstance(peer, tuple) and peer else None
-            pacer = connection.pacer = self._server.throttle.pacer(connection.id, address)
+            pacer = connection.pacer = Pacer(self._server.throttle, connection.id, address)
         return pacer
 
     def _apply(self, connection: "HTTPConnection", pacer: Pacer) -> None:
         outbox = connection.outbox
         outbox.pace = pacer.download if pacer.download.active else None
+        exchange = connection.current
+        if exchange is not None and exchange.breaking is not None:
+            if exchange.breaking.stalled:
+                exchange.breaking = None  # a stall lasts until the throttle changes
+            else:
+                exchange.breaking.inner = outbox.pace
+                outbox.pace = exchange.breaking
         if not pacer.active and pacer.limits is None:
             pacer.close(self._server.loop.time())
             connection.pacer = None

@@ -18,12 +18,15 @@ Rules:
 """
 
 import re
-from typing import Dict, Hashable, List, Optional, Pattern, Tuple
+from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Pattern, Tuple
 from urllib.parse import unquote_to_bytes
 
 from ..throttle import ALL, TOTAL, Throttle, parse_scope
 from .bucket import RateLimit
 from .sharing import SharedBucket
+
+if TYPE_CHECKING:
+    from .throttle import Pacer
 
 #: seconds after which the bucket of an address without connections is full anyway
 FORGET_AFTER = 2.0
@@ -144,6 +147,12 @@ class ThrottleTable:
                 if limits.pattern is not None and limits.pattern.fullmatch(path):
                     return limits
         return rules.get(ALL)
+
+    def pacer(self, connection_id: int, address: Hashable) -> "Pacer":
+        """The pace of a new connection; `address` is what names its client: the IP."""
+        from .throttle import Pacer  # deferred: that module needs this one
+
+        return Pacer(self, connection_id, address)
 
     def link(self, limits: Limits, address: Hashable, now: float) -> Link:
         """The buckets of `address` under a rule, made when there are none."""

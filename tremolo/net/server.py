@@ -78,6 +78,8 @@ class Server:
         self.write_timeout = WRITE_STALL
         self.keep_alive = settings.keepalive_timeout > 0
         self.draining = False
+        #: other code takes over: WebSockets are told to come back (1012) rather than goodbye
+        self.restarting = False
         #: `date` and `server` lines of each response
         self.preface = b""
         self.ticker = Ticker(self.loop, self.connections, self._on_turn)  # type: ignore[arg-type]
@@ -209,7 +211,7 @@ class Server:
         connection = self.connections.get(connection_id)
         if connection is None:
             return False
-        connection.abort()
+        connection.reset()
         return True
 
     def set_throttle(self, scope: str, throttle: Optional[Throttle]) -> None:
@@ -249,6 +251,7 @@ class Server:
         """
         self.stop_accepting()
         self.draining = True
+        self.restarting = hand_over is not None
         self._hand_over = hand_over
         if hand_over is None:
             self.keep_alive = False

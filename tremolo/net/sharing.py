@@ -8,7 +8,7 @@ worth; what one does not want goes to the others.
 
 import math
 from operator import attrgetter
-from typing import Dict
+from typing import Dict, List
 
 from .bucket import LINGER, RateLimit, TokenBucket
 
@@ -26,7 +26,7 @@ class SharedBucket(TokenBucket):
     from a pause gets no more than those that stayed.
     """
 
-    __slots__ = ("_floor", "_level", "_next_round", "_reserved", "_waiting", "members")
+    __slots__ = ("_level", "_next_round", "_reserved", "_waiting", "floor", "members")
 
     def __init__(self, limit: RateLimit, now: float) -> None:
         super().__init__(limit, now)
@@ -34,10 +34,14 @@ class SharedBucket(TokenBucket):
         self._next_round = now
         self._reserved = 0.0
         #: bytes served to a flow: where those of the last round stood, and were lifted to
-        self._floor = 0.0
+        self.floor = 0.0
         self._level = 0.0
         #: shares that were not given up
         self.members = 0
+
+    @property
+    def credit(self) -> float:
+        return self._credit
 
     @property
     def waiting(self) -> int:
@@ -54,46 +58,54 @@ class SharedBucket(TokenBucket):
         waiting = self._waiting
         self.pending = bool(waiting)
         room = self.room(now)
-        if now >= self._next_round and (room >= self._limit.segment or not waiting):
-            self._divide(now, room)
-        if now - share.asked > LINGER and share.served < self._floor:
-            share.served = self._floor
         share.asked = now
-        alone = not waiting or (len(waiting) == 1 and share in waiting)
-        if alone:
-            return room
+        if now >= self._next_round and room >= 1.0 and (
+                self._credit >= self._limit.segment or not waiting):
+            self._divide(now, self.piece(room))
+        if share not in waiting and share.served < self.floor:
+            share.served = self.floor
+        if self.uncontended(share):
+            return self.piece(room)
         room -= self._reserved - share.quota
         behind = self._level - share.served
-        return behind if behind < room else room
+        if behind < room:
+            room = behind
+        if room < LEAST_SHARE and room > share.quota:
+            return share.quota
+        return room
+
+    def uncontended(self, share: "Share") -> bool:
+        """Whether nobody but `share` waits."""
+        waiting = self._waiting
+        return not waiting or (len(waiting) == 1 and share in waiting)
 
     def _divide(self, now: float, room: float) -> None:
         self._next_round = now + ROUND
-        self._reserved = 0.0
-        for share in [s for s in self._waiting if now - s.asked > LINGER]:
+        # A flow is gone that did not ask while others did; a late tick is nobody's absence.
+        before = now - self._pause
+        for share in [s for s in self._waiting if before - s.asked > LINGER]:
             del self._waiting[share]
             share.quota = 0.0
-        if len(self._waiting) < 2 or room < 1.0:
-            for share in self._waiting:
-                share.quota = 0.0
-                self._floor = self._level = share.served
-            return
         # Fill up those that had least to one level, as far as there is something worth a
         # write for each of them.
+        filled: List[Share] = []
+        total = level = 0.0
         shares = sorted(self._waiting, key=attrgetter("served"))
-        self._floor = shares[0].served
-        most = max(1, int(room) // LEAST_SHARE)
-        total, count, level = 0.0, 0, 0.0
         for share in shares:
-            if count and (count >= most or share.served > level):
+            share.quota = 0.0
+        for share in shares:
+            raised = (total + share.served + room) / (len(filled) + 1)
+            if filled and raised - share.served < LEAST_SHARE:
                 break
-            count += 1
+            filled.append(share)
             total += share.served
-            level = (total + room) / count
+            level = raised
+        for share in filled:
+            share.quota = level - share.served
+        if filled and filled[0].served > self.floor:
+            self.floor = filled[0].served
         self._level = level
-        for share in shares:
-            share.quota = max(0.0, level - share.served) if count > 0 else 0.0
-            count -= 1
-        self._reserved = room
+        self._reserved = room if filled else 0.0
 
     def await_turn(self, share: "Share") -> None:
         if share not in self._waiting:
@@ -142,8 +154,7 @@ class Share:
             self._offered = wanted
             return wanted
         self._short = True
-        least = limit.segment if bucket.waiting < 2 else min(limit.segment, LEAST_SHARE)
-        if allowed <= 0 or (allowed < least and bucket.waiting):
+        if allowed <= 0 or (bucket.waiting == 1 and bucket.credit < limit.segment):
             bucket.await_turn(self)
             self._offered = 0
             return 0
@@ -153,6 +164,8 @@ class Share:
     def charge(self, now: float, count: int) -> None:
         """As TokenBucket.charge()."""
         bucket = self.bucket
+        if self.served > bucket.floor and bucket.uncontended(self):
+            bucket.floor = self.served
         bucket.charge(now, count)
         self.served += count
         bucket.use(self, count)

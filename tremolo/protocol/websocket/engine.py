@@ -1,0 +1,404 @@
+"""The WebSocket engine: bytes in, events out; messages in, bytes out (RFC 6455, RFC 7692).
+
+Pulled, not pushing: after `receive_data` take `next_event()` until it is NEED_DATA, and write
+`data_to_send()`. Whatever the peer sends, nothing is raised: a violation becomes a close frame
+and one last event. Payloads are unmasked, inflated and checked as they arrive, so that faults
+are found at the first possible byte and no limit is exceeded before it acts. Knows no clock.
+"""
+
+import zlib
+from codecs import utf_8_decode
+from collections import deque
+from typing import Deque, Optional, Union
+
+from .deflate import DeflateParameters, Inflater, TooLarge
+from .events import NEED_DATA, Close, Event, Failed, Fragment, Message, Ping, Pong
+from .frames import BINARY, CLOSE, FIN, MASKED, MAX_CONTROL, PING, PONG, RSV1, TEXT, apply_mask
+from .outgoing import CLOSED, CLOSING, NO_CODE, OPEN, Outgoing, is_close_code
+
+__all__ = ["CLOSED", "CLOSING", "OPEN", "WebSocketEngine"]
+
+# First bytes that RFC 6455 allows: any FIN for data frames, FIN for control frames, no RSV.
+_PLAIN_STARTS = frozenset((0x00, TEXT, BINARY, *(FIN | op for op in (0, 1, 2, 8, 9, 10))))
+# RFC 7692 section 6: RSV1 on the first frame of a message.
+_DEFLATE_STARTS = _PLAIN_STARTS | {RSV1 | TEXT, RSV1 | BINARY, FIN | RSV1 | TEXT,
+                                   FIN | RSV1 | BINARY}
+
+_from_bytes = int.from_bytes
+
+
+class WebSocketEngine(Outgoing):
+    """One end of a WebSocket whose opening handshake is done.
+
+    `max_message_size` bounds a message in bytes, after inflation and over all fragments;
+    `max_fragments` its frames. `deflate` is what the handshake agreed on. `client` makes it
+    the end that masks. With `fragments` each data frame is an event of its own (Fragment)
+    in place of one Message at the end.
+
+    Close codes of violations: 1002 framing, 1007 data (UTF-8, deflate), 1008 too many
+    fragments, 1009 size. Pings are answered and close frames echoed without being asked.
+    """
+
+    __slots__ = (
+        "_carried", "_checked", "_compressed", "_data", "_eof", "_fin", "_fragment_opcode",
+        "_fragments", "_frames", "_in_frame", "_inflater", "_left", "_mask", "_mask_bit",
+        "_max_fragments", "_max_size", "_max_wire", "_message", "_opcode", "_pos", "_segments",
+        "_short", "_size", "_starts", "_wire", "control_frames",
+    )
+
+    def __init__(
+        self,
+        max_message_size: int,
+        max_fragments: int = 1000,
+        deflate: Optional[DeflateParameters] = None,
+        client: bool = False,
+        fragments: bool = False,
+    ) -> None:
+        super().__init__(deflate, client)
+        #: pings and pongs received so far, for whoever limits them by the clock
+        self.control_frames = 0
+        self._max_size = max_message_size
+        self._max_fragments = max_fragments
+        # Deflate may make data longer; zlib's own bound is what an honest peer needs at most.
+        # Only the output is ever stored, so this only ends a message that never grows.
+        self._max_wire = max_message_size + (max_message_size >> 3) + 1024
+        self._fragments = fragments
+        self._mask_bit = 0 if client else MASKED
+        self._inflater: Optional[Inflater] = None
+        self._starts = _PLAIN_STARTS
+        if deflate is not None:
+            self._starts = _DEFLATE_STARTS
+            if client:
+                bits = deflate.server_max_window_bits
+                keep = not deflate.server_no_context_takeover
+            else:
+                bits = deflate.client_max_window_bits
+                keep = not deflate.client_no_context_takeover
+            self._inflater = Inflater(bits, keep)
+        # Input: the segment being read and where in it, then those that came meanwhile.
+        self._data = b""
+        self._pos = 0
+        self._segments: Deque[bytes] = deque()
+        self._eof = False
+        # The data frame begun: payload bytes to come, its mask turned to the next of them.
+        self._in_frame = False
+        self._left = 0
+        self._mask = b""
+        self._fin = False
+        self._fragment_opcode = 0
+        # The message begun; opcode 0 when there is none.
+        self._opcode = 0
+        self._compressed = False
+        self._frames = 0
+        self._size = 0
+        self._wire = 0
+        self._message = bytearray()
+        self._checked = 0  # how far it is known to be UTF-8
+        self._carried = 0  # how far it was given out as fragments
+        # Longest frame that next_event may take the short way; -1 for none.
+        self._short = 0
+        self._allow_short()
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer; they are kept, not copied. Never raises."""
+        if self._data or self._segments:
+            self._segments.append(data)
+        elif self.state != CLOSED:
+            self._data = data
+            self._pos = 0
+
+    def receive_eof(self) -> None:
+        """The peer will send no more; after what it sent comes Close(1006), if not closed."""
+        self._eof = True
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received that no event has used yet."""
+        return len(self._data) - self._pos + sum(len(data) for data in self._segments)
+
+    def next_event(self) -> Event:
+        """The next thing that the peer sent, or NEED_DATA. Never raises."""
+        data = self._data
+        if not data and not self._segments and not self._eof:
+            return NEED_DATA
+        # A message of up to 64 KiB in one frame, written out: for short ones 2.5 times faster
+        # than the general way.
+        pos = self._pos
+        size = len(data)
+        if size - pos > 5:
+            first = data[pos]
+            length = data[pos + 1] - MASKED
+            start = pos + 6
+            if length > MAX_CONTROL:
+                start += 2
+                length = data[pos + 2] << 8 | data[pos + 3] if length == 126 else -1
+                if length < 126:
+                    length = -1
+            end = start + length
+            if 0 <= length <= self._short and end <= size and (first == 0x81 or first == 0x82):
+                mask = data[start - 4 : start]
+                payload: Union[bytes, bytearray]
+                if length > MAX_CONTROL:
+                    payload = apply_mask(data[start:end], mask)
+                else:
+                    key = _from_bytes((mask * 32)[:length], "little")
+                    payload = (_from_bytes(data[start:end], "little") ^ key).to_bytes(
+                        length, "little"
+                    )
+                if end == size:
+                    self._data = b""
+                    self._pos = 0
+                else:
+                    self._pos = end
+                if first == 0x82:
+                    return Message(bytes(payload))
+                try:
+                    return Message(payload.decode())
+                except UnicodeDecodeError:
+                    return self._fail(1007, "A text message is not UTF-8.")
+        while True:
+            event = self._read_payload() if self._in_frame else self._read_head()
+            if event is not None:
+                return event
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Close for a reason that the engine cannot see, as a flood or silence.
+
+        As `close`, but the peer is not listened to any more: the state becomes CLOSED.
+        """
+        self.close(code, reason)
+        self._end()
+
+    def _fail(self, code: int, reason: str) -> Failed:
+        if self.state == OPEN:
+            self._send_close(code, reason)
+        self._end()
+        return Failed(code, reason)
+
+    def _end(self) -> None:
+        """Nothing that follows is looked at."""
+        self._set_state(CLOSED)
+        self._data = b""
+        self._pos = 0
+        self._segments.clear()
+        self._in_frame = False
+        self._message = bytearray()
+
+    def _allow_short(self) -> None:
+        usable = self._mask_bit and not self._fragments
+        self._short = min(65535, self._max_size) if usable else -1
+
+    def _set_state(self, state: int) -> None:
+        super()._set_state(state)
+        self._short = -1
+
+    def _more(self) -> Optional[Event]:
+        """Go on with the next segment behind the rest of this one (a part of a head, or of a
+        control frame: at most 131 bytes), or ask for data."""
+        rest = self._data[self._pos :]
+        self._pos = 0
+        if self._segments:
+            self._data = rest + self._segments.popleft()
+            return None
+        self._data = rest
+        if self._eof and self.state != CLOSED:
+            self._end()
+            return Close(1006)
+        return NEED_DATA
+
+    def _read_head(self) -> Optional[Event]:
+        """Read the head of a frame; of a control frame all."""
+        data = self._data
+        pos = self._pos
+        size = len(data)
+        if size - pos < 2:
+            return self._more()
+        first = data[pos]
+        second = data[pos + 1]
+        control = first & 8
+        length = second & 127
+        if (
+            first not in self._starts
+            or second & MASKED != self._mask_bit
+            or (length > MAX_CONTROL if control else (first & 15 == 0) is (self._opcode == 0))
+        ):
+            return self._fail(1002, self._fault(first, second))
+        start = pos + 2
+        if length > 125:
+            start += 2 if length == 126 else 8
+            if size < start:
+                return self._more()
+            shortest = 126 if length == 126 else 65536
+            length = _from_bytes(data[pos + 2 : start], "big")
+            if length < shortest:
+                return self._fail(1002, "A frame's length is not in its shortest form.")
+            if length >> 63:
+                return self._fail(1002, "A frame's length is beyond 63 bits.")
+        if self._mask_bit:
+            start += 4
+        if size < (start + length if control else start):
+            return self._more()
+        mask = data[start - 4 : start] if self._mask_bit else b""
+        self._pos = start
+        if not control:
+            return self._begin_frame(first, length, mask)
+        payload = data[start : start + length]
+        self._pos = start + length
+        if self._pos == size:
+            self._data = b""
+            self._pos = 0
+        if mask and payload:
+            payload = bytes(apply_mask(payload, mask))
+        return self._read_control(first & 15, payload)
+
+    def _fault(self, first: int, second: int) -> str:
+        """Say what is wrong with the first two bytes of a frame (section 5.2)."""
+        opcode = first & 15
+        if first & 0x70 and first & ~0x70 in self._starts:
+            return "A frame has a reserved bit set that was not agreed on."
+        if opcode not in (0, TEXT, BINARY, CLOSE, PING, PONG):
+            return f"Opcode {opcode} is reserved."
+        if second & MASKED != self._mask_bit:
+            return "A frame is not masked." if self._mask_bit else "A frame is masked."
+        if opcode & 8:
+            return "A control frame is fragmented or longer than 125 bytes."
+        if opcode:
+            return "A message begins before the last one ended."
+        return "A continuation frame continues nothing."
+
+    def _read_control(self, opcode: int, payload: bytes) -> Optional[Event]:
+        if opcode != CLOSE:
+            self.control_frames += 1
+            if opcode == PONG:
+                return Pong(payload)
+            self._answer_ping(payload)
+            return Ping(payload)
+        code = NO_CODE
+        reason = ""
+        if payload:
+            code = _from_bytes(payload[:2], "big")
+            if len(payload) < 2 or not is_close_code(code):
+                return self._fail(1002, "A close frame has an invalid code.")
+            try:
+                reason = payload[2:].decode()
+            except UnicodeDecodeError:
+                return self._fail(1007, "The reason of a close frame is not UTF-8.")
+        if self.state == OPEN:
+            self._send_close(code, "")
+        self._end()
+        return Close(code, reason)
+
+    def _begin_frame(self, first: int, length: int, mask: bytes) -> Optional[Event]:
+        """Begin to read a data frame: the limits act here, before its payload is read."""
+        opcode = first & 15
+        if opcode:
+            self._opcode = opcode
+            self._compressed = bool(first & RSV1)
+            self._frames = self._size = self._wire = 0
+        self._short = -1
+        self._fragment_opcode = opcode
+        self._fin = first >= FIN
+        self._frames += 1
+        self._in_frame = True
+        self._left = length
+        self._mask = mask
+        if self.state != OPEN:
+            return None
+        if self._frames > self._max_fragments:
+            limit = self._max_fragments
+            return self._fail(1008, f"A message has more than {limit} fragments.")
+        self._wire += length
+        if self._wire > (self._max_wire if self._compressed else self._max_size):
+            return self._fail(1009, f"A message is longer than {self._max_size} bytes.")
+        return None
+
+    def _read_payload(self) -> Optional[Event]:
+        """Read what there is of a data frame's payload."""
+        data = self._data
+        pos = self._pos
+        size = len(data)
+        end = pos + self._left
+        if end > size and not data:
+            return self._more()
+        piece = data[pos:end]
+        if end >= size:
+            self._data = b""
+            self._pos = 0
+            self._left = end - size
+        else:
+            self._pos = end
+            self._left = 0
+        ended = not self._left
+        last = ended and self._fin
+        if ended:
+            self._in_frame = False
+        if self.state != OPEN:  # CLOSING: dropped unread
+            if last:
+                self._opcode = 0
+            return None
+        chunk: Union[bytes, bytearray] = piece
+        if self._mask and piece:
+            chunk = apply_mask(piece, self._mask)
+            if not ended:
+                turn = (size - pos) & 3
+                self._mask = self._mask[turn:] + self._mask[:turn]
+        if self._compressed and self._inflater is not None:
+            try:
+                chunk = self._inflater.inflate(chunk, self._max_size - self._size, last)
+            except TooLarge:
+                return self._fail(1009, f"A message is longer than {self._max_size} bytes.")
+            except zlib.error:
+                return self._fail(1007, "A compressed message cannot be inflated.")
+            self._size += len(chunk)
+        if last and not self._message and not self._fragments:
+            return self._finish(chunk)
+        self._message += chunk
+        if self._fragments:
+            return self._read_fragment(ended, last)
+        if last:
+            return self._finish(self._message)
+        if self._opcode == TEXT and not self._valid(False):
+            return self._fail(1007, "A text message is not UTF-8.")
+        return None
+
+    def _finish(self, payload: Union[bytes, bytearray]) -> Event:
+        """End the message begun; `payload` is all of it."""
+        text = self._opcode == TEXT
+        self._opcode = 0
+        self._checked = 0
+        if payload is self._message:
+            self._message = bytearray()
+        self._allow_short()
+        if not text:
+            return Message(bytes(payload))
+        try:
+            return Message(payload.decode())
+        except UnicodeDecodeError:
+            return self._fail(1007, "A text message is not UTF-8.")
+
+    def _valid(self, final: bool) -> bool:
+        """Whether the message is UTF-8 as far as it goes; each byte is looked at once."""
+        with memoryview(self._message) as view, view[self._checked :] as unchecked:
+            try:
+                self._checked += utf_8_decode(unchecked, "strict", final)[1]
+            except UnicodeDecodeError:
+                return False
+        # CPython waits for a third byte before it refuses the head of a surrogate.
+        rest = self._message[self._checked :]
+        return not (len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0)
+
+    def _read_fragment(self, ended: bool, last: bool) -> Optional[Event]:
+        """Give out the frame if it is complete; `_message` ends with its payload so far."""
+        text = self._opcode == TEXT
+        if text and not self._valid(last):
+            return self._fail(1007, "A text message is not UTF-8.")
+        if not ended:
+            return None
+        data = bytes(memoryview(self._message)[self._carried :])
+        # What is left of text is the beginning of a character; the next frame goes on with it.
+        self._message = self._message[self._checked :] if text else bytearray()
+        self._carried = len(self._message)
+        self._checked = 0
+        if last:
+            self._opcode = 0
+        return Fragment(data, self._fragment_opcode, self._fin)

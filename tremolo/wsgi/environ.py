@@ -1,0 +1,60 @@
+"""The environ of a WSGI request (PEP 3333, section "environ Variables")."""
+
+import sys
+from typing import Any, Dict
+from urllib.parse import unquote_to_bytes
+
+from ..net.exchange import Exchange
+
+_OWN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+
+
+def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
+            multiprocess: bool) -> Dict[str, Any]:
+    """Everything a WSGI application is told about a request. Strings carry bytes as Latin-1.
+
+    Fields whose names have an underscore are left out: `X_Y` and `X-Y` would be one variable,
+    which lets a client pretend to be a proxy.
+    """
+    head = exchange.head
+    connection = exchange.connection
+    path = unquote_to_bytes(head.path) if b"%" in head.path else head.path
+    peer = connection.peer if isinstance(connection.peer, tuple) else ("", 0)
+    name = connection.sockname if isinstance(connection.sockname, tuple) else ("localhost", 0)
+    scheme = "https" if connection.is_tls else "http"
+    variables: Dict[str, Any] = {
+        "REQUEST_METHOD": head.method.decode("latin-1"),
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path.decode("latin-1"),
+        "QUERY_STRING": head.query.decode("latin-1"),
+        "REQUEST_URI": head.target.decode("latin-1"),
+        "SERVER_NAME": str(name[0]),
+        "SERVER_PORT": str(name[1]),
+        "SERVER_PROTOCOL": "HTTP/" + head.version.decode("latin-1"),
+        "SERVER_SOFTWARE": "Tremolo",
+        "REMOTE_ADDR": str(peer[0]),
+        "REMOTE_PORT": str(peer[1]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": stdin,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": multiprocess,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": file_wrapper,
+    }
+    for field, value in head.headers:
+        if b"_" in field:
+            continue
+        key = _OWN.get(field) or "HTTP_" + field.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        if key in variables and key.startswith("HTTP_"):
+            separator = "; " if field == b"cookie" else ", "
+            variables[key] = variables[key] + separator + text
+        else:
+            variables[key] = text
+    if head.chunked:
+        # The length is unknown until the end; wsgi.input_terminated says that reading is safe.
+        variables.pop("CONTENT_LENGTH", None)
+    return variables
