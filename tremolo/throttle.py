@@ -313,7 +313,8 @@ def parse_rule(
                               f'"{text.strip()}: slow-4g"')
     found = parse_scope(scope) if colon else ALL
     throttle = Throttle.parse(value, presets)
-    if found == TOTAL and throttle != Throttle(throttle.download, throttle.upload):
+    if found == TOTAL and (
+            throttle.offline or replace(throttle, download=None, upload=None) != OFF):
         raise InvalidThrottle("total: it has rates only, down= and up=")
     return found, throttle
 

@@ -1,4 +1,4 @@
-"""HTTP/1.0 and HTTP/1.1 of a server: `RequestParser` and `ResponseWriter`, and nothing of I/O."""
+"""HTTP/1.0 and HTTP/1.1 of a server: `RequestParser` and `ResponseWriter`, without any I/O."""
 
 from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody
 from .fields import Field, Limits

@@ -92,8 +92,8 @@ def split_lines(section: bytes, line_limit: int, section_limit: int) -> List[byt
     Refuses control characters, and line ends other than CRLF.
     """
     lines = section.splitlines()
-    # What is not TEXT must be one CRLF a line and nothing else. Were one of the line ends a bare
-    # CR or LF, or another control character among them, the two sides would differ.
+    # What is not TEXT must be one CRLF a line and nothing else. Were a line end bare CR or LF,
+    # or another control character among them, the two sides would differ.
     if section.translate(None, TEXT) != CRLF * (len(lines) - 1):
         fault = first_fault(section + HEAD_END, line_limit, section_limit)
         raise fault or ProtocolError(400, "bad request: a control character in the header")
@@ -159,8 +159,12 @@ class FieldBlock:
             self._set_framing(fields, modern)
         self.keep_alive = modern
         self.upgrade = None
-        if b"connection" in fields:
-            self._set_connection(headers, modern)
+        connection = fields.get(b"connection")
+        if connection is not None:
+            if len(fields) == len(headers) and connection.lower() == b"keep-alive":
+                self.keep_alive = True
+            else:
+                self._set_connection(headers, modern)
         # An HTTP/1.0 client's expectation is ignored: RFC 9110 section 10.1.1.
         if b"expect" in fields and modern:
             if fields[b"expect"].lower() != b"100-continue":
@@ -172,7 +176,7 @@ class FieldBlock:
         length = fields.get(b"content-length")
         coding = fields.get(b"transfer-encoding")
         if coding is None:
-            # bytes.isdigit() knows ASCII digits only; at most 16 of them, before int().
+            # bytes.isdigit() knows ASCII digits only; at most 16 of them before int().
             if length is None or len(length) > 16 or not length.isdigit():
                 raise ProtocolError(400, "bad Content-Length")
             self.content_length = int(length)

@@ -17,10 +17,11 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TOKEN = b"!#$%&'*+-.^_`|~0123456789" + _LETTERS
 
 # What a field value, a reason phrase and a chunk extension may hold: HTAB, SP, VCHAR and
-# obs-text (RFC 9110 section 5.5). Every other control character is refused, not only CR, LF, NUL.
+# obs-text (RFC 9110 section 5.5). All other control characters are refused, not only CR, LF
+# and NUL.
 TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
-# A request target: VCHAR without "#", since a target never has a fragment (RFC 9112 section 3.2).
+# A request target: VCHAR without "#", since a target has no fragment (RFC 9112 section 3.2).
 # Wider than RFC 3986 on purpose: browsers send `|`, `^`, `{` and the like in queries.
 TARGET = bytes(byte for byte in range(0x21, 0x7F) if byte != 0x23)
 

@@ -6,11 +6,10 @@ Pure functions from the bytes of one complete head to a `RequestHead`.
 from typing import Dict, List, Optional, Tuple
 
 from .errors import ProtocolError
-from .fields import Field, FieldBlock, Limits, check_text, first_fault, parse_fields
+from .fields import Field, FieldBlock, Limits, first_fault, parse_fields, split_lines
 from .grammar import (
     ABSOLUTE_FORM,
     AUTHORITY,
-    CRLF,
     HEAD_END,
     METHODS,
     TARGET,
@@ -128,13 +127,12 @@ def parse_head(
     Returns the request, what its header section said, and that section, which begins
     with the version. The order of the checks is the order in which answers take precedence.
     """
-    parts = head.split(b" ", 2)
-    block = cache.get(parts[-1])
-    if block is None or len(head) - len(parts[-1]) + 8 > limits.request_line:
-        # Not seen before, or not as part of a head that is all right.
+    method, target, section, block = _look_up(head, limits, cache)
+    if block is None:
         lines = split_lines(head, limits.request_line, limits.header_section)
         line_length = len(lines[0])
-        if line_length > limits.request_line or len(head) - line_length > limits.header_section:
+        section_length = len(head) - line_length
+        if line_length > limits.request_line or section_length > limits.header_section:
             fault = first_fault(head + HEAD_END, limits.request_line, limits.header_section)
             if fault is not None:
                 raise fault
@@ -142,18 +140,13 @@ def parse_head(
         if len(parts) != 3:
             raise ProtocolError(400, "bad request: not a request")
         method, target, protocol = parts
-        _check_method(method)
+        if method not in METHODS and (not method or method.translate(None, TOKEN)):
+            raise ProtocolError(400, "bad request: not a request")
         version = _version(protocol)
         section = head[line_length - len(protocol) :]
-        lines[0:1] = ()
-        fields = parse_fields(lines, limits.fields)
+        fields = parse_fields(lines[1:], limits.fields)
         block = FieldBlock(version, fields, len(section))
         cache.put(section, block)
-    else:
-        if len(parts) != 3:
-            raise ProtocolError(400, "bad request: not a request")
-        method, target, section = parts
-        _check_method(method)
     path, query, authority = split_target(method, target)
     request = RequestHead(method, target, path, query, block)
     if authority is not None:
@@ -161,9 +154,21 @@ def parse_head(
     return request, block, section
 
 
-def _check_method(method: bytes) -> None:
-    if method not in METHODS and (not method or method.translate(None, TOKEN)):
-        raise ProtocolError(400, "bad request: not a request")
+def _look_up(
+    head: bytes, limits: Limits, cache: HeaderCache
+) -> Tuple[bytes, bytes, bytes, Optional[FieldBlock]]:
+    """Method, target and known header section of a head without anything unusual in it."""
+    parts = head.split(b" ", 2)
+    block = cache.get(parts[-1])
+    if block is not None and len(parts) == 3:
+        method, target, section = parts
+        if (
+            method in METHODS
+            and not target.translate(None, TARGET)
+            and len(head) - len(section) + 8 <= limits.request_line
+        ):
+            return method, target, section, block
+    return b"", b"", b"", None
 
 
 def _version(protocol: bytes) -> bytes:

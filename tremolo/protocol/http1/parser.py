@@ -78,6 +78,8 @@ class RequestParser:
 
     def receive_data(self, data: bytes) -> None:
         """Take what was read from the peer; `data` is kept, not copied."""
+        if not data:
+            return
         waiting = self._waiting
         if self._pos == self._size and not waiting:
             if self._state != _FAILED:
@@ -101,7 +103,7 @@ class RequestParser:
         """The next event, `NEED_DATA` if there is none yet. Raises ProtocolError, for ever."""
         if self._state != _HEAD:
             return self._next_after_head()
-        # A head with the header section of the last one, written out: 0.6 us instead of 5.
+        # A head with the header section of the last one, written out: a seventh of the time.
         # Everything else is left to parse_head(), which decides alone.
         data = self._data
         pos = self._pos
@@ -209,7 +211,7 @@ class RequestParser:
                 data = self._data
                 if (
                     not buffer
-                    and (self._begun or data[self._pos] <= 0x20)
+                    and (self._empty_lines % 2 or data[self._pos] <= 0x20)
                     and not self._skip_empty_lines()
                 ):
                     continue

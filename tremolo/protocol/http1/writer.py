@@ -5,18 +5,18 @@ sends; counts the body, so that no response is ever longer or shorter than it pr
 """
 
 from http import HTTPStatus
-from typing import Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from .errors import ExcessBody, ResponseError, ShortBody
 from .fields import Field, list_elements
-from .grammar import CRLF, KNOWN_NAMES, NOT_IN_TRAILERS, TEXT, TOKEN
+from .grammar import KNOWN_NAMES, NOT_IN_TRAILERS, OWS, TEXT, TOKEN
 
 _STATUS_LINES: Dict[int, bytes] = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
 _NO_BODY = frozenset((101, 204, 205, 304))
-# Content-Length of these would be wrong (RFC 9110 section 8.6) or is always 0 (section 15.3.6).
+# Content-Length of these would be wrong (RFC 9110 section 8.6) or is always 0 (15.3.6).
 _NO_LENGTH = frozenset((101, 204, 205))
 
 _WAITING, _BODY, _ENDED = range(3)
@@ -25,29 +25,24 @@ _WAITING, _BODY, _ENDED = range(3)
 class _Block:
     """A response's fields, checked and encoded, without those that the writer decides."""
 
-    __slots__ = (
-        "chunked", "close", "length", "lines", "names", "options", "preface", "preface_left",
-    )  # fmt: skip
+    __slots__ = ("chunked", "close", "lines", "names", "options", "preface", "preface_left")
 
-    def __init__(self, headers: Sequence[Field]) -> None:
+    def __init__(self, headers: Iterable[Field]) -> None:
         lines: List[bytes] = []
         names: List[bytes] = []
         options: List[bytes] = []
         codings: List[bytes] = []
-        self.length: Optional[int] = None
         for name, value in headers:
             lower = _checked_name(name, value)
             names.append(lower)
-            if lower == b"content-length":
-                self.length = _checked_length(value, self.length)
-            elif lower == b"transfer-encoding":
+            if lower == b"transfer-encoding":
                 codings.append(value)
             elif lower == b"connection":
                 options.append(value)
-            else:
+            elif lower != b"content-length":
                 lines.append(b"%b: %b\r\n" % (name, value))
         self.lines = b"".join(lines)
-        self.names: FrozenSet[bytes] = frozenset(names)
+        self.names = frozenset(names)
         self.chunked = list_elements(codings) == [b"chunked"]
         elements = list_elements(options)
         self.close = b"close" in elements
@@ -68,30 +63,59 @@ class _Block:
         return self.preface_left
 
 
-# A memory of a pure function, bounded in entries and bytes: applications send the same fields
-# again and again. The oldest entry leaves first.
-_MAX_BLOCKS = 128
-_MAX_BLOCK_SIZE = 2048
-_blocks: Dict[Tuple[Field, ...], _Block] = {}
+# Memories of pure functions, bounded in entries and bytes: applications send the same fields
+# again and again, often with another Content-Length. Emptied when full, which is one
+# atomic step for programs with a loop in more than one thread.
+_MAX_KNOWN = 256
+_MAX_KNOWN_SIZE = 2048
+_known: Dict[Tuple[Field, ...], Tuple[_Block, Optional[int]]] = {}
+_known_blocks: Dict[Tuple[Field, ...], _Block] = {}
 
 
-def _encode(headers: Tuple[Field, ...]) -> _Block:
+def _encode(headers: Iterable[Field]) -> Tuple[_Block, Optional[int]]:
+    """The fields' block and their Content-Length. Pairs may be lists, as in ASGI examples."""
+    others: List[Field] = []
+    lengths: List[bytes] = []
     for field in headers:
-        if len(field) != 2:
-            raise ValueError("a header is a pair of name and value")
-    block = _Block(headers)
-    if len(block.lines) <= _MAX_BLOCK_SIZE:
-        if len(_blocks) >= _MAX_BLOCKS:
-            # Default None: another thread's loop may have removed it already.
-            _blocks.pop(next(iter(_blocks)), None)
-        _blocks[headers] = block
-    return block
+        try:
+            name, value = field
+        except (TypeError, ValueError):
+            raise ValueError(f"a header is a pair of name and value, not {field!r}") from None
+        if not isinstance(name, bytes) or not isinstance(value, bytes):
+            raise ValueError(f"a header's name and value must be bytes, not {field!r}")
+        if name.lower() == b"content-length":
+            lengths.append(value)
+        else:
+            others.append((name, value))
+    length = _checked_length(lengths) if lengths else None
+    key = tuple(others)
+    block = _known_blocks.get(key)
+    if block is None:
+        block = _Block(others)
+        if len(block.lines) <= _MAX_KNOWN_SIZE:
+            if len(_known_blocks) >= _MAX_KNOWN:
+                _known_blocks.clear()
+            _known_blocks[key] = block
+    return block, length
+
+
+def _encode_known(headers: Tuple[Field, ...]) -> Tuple[_Block, Optional[int]]:
+    """As `_encode()`, from memory if these very fields have been sent before."""
+    try:
+        known = _known.get(headers)
+    except TypeError:  # a pair is a list, or holds something that is not bytes
+        return _encode(headers)
+    if known is None:
+        known = _encode(headers)
+        if len(known[0].lines) <= _MAX_KNOWN_SIZE:
+            if len(_known) >= _MAX_KNOWN:
+                _known.clear()
+            _known[headers] = known
+    return known
 
 
 def _checked_name(name: bytes, value: bytes) -> bytes:
     """The lower-case name of a field that may be sent (RFC 9110 section 5)."""
-    if not isinstance(name, bytes) or not isinstance(value, bytes):
-        raise ValueError(f"header names and values must be bytes, not {name!r}: {value!r}")
     lower = KNOWN_NAMES.get(name)
     if lower is None:
         if not name or name.translate(None, TOKEN):
@@ -102,10 +126,10 @@ def _checked_name(name: bytes, value: bytes) -> bytes:
     return lower
 
 
-def _checked_length(value: bytes, earlier: Optional[int]) -> int:
-    if earlier is not None:
+def _checked_length(values: List[bytes]) -> int:
+    value = values[0].strip(OWS)
+    if len(values) > 1:
         raise ValueError("more than one Content-Length")
-    value = value.strip(b" \t")
     if not value.isdigit() or len(value) > 16:
         raise ValueError(f"invalid Content-Length {value!r}: not a number of bytes")
     return int(value)
@@ -123,8 +147,8 @@ class ResponseWriter:
     """Frames one response: `head()`, any number of `body()`, then `end()`.
 
     `method` and `version` are the request's, `keep_alive` says whether the connection may
-    persist. After `head()`: `keep_alive` is what was decided, and when it is False you must close
-    the connection after the response; `length` is the promised number of body bytes, if any.
+    persist. After `head()`: `keep_alive` is what was decided, and when it is False you must
+    close the connection after the response; `length` is the promised number of body bytes.
     """
 
     __slots__ = (
@@ -161,14 +185,11 @@ class ResponseWriter:
         """
         if self._state != _WAITING:
             raise ResponseError("the response has already started")
-        try:
-            key: Tuple[Field, ...] = tuple(headers)
-            block = _blocks.get(key) or _encode(key)
-        except TypeError:  # pairs that are lists
-            key = tuple([(name, value) for name, value in headers])
-            block = _blocks.get(key) or _encode(key)
-        if status < 200 and status != 101 or status > 999:
+        block, own_length = _encode_known(tuple(headers))
+        if (status < 200 and status != 101) or status > 999:
             raise ValueError(f"{status} is not the status of a final response")
+        if length is not None and length < 0:
+            raise ValueError(f"a body cannot have {length} bytes")
         line = _status_line(status, reason) if reason else _STATUS_LINES.get(status)
         if line is None:
             line = _status_line(status, reason)
@@ -180,10 +201,13 @@ class ResponseWriter:
         framing = b""
         if status in _NO_BODY or self._method == b"HEAD":
             self.body_allowed = False
-            framing = self._length_without_body(status, block.length, length)
-        elif block.length is not None or (length is not None and not (block.chunked and modern)):
-            self.length = length if block.length is None else block.length
-            framing = b"content-length: %d\r\n" % self.length
+            framing = self._length_without_body(status, own_length, length)
+        elif own_length is not None:
+            self.length = own_length
+            framing = b"content-length: %d\r\n" % own_length
+        elif length is not None and not (block.chunked and modern):
+            self.length = length
+            framing = b"content-length: %d\r\n" % length
         elif modern:
             self.chunked = True
             framing = b"transfer-encoding: chunked\r\n"
@@ -260,6 +284,8 @@ class ResponseWriter:
     def _trailers(self, trailers: Sequence[Field]) -> bytes:
         lines = []
         for name, value in trailers:
+            if not isinstance(name, bytes) or not isinstance(value, bytes):
+                raise ValueError(f"a trailer is a pair of bytes, not {name!r} and {value!r}")
             if _checked_name(name, value) in NOT_IN_TRAILERS:
                 raise ValueError(f"{name!r} may not be a trailer field")
             lines.append(b"%b: %b\r\n" % (name, value))
@@ -273,5 +299,5 @@ class ResponseWriter:
         """
         if not 100 <= status <= 199 or status == 101:
             raise ValueError(f"{status} is not the status of an interim response")
-        block = _Block([(name, value) for name, value in headers])
+        block, _ = _encode(headers)
         return b"%b%b\r\n" % (_status_line(status, b""), block.lines)
