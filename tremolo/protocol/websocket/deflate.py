@@ -202,9 +202,9 @@ class Deflater:
     __slots__ = ("_bits", "_keep", "_level", "_memory_level", "_strategy", "_stream")
 
     def __init__(self, bits: int, keep_context: bool, level: int, memory_level: int) -> None:
-        # zlib has no raw window of 256 bytes. With the run-length strategy it refers back one
-        # byte at most, which any window allows.
-        self._strategy = zlib.Z_RLE if bits == 8 else zlib.Z_DEFAULT_STRATEGY
+        # zlib has no raw window of 256 bytes. With codes alone nothing refers back, which any
+        # window allows (running lengths would do as well, but PyPy does not name them).
+        self._strategy = zlib.Z_HUFFMAN_ONLY if bits == 8 else zlib.Z_DEFAULT_STRATEGY
         self._bits = -max(bits, 9)
         self._keep = keep_context
         self._level = level

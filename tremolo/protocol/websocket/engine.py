@@ -21,8 +21,7 @@ __all__ = ["CLOSED", "CLOSING", "OPEN", "WebSocketEngine"]
 # First bytes that RFC 6455 allows: any FIN for data frames, FIN for control frames, no RSV.
 _PLAIN_STARTS = frozenset((0x00, TEXT, BINARY, *(FIN | op for op in (0, 1, 2, 8, 9, 10))))
 # RFC 7692 section 6: RSV1 on the first frame of a message.
-_DEFLATE_STARTS = _PLAIN_STARTS | {RSV1 | TEXT, RSV1 | BINARY, FIN | RSV1 | TEXT,
-                                   FIN | RSV1 | BINARY}
+_DEFLATE_STARTS = _PLAIN_STARTS | {0x41, 0x42, 0xC1, 0xC2}
 
 _from_bytes = int.from_bytes
 
@@ -81,17 +80,13 @@ class WebSocketEngine(Outgoing):
         self._segments: Deque[bytes] = deque()
         self._eof = False
         # The data frame begun: payload bytes to come, its mask turned to the next of them.
-        self._in_frame = False
-        self._left = 0
+        self._in_frame = self._fin = False
+        self._left = self._fragment_opcode = 0
         self._mask = b""
-        self._fin = False
-        self._fragment_opcode = 0
         # The message begun; opcode 0 when there is none.
         self._opcode = 0
         self._compressed = False
-        self._frames = 0
-        self._size = 0
-        self._wire = 0
+        self._frames = self._size = self._wire = 0
         self._message = bytearray()
         self._checked = 0  # how far it is known to be UTF-8
         self._carried = 0  # how far it was given out as fragments
@@ -165,6 +160,7 @@ class WebSocketEngine(Outgoing):
         """Close for a reason that the engine cannot see, as a flood or silence.
 
         As `close`, but the peer is not listened to any more: the state becomes CLOSED.
+        Raises ValueError for a code that must not be sent.
         """
         self.close(code, reason)
         self._end()
