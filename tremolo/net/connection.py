@@ -50,7 +50,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
     __slots__ = ("_discarding", "_head_began", "_stall_mark", "bytes_in", "closing", "context",
                  "current", "deadline", "eof", "id", "is_tls", "lingering", "lost", "opened",
                  "outbox", "pacer", "parser", "peer", "reading_paused",
-                 "reads_blocked", "requests", "server", "sockname", "taken", "transport")
+                 "reads_blocked", "requests", "server", "socket", "sockname", "stall_deadline", "taken",
+                 "transport")
 
     def __init__(self, server: "Server") -> None:
         self.server = server
@@ -63,6 +64,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.id = server.next_id()
         self.peer: Any = None
         self.sockname: Any = None
+        self.socket: Any = None
         self.is_tls = False
         #: a slot for the adapter
         self.context: Any = None
@@ -80,6 +82,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self._discarding = -1
         self._head_began = False
         self._stall_mark = -1
+        #: when writes that make no progress are given up
+        self.stall_deadline = NEVER
 
     # -- the transport's side ------------------------------------------------------------
 
@@ -88,6 +92,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.transport = transport
         self.peer = transport.get_extra_info("peername")
         self.sockname = transport.get_extra_info("sockname")
+        self.socket = transport.get_extra_info("socket")
         self.is_tls = transport.get_extra_info("sslcontext") is not None
         self.outbox = Outbox(server.loop, transport, server.counters, self._on_write_pace)
         self.transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
@@ -145,7 +150,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif self._discarding >= 0:
             self._finish_connection()
         else:
-            self.current.peer_left()
+            self.current.half_closed()
         return not self.is_tls and not self.closing
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
@@ -238,6 +243,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             return
         if not exchange.body_done:
             self._discarding = 0
+            self.deadline = self.server.loop.time() + LINGER_SECONDS
             self._discard()
             return
         if not exchange.writer.keep_alive or self.eof and not self.parser.buffered:
@@ -293,7 +299,6 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self._finish_connection()
             return
         self.resume_reading()
-        self.deadline = self.server.loop.time() + LINGER_SECONDS
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -349,7 +354,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def _close_transport(self) -> None:
         self.closing = True
         self.watch_writes()
-        self.transport.close()
+        if not self.lost and not self.transport.is_closing():
+            self.transport.close()
 
     def close(self) -> None:
         """Close once what was queued is sent."""
@@ -378,8 +384,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def reset(self) -> None:
         """As `abort`, with a TCP reset, so that the client cannot take it for an end."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and isinstance(self.peer, tuple):
+        sock = self.socket
+        if sock is not None and isinstance(self.peer, tuple) and sock.fileno() >= 0:
             # linger on, 0 seconds: close(2) sends RST (socket(7))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
@@ -397,6 +403,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.lost and not self.eof:
             self.reading_paused = True
+            self.server.paused[self.id] = self
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -404,14 +411,29 @@ class HTTPConnection(asyncio.BufferedProtocol):
             if self.reads_blocked:
                 return
             self.reading_paused = False
-            self.transport.resume_reading()
+            self.server.paused.pop(self.id, None)
+            # asyncio would call us in the context of whoever resumes, perhaps a handler.
+            self.server.outside(self.transport.resume_reading)
+
+    def allow_reading(self) -> None:
+        """The throttle holds reading back no longer; something else still may."""
+        self.reads_blocked = False
+        if self.parser.buffered < READ_AHEAD or self.current is None:
+            self.resume_reading()
+
+    def hung_up(self, gone: bool) -> None:
+        """The client closed its side, or (`gone`) both, behind data that is not read yet."""
+        if gone:
+            self.abort()
+        elif self.current is not None:
+            self.current.peer_left()
 
     def watch_writes(self) -> None:
-        """Somebody waits for the client to read: it must make progress."""
+        """Somebody waits for the client to read: it must make progress from now on."""
         self._stall_mark = self._handed_over()
-        stall = self.server.write_timeout
-        self.deadline = min(self.deadline, self.server.loop.time() + stall) \
-            if self.current is not None else self.server.loop.time() + stall
+        self.stall_deadline = self.server.loop.time() + self.server.write_timeout
+        if self.current is None or self.stall_deadline < self.deadline:
+            self.deadline = self.stall_deadline
 
     def _handed_over(self) -> int:
         return self.outbox.bytes_out - int(self.transport.get_write_buffer_size())
@@ -425,12 +447,20 @@ class HTTPConnection(asyncio.BufferedProtocol):
         mark, self._stall_mark = self._stall_mark, self._handed_over()
         return mark == self._stall_mark
 
+    def shift(self, seconds: float) -> None:
+        """The process did not run for a while: no clock shall have run either."""
+        self.deadline += seconds
+        self.stall_deadline += seconds
+        if self.current is not None:
+            self.current.shift(seconds)
+
     def on_deadline(self, now: float) -> None:
         """Some clock ran out: see which."""
         if self.lost:
             self.deadline = NEVER
         elif self.lingering:
-            self.transport.abort()
+            self.lingering = 0
+            self._close_transport()
         elif self.taken is not None and not self.closing:
             self.taken.on_deadline(now)
         elif self.closing:

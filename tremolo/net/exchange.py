@@ -6,7 +6,7 @@ well-framed responses or a closed connection.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Awaitable, Iterable, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Tuple
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import (
@@ -36,7 +36,8 @@ class ResponseMisuse(RuntimeError):
 class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest."""
 
-    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "begun", "body_done",
+    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head",
+                 "_stopped", "begun", "body_done",
                  "body_waiter", "breaking", "bytes_in", "bytes_out", "connection", "continue_pending",
                  "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
                  "started", "status", "task", "throttle_mark", "timed_out", "writer")
@@ -76,7 +77,9 @@ class Exchange:
         self.breaking: Optional[Breaking] = None
         self.throttle_mark = 0.0
         self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
-        self._gone: Optional["asyncio.Future[None]"] = None
+        self._gone: List["asyncio.Future[None]"] = []
+        #: seconds during which the process did not run
+        self._stopped = 0.0
 
     # -- the request's body ------------------------------------------------------------------
 
@@ -176,6 +179,9 @@ class Exchange:
     def _write_head(self, length: Optional[int]) -> bytes:
         status, headers, reason, given = self._head  # type: ignore[misc]
         connection = self.connection
+        if self.continue_pending:
+            # What follows may be the body or, without it, the next request.
+            self.writer.keep_alive = False
         server = connection.server
         try:
             head = self.writer.head(status, headers, reason=reason, preface=server.preface,
@@ -207,6 +213,8 @@ class Exchange:
             return None
         if self.finished:
             raise ResponseMisuse("the response is already complete")
+        if type(data) is not bytes:
+            data = bytes(data)  # it may wait here while its owner changes it
         writer = self.writer
         head = self._write_head(None) if self._head is not None else b""
         try:
@@ -241,10 +249,12 @@ class Exchange:
             raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
         if connection.lost or self.outcome == ABORTED:
-            self.finished = True
+            self.give_up()
             return
         if self.finished:
             raise ResponseMisuse("the response is already complete")
+        if type(data) is not bytes:
+            data = bytes(data)
         writer = self.writer
         if self._head is not None:
             if not self.body_done and not self._body_is_short():
@@ -269,14 +279,13 @@ class Exchange:
         else:
             outbox.flush()
         connection.completed(self)
-        if self._gone is not None:
+        if self._gone:
             self.wake_waiter()
 
     def _body_is_short(self) -> bool:
         """What the application has left of the request's body is not worth a close."""
         head = self.head
-        return not self.continue_pending and (
-            head.chunked or (head.content_length or 0) - self.bytes_in <= 64 * 1024)
+        return head.chunked or (head.content_length or 0) - self.bytes_in <= 64 * 1024
 
     def _cut(self, last: bytes) -> None:
         """The application wrote too much: send what it promised, then close."""
@@ -352,6 +361,17 @@ class Exchange:
         self.body_arrived()
         self.wake_waiter()
 
+    def half_closed(self) -> None:
+        """The client closed its side. It may still read, so an answer that has begun goes on."""
+        self.peer_left()
+        timeout = self.connection.server.adapter.close_timeout
+        if timeout and self.task is not None:
+            self.connection.server.loop.call_later(timeout, self._cancel_unanswered)
+
+    def _cancel_unanswered(self) -> None:
+        if not self.started:
+            self._cancel_abandoned()
+
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
@@ -371,16 +391,27 @@ class Exchange:
 
     def wake_waiter(self) -> None:
         """What `disconnect_waiter` promised is settled otherwise: a WebSocket took over."""
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        waiters, self._gone = self._gone, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def disconnect_waiter(self) -> "asyncio.Future[None]":
-        """A future that is done once the client left, or the response is whole."""
-        if self._gone is None:
-            self._gone = self.connection.server.loop.create_future()
-            if self.connection.lost or self.connection.eof or self.finished:
-                self._gone.set_result(None)
-        return self._gone
+        """A future that is done once the client left, or the response is whole. Each caller has
+        its own, so that cancelling one wait disturbs no other."""
+        waiter = self.connection.server.loop.create_future()
+        if self.connection.lost or self.connection.eof or self.finished:
+            waiter.set_result(None)
+        else:
+            self._gone = [other for other in self._gone if not other.done()]
+            self._gone.append(waiter)
+        return waiter
+
+    def shift(self, seconds: float) -> None:
+        """The process did not run for a while: no clock shall have run either."""
+        self._stopped += seconds
+        if self.body_waiter is not None:
+            self._body_since += seconds
 
     def on_deadline(self, now: float) -> None:
         """See which of this exchange's clocks ran out; set the next look."""
@@ -388,17 +419,20 @@ class Exchange:
         server = connection.server
         connection.deadline = NEVER
         if connection.outbox.full or connection.outbox.size:
-            if connection.write_stalled():
-                self.abort()
-                return
-            connection.deadline = now + server.write_timeout
+            if now >= connection.stall_deadline:
+                if connection.write_stalled():
+                    self.abort()
+                    return
+                connection.stall_deadline = now + server.write_timeout
+            connection.deadline = connection.stall_deadline
         timeout = server.adapter.handler_timeout
         if timeout and not self.started and self.task is not None:
-            if now >= self.begun + timeout:
+            deadline = self.begun + self._stopped + timeout
+            if now >= deadline:
                 self.timed_out = True
                 self.task.cancel()
                 return
-            connection.deadline = min(connection.deadline, self.begun + timeout)
+            connection.deadline = min(connection.deadline, deadline)
         if self.body_waiter is not None:
             pacer = connection.pacer
             paused = connection.reading_paused or (pacer is not None and pacer.upload.active)

@@ -161,8 +161,7 @@ class Throttling:
             pacer.close(self._server.loop.time())
             connection.pacer = None
         if connection.reads_blocked and not pacer.upload.active:
-            connection.reads_blocked = False
-            connection.resume_reading()
+            connection.allow_reading()
         outbox.repace()
 
     def writes_blocked(self, connection: "HTTPConnection", blocked: bool) -> None:
@@ -193,8 +192,7 @@ class Throttling:
         if connection.reads_blocked:
             pacer = connection.pacer
             if pacer is None or pacer.upload.allowance(now, READ_SIZE):
-                connection.reads_blocked = False
-                connection.resume_reading()
+                connection.allow_reading()
         if not outbox.blocked_since and not connection.reads_blocked:
             self._server.ticker.unpace(connection)
 

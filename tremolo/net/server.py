@@ -9,6 +9,7 @@ import contextvars
 import logging
 import os
 import resource
+import select
 import socket
 import ssl
 import time
@@ -34,6 +35,8 @@ RECENT = 2000
 UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
 HANDSHAKE_TIMEOUT = 10.0
+#: the peer closed its side (Linux only; elsewhere only resets are seen)
+HALF_CLOSED = getattr(select, "POLLRDHUP", 0)
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
@@ -66,6 +69,8 @@ class Server:
         self.connections: Dict[int, HTTPConnection] = {}
         #: tasks of handlers; asyncio itself holds them only weakly
         self.tasks: Set["asyncio.Task[None]"] = set()
+        #: connections that do not read at present, by id
+        self.paused: Dict[int, HTTPConnection] = {}
         #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
         self.recent: Optional[Deque[Tuple[Any, ...]]] = None
         self.on_error: Optional[ErrorHook] = None
@@ -125,10 +130,19 @@ class Server:
         """Give a connected socket a protocol. Those on the way are known, for draining."""
         sock.setblocking(False)
         if sock.family in INTERNET:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:  # macOS, when the client is gone already
+                sock.close()
+                return
         task = self.create_task(self._connect(sock, ssl_context))
         self._setups.add(task)
         task.add_done_callback(self._set_up_done)
+        if len(self.connections) + len(self._setups) > self.max_connections:
+            # Idle connections go first, the one that has been idle longest before others.
+            idle = [c for c in self.connections.values() if c.idle]
+            if idle:
+                min(idle, key=lambda c: c.deadline).close()
 
     def _set_up_done(self, task: "asyncio.Task[None]") -> None:
         self._setups.discard(task)
@@ -151,13 +165,10 @@ class Server:
         return self._last_id
 
     def _room(self) -> int:
+        """How many more connections there is room for, perhaps in place of an idle one."""
         room = self.max_connections - len(self.connections) - len(self._setups)
-        if room <= 0:
-            # Idle connections go first, the one that has been idle longest before others.
-            idle = [c for c in self.connections.values() if c.idle]
-            if idle:
-                min(idle, key=lambda c: c.deadline).close()
-                return 1
+        if room <= 0 and any(c.idle for c in self.connections.values()):
+            return 1
         return room
 
     # -- the live set --------------------------------------------------------------------------
@@ -172,16 +183,22 @@ class Server:
 
     def remove(self, connection: HTTPConnection) -> None:
         self.connections.pop(connection.id, None)
+        self.paused.pop(connection.id, None)
         self.throttling.forget(connection)
         if self.draining:
             self._check_quiet()
         else:
             for acceptor in self._acceptors:
-                acceptor.start()
+                self.outside(acceptor.start)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """As the loop's, but outside the context variables of whoever calls."""
         self.loop.call_soon(callback, context=self._context)
+
+    def outside(self, callback: Callable[[], None]) -> None:
+        """Call now, outside the context variables of whoever calls: what asyncio calls back
+        later it calls in the context in which it was asked to."""
+        self._context.copy().run(callback)
 
     def _on_turn(self, now: float) -> None:
         second = int(time.time())
@@ -189,8 +206,22 @@ class Server:
             self._second = second
             self.preface = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n" \
                 + self._server_line
+        if self.paused:
+            self._poll_paused()
         if len(self.connections) > self.settings.keepalive_connections:
             self._close_surplus()
+
+    def _poll_paused(self) -> None:
+        """See which clients left while nothing is read from them: asyncio does not look then."""
+        poll = select.poll()
+        by_descriptor = {}
+        for connection in self.paused.values():
+            descriptor = connection.socket.fileno()
+            if descriptor >= 0:
+                by_descriptor[descriptor] = connection
+                poll.register(descriptor, HALF_CLOSED)
+        for descriptor, events in poll.poll(0):
+            by_descriptor[descriptor].hung_up(bool(events & (select.POLLHUP | select.POLLERR)))
 
     def _close_surplus(self) -> None:
         idle = [c for c in self.connections.values() if c.idle and c.requests]
@@ -265,12 +296,15 @@ class Server:
         self._quiet = self.loop.create_future()
         self._check_quiet()
         await asyncio.wait([self._quiet], timeout=timeout)
-        for task in tuple(self.tasks):
+        end = self.loop.time() + 1.0
+        for task in (*self.tasks, *self._setups):
             task.cancel()
         for connection in tuple(self.connections.values()):
-            connection.abort()
-        if self.tasks:
-            await asyncio.wait(tuple(self.tasks), timeout=1.0)
+            connection.reset()
+        if self.tasks or self._setups:
+            await asyncio.wait((*self.tasks, *self._setups), timeout=1.0)
+        while self.connections and self.loop.time() < end:
+            await asyncio.sleep(0)  # their ends are on the way
         self.ticker.stop()
 
     def _check_quiet(self) -> None:
@@ -287,13 +321,18 @@ class Server:
         """Let go of an idle connection while draining."""
         if not connection.idle or connection.lost:
             return
-        sock = connection.transport.get_extra_info("socket")
+        sock = connection.socket
         tcp = sock is not None and sock.family in INTERNET
         if self._hand_over is not None and tcp and not connection.is_tls \
                 and not connection.transport.get_write_buffer_size():
             # The duplicate keeps the TCP connection open; what the client is just sending
             # waits in the kernel for the one who adopts it.
-            descriptor = os.dup(sock.fileno())
+            try:
+                descriptor = os.dup(sock.fileno())
+            except OSError as exc:  # out of descriptors
+                self.logger.error("cannot hand a connection over: %s", exc.strerror)
+                connection.close()
+                return
             connection.abort()
             self._hand_over(descriptor)
         elif connection.requests:

@@ -26,6 +26,8 @@ class Timed(Protocol):
 
     def on_deadline(self, now: float) -> None: ...
 
+    def shift(self, seconds: float) -> None: ...
+
 
 class Paced(Protocol):
     """An object that is waiting for its throttle."""
@@ -67,11 +69,11 @@ class Ticker:
         members = self._members
         if gap > GAP:
             for member in members.values():
-                member.deadline += gap
+                member.shift(gap)
+        self._timer = self._loop.call_later(INTERVAL, self._turn) if members else None
         due = [member for member in members.values() if member.deadline <= now]
         for member in due:
             member.on_deadline(now)
-        self._timer = self._loop.call_later(INTERVAL, self._turn) if members else None
 
     def pace(self, member: Paced) -> None:
         """Call `member.on_pace` at each fast turn until `unpace`."""

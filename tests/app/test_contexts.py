@@ -1,0 +1,306 @@
+"""API.md section 7: contexts, lock, executor, tasks, the connection's object."""
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+from tests.app.serving import get, handler, serve
+from tremolo import Tremolo
+from tremolo.app.context import ConnectionContext, WorkerContext
+from tremolo.app.locks import Lock, LockFile
+from tremolo.app.threads import AsyncToSyncWrapper, Executor
+
+
+@pytest.mark.parametrize("kind", [WorkerContext, ConnectionContext])
+def test_a_context_is_a_namespace_with_items(kind):
+    context = kind(options={"x": 1})
+    context.a = 1
+    context["b"] = 2
+    assert (context["a"], context.b) == (1, 2)
+    assert "a" in context and "z" not in context
+    assert context.get("z") is None and context.get("z", 5) == 5
+    context.update({"c": 3}, d=4)
+    assert repr(context) == repr({"options": {"x": 1}, "a": 1, "b": 2, "c": 3, "d": 4})
+    del context.a
+    del context["b"]
+    with pytest.raises(AttributeError):
+        context.a  # noqa: B018
+    with pytest.raises(KeyError):
+        context["b"]
+    context.clear()
+    assert list(context) == ["options"]
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: setattr(c, "options", {}), lambda c: c.__setitem__("options", {}),
+    lambda c: c.update(options={}), lambda c: c.__delattr__("options"),
+])
+def test_options_cannot_be_replaced(change):
+    with pytest.raises(AttributeError):
+        change(WorkerContext(options={}))
+
+
+def test_the_worker_context_has_what_handlers_look_for():
+    async def show(globals, context):
+        assert globals.info["server_name"] == b"Tremolo" and len(globals.info["server"]) == 2
+        assert globals.options["buffer_size"] == 16384 and globals.options["mine"] == 1
+        assert len(globals.connections) == 1
+        assert isinstance(globals.tasks, set) and globals.executor.size == 5
+        assert globals.lifespan is None
+        assert context.options["buffer_size"] == 16384
+        assert context.client == ("127.0.0.1", 50000) and context.transport
+        return "ok"
+
+    assert get(handler(show), "/", mine=1).text == "ok"
+
+
+def test_contexts_live_as_long_as_they_should():
+    async def show(globals, context, request):
+        for place in (globals, context, request.ctx):
+            place["count"] = place.get("count", 0) + 1
+        return f"{globals.count} {context.count} {request.ctx.count}"
+
+    async def scenario(client):
+        async with client.stream("GET", "/") as held:
+            assert (await client.get("/")).text == "2 1 1"
+            assert (await client.get("/")).text == "3 2 1"
+            assert await held.read() == b"1 1 1"
+
+    serve(handler(show), scenario)
+
+
+def test_listen_options_count_for_their_address():
+    app = Tremolo()
+    app.listen(8000, "127.0.0.1", mine="there")
+    app.listen(8001, "127.0.0.1", mine="elsewhere")
+
+    @app.route("/")
+    async def show(context):
+        return context.options["mine"]
+
+    assert get(app, "/").text == "there"
+
+
+# -- tasks --------------------------------------------------------------------------------------
+
+
+def test_a_task_of_the_connection_is_cancelled_when_it_ends():
+    seen = []
+
+    async def show(request):
+        async def forever():
+            try:
+                await asyncio.sleep(30)
+            finally:
+                seen.append("cancelled")
+
+        request.server.create_task(forever())
+        request.server.add_close_callback(lambda: seen.append("closed"))
+        await asyncio.sleep(0)
+        return ""
+
+    async def scenario(client):
+        await client.get("/")
+        assert seen == []
+
+    serve(handler(show), scenario)
+    assert sorted(seen) == ["cancelled", "closed"]
+
+
+def test_a_task_of_the_application_outlives_the_connection():
+    seen = []
+    app = Tremolo()
+
+    @app.route("/")
+    async def show(app):
+        async def later():
+            await asyncio.sleep(0.02)
+            seen.append("done")
+
+        task = app.create_task(later())
+        assert task in app.context.tasks
+        return ""
+
+    async def scenario(client):
+        async with client.stream("GET", "/"):
+            pass
+        while not seen:
+            await asyncio.sleep(0.005)
+        assert not app.context.tasks
+
+    serve(app, scenario)
+
+
+# -- lock ---------------------------------------------------------------------------------------
+
+
+def test_lock_excludes_and_its_numbers_are_independent():
+    async def run():
+        lock = Lock(3)
+        assert lock(3) is lock(0) is lock and lock(1) is lock(4)
+        async with lock:
+            assert lock.locked()
+            async with lock(1):
+                with pytest.raises(TimeoutError):
+                    await lock.acquire(timeout=0.02)
+        assert await lock.acquire()
+        lock.release()
+        lock.release()
+
+    asyncio.run(run())
+
+
+def test_lock_excludes_other_processes(tmp_path):
+    path = str(tmp_path / "locks")
+
+    async def hold(file):
+        lock = Lock(2, file)
+        await lock.acquire()
+
+    ready, done = os.pipe(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        asyncio.run(hold(LockFile(path)))
+        os.write(ready[1], b"x")
+        os.read(done[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+
+    async def run():
+        lock = Lock(2, LockFile(path))
+        await lock(1).acquire(timeout=1)
+        with pytest.raises(TimeoutError):
+            await lock.acquire(timeout=0.02)
+        os.write(done[1], b"x")
+        await lock.acquire(timeout=5)
+
+    asyncio.run(run())
+    os.waitpid(pid, 0)
+    for fd in ready + done:
+        os.close(fd)
+
+
+def test_there_is_a_lock_with_one_worker():
+    async def show(lock):
+        async with lock:
+            return "locked"
+
+    assert get(handler(show), "/", worker_num=0).text == "locked"
+
+
+# -- executor -----------------------------------------------------------------------------------
+
+
+def test_executor():
+    async def run():
+        executor = Executor(2)
+        assert executor.size == 2 and executor.counter == 0
+        assert await executor.submit(pow, (2, 3)) == 8
+        assert await executor.submit(sorted, ([3, 1],), {"reverse": True}) == [3, 1]
+        one = await executor.submit(threading.get_ident, name=1)
+        assert one == await executor.submit(threading.get_ident, name=3)
+        assert one != await executor.submit(threading.get_ident, name=2)
+
+        def generate():
+            yield 1
+            yield 2
+
+        assert [n async for n in executor.submit(generate)] == [1, 2]
+        with pytest.raises(ZeroDivisionError):
+            await executor.submit(divmod, (1, 0))
+        with pytest.raises(TypeError):
+            executor.submit("text")
+        assert executor.counter == 7 and len(executor.threads) == 2
+        executor.shutdown()
+        with pytest.raises(RuntimeError):
+            await executor.submit(pow, (2, 3))
+
+    asyncio.run(run())
+
+
+def test_a_dead_thread_is_replaced():
+    async def run():
+        executor = Executor(1)
+        await executor.submit(int)
+        dead = threading.Thread(target=int)
+        dead.start()
+        dead.join()
+        executor.threads[0] = dead
+        with pytest.raises(RuntimeError, match="died"):
+            await executor.submit(int)
+        assert await executor.submit(int) == 0
+
+    asyncio.run(run())
+
+
+def test_handlers_on_threads_run_side_by_side():
+    barrier = threading.Barrier(3, timeout=5)
+
+    def show():
+        barrier.wait()
+        return "together"
+
+    async def scenario(client):
+        responses = await asyncio.gather(*[client.get("/") for _ in range(3)])
+        assert [response.text for response in responses] == ["together"] * 3
+
+    serve(handler(show), scenario)
+
+
+def test_a_wrapper_refuses_to_wait_on_the_loop():
+    class Thing:
+        async def method(self):
+            pass
+
+    async def run():
+        wrapper = AsyncToSyncWrapper(Thing(), asyncio.get_running_loop())
+        with pytest.raises(RuntimeError):
+            wrapper.method()
+
+    asyncio.run(run())
+
+
+# -- time ---------------------------------------------------------------------------------------
+
+
+def test_a_handler_that_takes_too_long_is_cancelled():
+    cancelled = []
+
+    async def show():
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    began = time.monotonic()
+    response = get(handler(show), "/", app_handler_timeout=0.1)
+    assert response.status >= 500 and cancelled
+    assert time.monotonic() - began < 5
+
+
+def test_a_handler_whose_client_left_is_cancelled_after_the_close_timeout():
+    cancelled = []
+
+    async def show():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            cancelled.append(True)
+
+    async def scenario(client):
+        connection = client.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.02)
+        assert not cancelled
+        connection.close()
+        for _ in range(500):
+            if cancelled:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("the handler goes on")
+
+    serve(handler(show), scenario, app_close_timeout=0.05)

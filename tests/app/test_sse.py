@@ -1,0 +1,115 @@
+"""API.md section 9: server-sent events."""
+
+import asyncio
+
+import pytest
+
+from tests.app.serving import get, handler, serve
+from tremolo.app import sse as sse_module
+
+
+def test_events_are_sent_as_they_come():
+    async def show(sse=None):
+        await sse.send("one")
+        await sse.send(b"two\nlines\r\nand three", event="kind", event_id="7", retry=100)
+        await sse.comment("still here")
+        await sse.close()
+
+    response = get(handler(show), "/")
+    assert response.header("content-type") == "text/event-stream"
+    assert response.header("cache-control") == "no-cache, must-revalidate"
+    assert response.header("expires")
+    assert response.text == (
+        "data: one\n\n"
+        "data: two\ndata: lines\ndata: and three\nevent: kind\nid: 7\nretry: 100\n\n"
+        ": still here\n\n")
+
+
+def test_the_object_knows_request_and_response():
+    async def show(request, response, sse=None):
+        assert sse.request is request and sse.response is response
+        await sse.send("ok")
+
+    assert get(handler(show), "/").text == "data: ok\n\n"
+
+
+@pytest.mark.parametrize("field", ["event", "event_id"])
+def test_a_line_break_in_event_or_id_is_an_error(field):
+    async def show(sse=None):
+        await sse.send("x", **{field: "a\nb"})
+
+    assert get(handler(show), "/").status == 500
+
+
+def test_without_the_argument_there_is_none():
+    async def show(**server):
+        return repr(server["sse"])
+
+    assert get(handler(show), "/").text == "None"
+
+
+def test_a_silent_stream_is_opened_and_kept_alive(monkeypatch):
+    monkeypatch.setattr(sse_module, "LOOK", 0.01)
+    monkeypatch.setattr(sse_module, "SILENCE", 0.0)
+
+    async def show(sse=None):
+        await asyncio.sleep(30)
+
+    async def scenario(client):
+        async with client.stream("GET", "/") as response:
+            async for piece in response.pieces():
+                return piece
+
+    assert serve(handler(show), scenario) == b": \n\n"
+
+
+def test_the_handler_ends_when_the_client_leaves():
+    ended = []
+
+    async def show(sse=None):
+        try:
+            await sse.send("x")
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    async def scenario(client):
+        async with client.stream("GET", "/"):
+            pass
+        for _ in range(500):
+            if ended:
+                return
+            await asyncio.sleep(0.002)
+        raise AssertionError("the handler goes on")
+
+    serve(handler(show), scenario)
+
+
+def test_the_stream_ends_properly_when_the_server_drains(monkeypatch):
+    monkeypatch.setattr(sse_module, "LOOK", 0.01)
+    ended = []
+
+    async def show(sse=None):
+        try:
+            await sse.send("x")
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    async def scenario(client):
+        async with client.stream("GET", "/") as response:
+            draining = asyncio.ensure_future(client.server.drain(5.0))
+            body = await response.read()
+            await draining
+        return body
+
+    assert serve(handler(show), scenario) == b"data: x\n\n"
+    assert ended
+
+
+def test_events_from_a_thread():
+    def show(sse=None):
+        sse.send("one")
+        sse.send("two")
+
+    assert get(handler(show), "/").text == "data: one\n\ndata: two\n\n"

@@ -1,0 +1,487 @@
+"""Requests and responses follow each other on a connection (RFC 9112 sections 6 and 9)."""
+
+import asyncio
+import contextvars
+
+import pytest
+
+from tests.support.serving import each_loop, run, serving, settle, until
+from tremolo.exceptions import ClientDisconnected
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PLAIN = [(b"content-type", b"text/plain")]
+
+
+async def hello(exchange):
+    exchange.respond(200, PLAIN, b"Hello")
+
+
+async def echo_target(exchange):
+    exchange.respond(200, PLAIN, exchange.head.target)
+
+
+async def echo(exchange):
+    body = []
+    while True:
+        piece = await exchange.read()
+        if not piece:
+            break
+        body.append(piece)
+    exchange.respond(200, PLAIN, b"".join(body))
+
+
+def get(target, fields=b""):
+    return b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, fields)
+
+
+# Keep-alive
+
+
+@each_loop
+def test_a_connection_serves_one_request_after_the_other(loop_name):
+    async def main():
+        async with serving(echo_target) as site:
+            client = await site.connect()
+            for number in range(5):
+                await client.send(get(b"/%d" % number))
+                response = await client.response()
+                assert response.status == 200
+                assert response.body == b"/%d" % number
+                assert "connection" not in response
+            assert site.server.counters.connections == 1
+            assert site.server.counters.requests == 5
+            client.close()
+
+    run(main, loop_name)
+
+
+def test_the_response_has_date_and_server():
+    async def main():
+        async with serving(hello) as site:
+            response = await site.get()
+            assert response["server"] == "Tremolo"
+            assert response["date"].endswith(" GMT")
+        async with serving(hello, server_name="") as site:
+            assert "server" not in await site.get()
+
+    run(main)
+
+
+@pytest.mark.parametrize("request_head, answer", [
+    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close", id="asked"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n", "close", id="list"),
+    pytest.param(b"GET / HTTP/1.0\r\n\r\n", "close", id="http10"),
+])
+def test_the_connection_is_closed_when_the_client_wants_it(request_head, answer):
+    async def main():
+        async with serving(hello) as site:
+            client = await site.connect()
+            await client.send(request_head)
+            response = await client.response()
+            assert response["connection"] == answer
+            assert response.body == b"Hello"
+            assert await client.closed()
+            client.close()
+
+    run(main)
+
+
+def test_http_1_0_is_kept_alive_when_it_asks_for_it():
+    async def main():
+        async with serving(hello) as site:
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                response = await client.response()
+                assert response["connection"] == "keep-alive"
+                assert response["content-length"] == "5"
+            client.close()
+
+    run(main)
+
+
+def test_http_1_0_gets_a_stream_that_ends_with_the_connection():
+    async def stream(exchange):
+        exchange.start(200, PLAIN)
+        for _ in range(3):
+            exchange.write(b"abc")
+        exchange.finish()
+
+    async def main():
+        async with serving(stream) as site:
+            data = await site.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            head, _, body = data.partition(b"\r\n\r\n")
+            assert b"transfer-encoding" not in head
+            assert b"connection: close" in head
+            assert body == b"abcabcabc"
+
+    run(main)
+
+
+def test_the_application_can_close_the_connection():
+    async def main():
+        async def handle(exchange):
+            exchange.respond(200, [(b"Connection", b"close")], b"bye")
+
+        async with serving(handle) as site:
+            assert (await site.ask(GET + GET)).count(b"HTTP/1.1 200") == 1
+
+    run(main)
+
+
+def test_without_keepalive_timeout_each_response_closes():
+    async def main():
+        async with serving(hello, keepalive_timeout=0) as site:
+            assert b"connection: close" in await site.ask(GET)
+
+    run(main)
+
+
+# HEAD and statuses without body
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_head_has_no_body_and_the_connection_goes_on(streamed):
+    async def handle(exchange):
+        if streamed:
+            exchange.start(200, PLAIN)
+            exchange.write(b"abc")
+            exchange.write(b"def")
+            exchange.finish()
+        else:
+            exchange.respond(200, PLAIN, b"abcdef")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+            response = await client.response(b"HEAD")
+            if not streamed:
+                assert response["content-length"] == "6"
+            await client.send(GET)
+            assert (await client.response()).body == b"abcdef"
+            client.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_body_drops_the_body(status):
+    async def handle(exchange):
+        exchange.respond(status, (), b"not allowed")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(GET)
+                assert (await client.response()).status == status
+            await settle()
+            assert await client.silent(0.02)
+            client.close()
+
+    run(main)
+
+
+# Pipelining
+
+
+@each_loop
+def test_pipelined_requests_are_answered_in_order_one_at_a_time(loop_name):
+    running = most = 0
+
+    async def handle(exchange):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001 if exchange.head.target == b"/0" else 0)
+        running -= 1
+        exchange.respond(200, PLAIN, exchange.head.target)
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(b"".join(get(b"/%d" % n) for n in range(20)))
+            for number in range(20):
+                assert (await client.response()).body == b"/%d" % number
+            assert most == 1
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_pipelined_bodies_stay_with_their_requests(loop_name):
+    async def main():
+        async with serving(echo) as site:
+            client = await site.connect()
+            bodies = [b"x" * n for n in (1, 10, 5000, 0, 3)]
+            await client.send(b"".join(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                for body in bodies))
+            for body in bodies:
+                assert (await client.response()).body == body
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_what_is_sent_ahead_is_bounded(loop_name):
+    async def main():
+        begun = asyncio.Event()
+        go_on = asyncio.Event()
+
+        async def handle(exchange):
+            begun.set()
+            await go_on.wait()
+            exchange.respond(200, (), b"")
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await begun.wait()
+            connection = site.connection
+            sent = 0
+            ahead = get(b"/", b"Filler: %b\r\n" % (b"x" * 20000))
+            quiet = 0
+            while quiet < 20:
+                size = client.send_what_fits((ahead * 10)[sent % len(ahead):])
+                sent += size
+                quiet = 0 if size else quiet + 1
+                await asyncio.sleep(0.001)
+            assert connection.reading_paused
+            assert connection.parser.buffered <= 2 * 64 * 1024
+            go_on.set()
+            for _ in range(1 + sent // len(ahead)):
+                assert (await client.response()).status == 200
+            client.close()
+
+    run(main, loop_name)
+
+
+def test_a_request_after_a_broken_one_is_never_run():
+    seen = []
+
+    async def handle(exchange):
+        seen.append(exchange.head.target)
+        exchange.respond(200, (), b"")
+
+    async def main():
+        async with serving(handle) as site:
+            data = await site.ask(get(b"/1") + b"GARBAGE\r\n\r\n" + get(b"/2"))
+            assert data.count(b"HTTP/1.1 ") == 2
+            assert b"HTTP/1.1 400" in data
+            assert seen == [b"/1"]
+
+    run(main)
+
+
+# Context variables
+
+
+variable = contextvars.ContextVar("variable", default="nothing")
+
+
+@each_loop
+@pytest.mark.parametrize("gap", ["pipelined", "sequential", "body"])
+def test_context_variables_do_not_leak_from_request_to_request(loop_name, gap):
+    seen = []
+
+    async def handle(exchange):
+        seen.append(variable.get())
+        variable.set("leaked")
+        while await exchange.read():
+            await asyncio.sleep(0)
+        exchange.respond(200, (), b"")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            if gap == "pipelined":
+                await client.send(GET * 3)
+            for _ in range(3):
+                if gap == "sequential":
+                    await client.send(GET)
+                elif gap == "body":
+                    # More than is read ahead: reading is paused and resumed by the handler.
+                    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000"
+                                      b"\r\n\r\n" + bytes(300000))
+                assert (await client.response()).status == 200
+            assert seen == ["nothing"] * 3
+            client.close()
+
+    run(main, loop_name)
+
+
+def test_context_variables_do_not_leak_to_later_connections():
+    seen = []
+
+    async def handle(exchange):
+        seen.append(variable.get())
+        variable.set("leaked")
+        exchange.abort()
+
+    async def main():
+        async with serving(handle, max_connections=1) as site:
+            for _ in range(3):
+                client, waiting = await site.connect(), await site.connect()
+                await client.send(GET)
+                assert await client.closed()
+                client.close()
+                waiting.close()
+            await until(lambda: len(seen) == 3)
+            assert seen == ["nothing"] * 3
+
+    run(main)
+
+
+# The client closes
+
+
+@each_loop
+def test_a_half_closed_connection_is_answered(loop_name):
+    async def main():
+        async with serving(hello) as site:
+            client = await site.connect()
+            await client.send(GET)
+            client.half_close()
+            assert (await client.response()).body == b"Hello"
+            assert await client.closed()
+            await until(lambda: not site.server.connections)
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(loop_name):
+    async def slow(exchange):
+        await asyncio.sleep(0.01)
+        exchange.respond(200, PLAIN, exchange.head.target)
+
+    async def main():
+        async with serving(slow) as site:
+            client = await site.connect()
+            await client.send(get(b"/1") + get(b"/2") + get(b"/3"))
+            client.half_close()
+            for number in (1, 2, 3):
+                assert (await client.response()).body == b"/%d" % number
+            assert await client.closed()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("how", ["fin", "reset", "half"])
+def test_the_handler_hears_within_a_second_that_the_client_left(loop_name, how):
+    async def main():
+        begun = asyncio.Event()
+        told = asyncio.get_running_loop().create_future()
+
+        async def handle(exchange):
+            begun.set()
+            await exchange.disconnect_waiter()
+            told.set_result(None)
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await begun.wait()
+            {"fin": client.close, "reset": client.reset, "half": client.half_close}[how]()
+            await asyncio.wait_for(told, 1.0)
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("how", ["fin", "reset"])
+def test_leaving_is_seen_behind_unread_data(loop_name, how):
+    """asyncio looks neither for data nor for a hang-up while reading is paused."""
+    async def main():
+        begun = asyncio.Event()
+        told = asyncio.get_running_loop().create_future()
+
+        async def handle(exchange):
+            begun.set()
+            await exchange.disconnect_waiter()
+            told.set_result(None)
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+            await client.send(bytes(90000))
+            await begun.wait()
+            await until(lambda: site.connection.reading_paused)
+            {"fin": client.close, "reset": client.reset}[how]()
+            await asyncio.wait_for(told, 1.0)
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_a_cancelled_wait_for_the_client_does_not_disturb_the_next(loop_name):
+    async def main():
+        outcome = []
+
+        async def handle(exchange):
+            async def wait():
+                await exchange.disconnect_waiter()
+
+            first, second = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
+            await settle()
+            first.cancel()
+            await settle()
+            outcome.append(second.done())
+            third = asyncio.ensure_future(wait())
+            await asyncio.wait([second, third], timeout=5)
+            outcome.append((second.cancelled(), third.cancelled()))
+            outcome.append((second.done(), third.done()))
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: outcome)
+            client.close()
+            await until(lambda: len(outcome) == 3)
+            assert outcome == [False, (False, False), (True, True)]
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_reading_the_body_of_a_client_that_left_raises(loop_name):
+    async def main():
+        raised = []
+
+        async def handle(exchange):
+            try:
+                while await exchange.read():
+                    pass
+            except ClientDisconnected as exc:
+                raised.append(exc)
+
+        async with serving(handle) as site:
+            for leave in ("close", "reset", "half_close"):
+                client = await site.connect()
+                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+                await until(lambda: site.connection.state == "reading")
+                getattr(client, leave)()
+                await until(lambda: raised)
+                raised.clear()
+                client.close()
+                await until(lambda: not site.server.connections)
+            assert not site.server.counters.errors
+
+    run(main, loop_name)
+
+
+def test_a_connection_without_a_byte_is_closed_without_a_byte():
+    async def main():
+        async with serving(hello) as site:
+            client = await site.connect()
+            client.half_close()
+            assert await client.closed()
+            assert site.server.counters.protocol_errors == 0
+
+    run(main)

@@ -1,0 +1,547 @@
+"""Responses leave whole, in few writes, within bounded memory, or the client sees a break."""
+
+import asyncio
+
+import pytest
+
+from tests.support.serving import (
+    Client,
+    Handling,
+    each_loop,
+    pass_time,
+    pattern,
+    run,
+    serving,
+    settle,
+    until,
+)
+from tremolo.net.outbox import HIGH_WATER
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PLAIN = [(b"content-type", b"text/plain")]
+
+
+# Coalescing
+
+
+@each_loop
+def test_head_and_body_leave_in_one_write(loop_name):
+    async def handle(exchange):
+        exchange.start(200, PLAIN)
+        exchange.write(b"Hello")
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            assert (await site.get()).body == b"Hello"
+            assert site.server.counters.writes == 1
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_a_thousand_small_pieces_leave_in_three_writes_at_most(loop_name):
+    async def handle(exchange):
+        exchange.start(200, PLAIN)
+        for _ in range(1000):
+            wait = exchange.write(b"0123456789")
+            if wait is not None:
+                await wait
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            assert (await site.get()).body == b"0123456789" * 1000
+            assert site.server.counters.writes <= 3
+
+    run(main, loop_name)
+
+
+def test_a_piece_is_sent_before_the_next_one_is_there():
+    async def main():
+        go_on = asyncio.Event()
+
+        async def handle(exchange):
+            exchange.start(200, PLAIN)
+            exchange.write(b"first")
+            await go_on.wait()
+            exchange.finish()
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await client.line(b"5\r\nfirst\r\n")
+            go_on.set()
+            assert await client.line() == b"0"
+            client.close()
+
+    run(main)
+
+
+def test_the_head_can_be_sent_before_any_body():
+    async def main():
+        go_on = asyncio.Event()
+
+        async def handle(exchange):
+            exchange.start(200, PLAIN, length=3)
+            exchange.flush()
+            await go_on.wait()
+            exchange.write(b"abc")
+            exchange.finish()
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            assert b"content-length: 3" in await client.line(b"\r\n\r\n")
+            go_on.set()
+            assert await client.need(3) == b"abc"
+            client.close()
+
+    run(main)
+
+
+# Big bodies and slow clients
+
+
+@each_loop
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_big_body_in_one_piece_arrives_unchanged(loop_name, tls):
+    data = pattern(8_000_000)
+
+    async def handle(exchange):
+        exchange.respond(200, PLAIN, data)
+
+    async def main():
+        async with serving(handle, tls=tls) as site:
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(GET)
+                response = await client.response()
+                assert response["content-length"] == str(len(data))
+                assert response.body == data
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_a_body_can_be_any_kind_of_bytes_and_is_taken_as_it_is_now(loop_name, kind):
+    async def handle(exchange):
+        store = bytearray(b"first")
+        exchange.start(200, PLAIN, length=10)
+        exchange.write(kind(store))
+        store[:] = b"other"
+        exchange.write(kind(store))
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            assert (await site.get()).body == b"firstother"
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
+    size, pieces = 100_000, 300
+    sent = 0
+
+    async def handle(exchange):
+        nonlocal sent
+        exchange.start(200, PLAIN, length=size * pieces)
+        for number in range(pieces):
+            wait = exchange.write(pattern(size, number))
+            sent += size
+            if wait is not None:
+                await wait
+        exchange.finish()
+
+    async def main():
+        async with serving(handle, tls=tls) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET)
+            before = -1
+            while before != sent:
+                before = sent
+                await asyncio.sleep(0.05)
+            connection = site.connection
+            waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
+            assert sent < size * pieces
+            assert waiting <= 2 * HIGH_WATER + 2 * size
+            response = await client.response()
+            assert response.body == b"".join(pattern(size, n) for n in range(pieces))
+            client.close()
+
+    run(main, loop_name)
+
+
+def test_a_client_that_stops_reading_is_given_up():
+    async def main():
+        ended = asyncio.Event()
+
+        async def handle(exchange):
+            exchange.start(200, PLAIN)
+            while not exchange.disconnected:
+                wait = exchange.write(bytes(100_000))
+                if wait is not None:
+                    await wait
+            ended.set()
+
+        async with serving(handle) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
+            await asyncio.sleep(0.05)
+            await pass_time(29)
+            assert site.server.connections
+            await pass_time(35)
+            assert not site.server.connections
+            await ended.wait()
+            assert site.server.counters.aborted == 1
+            client.close()
+
+    run(main)
+
+
+def test_a_client_that_reads_slowly_is_not_given_up():
+    """The handler waits again and again: only silence since the last wait may count."""
+    async def main():
+        async def handle(exchange):
+            exchange.start(200, PLAIN)
+            while not exchange.disconnected:
+                wait = exchange.write(bytes(100_000))
+                if wait is not None:
+                    await wait
+
+        async with serving(handle) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
+            for _ in range(6):
+                mark = site.connection.bytes_out
+                while site.connection.bytes_out == mark or not site.connection.outbox.full:
+                    await client.receive(1 << 20)
+                    await settle(2)
+                await pass_time(29.5 - 10 * (_ % 2))
+                assert site.server.connections
+            client.close()
+
+    run(main)
+
+
+def test_a_whole_response_that_nobody_takes_is_given_up():
+    async def main():
+        async def handle(exchange):
+            exchange.respond(200, [(b"connection", b"close")], bytes(30_000_000))
+
+        async with serving(handle) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
+            await asyncio.sleep(0.05)
+            await pass_time(65)
+            assert not site.server.connections
+            assert site.server.counters.aborted == 1
+            client.close()
+
+    run(main)
+
+
+def test_the_next_request_waits_for_the_last_response_to_leave():
+    async def main():
+        async def handle(exchange):
+            exchange.respond(200, PLAIN, bytes(5_000_000))
+
+        async with serving(handle) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET * 3)
+            await asyncio.sleep(0.05)
+            assert site.server.counters.requests == 1
+            for _ in range(3):
+                assert len((await client.response()).body) == 5_000_000
+            client.close()
+
+    run(main)
+
+
+# What the application promises and breaks
+
+
+@each_loop
+def test_bytes_past_the_content_length_are_cut(loop_name):
+    async def handle(exchange):
+        exchange.start(200, [(b"content-length", b"5")])
+        exchange.write(b"12345678")
+
+    async def main():
+        async with serving(handle) as site:
+            data = await site.ask(GET + GET)
+            assert data.endswith(b"\r\n\r\n12345")
+            assert data.count(b"HTTP/1.1 ") == 1
+            assert site.server.counters.errors == 1
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("streamed", [False, True])
+def test_fewer_bytes_than_the_content_length_break_the_connection(loop_name, streamed):
+    async def handle(exchange):
+        exchange.start(200, [(b"content-length", b"5")])
+        if streamed:
+            exchange.write(b"1")
+            exchange.flush()
+            await asyncio.sleep(0)
+        exchange.write(b"23")
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            with pytest.raises((EOFError, ConnectionResetError)):
+                await client.response()
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("version, fields", [(b"1.1", b"Host: a\r\n"), (b"1.0", b"")])
+def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
+    async def handle(exchange):
+        exchange.start(200, PLAIN)
+        exchange.write(b"some")
+        exchange.flush()
+        await asyncio.sleep(0.02)
+        raise ValueError("in the middle")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(b"GET / HTTP/%b\r\n%b\r\n" % (version, fields))
+            received = b""
+            with pytest.raises(ConnectionResetError):
+                while True:
+                    data = await client.receive()
+                    assert data, "it ended as if it were whole"
+                    received += data
+            assert b"some" in received
+            assert b"0\r\n\r\n" not in received
+            assert site.server.counters.errors == 1
+            client.close()
+
+    run(main, loop_name)
+
+
+@pytest.mark.parametrize("status, headers", [
+    (200, [(b"x", b"a\r\nset-cookie: b")]),
+    (200, [(b"x", b"a\nb")]),
+    (200, [(b"x", b"a\0b")]),
+    (200, [(b"x\r\ny", b"a")]),
+    (200, [(b"x y", b"a")]),
+    (200, [(b"", b"a")]),
+    (200, [(b"content-length", b"5, 5")]),
+    (200, [(b"content-length", b"-1")]),
+    (200, [("x", "text")]),
+    (200, None),
+    (99, []),
+    (1000, []),
+])
+def test_what_may_not_be_sent_becomes_a_500(status, headers):
+    async def handle(exchange):
+        exchange.start(status, headers)
+        exchange.write(b"body")
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            response = await site.get()
+            assert response.status == 500
+            assert "x" not in response
+            assert site.server.counters.errors == 1
+            assert site.server.counters.status[5] == 1
+            assert site.server.counters.status[2] == 0
+
+    run(main)
+
+
+def test_an_exception_before_the_response_becomes_a_500():
+    async def handle(exchange):
+        exchange.start(200, PLAIN)
+        raise ValueError("secret")
+
+    async def main():
+        async with serving(handle) as site:
+            response = await site.get()
+            assert response.status == 500
+            assert b"secret" not in response.body
+
+    run(main)
+
+
+def test_an_error_hook_is_told_instead_of_the_log():
+    async def handle(exchange):
+        raise ValueError("secret")
+
+    async def main():
+        told = []
+        async with serving(handle) as site:
+            site.server.on_error = lambda exchange, exc: told.append((exchange, exc))
+            await site.get()
+            [(exchange, exc)] = told
+            assert exchange.error is exc
+            assert exchange.status == 500
+
+    run(main)
+
+
+@pytest.mark.parametrize("misuse", ["start twice", "write first", "finish first", "write after"])
+def test_misuse_of_the_response_raises_in_the_handler(misuse):
+    async def main():
+        async def handle(exchange):
+            if misuse == "write first":
+                with pytest.raises(RuntimeError):
+                    exchange.write(b"x")
+            if misuse == "finish first":
+                with pytest.raises(RuntimeError):
+                    exchange.finish()
+            exchange.start(200, PLAIN)
+            if misuse == "start twice":
+                with pytest.raises(RuntimeError):
+                    exchange.start(200, PLAIN)
+            exchange.write(b"body")
+            exchange.finish()
+            if misuse == "write after":
+                with pytest.raises(RuntimeError):
+                    exchange.write(b"more")
+                with pytest.raises(RuntimeError):
+                    exchange.finish()
+
+        async with serving(handle) as site:
+            assert (await site.get()).body == b"body"
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_a_handler_that_answers_nothing_is_a_500():
+    async def main():
+        async def handle(exchange):
+            pass
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            response = await client.response()
+            assert (response.status, response["connection"]) == (500, "close")
+            assert await client.closed()
+            client.close()
+
+    run(main)
+
+
+def test_interim_responses_come_before_the_final_one():
+    async def main():
+        async def handle(exchange):
+            exchange.inform(103, [(b"link", b"</s.css>; rel=preload")])
+            exchange.respond(200, PLAIN, b"x")
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            hint = await client.response()
+            assert (hint.status, hint.fields) == (103, [("link", "</s.css>; rel=preload")])
+            assert (await client.response()).status == 200
+            await client.send(b"GET / HTTP/1.0\r\n\r\n")
+            assert (await client.response()).status == 200
+            client.close()
+
+    run(main)
+
+
+# The client leaves
+
+
+@each_loop
+def test_a_handler_learns_from_its_writes_that_the_client_left(loop_name):
+    async def main():
+        ended = asyncio.Event()
+
+        async def handle(exchange):
+            exchange.start(200, PLAIN)
+            while not exchange.disconnected:
+                wait = exchange.write(bytes(10_000))
+                if wait is not None:
+                    await wait
+                await asyncio.sleep(0)
+            assert exchange.write(b"dropped") is None
+            exchange.finish()
+            ended.set()
+
+        async with serving(handle) as site:
+            site.server.remember(True)
+            client = await site.connect()
+            await client.send(GET)
+            await client.receive()
+            client.reset()
+            await asyncio.wait_for(ended.wait(), 5)
+            await until(lambda: not site.server.tasks)
+            assert site.server.counters.aborted == 1
+            [row] = site.server.recent
+            assert row[12] == "aborted"
+
+    run(main, loop_name)
+
+
+@pytest.mark.parametrize("leave", [Client.close, Client.reset])
+def test_a_handler_that_outlives_its_client_is_cancelled(leave):
+    async def main():
+        cancelled = asyncio.Event()
+
+        async def handle(exchange):
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+        async with serving(Handling(handle, close_timeout=5.0)) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.tasks)
+            leave(client)
+            await until(lambda: not site.server.connections or site.connection.eof)
+            await pass_time(4)
+            assert not cancelled.is_set()
+            await pass_time(2)
+            assert cancelled.is_set()
+            client.close()
+
+    run(main)
+
+
+# What is left for those who look
+
+
+def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
+    async def main():
+        async def handle(exchange):
+            exchange.route = "/{x}"
+            exchange.respond(201, (), await exchange.read())
+
+        async with serving(handle) as site:
+            await site.get()
+            assert site.server.recent is None
+            site.server.remember(True)
+            await site.ask(b"POST /a?b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                           b"Content-Length: 3\r\n\r\nabc")
+            [row] = site.server.recent
+            assert row[3:9] == (b"POST", b"/a?b", "/{x}", 201, 3, 3)
+            assert row[12:] == ("done", None, b"1.1", False)
+            site.server.remember(False)
+            assert site.server.recent is None
+
+    run(main)

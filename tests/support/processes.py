@@ -1,0 +1,191 @@
+"""Real server processes for tests: started, listened to, and ended by their process ids.
+
+Everything that waits has a deadline and waits for a condition; ports are the system's choice.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+DEADLINE = 15.0
+
+HELLO = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"TEXT"})
+"""
+
+
+def hello(text):
+    """The source of an application that answers every request with `text`."""
+    return HELLO.replace("TEXT", text)
+
+
+def wait_until(condition, what="the condition", deadline=DEADLINE):
+    """Wait until `condition()` is true, and give what it returned."""
+    end = time.monotonic() + deadline
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what} did not come about in {deadline:g} s"
+        time.sleep(0.005)
+
+
+def is_alive(pid):
+    """Whether a process exists and is not merely waiting to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def environment(folder, **more):
+    """The environment of a server: our package importable, everything of its own in `folder`."""
+    values = dict(os.environ, PYTHONPATH=ROOT, XDG_RUNTIME_DIR=str(folder),
+                  XDG_CACHE_HOME=str(folder), PYTHONDONTWRITEBYTECODE="")
+    values.update(more)
+    for name in ("CI", "NO_COLOR"):
+        values.pop(name, None)
+    return values
+
+
+class Server:
+    """`python -m tremolo ARGUMENTS --json` in `folder`; `events` are the lines it prints."""
+
+    def __init__(self, folder, *arguments, json=True, command=None, **environ):
+        self.runtime = folder / ".runtime"
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
+        self.environ = environment(self.runtime, **environ)
+        command = command or [sys.executable, "-m", "tremolo", *arguments]
+        self.process = subprocess.Popen(
+            [*command, *(["--json"] if json else [])], cwd=folder, env=self.environ,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.events = []
+        self.lines = []
+        self.errors = []
+        self._threads = [
+            threading.Thread(target=self._read, args=(self.process.stdout, self._on_out)),
+            threading.Thread(target=self._read, args=(self.process.stderr, self.errors.append))]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def _read(self, stream, take):
+        for line in stream:
+            take(line.decode())
+
+    def _on_out(self, line):
+        self.lines.append(line)
+        if line.startswith("{"):
+            self.events.append(json.loads(line))
+
+    # -- what it said -------------------------------------------------------------------------
+
+    def find(self, kind, **fields):
+        """The events of a kind whose fields have these values."""
+        return [event for event in list(self.events) if event["kind"] == kind
+                and all(event.get(name) == value for name, value in fields.items())]
+
+    def wait_for(self, kind, count=1, deadline=DEADLINE, **fields):
+        """The `count`-th event of a kind with these values, as soon as it is there."""
+        try:
+            return wait_until(lambda: self.find(kind, **fields)[count - 1:count],
+                              f"event {kind} {fields}", deadline)[0]
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}\n{self.said()}") from None
+
+    def said(self):
+        shown = [line for line in self.lines if '"kind":"stats"' not in line]
+        return "".join(shown[-30:]) + "".join(self.errors[-60:])
+
+    @property
+    def address(self):
+        found = self.wait_for("hello")["addresses"][0]
+        return found
+
+    @property
+    def port(self):
+        return int(self.address.rpartition(":")[2])
+
+    @property
+    def workers(self):
+        """Process ids of the workers that serve, by slot."""
+        found = {}
+        for event in self.find("worker"):
+            if event["state"] == "serving":
+                found[event["slot"]] = event["pid"]
+        return found
+
+    # -- talking to it ------------------------------------------------------------------------
+
+    def get(self, path="/", timeout=DEADLINE, **headers):
+        """Status and body of a request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def text(self):
+        return self.get()[1].decode()
+
+    def control(self, *arguments, check=True):
+        """Run a `tremolo` command against it; its output."""
+        done = subprocess.run([sys.executable, "-m", "tremolo", *arguments], env=self.environ,
+                              cwd=self.runtime, capture_output=True, text=True, timeout=DEADLINE)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout if check else done
+
+    # -- ending it ----------------------------------------------------------------------------
+
+    def send_signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def end(self, number=signal.SIGTERM, deadline=DEADLINE):
+        """Send a signal and wait; the exit code."""
+        if self.process.poll() is None:
+            self.send_signal(number)
+        code = self.process.wait(deadline)
+        for thread in self._threads:
+            thread.join(deadline)
+        return code
+
+    def close(self):
+        pids = [event["pid"] for event in self.find("worker")]
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(DEADLINE)
+        # A worker ends by itself when its supervisor is gone; one that does not is a failure.
+        wait_until(lambda: not any(map(is_alive, pids)), "the end of all workers", 5)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+
+def project(folder, text="one", name="shop.py"):
+    """A project with one application; the path of its file."""
+    path = folder / name
+    path.write_text(hello(text))
+    return path

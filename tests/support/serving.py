@@ -1,0 +1,386 @@
+"""Serves an application or a bare adapter with the real Server, for tests over real sockets.
+
+Knows the server, sockets and clocks; nothing of what is tested with them. Everything that
+waits has a deadline, and an exception that only the loop hears of fails the test.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+import zlib
+from typing import NamedTuple
+
+import pytest
+
+from tremolo.asgi.adapter import ASGIAdapter
+from tremolo.config import Settings
+from tremolo.net.server import Server
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+DEADLINE = 10.0
+CERTIFICATE = os.path.join(os.path.dirname(__file__), "certificate.pem")
+KEY = os.path.join(os.path.dirname(__file__), "key.pem")
+
+LOOPS = ["asyncio"] + (["uvloop"] if uvloop is not None else [])
+each_loop = pytest.mark.parametrize("loop_name", LOOPS)
+
+
+class ClockLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock can be moved on by hand."""
+
+    moved = 0.0
+
+    def time(self):
+        return super().time() + self.moved
+
+
+def run(main, loop_name="asyncio"):
+    """Run `main()` on a new loop. Fails for exceptions that reached only the loop."""
+    if loop_name == "uvloop":
+        loop = uvloop.new_event_loop()
+    else:
+        loop = ClockLoop()
+    unheard = []
+    loop.set_exception_handler(lambda _, context: unheard.append(context))
+    asyncio.set_event_loop(loop)
+    try:
+        task = loop.create_task(main())
+        # By a clock that no test can move.
+        timer = threading.Timer(3 * DEADLINE, loop.call_soon_threadsafe, (task.cancel,))
+        timer.start()
+        try:
+            result = loop.run_until_complete(task)
+        finally:
+            timer.cancel()
+            timer.join()
+            loop.run_until_complete(_finish())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    assert not unheard, unheard
+    return result
+
+
+async def _finish():
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
+async def pass_time(seconds, step=0.5):
+    """Move the clock on in steps that the server does not take for a pause of the machine."""
+    loop = asyncio.get_running_loop()
+    while seconds > 0:
+        loop.moved += min(step, seconds)
+        seconds -= step
+        await settle()
+
+
+async def settle(turns=6):
+    """Let everything that is ready happen."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def until(condition, deadline=DEADLINE):
+    """Wait until `condition()` holds; its value."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline
+    while not condition():
+        assert loop.time() < end, "the condition never held"
+        await asyncio.sleep(0.002)
+    return condition()
+
+
+def within(awaitable, seconds=DEADLINE):
+    return asyncio.wait_for(awaitable, seconds)
+
+
+class Handling:
+    """An adapter whose `handle` is a plain coroutine function."""
+
+    def __init__(self, handle, *, body_limit=None, handler_timeout=0.0, close_timeout=0.0):
+        self.handle = handle
+        self.body_limit = body_limit
+        self.handler_timeout = handler_timeout
+        self.close_timeout = close_timeout
+        self.made = []
+        self.lost = []
+
+    def connection_made(self, connection):
+        self.made.append(connection)
+
+    def connection_lost(self, connection):
+        self.lost.append(connection)
+
+    async def startup(self):
+        pass
+
+    async def shutdown(self):
+        pass
+
+
+class Site(NamedTuple):
+    """A server that serves, and where."""
+
+    server: Server
+    adapter: object
+    address: object
+    tls: bool
+
+    @property
+    def port(self):
+        return self.address[1]
+
+    @property
+    def connection(self):
+        """The only connection that there is."""
+        [connection] = self.server.connections.values()
+        return connection
+
+    async def connect(self, **options):
+        return await Client.open(self.address, tls=self.tls, **options)
+
+    async def ask(self, data):
+        """The responses to `data`, sent on a connection of its own, until the end of it."""
+        client = await self.connect()
+        try:
+            await client.send(data)
+            return await client.rest()
+        finally:
+            client.close()
+
+    async def get(self, target=b"/", fields=b""):
+        """The response to one GET."""
+        client = await self.connect()
+        try:
+            await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, fields))
+            return await client.response()
+        finally:
+            client.close()
+
+
+def listener(family=socket.AF_INET, path=None):
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    if family == socket.AF_UNIX:
+        sock.bind(path)
+    else:
+        sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+    sock.listen(128)
+    return sock
+
+
+@contextlib.asynccontextmanager
+async def serving(adapter, *, tls=False, family=socket.AF_INET, **settings):
+    """Serve `adapter`, a coroutine function of an exchange, or an object with `asgi`."""
+    if not hasattr(adapter, "handle"):
+        adapter = Handling(adapter)
+    with contextlib.ExitStack() as stack:
+        path = None
+        if family == socket.AF_UNIX:
+            path = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "s")
+        sock = stack.enter_context(listener(family, path))
+        server = Server(adapter, Settings(**settings), loop=asyncio.get_running_loop())
+        context = None
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(CERTIFICATE, KEY)
+        await server.start([sock], ssl_context=context)
+        address = path or sock.getsockname()
+        try:
+            yield Site(server, adapter, address, tls)
+        finally:
+            await within(server.drain(0))
+            await settle()
+
+
+@contextlib.asynccontextmanager
+async def serving_asgi(app, *, tls=False, family=socket.AF_INET, **settings):
+    """Serve an ASGI application, its lifespan included."""
+    adapter = ASGIAdapter(app, Settings(**settings))
+    await within(adapter.startup())
+    async with serving(adapter, tls=tls, family=family, **settings) as site:
+        yield site
+    await within(adapter.shutdown())
+
+
+class Response(NamedTuple):
+    """A response as it came: `fields` have lower-case names."""
+
+    status: int
+    fields: list
+    body: bytes
+    trailers: list
+
+    def __getitem__(self, name):
+        if isinstance(name, int):
+            return tuple.__getitem__(self, name)
+        values = [value for field, value in self.fields if field == name]
+        assert len(values) == 1, f"{name} is there {len(values)} times"
+        return values[0]
+
+    def __contains__(self, name):
+        return any(field == name for field, _ in self.fields)
+
+
+class Client:
+    """A raw client of one connection. Every call has a deadline."""
+
+    def __init__(self, sock, tls=None):
+        self.sock = sock
+        self.tls = tls
+        self.buffer = bytearray()
+
+    @classmethod
+    async def open(cls, address, *, tls=False, receive_buffer=None):
+        loop = asyncio.get_running_loop()
+        if isinstance(address, str):
+            sock = socket.socket(socket.AF_UNIX)
+        else:
+            sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        if receive_buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await within(loop.sock_connect(sock, address))
+        client = cls(sock)
+        if tls:
+            context = ssl.create_default_context(cafile=CERTIFICATE)
+            reader, writer = await within(asyncio.open_connection(
+                sock=sock, ssl=context, server_hostname="localhost"))
+            client.tls = reader, writer
+        return client
+
+    async def send(self, data):
+        if self.tls:
+            self.tls[1].write(data)
+            await within(self.tls[1].drain())
+        else:
+            await within(asyncio.get_running_loop().sock_sendall(self.sock, data))
+
+    def send_what_fits(self, data):
+        """As much of `data` as the kernel takes now; the number of bytes."""
+        try:
+            return self.sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def receive(self, size=65536, seconds=DEADLINE):
+        """Some bytes, b"" at the end of the connection."""
+        if self.tls:
+            return await within(self.tls[0].read(size), seconds)
+        return await within(asyncio.get_running_loop().sock_recv(self.sock, size), seconds)
+
+    async def rest(self):
+        """Everything until the end of the connection."""
+        while True:
+            data = await self.receive()
+            if not data:
+                rest = bytes(self.buffer)
+                self.buffer.clear()
+                return rest
+            self.buffer += data
+
+    async def silent(self, seconds=0.1):
+        """Whether nothing comes for a while."""
+        try:
+            return not self.buffer and not await self.receive(seconds=seconds) and False
+        except asyncio.TimeoutError:
+            return True
+
+    async def closed(self):
+        """Wait for the end; True if it came without a further byte."""
+        try:
+            return not self.buffer and not await self.receive()
+        except ConnectionResetError:
+            return True
+
+    async def need(self, size):
+        """The next `size` bytes."""
+        while len(self.buffer) < size:
+            data = await self.receive()
+            if not data:
+                raise EOFError(bytes(self.buffer))
+            self.buffer += data
+        data = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return data
+
+    async def line(self, end=b"\r\n"):
+        start = 0
+        while True:
+            found = self.buffer.find(end, start)
+            if found >= 0:
+                return (await self.need(found + len(end)))[:-len(end)]
+            start = max(0, len(self.buffer) - len(end))
+            data = await self.receive()
+            if not data:
+                raise EOFError(bytes(self.buffer))
+            self.buffer += data
+
+    async def response(self, method=b"GET"):
+        """The next response; raises EOFError when the connection ends within it."""
+        head = await self.line(b"\r\n\r\n")
+        line, *lines = head.split(b"\r\n")
+        match = re.fullmatch(rb"HTTP/1\.1 ([0-9]{3}) [^\r\n]*", line)
+        assert match, line
+        status = int(match[1])
+        fields = []
+        for item in lines:
+            name, colon, value = item.partition(b": ")
+            assert colon, item
+            fields.append((name.lower().decode(), value.decode("latin-1")))
+        body, trailers = b"", []
+        names = dict(fields)
+        if status < 200 or status in (204, 304) or method == b"HEAD":
+            pass
+        elif names.get("transfer-encoding") == "chunked":
+            pieces = []
+            while True:
+                size = int(await self.line(), 16)
+                if size == 0:
+                    break
+                pieces.append(await self.need(size))
+                assert await self.need(2) == b"\r\n"
+            body = b"".join(pieces)
+            while True:
+                item = await self.line()
+                if not item:
+                    break
+                name, _, value = item.partition(b": ")
+                trailers.append((name, value))
+        elif "content-length" in names:
+            body = await self.need(int(names["content-length"]))
+        else:
+            body = await self.rest()
+        return Response(status, fields, body, trailers)
+
+    def half_close(self):
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self):
+        if self.tls:
+            self.tls[1].close()
+        else:
+            self.sock.close()
+
+
+def pattern(size, seed=1):
+    """Bytes of which each stretch differs from the others, so that a mistake shows."""
+    block = b"".join(b"%08x" % zlib.crc32(b"%d:%d" % (seed, n)) for n in range(1280))
+    return (block * (size // len(block) + 1))[:size]

@@ -1,0 +1,439 @@
+"""The dashboard as a whole, driven by keys, with a feed over a socketpair."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytest.importorskip("textual")
+
+from textual.message_pump import MessagePump
+
+from tests.support.feed_player import FeedPlayer, line
+from tui.app import Dashboard
+
+SMALL, LARGE = (80, 24), (160, 48)
+HOSTILE = ["/[bold red]x[/]", "/[/", "/[@click=app.quit]go[/]", "/\x1b[2J\x1b]0;t\x07", "/\x9b31m",
+           "/\u202etxt.exe\u2066", "/a\u200bb\ud800", "/日本語" * 20, "/" + "e\u0301" * 100,
+           "/\\[x]", "/a\nb\r\tc"]
+
+
+class Driver:
+    """The supervisor's end of the feed, and eyes on the screen."""
+
+    def __init__(self, app, pilot, sock, player):
+        self.app, self.pilot, self.sock, self.player = app, pilot, sock, player
+        self.waiting = b""
+        self.log = []
+
+    async def say(self, *messages):
+        for message in messages:
+            self.sock.sendall(line(message))
+        wanted = self.app.session.messages + len(messages)
+        await self.until(lambda: self.app.session.messages >= wanted)
+        self.app.draw_changes()
+        await self.pilot.pause()
+
+    async def until(self, condition, seconds=5.0):
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+            await asyncio.sleep(0.005)
+
+    async def press(self, *keys):
+        await self.pilot.press(*keys)
+        self.app.draw_changes()
+        await self.pilot.pause()
+
+    def commands(self):
+        """Commands that came since the last call."""
+        while True:
+            try:
+                self.waiting += self.sock.recv(65536)
+            except BlockingIOError:
+                break
+        *whole, self.waiting = self.waiting.split(b"\n")
+        return [json.loads(text) for text in whole]
+
+    async def obey(self):
+        """Answer what came, as a supervisor would."""
+        commands = self.commands()
+        for command in commands:
+            await self.say(*self.player.answer(command))
+        return commands
+
+    def screen(self):
+        """The screen's text, as the compositor would write it."""
+        width, height = self.app.size
+        lines = self.app.screen._compositor.render_strips()
+        return [strip.text for strip in lines][:height]
+
+    def text(self):
+        return "\n".join(self.screen())
+
+
+@asynccontextmanager
+async def dashboard(size):
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    player = FeedPlayer(clock=lambda: 1_700_000_000.0)
+    app = Dashboard(ours, {"app": "shop:app", "addresses": ["http://127.0.0.1:8000"]})
+    app.wall_clock = lambda: 1_700_000_000.0
+    try:
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot, theirs, player)
+            await driver.say(player.hello())
+            yield driver
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def drive(size):
+    """Run an async test against a dashboard of this size."""
+    def wrap(function):
+        def test():
+            async def main():
+                async with dashboard(size) as driver:
+                    await function(driver)
+            asyncio.run(main())
+        test.__name__, test.__doc__ = function.__name__, function.__doc__
+        return test
+    return wrap
+
+
+def rows(player, count, **given):
+    return player.frame(4711, [player.row(4711, **given) for _ in range(count)])
+
+
+@drive(SMALL)
+async def test_the_head_shows_app_address_workers_and_generation(d):
+    head = d.screen()[0]
+    for words in ("TREMOLO", "shop:app", "127.0.0.1:8000", "2 workers", "gen 14 ✔ 71 ms"):
+        assert words in head
+    assert all(len(line) == 80 for line in d.screen())
+
+
+@drive(SMALL)
+async def test_requests_appear_and_the_list_follows(d):
+    await d.say(rows(d.player, 40, path="/first"))
+    await d.say(rows(d.player, 1, path="/newest", status=404, method="DELETE"))
+    text = d.text()
+    assert "/newest" in text and "DEL" in text and "404" in text and "FOLLOW" in text
+
+
+@drive(SMALL)
+async def test_moving_up_stops_following_and_holds_the_row_while_others_come(d):
+    await d.say(rows(d.player, 40), rows(d.player, 1, path="/this-one"))
+    await d.press("up")
+    place = next(y for y, line in enumerate(d.screen()) if "/this-one" in line)
+    await d.say(rows(d.player, 30))
+    assert "/this-one" in d.screen()[place] and "FOLLOW" not in d.text()
+    await d.press("G")
+    assert "FOLLOW" in d.text() and "/this-one" not in d.text()
+
+
+@drive(SMALL)
+async def test_enter_opens_the_request_and_escape_closes_it(d):
+    await d.say(rows(d.player, 3, path="/inspect/me", ms=112.7, throttle_ms=40.0))
+    await d.press("up", "enter")
+    text = d.text()
+    assert "→ 200" in text and "throttle" in text and "Esc closes" in text
+    await d.press("escape")
+    assert "Esc closes" not in d.text()
+
+
+@drive(SMALL)
+async def test_the_filter_is_live_and_escape_brings_back_the_old_one(d):
+    await d.say(rows(d.player, 3, path="/keep"), rows(d.player, 3, path="/drop"))
+    await d.press("slash", *"keep")
+    assert "/keep" in d.text() and "/drop" not in d.text() and "3 of 6" in d.text()
+    await d.press(*" ms", "greater_than_sign")
+    assert "ms needs a number" in d.text() and "/drop" not in d.text()
+    await d.press("backspace", "backspace", "backspace", "enter")
+    assert d.app.session.traffic.filter_text == "keep" and d.app.entry is None
+    await d.press("slash", "x", "escape")
+    assert d.app.session.traffic.filter_text == "keep"
+    await d.press("escape")
+    assert "/drop" in d.text()
+
+
+@drive(SMALL)
+async def test_a_throttle_preset_is_one_key_and_shown_when_confirmed(d):
+    await d.press("t", "right")
+    assert "▼" not in d.screen()[0]
+    (command,) = await d.obey()
+    assert command["name"] == "throttle" and command["args"]["scope"] == "*"
+    assert command["args"]["throttle"]["name"] == "offline"
+    assert "▼ Offline" in d.screen()[0] and "applied in" in d.text()
+    await d.press("T")
+    (command,) = await d.obey()
+    assert command["args"]["throttle"] is None and "▼" not in d.screen()[0]
+    await d.press("T")
+    (command,) = await d.obey()
+    assert command["args"]["throttle"]["offline"] and "▼ Offline" in d.screen()[0]
+
+
+@drive(SMALL)
+async def test_a_throttle_of_ones_own_is_typed_and_wrong_ones_are_explained(d):
+    await d.press("7", "enter")
+    d.app.entry.value = "down=fast"
+    await d.press("enter")
+    assert d.commands() == [] and "down" in d.screen()[-2]
+    d.app.entry.value = "down=1.5Mbit latency=100ms"
+    await d.press("enter")
+    (command,) = await d.obey()
+    assert command["args"]["throttle"]["download"] == 187_500
+    assert "1.5 Mbit/s" in d.text() and "100 ms" in d.text()
+
+
+@drive(SMALL)
+async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
+    await d.say(rows(d.player, 2, route="/api/items/{id}", conn=9))
+    await d.press("up", "t", "down", "right")
+    assert d.app.throttle_pane.scope == "/api/items/{id}"
+    await d.press("down", "left")
+    (command,) = await d.obey()
+    assert command["args"]["scope"] == "/api/items/{id}"
+    assert command["args"]["throttle"]["download"] == 125_000_000
+    assert "on /api/items/{id}" in d.screen()[0]
+    await d.press("s")
+    assert d.app.throttle_pane.scope == "conn:4711:9"
+
+
+@drive(SMALL)
+async def test_a_reload_is_asked_for_and_shown(d):
+    await d.press("R")
+    (command,) = await d.obey()
+    assert command["name"] == "reload"
+    assert "gen 15 ✔ 74 ms" in d.screen()[0] and "── gen 15" in d.text()
+
+
+@drive(SMALL)
+async def test_a_broken_reload_shows_its_traceback_and_what_still_serves(d):
+    await d.say(d.player.reload("started"), d.player.reload("failed"))
+    assert "gen 15 ✖ failed" in d.screen()[0] and "gen 14 serves" in d.screen()[0]
+    assert "Errors(1)" in d.screen()[2]
+    await d.press("5")
+    text = d.text()
+    assert "SyntaxError" in text and "shop/cart.py:90" in text and "was never closed" in text
+
+
+@drive(SMALL)
+async def test_a_traceback_folds_frames_of_the_framework(d):
+    await d.say(d.player.error())
+    await d.press("5")
+    text = d.text()
+    assert "2 framework frames hidden" in text and "starlette" not in text
+    source, mark = (next(line for line in d.screen() if words in line)
+                    for words in ("total += i", "~^^^"))
+    assert source.index("i['total']") == mark.index("~")
+    await d.press("f")
+    assert "starlette" in d.text()
+
+
+@drive(SMALL)
+async def test_a_connection_is_seen_and_cut(d):
+    d.player.stream(4711, 88, "GET /big.iso", 1.1e6, "sending")
+    await d.say(rows(d.player, 1))
+    await d.press("3", "G")
+    assert "sending" in d.text() and "1.1 M/s" in d.text()
+    await d.press("x")
+    (command,) = d.commands()
+    assert command["name"] == "cut" and command["args"] == {"pid": 4711, "conn": 88}
+
+
+@drive(SMALL)
+async def test_each_number_shows_its_pane(d):
+    await d.say(rows(d.player, 5), d.player.log("hello from the app", "warning"))
+    for key, words in zip("1234567", ("FOLLOW", "P95", "PEER", "hello from the app", "no errors",
+                                      "REQUESTS", "in force")):
+        await d.press(key)
+        assert words in d.text(), key
+
+
+@drive(SMALL)
+async def test_pausing_freezes_the_list_but_not_the_totals(d):
+    await d.say(rows(d.player, 2, path="/before"))
+    await d.press("space")
+    await d.say(rows(d.player, 2, path="/after"))
+    assert "PAUSED" in d.text() and "/after" not in d.text()
+    assert d.app.session.totals.sums().plain["requests"] == 4
+    await d.press("space")
+    assert "/after" in d.text()
+
+
+@drive(SMALL)
+async def test_help_lists_the_keys(d):
+    await d.press("question_mark")
+    await d.pilot.pause()
+    assert "Everywhere" in d.text()
+    await d.press("escape")
+    assert "Everywhere" not in d.text()
+
+
+@drive(SMALL)
+async def test_the_palette_offers_throttles(d):
+    await d.press("ctrl+p")
+    await d.pilot.pause()
+    await d.press(*"slow 4g")
+    await d.until(lambda: "Slow 4G" in d.text())
+    await d.press("escape")
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=str)
+def test_nothing_from_a_request_is_markup_or_reaches_the_terminal(size):
+    async def main():
+        async with dashboard(size) as d:
+            frame = d.player.frame(4711, [
+                d.player.row(4711, path=bad, method=bad[1:9], route=bad, error=bad, status=500)
+                for bad in HOSTILE])
+            frame["connections"] = [
+                {"id": n, "peer": bad, "state": bad, "current": "GET " + bad, "age": 1.0}
+                for n, bad in enumerate(HOSTILE)]
+            await d.say(frame)
+            for bad in HOSTILE:
+                await d.say(d.player.error(text=bad, path=bad, file=bad, type=bad, method=bad,
+                                           traceback=f"Traceback\n  File \"{bad}\", line 1\n{bad}"),
+                            d.player.log(bad), d.player.worker(4711, "blocked", cause=bad))
+            await d.say({"v": 1, "kind": "reload", "gen": 15, "serving": 14, "state": "failed",
+                         "files": HOSTILE, "t": 0.0},
+                        {"v": 1, "kind": "hello", "app": HOSTILE[0], "addresses": HOSTILE})
+            seen = ""
+            for key in "1234567":
+                await d.press(key)
+                seen += d.text()
+            for _ in HOSTILE:
+                await d.press("1", "up", "enter")
+                seen += d.text()
+            await d.press("5", "enter")
+            seen += d.text()
+            assert "[bold red]x[/]" in seen and "\\u202e" in seen and "␛" in seen
+            assert all(char.isprintable() or char == "\n" for char in seen)
+    asyncio.run(main())
+
+
+@drive(LARGE)
+async def test_a_large_screen_shows_everything_at_once(d):
+    await d.say(rows(d.player, 60), d.player.log("a line of log"))
+    text = d.text()
+    for words in ("1 Traffic", "2 Routes", "3 Connections", "4 Log", "6 Workers", "7 Throttle",
+                  "a line of log", "P95", "PEER", "preset", "serving"):
+        assert words in text, words
+    assert all(len(line) == 160 for line in d.screen())
+    await d.press("4", "4")
+    assert "P95" not in d.text() and "a line of log" in d.text()
+    await d.press("4")
+    assert "P95" in d.text()
+
+
+@drive(LARGE)
+async def test_a_large_screen_opens_details_beside_the_list(d):
+    await d.say(rows(d.player, 5, path="/beside"))
+    await d.press("up", "enter")
+    line = next(line for line in d.screen() if "→ 200" in line)
+    assert line.index("→ 200") > 90 and "/beside" in d.text()
+
+
+@pytest.mark.parametrize("size", [(40, 10), (59, 30), (99, 30), (100, 30), (139, 50), (300, 80)],
+                         ids=str)
+def test_any_size_is_drawn_to_its_edges(size):
+    async def main():
+        async with dashboard(size) as d:
+            await d.say(rows(d.player, 100), d.player.error(), *d.player.step(1))
+            await d.press("up", "enter", "t", "7", "5", "3", "1")
+            assert [len(line) for line in d.screen()] == [size[0]] * size[1]
+    asyncio.run(main())
+
+
+# -- leaving
+
+@drive(SMALL)
+async def test_quit_drains_and_a_second_time_ends_at_once(d):
+    await d.press("q")
+    (command,) = d.commands()
+    assert command["name"] == "stop" and command["args"] == {"now": False}
+    assert d.app.is_running
+    await d.press("ctrl+c")
+    (command,) = d.commands()
+    assert command["args"] == {"now": True}
+
+
+@drive(SMALL)
+async def test_the_end_of_the_feed_after_quit_is_a_good_end(d):
+    await d.press("q")
+    d.sock.close()
+    await d.until(lambda: d.app._exit)
+    assert d.app.exit_code == 0
+
+
+@drive(SMALL)
+async def test_the_end_of_the_feed_by_itself_is_told_and_no_good_end(d):
+    d.sock.close()
+    await d.until(lambda: d.app._exit)
+    assert d.app.exit_code == 1 and "server ended" in d.app.session.news
+
+
+@drive(SMALL)
+async def test_rubbish_on_the_feed_ends_it_with_the_reason(d):
+    d.sock.sendall(b"not json\n")
+    await d.until(lambda: d.app._exit)
+    assert "not readable" in d.app.feed.ended
+
+
+# -- the budget
+
+@drive(LARGE)
+async def test_no_textual_message_is_spent_on_an_event(d):
+    posted = []
+    original = MessagePump.post_message
+
+    def counting(self, message):
+        posted.append(type(message).__name__)
+        return original(self, message)
+
+    def burst(count):
+        for _ in range(count // 100):
+            d.sock.sendall(line(rows(d.player, 100)))
+
+    async def messages_for(count):
+        posted.clear()
+        wanted = d.app.session.traffic.seen + count
+        sender = asyncio.get_running_loop().run_in_executor(None, burst, count)
+        await d.until(lambda: d.app.session.traffic.seen >= wanted)
+        await sender
+        d.app.draw_changes()
+        await d.pilot.pause()
+        return len(posted)
+
+    d.sock.setblocking(True)
+    MessagePump.post_message = counting
+    try:
+        few, many = await messages_for(100), await messages_for(10_000)
+    finally:
+        MessagePump.post_message = original
+        d.sock.setblocking(False)
+    assert many < few + 400, (few, many)
+
+
+@drive(LARGE)
+async def test_a_quiet_feed_draws_nothing(d):
+    await d.say(d.player.frame(4711), d.player.frame(4712))
+    d.app.session.tick()
+    d.app.draw_changes()
+    for _ in range(5):
+        await d.say(d.player.frame(4711), d.player.frame(4712))
+    before = [pane.draws for pane in d.app.panes.values()]
+    for _ in range(10):
+        await d.say(d.player.frame(4711), d.player.frame(4712))
+    assert [pane.draws for pane in d.app.panes.values()] == before
+
+
+@drive(SMALL)
+async def test_hidden_panes_are_not_drawn(d):
+    log = d.app.panes["log"]
+    for _ in range(10):
+        await d.say(d.player.log("a line"), rows(d.player, 3))
+    assert log.draws == 0

@@ -1,0 +1,356 @@
+"""The model by itself: exact totals, rows with stable ids, workers, reloads, throttle, errors."""
+
+import pytest
+
+from tests.support.feed_player import FeedPlayer
+from tremolo.throttle import OFF, PRESETS, Throttle
+from tui.model import throttling
+from tui.model.session import Session
+from tui.model.traffic import Row, Rule, Traffic
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def player(clock):
+    return FeedPlayer(clock=clock)
+
+
+@pytest.fixture
+def session(clock, player):
+    session = Session(clock=clock)
+    session.apply(player.hello())
+    return session
+
+
+def run(session, player, clock, ticks, lose=lambda tick: False):
+    for tick in range(1, ticks + 1):
+        clock.now += 0.1
+        for message in player.step(tick):
+            if not (message["kind"] in ("frame", "stats") and not message.get("final")
+                    and lose(tick)):
+                session.apply(message)
+        session.tick()
+
+
+def expected(player):
+    return player.stats()["totals"]
+
+
+# -- totals
+
+@pytest.mark.parametrize("lose", [
+    lambda tick: False,
+    lambda tick: tick % 3 == 0 and tick < 60,
+    lambda tick: 10 <= tick < 55,  # stopped, across a reload
+    lambda tick: tick < 59,
+], ids=["nothing", "every third frame", "a long stop", "all but the last"])
+def test_totals_are_exact_whatever_frames_were_lost(session, player, clock, lose):
+    run(session, player, clock, 60, lose)
+    sums, truth = session.totals.sums(), expected(player)
+    for name in ("requests", "bytes_in", "bytes_out", "errors"):
+        assert sums.plain[name] == truth[name]
+    assert sums.status == truth["status"]
+    assert sum(sums.latency.values()) == truth["requests"]
+    assert session.rejected == 0
+
+
+def test_a_frame_older_than_the_newest_changes_nothing(session, player):
+    old = player.frame(4711, [player.row(4711)])
+    new = player.frame(4711, [player.row(4711)])
+    session.apply(new)
+    session.apply(old)
+    assert session.totals.sums().plain["requests"] == 2
+    assert session.traffic.seen == 1
+
+
+def test_counters_of_an_ended_worker_stay_and_its_gauges_go(session, player):
+    player.row(4711)
+    session.apply(player.frame(4711))
+    assert session.totals.sums().gauges["open"] == 6
+    session.apply(player.worker(4711, "exited", cause="SIGKILL", expected=False, retry_in=0.5))
+    assert session.totals.sums().plain["requests"] == 1
+    assert session.totals.sums().gauges["open"] == 0
+    assert "SIGKILL" in session.news and len(session.connections) == 0
+
+
+def test_exact_stats_make_up_for_a_lost_last_frame(session, player):
+    session.apply(player.frame(4711))
+    for _ in range(5):
+        player.row(4711)
+    session.apply(player.stats())
+    session.apply(player.worker(4711, "exited"))
+    assert session.totals.sums().plain["requests"] == 5
+
+
+def test_rates_are_of_the_last_second_and_a_gap_counts_as_its_mean(session, player, clock):
+    session.tick()
+    for _ in range(20):
+        clock.now += 0.5
+        for _ in range(50):
+            player.row(4711)
+        session.apply(player.frame(4711))
+        session.tick()
+    assert session.totals.requests_rate == pytest.approx(100)
+    before = len(session.totals.history)
+    clock.now += 10
+    for _ in range(2000):
+        player.row(4711)
+    session.apply(player.frame(4711))
+    session.tick()
+    assert session.totals.requests_rate == pytest.approx(200)
+    assert len(session.totals.history) == before + 10
+    assert session.totals.history[-1] == pytest.approx(200)
+
+
+def test_latencies_come_from_the_histogram_of_the_last_seconds(session, player, clock):
+    session.tick()
+    for ms in [5.0] * 90 + [200.0] * 10:
+        player.row(4711, ms=ms)
+    clock.now += 1
+    session.apply(player.frame(4711))
+    session.tick()
+    assert session.totals.latency["p50"] == pytest.approx(5, rel=0.15)
+    assert session.totals.latency["p99"] == pytest.approx(200, rel=0.15)
+    for _ in range(30):
+        clock.now += 1
+        session.tick()
+    assert session.totals.latency == {}
+
+
+def test_share_of_server_errors_is_of_recent_responses(session, player, clock):
+    session.tick()
+    for status in (200, 200, 200, 500):
+        player.row(4711, status=status)
+    clock.now += 1
+    session.apply(player.frame(4711))
+    session.tick()
+    assert session.totals.shares[5] == 0.25
+
+
+# -- rows
+
+def fill(traffic, count, **given):
+    return [traffic.add(1, 1, {"id": n, "path": f"/p/{n}", "status": 200, "ms": n, **given})
+            for n in range(count)]
+
+
+def test_the_ring_is_bounded_and_ids_stay_stable():
+    traffic = Traffic(capacity=100)
+    rows = fill(traffic, 1000)
+    assert len(traffic.entries) <= 125
+    assert [row.uid for row in rows] == list(range(1, 1001))
+    assert traffic.find(rows[-1].uid) is rows[-1]
+    assert traffic.find(rows[0].uid) is None
+    assert traffic.lines()[traffic.index_of(rows[950].uid)] is rows[950]
+
+
+def test_a_filter_applies_to_rows_that_are_there_and_that_come():
+    traffic = Traffic(capacity=100)
+    fill(traffic, 20)
+    traffic.add_rule(2, 0.0, "a.py", 30.0)
+    assert traffic.set_filter("p/1")
+    assert [entry.path for entry in traffic.lines() if isinstance(entry, Row)] == [
+        "/p/1", *(f"/p/{n}" for n in range(10, 20))]
+    assert isinstance(traffic.lines()[-1], Rule)
+    traffic.add(1, 2, {"path": "/p/100"})
+    traffic.add(1, 2, {"path": "/other"})
+    assert traffic.lines()[-1].path == "/p/100"
+    fill(traffic, 200)  # trimming reaches the filtered view too
+    assert traffic.lines()[0].uid >= traffic.entries[0].uid
+
+
+def test_an_invalid_filter_keeps_the_last_good_one():
+    traffic = Traffic()
+    fill(traffic, 3)
+    assert traffic.set_filter("p/1")
+    assert not traffic.set_filter("p/1 ms>")
+    assert traffic.filter_text == "p/1" and traffic.filter_error.place == 7
+    assert len(traffic.lines()) == 1
+
+
+def test_a_paused_view_stands_still_while_rows_come():
+    traffic = Traffic(capacity=50)
+    fill(traffic, 10)
+    traffic.pause(True)
+    fill(traffic, 500)
+    assert len(traffic.lines()) == 10 and traffic.seen == 510
+    assert traffic.find(3) is traffic.lines()[2]
+    traffic.pause(False)
+    assert traffic.lines() is traffic.entries
+
+
+def test_sorting_puts_the_slowest_first_and_reverses():
+    traffic = Traffic()
+    fill(traffic, 10)
+    assert traffic.cycle_sort() == "ms"
+    assert [row.ms for row in traffic.lines()][:3] == [9, 8, 7]
+    traffic.reverse_sort()
+    assert traffic.lines()[0].ms == 0
+    assert traffic.index_of(traffic.lines()[4].uid) == 4
+
+
+def test_rows_of_a_frame_come_in_their_order_even_if_newest_first(session, player):
+    rows = [player.row(4711) for _ in range(5)]
+    session.apply(player.frame(4711, rows[::-1]))
+    assert [row.id for row in session.traffic.entries] == [1, 2, 3, 4, 5]
+
+
+def test_an_exchange_in_progress_is_a_row_until_it_ends(session, player, clock):
+    player.stream(4711, 88, "GET /big.iso", 1e6, "sending")
+    session.apply(player.frame(4711))
+    assert session.connections.live_rows(clock.now, 8) == []
+    clock.now += 1
+    player.streams[0]["bytes_out"] = 5000
+    session.apply(player.frame(4711))
+    (row,) = session.connections.live_rows(clock.now, 8)
+    assert (row.method, row.path, row.state, row.bytes_out) == ("GET", "/big.iso", "live", 5000)
+    assert row.ms == pytest.approx(1000) and row.uid < 0
+    player.streams.clear()
+    session.apply(player.frame(4711))
+    assert session.connections.live_rows(clock.now, 8) == []
+
+
+def test_text_of_rows_is_clean(session, player):
+    session.apply(player.frame(4711, [player.row(4711, path="/\x1b[2J\u202e[b]x[/]", error="\x07")]))
+    row = session.traffic.entries[0]
+    assert row.path == "/\u241b[2J\\u202e[b]x[/]" and row.error == "\u2407"
+
+
+@pytest.mark.parametrize("message", [
+    {"kind": "frame"}, {"kind": "frame", "pid": "x"}, {"kind": "worker"}, {"kind": "hello",
+     "workers": [3]}, {"kind": "frame", "pid": 1, "rows": [7]}, {"kind": "stats", "totals": 3},
+    {"kind": "throttle", "throttle": {"*": {"download": -1}}}, {"kind": "reload", "ms": "soon"},
+    {"kind": "frame", "pid": 1, "totals": {"requests": "many"}}, {"kind": "error", "line": "x"},
+    {"kind": "reload", "modules": 5}, {"kind": "log", "t": "now"},
+], ids=str)
+def test_a_message_of_the_wrong_form_is_counted_and_left_out(session, message):
+    session.apply(message)
+    assert session.rejected == 1
+    session.tick()
+
+
+def test_unknown_kinds_and_keys_are_for_newer_viewers(session, player):
+    session.apply({"kind": "weather", "v": 1})
+    session.apply({**player.frame(4711), "tomorrow": {}})
+    assert session.rejected == 0
+
+
+# -- workers, reloads, errors, log
+
+def test_a_reload_puts_a_rule_between_generations(session, player, clock):
+    session.apply(player.frame(4711, [player.row(4711)]))
+    run(session, player, clock, 42)
+    rules = [entry for entry in session.traffic.entries if isinstance(entry, Rule)]
+    assert [(rule.gen, rule.failed, rule.ms) for rule in rules] == [(15, False, 74.0)]
+    assert session.reload.gen == 15 and "74 ms" in session.news
+
+
+def test_a_failed_reload_keeps_the_serving_generation_and_tells_the_error_once(session, player):
+    session.apply(player.reload("started"))
+    failed = player.reload("failed")
+    session.apply(failed["error"])
+    session.apply(failed)
+    assert (session.reload.state, session.reload.gen, session.reload.trying) == ("failed", 14, 15)
+    assert len(session.errors.items) == 1
+    assert session.errors.items[0].type == "SyntaxError"
+    session.apply(player.reload("started"))
+    session.apply(player.reload("ready"))
+    assert session.reload.state == "ready" and session.reload.error == ""
+
+
+def test_equal_errors_in_a_row_are_one_line_with_a_count(session, player):
+    for number in range(500):
+        session.apply(player.error(request=number))
+    (error,) = session.errors.items
+    assert (error.count, session.errors.total, session.errors.unseen) == (500, 500, 500)
+    assert session.errors.of_request(4711, 499) is error
+
+
+def test_workers_are_forgotten_some_time_after_their_end(session, player, clock):
+    session.apply(player.worker(4711, "exited", cause="drained"))
+    session.apply(player.worker(4712, "exited", cause="SIGSEGV", expected=False, retry_in=1.0))
+    clock.now += 6
+    session.tick()
+    assert [worker.pid for worker in session.workers.list()] == [4712]
+
+
+def test_log_lines_are_split_and_bounded(session, player):
+    session.apply(player.log("one\ntwo\nthree", "warning"))
+    assert [line.raw for line in session.log.lines] == ["one", "two", "three"]
+    session.apply(player.log("fine", "debug"))
+    session.log.cycle_threshold()
+    assert [line.raw for line in session.log.view()] == ["one", "two", "three"]
+
+
+def test_routes_compare_with_the_generation_before(session):
+    for gen, ms in ((1, 10.0), (2, 30.0)):
+        for number in range(20):
+            row = session.traffic.add(1, gen, {"id": number, "path": "/a?x=1", "ms": ms})
+            session.routes.add(row)
+    (route,) = session.routes.list()
+    assert (route.name, route.now.count, route.before.count) == ("/a", 20, 20)
+    assert route.now.quantiles()[1] > 2 * route.before.quantiles()[1]
+
+
+# -- throttle and commands
+
+def test_what_is_shown_is_what_the_server_confirmed(session, player):
+    command = session.wish_throttle("*", PRESETS["slow-4g"])
+    assert session.throttling.headline() == ""
+    assert session.wanted_throttle("*") == PRESETS["slow-4g"]
+    for reply in player.answer({"seq": command.seq, "name": command.name, "args": command.args}):
+        session.apply(reply)
+    assert session.throttling.headline() == "Slow 4G"
+    assert session.commands.pending == {} and "applied in" in session.news
+
+
+def test_steps_go_on_from_a_wish_that_has_no_answer_yet(session):
+    first = throttling.stepped(session.wanted_throttle("*"), 1)
+    session.wish_throttle("*", first)
+    second = throttling.stepped(session.wanted_throttle("*"), 1)
+    names = throttling.preset_names()
+    assert [first.name, second.name] == names[1:3]
+    assert throttling.stepped(PRESETS[names[-1]], 1).name == names[-1]
+    assert throttling.stepped(OFF, -1) == OFF
+
+
+def test_a_refused_command_says_why(session):
+    command = session.commands.give("reload", {}, "reload")
+    session.apply({"kind": "ack", "seq": command.seq, "ok": False, "error": "no \x1b app"})
+    assert session.news == "reload: no \u241b app" and session.news_kind == "error"
+
+
+def test_a_toggle_remembers_the_last_value(session):
+    own = Throttle.parse("down=1Mbit latency=20ms")
+    session.apply({"kind": "throttle", "throttle": {"*": own.as_dict()}})
+    assert session.throttling.toggled("*") == OFF
+    session.apply({"kind": "throttle", "throttle": {}})
+    assert session.throttling.toggled("*") == own
+    assert session.throttling.toggled("/never/*") == PRESETS["slow-4g"]
+
+
+@pytest.mark.parametrize("slider", throttling.SLIDERS, ids=lambda slider: slider.field)
+def test_a_slider_reaches_both_ends_and_each_step_moves_it(slider):
+    throttle, places = OFF, []
+    step = -1 if slider.unlimited else 1
+    for _ in range(slider.steps + 5):
+        throttle = throttling.moved(throttle, slider, step)
+        places.append(throttling.position(slider, throttle))
+    distinct = list(dict.fromkeys(places))
+    assert len(distinct) >= slider.steps - 1
+    assert distinct == sorted(distinct, reverse=slider.unlimited)
+    for _ in range(slider.steps + 5):
+        throttle = throttling.moved(throttle, slider, -step)
+    assert throttle == OFF

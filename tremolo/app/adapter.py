@@ -1,0 +1,228 @@
+"""From an exchange of the connection core to a call of a handler, and back.
+
+Knows the application's routes, middlewares, hooks and error pages. One `handle` for each
+request; what a request needs beyond a plain handler (middlewares, threads, streams, errors)
+is in `dispatch.py`.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from ..config import Settings
+from ..exceptions import ClientDisconnected, ConfigurationError, MethodNotAllowed, NotFound
+from .context import WorkerContext
+from .dispatch import Review, answer, before, call_handler, fail, give_groups, run
+from .handlers import Handler
+from .link import Link, TrustedProxies
+from .locks import Lock, LockFile
+from .registry import Prefix, Registered, in_order, segments
+from .request import Request
+from .response import Response
+from .routing import Route
+from .threads import Executor
+from .views import pick
+
+if TYPE_CHECKING:
+    from ..net.connection import HTTPConnection
+    from ..net.exchange import Exchange
+    from .application import Application
+
+BODY_LIMIT = 2 * 1024 * 1024
+
+
+class NativeAdapter:
+    """Serves an application; see `tremolo.net.adapter.Adapter`.
+
+    Raises ConfigurationError when a setting cannot be used or the application was mounted
+    elsewhere.
+    """
+
+    def __init__(self, application: "Application", settings: Settings) -> None:
+        if not application.routes:
+            raise ConfigurationError("this app was mounted into another one: serve that")
+        self.app = application
+        self.settings = settings
+        limit = settings.client_max_body_size
+        self.body_limit: Optional[int] = BODY_LIMIT if limit is None else limit
+        self.handler_timeout = settings.app_handler_timeout
+        self.close_timeout = settings.app_close_timeout
+        self.options: Dict[str, Any] = dict(settings)
+        self.options["client_max_body_size"] = self.body_limit
+        self._options_by_address: Dict[Any, Dict[str, Any]] = {}
+        try:
+            self.proxies = TrustedProxies(settings.trusted_proxies)
+        except ValueError as exc:
+            raise ConfigurationError(f"Invalid trusted_proxies value: {exc}") from None
+        self.executor = Executor(settings.thread_pool_size)
+        self._lock_file = LockFile()
+        self.lock = Lock(settings.thread_pool_size, self._lock_file)
+        self.shared: WorkerContext = application.context
+        self.shared._values["options"] = self.options
+        self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # at startup
+        self.routes = application.routes
+        self._stacks = application.middlewares
+        self._main = application.middlewares[()]
+
+    # -- life cycle ---------------------------------------------------------------------------
+
+    async def startup(self) -> None:
+        """Run the `worker_start` hooks."""
+        app = self.app
+        self.loop = asyncio.get_running_loop()
+        if app.logger is None:
+            app.logger = logging.getLogger(multiprocessing.current_process().name)
+        shared = self.shared
+        shared.update(executor=self.executor, connections={}, info={
+            "server": (self.settings.host, self.settings.port), "server_date": b"",
+            "server_name": self.settings.server_name.encode("latin-1")})
+        if "lifespan" not in shared:
+            shared.lifespan = None
+        await self._run_hooks("worker_start", self._worker_server())
+
+    async def shutdown(self) -> None:
+        """Run the `worker_stop` hooks, then end the worker's tasks and threads."""
+        try:
+            await self._run_hooks("worker_stop", self._worker_server())
+        finally:
+            tasks = [task for task in self.app.tasks if not task.done()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=1.0)
+            self.executor.shutdown()
+            self._lock_file.close()
+
+    def _worker_server(self) -> Dict[str, Any]:
+        return {"app": self.app, "globals": self.shared, "context": self.shared,
+                "loop": self.loop, "logger": self.app.logger}
+
+    async def _run_hooks(self, name: str, server: Dict[str, Any]) -> None:
+        for entry in in_order(self.app.hooks, name):
+            if await call_handler(entry.handler, server, self):
+                break  # a truthy result stops those that come later
+
+    # -- connections --------------------------------------------------------------------------
+
+    def connection_made(self, connection: "HTTPConnection") -> None:
+        if self.app.hooks["connect"]:
+            link = self._link(connection)
+            link.connecting = self.loop.create_task(self._connected(link))
+
+    async def _connected(self, link: Link) -> None:
+        try:
+            await self._run_hooks("connect", {**link.base, "request": None, "response": None})
+        except Exception as exc:
+            self.app.logger.error("on_connect failed: %r", exc, exc_info=exc)
+            link.close(exc)
+
+    def connection_lost(self, connection: "HTTPConnection") -> None:
+        link: Optional[Link] = connection.context
+        if link is None:
+            return
+        self.shared.connections.pop(connection.id, None)
+        link.closed()
+        if self.app.hooks["close"]:
+            self.app.create_task(self._closed(link))
+
+    async def _closed(self, link: Link) -> None:
+        try:
+            await self._run_hooks("close", {**link.base, "request": None, "response": None})
+        except Exception as exc:
+            self.app.logger.error("on_close failed: %r", exc, exc_info=exc)
+
+    def _link(self, connection: "HTTPConnection") -> Link:
+        link: Optional[Link] = connection.context
+        if link is None:
+            link = connection.context = Link(
+                connection, self.app, self.loop, self.shared, self.lock,
+                self._options_for(connection.sockname), self.proxies)
+            self.shared.connections[connection.id] = link
+        return link
+
+    def _options_for(self, sockname: Any) -> Dict[str, Any]:
+        """The settings in force at an address: those of `listen()` over those of `run()`."""
+        address = sockname[:2] if isinstance(sockname, tuple) else sockname
+        options = self._options_by_address.get(address)
+        if options is None:
+            options = {**self.options, **self._listen_options(address)}
+            self._options_by_address[address] = options
+        return options
+
+    def _listen_options(self, address: Any) -> Dict[str, Any]:
+        port = address[1] if isinstance(address, tuple) else address
+        for (_, listened), options in self.app.ports.items():
+            if listened == port:
+                return options
+        return {}
+
+    # -- requests -----------------------------------------------------------------------------
+
+    async def handle(self, exchange: "Exchange") -> None:
+        """Answer one request. Written out: this is the hot path."""
+        connection = exchange.connection
+        link = connection.context
+        if link is None:
+            link = self._link(connection)
+        elif link.connecting is not None:
+            await link.connecting
+            link.connecting = None
+        request = Request(exchange, link)
+        response = Response(request, exchange)
+        server = {**link.base, "request": request, "response": response}
+        head = exchange.head
+        try:
+            stack = self._main
+            if len(self._stacks) > 1:
+                stack = self._stack_for(head.path, server)
+            if stack["response"]:
+                response.review = Review(self, stack["response"], server)
+            if stack["request"] and await before(self, stack["request"], server, exchange):
+                return
+            route, match = self.routes.find(head.path, head.target)
+            if route is None:
+                raise NotFound
+            exchange.route = route.name
+            handler = route.handler or self._method(route, head.method)
+            if match is not None:
+                give_groups(match, request, server)
+            if request._context is None and not request._options:
+                request._options = handler.options
+            else:
+                request.adopt_options(handler.options)
+            if not handler.simple:
+                await run(self, handler, server, exchange)
+                return
+            if handler.content_type is not None:
+                response.adopt(None, handler.content_type)
+            body = await handler.call(server)
+            if type(body) is str:
+                body = body.encode("utf-8")
+            if (type(body) is bytes and response._fields is None and response._status == 200
+                    and response._content_type is handler.wire_type and response.review is None
+                    and not exchange.started):
+                exchange.respond(200, handler.head, body, response._reason)
+                return
+            await answer(body, server, exchange)
+        except (ClientDisconnected, asyncio.CancelledError):
+            raise
+        except Exception as exc:
+            await fail(self, exc, server, exchange)
+
+    def _method(self, route: Route, method: bytes) -> Handler:
+        """The handler of a view for a method. Raises MethodNotAllowed, with Allow."""
+        allowed, handler = pick(route.methods or {}, method)
+        if not allowed:
+            raise MethodNotAllowed(allow=route.allow)
+        return handler
+
+    def _stack_for(self, path: bytes, server: Dict[str, Any]) -> Dict[str, List[Registered]]:
+        """The middlewares of the longest prefix of `path` that has any."""
+        parts: Prefix = segments(path)
+        for length in range(min(len(parts), self.app.deepest_prefix), 0, -1):
+            stack = self._stacks.get(parts[:length])
+            if stack is not None and (stack["request"] or stack["response"]):
+                server["prefix"] = parts[:length]
+                return stack
+        return self._main

@@ -1,0 +1,106 @@
+"""The SSE object that handlers ask for with `sse=None`: events as they happen.
+
+Knows the event encoding and one response. A stream ends with its client, and when the server
+stops or reloads: the browser connects again, to the new code.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from ..exceptions import ClientDisconnected, InternalServerError
+from ..protocol.sse import encode_comment, encode_event
+
+if TYPE_CHECKING:
+    from .request import Request
+    from .response import Response
+
+Text = Union[str, bytes]
+#: seconds between two looks at whether the stream should end
+LOOK = 0.5
+#: seconds of silence after which a comment keeps proxies from closing the connection
+SILENCE = 15.0
+
+
+class EventStream:
+    """One stream of server-sent events. `request` and `response` are the handler's own."""
+
+    def __init__(self, request: "Request", response: "Response") -> None:
+        self.request = request
+        self.response = response
+        self._exchange = request._exchange
+        loop = request.link.loop
+        self._loop = loop
+        self._last = loop.time()
+        self._closed = False
+        response.set_header(b"Content-Type", b"text/event-stream")
+        response.set_header(b"Cache-Control", b"no-cache, must-revalidate")
+        response.set_header(b"Expires", b"Thu, 01 Jan 1970 00:00:00 GMT")
+        response.set_header(b"X-Accel-Buffering", b"no")
+        self._keeper = request.link.create_task(self._keep())
+        self._handler = asyncio.current_task()
+        self._exchange.disconnect_waiter().add_done_callback(self._ended)
+
+    def _ended(self, _: Any) -> None:
+        """The client left, or the stream is whole: nothing of it runs on."""
+        self._keeper.cancel()
+        if not self._exchange.finished:
+            self._closed = True
+            if self._handler is not None:
+                self._handler.cancel()
+
+    async def _keep(self) -> None:
+        """Open a stream that has nothing to say yet, keep it alive, end it when we stop."""
+        server = self._exchange.connection.server
+        while not self._exchange.finished:
+            await asyncio.sleep(LOOK)
+            if server.draining:
+                self._closed = True
+                await self._open()
+                self.response.close(keepalive=False)
+                if self._handler is not None:
+                    self._handler.cancel()
+                return
+            silent = self._loop.time() - self._last
+            if silent >= SILENCE or not self._exchange.started:
+                await self.comment()
+
+    async def _open(self) -> None:
+        if not self._exchange.started:
+            await self.response.start()
+            self._exchange.flush()
+
+    async def _write(self, data: bytes) -> None:
+        if self._closed or self._exchange.disconnected:
+            raise ClientDisconnected("the event stream has ended")
+        self._last = self._loop.time()
+        await self._open()
+        await self.response.write(data)
+
+    async def send(self, data: Text, event: Optional[Text] = None,
+                   event_id: Optional[Text] = None, retry: int = 0) -> None:
+        """Send one event: `data` of any number of lines, its type and id, and the milliseconds
+        after which the client shall connect again. str is UTF-8.
+
+        Raises InternalServerError when `event` or `event_id` have a line break, and
+        ClientDisconnected once the stream has ended.
+        """
+        try:
+            encoded = encode_event(data, event, event_id, retry)
+        except ValueError as exc:
+            raise InternalServerError(cause=exc) from None
+        await self._write(encoded)
+
+    async def comment(self, text: Text = b"") -> None:
+        """Send a comment, which clients ignore."""
+        await self._write(encode_comment(text))
+
+    ping = comment
+
+    async def close(self) -> None:
+        """End the stream; the client will connect again unless it was told not to."""
+        if not self._closed:
+            self._closed = True
+            self._keeper.cancel()
+            if not self._exchange.finished and not self._exchange.disconnected:
+                await self._open()
+                self.response.close(keepalive=True)

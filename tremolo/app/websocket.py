@@ -1,0 +1,213 @@
+"""The WebSocket object that handlers ask for with `websocket=None`.
+
+Knows one upgrade request and, once accepted, the WebSocket of the connection core; the
+protocol itself is the engine's.
+"""
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, List, Optional, Union
+
+from ..exceptions import HTTPException, WebSocketClientClosed, WebSocketServerClosed
+from ..net.websocket import PING_INTERVAL, WebSocketLink, accept
+from ..protocol.websocket import (
+    BINARY,
+    TEXT,
+    Close,
+    HandshakeError,
+    StateError,
+    Upgrade,
+    parse_upgrade,
+    serialize_frame,
+)
+from .errors import exception_for
+
+if TYPE_CHECKING:
+    from .request import Request
+    from .response import Response
+
+Data = Union[str, bytes, bytearray]
+#: codes with which the engine ends a WebSocket whose peer breaks the protocol
+_VIOLATIONS = frozenset((1002, 1007, 1008, 1009, 1011))
+_ABNORMAL = 1006
+
+
+class WebSocket:
+    """One WebSocket. `accept` it, then `receive` and `send`; or iterate over its messages.
+
+    `subprotocols` are the names that the client offers, `origin` is the page that asks (None
+    when no browser does). Raises HTTPException (400, 426) for a request that cannot become
+    one.
+    """
+
+    def __init__(self, request: "Request", response: "Response") -> None:
+        self.request = request
+        self.response = response
+        self.max_payload_size: int = request.link.options["ws_max_payload_size"]
+        self.ping_interval = PING_INTERVAL
+        #: of the last message received
+        self.fin = 1
+        self.opcode = TEXT
+        self._upgrade = _upgrade_of(request)
+        self._link: Optional[WebSocketLink] = None
+
+    @property
+    def subprotocols(self) -> List[str]:
+        return list(self._upgrade.subprotocols)
+
+    @property
+    def origin(self) -> Optional[str]:
+        value = self.request.head.header(b"origin")
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def close_reason(self) -> str:
+        """What the peer gave as the reason of its close."""
+        return self._link.close_reason if self._link is not None else ""
+
+    async def accept(self, subprotocol: Optional[str] = None) -> None:
+        """Answer the handshake, with the fields that were set on the response. Without effect
+        once accepted. Raises ValueError for a subprotocol that the client did not offer."""
+        if self._link is not None:
+            return
+        response = self.response
+        if response.review is not None and not await response.reviewed():
+            raise WebSocketServerClosed("a middleware answered the handshake", code=1008)
+        self._link = accept(self.request._exchange, self._upgrade, subprotocol,
+                            response.own_fields())
+
+    async def receive(self, timeout: Optional[float] = None) -> Union[str, bytearray]:
+        """The next message: str for text, bytearray for binary. Raises WebSocketClientClosed
+        when the client has closed, WebSocketServerClosed when it broke the protocol, or sent
+        nothing for `timeout` seconds."""
+        data = await self._next(timeout)
+        return data if isinstance(data, str) else bytearray(data)
+
+    async def recv(self, timeout: Optional[float] = None) -> bytes:
+        """The payload of the next message as bytes; `opcode` tells its type. Raises as
+        `receive`."""
+        data = await self._next(timeout)
+        return data.encode("utf-8") if isinstance(data, str) else data
+
+    async def _next(self, timeout: Optional[float]) -> Union[str, bytes]:
+        await self.accept()
+        link = self._accepted()
+        try:
+            event = await asyncio.wait_for(link.receive(), timeout)
+        except asyncio.TimeoutError:
+            link.close(1000)
+            raise WebSocketServerClosed(f"no message came within {timeout:g} s",
+                                        code=1000) from None
+        if isinstance(event, Close):
+            if event.code in _VIOLATIONS:
+                raise WebSocketServerClosed(event.reason, code=event.code)
+            raise WebSocketClientClosed(event.reason, code=event.code)
+        data: Union[str, bytes] = event.data
+        self.opcode = TEXT if isinstance(data, str) else BINARY
+        return data
+
+    async def send(self, data: Data, fin: int = 1, opcode: Optional[int] = None) -> None:
+        """Send a message: text for str, binary for bytes; or a frame of one, with `fin` 0 for
+        all but the last and `opcode` 0 for all but the first. Waits while the client is slow.
+        Raises WebSocketClientClosed once the WebSocket has ended."""
+        await self.accept()
+        link = self._accepted()
+        payload = bytes(data) if isinstance(data, bytearray) else data
+        try:
+            if fin and opcode is None:
+                wait = link.send(payload)
+            elif opcode in (8, 9, 10):
+                return self._control(opcode, payload)
+            else:
+                if opcode is None:
+                    opcode = TEXT if isinstance(payload, str) else BINARY
+                frame = payload.encode("utf-8") if isinstance(payload, str) else payload
+                wait = link.send_fragment(frame, opcode, bool(fin))
+        except StateError:
+            if link.open:
+                raise
+            raise WebSocketClientClosed("the WebSocket is closed",
+                                        code=link.close_code) from None
+        if wait is not None:
+            await wait
+
+    def _control(self, opcode: int, data: Union[str, bytes]) -> None:
+        payload = data.encode("utf-8") if isinstance(data, str) else data
+        if opcode == 9:
+            self._accepted().ping(payload)
+        elif opcode == 10:
+            self._accepted().pong(payload)
+        else:
+            self._accepted().close(int.from_bytes(payload[:2], "big") or 1000,
+                                   payload[2:].decode("utf-8", "replace"))
+
+    async def ping(self, data: bytes = b"") -> None:
+        """Send a ping."""
+        self._accepted().ping(data)
+
+    async def pong(self, data: bytes = b"") -> None:
+        """Send a pong that nobody asked for; pings are answered by themselves."""
+        self._accepted().pong(data)
+
+    async def close(self, code: int = 1000, reason: str = "", *,
+                    timeout: Optional[float] = None) -> None:
+        """Close with `code`; before the handshake was answered, refuse it with 403. With a
+        `timeout`, waits that many seconds for the client to agree."""
+        if self._link is None:
+            if not self.request._exchange.started:
+                raise exception_for(403, "Forbidden")
+            return
+        self._link.close(code, reason)
+        if timeout is not None:
+            try:
+                await asyncio.wait_for(self._closed(self._link), timeout)
+            except asyncio.TimeoutError:
+                pass  # the core ends the connection by itself
+
+    async def _closed(self, link: WebSocketLink) -> None:
+        while not isinstance(await link.receive(), Close):
+            pass
+
+    def _accepted(self) -> WebSocketLink:
+        link = self._link
+        if link is None:
+            raise RuntimeError("the WebSocket was not accepted yet")
+        return link
+
+    def __aiter__(self) -> "WebSocket":
+        return self
+
+    async def __anext__(self) -> Union[str, bytearray]:
+        try:
+            return await self.receive()
+        except WebSocketClientClosed:
+            raise StopAsyncIteration from None
+
+    def ended(self, code: int = 1000) -> None:
+        """The handler is done."""
+        if self._link is not None:
+            self._link.close(code)
+
+    @staticmethod
+    def create_frame(payload: Data, fin: int = 1, opcode: Optional[int] = None,
+                     mask: bool = False) -> bytes:
+        """One whole frame; masked, as clients must send them, with `mask`."""
+        if opcode is None:
+            opcode = TEXT if isinstance(payload, str) else BINARY
+        data = payload.encode("utf-8") if isinstance(payload, str) else bytes(payload)
+        return serialize_frame(opcode, data, fin=bool(fin),
+                               mask=os.urandom(4) if mask else None)
+
+
+def _upgrade_of(request: "Request") -> Upgrade:
+    try:
+        return parse_upgrade(request.head)
+    except HandshakeError as exc:
+        error: HTTPException = exception_for(exc.status, exc.reason)
+        error.options.update((_name(name), value) for name, value in exc.headers)
+        raise error from None
+
+
+def _name(name: bytes) -> str:
+    return name.decode("latin-1")
+

@@ -1,0 +1,140 @@
+"""Starts the supervisor in a session of its own, and the dashboard in this process.
+
+The only place of the core that knows the dashboard's name. If it cannot be had, or fails, the
+same process goes on as a plain viewer of the same feed.
+"""
+
+import importlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, Dict, List, Mapping
+
+from .supervisor.bootstrap import command
+from .supervisor.plain import PlainConsumer
+from .supervisor.supervisor import Launch
+from .telemetry.channel import READ_SIZE
+from .telemetry.codec import CodecError, LineDecoder, encode
+from .telemetry.messages import VERSION
+
+DASHBOARD = "tremolo_tui"
+BEGIN_LIMIT = 10.0
+END_GRACE = 5.0
+
+
+def run_dashboard(launch: Launch) -> int:
+    """Serve, with the dashboard if possible; the exit code."""
+    ours, theirs = socket.socketpair()
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the supervisor
+    process = subprocess.Popen(
+        command("tremolo.supervisor.entry", "main", theirs.fileno()),
+        pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=complaints, stderr=complaints)
+    theirs.close()
+    ours.sendall(encode({
+        "v": VERSION, "kind": "start", "app": launch.app, "shown": launch.shown,
+        "settings": launch.settings.as_dict(), "dev": launch.dev, "folder": launch.folder}))
+    try:
+        refused = _first_word(ours)
+        if refused is None:
+            code = _view(ours, _info(launch, process.pid))
+        else:
+            print(refused or "the server could not be started", file=sys.stderr)
+            code = 1
+    finally:
+        ours.close()
+        ended = _wait(process, launch.settings.shutdown_timeout + END_GRACE)
+    if ended not in (0, None, -signal.SIGTERM):
+        complaints.seek(0)
+        sys.stderr.write(complaints.read(64 * 1024).decode("utf-8", "replace"))
+    return code or (1 if ended else 0)
+
+
+def _info(launch: Launch, pid: int) -> Dict[str, Any]:
+    """What the dashboard may want to know beside the feed."""
+    return {"app": launch.shown, "folder": launch.folder, "supervisor": pid,
+            "settings": launch.settings.as_dict()}
+
+
+def _first_word(feed: socket.socket) -> "str | None":
+    """Wait for the supervisor's first line without taking it; a refusal's text, else None."""
+    deadline = time.monotonic() + BEGIN_LIMIT
+    while time.monotonic() < deadline:
+        if not select.select([feed], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            break
+        begun = feed.recv(1024, socket.MSG_PEEK)
+        if not begun:
+            return ""
+        if b'"refused"' not in begun.split(b"\n")[0]:
+            return None
+        if b"\n" in begun:
+            for _, message in LineDecoder().feed(begun):
+                return str(message.get("error", ""))
+        time.sleep(0.01)
+    return ""
+
+
+def _view(feed: socket.socket, info: Mapping[str, Any]) -> int:
+    """Show the feed until it ends or the user leaves."""
+    try:
+        run = importlib.import_module(DASHBOARD).run
+    except ImportError as exc:
+        print(f"tremolo: there is no dashboard ({exc}); this is the plain log",
+              file=sys.stderr)
+        return view_plainly(feed)
+    try:
+        return int(run(feed, dict(info)) or 0)
+    except Exception as exc:
+        print(f"\r\ntremolo: the dashboard failed ({type(exc).__name__}: {exc}); "
+              "this is the plain log", file=sys.stderr)
+        return view_plainly(feed)
+
+
+def view_plainly(feed: socket.socket) -> int:
+    """A viewer that prints lines. Ctrl+C and SIGTERM drain the server, twice end it."""
+    consumer = PlainConsumer(logs=True)
+    asked: List[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        asked.append(number)
+        feed.sendall(encode({"v": VERSION, "kind": "command", "seq": len(asked),
+                             "name": "stop", "args": {"now": len(asked) > 1}}))
+
+    before = {number: signal.signal(number, stop) for number in (
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    feed.setblocking(True)
+    decoder = LineDecoder()
+    try:
+        feed.sendall(encode({"v": VERSION, "kind": "command", "seq": 0, "name": "detail",
+                             "args": {"level": 1}}))
+        while True:
+            data = feed.recv(READ_SIZE)
+            if not data:
+                return 0
+            for _, message in decoder.feed(data):
+                consumer.handle(message)
+    except (OSError, CodecError) as exc:
+        print(f"tremolo: the server is gone ({exc})", file=sys.stderr)
+        return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(process: "subprocess.Popen[bytes]", limit: float) -> "int | None":
+    """Wait for the supervisor, which drains now; None when it had to be ended."""
+    try:
+        return process.wait(limit)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.terminate()
+    try:
+        process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    return None

@@ -1,0 +1,123 @@
+"""Serving from Python: `tremolo.run(app, ...)` and `app.run(...)`.
+
+A composition root. With one worker and no reload the server runs in this very process, so that
+debuggers work. Otherwise this process becomes the supervisor, and workers run the script again
+as `__mp_main__`, in which `run()` only records what it was given.
+"""
+
+import contextlib
+import os
+import sys
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+from .config import Settings
+from .exceptions import ConfigurationError
+
+
+class Run(NamedTuple):
+    """What `run()` was called with, where it only records."""
+
+    application: Any
+    options: Dict[str, Any]
+
+
+class Recorded(BaseException):
+    """Leaves the script where `run()` was called: what follows is not for workers."""
+
+
+_recordings: List[List[Run]] = []  # of this process, while a script is being run for its run()
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[List[Run]]:
+    """While this lasts, run() adds to the list it gives and raises Recorded."""
+    runs: List[Run] = []
+    _recordings.append(runs)
+    try:
+        yield runs
+    finally:
+        _recordings.remove(runs)
+
+
+def run(app: Any, **options: Any) -> None:
+    """Serve an ASGI (or Tremolo) application: an object, or a text as on the command line.
+
+    `options` are those of `tremolo.config.OPTIONS`; host is 127.0.0.1 and port 8000 if they
+    are not given. Returns when the server has been stopped. Raises ConfigurationError.
+    """
+    if isinstance(app, str):
+        if _recordings:
+            raise ConfigurationError("run() with a text cannot be run by workers")
+        from .cli import _launch, serve_plainly
+
+        settings = Settings(**{k: v for k, v in options.items() if v is not None})
+        _end(serve_plainly(_launch(app, settings, dev=False)))
+        return
+    if app is None or (not callable(app) and not hasattr(app, "routes")):
+        raise ConfigurationError(f"{app!r} is no application")
+    _serve(app, options)
+
+
+def run_application(application: Any, settings: Settings,
+                    addresses: Optional[Sequence[Any]] = None) -> None:
+    """What `Application.run()` calls: serve on `addresses`, pairs ((host, port), options); on
+    the settings' host and port if there are none."""
+    options = {name: getattr(settings, name) for name in settings.given
+               if hasattr(settings, name)}
+    options.update(settings.extra)
+    _serve(application, options, addresses)
+
+
+def _serve(application: Any, options: Mapping[str, Any],
+           addresses: Optional[Sequence[Any]] = None) -> None:
+    given = {name: value for name, value in options.items() if value is not None}
+    if _recordings:
+        _recordings[-1].append(Run(application, given))
+        raise Recorded
+    settings = Settings(**given)
+    if settings.worker_num in (0, 1) and not settings.reload:
+        from .worker.here import serve_here
+
+        _end(serve_here(application, settings, addresses or ()))
+        return
+    _become_supervisor(settings, names_addresses=bool(addresses))
+
+
+def _end(code: int) -> None:
+    if code:
+        sys.exit(code)
+
+
+def _become_supervisor(settings: Settings, names_addresses: bool) -> None:
+    """Replace this process by a supervisor whose workers run the script. Never returns."""
+    from .supervisor.bootstrap import command
+
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    if not path:
+        raise RuntimeError("run() with several workers or reload needs a script: there is no "
+                           "__main__.__file__")
+    script: Dict[str, Any] = {
+        "script": os.path.abspath(path), "argv": list(sys.argv),
+        "folder": sys.path[0] or os.getcwd(),
+        "module": main.__spec__.name if main.__spec__ is not None else "",
+        # The application says where to listen: the first worker reports it.
+        "names_addresses": names_addresses}
+    sys.stdout.flush()
+    sys.stderr.flush()
+    arguments = command("tremolo.launch", "supervise_script", script, settings.as_dict())
+    os.execv(arguments[0], arguments)
+
+
+def supervise_script(script: Dict[str, Any], values: Dict[str, Any]) -> None:
+    """Entry of the supervisor that a script became."""
+    from .cli import serve_plainly
+    from .supervisor.supervisor import Launch
+
+    try:
+        settings = Settings(**values)
+        sys.exit(serve_plainly(Launch(
+            script, os.path.basename(script["script"]), settings, settings.reload,
+            script["folder"])))
+    except ConfigurationError as exc:
+        sys.exit(str(exc))

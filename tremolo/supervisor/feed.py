@@ -1,0 +1,136 @@
+"""What viewers see: one stream of messages, to each as much as it takes.
+
+A viewer that does not read loses frames first and then events, never slows anybody, and is
+told the whole state again once it reads on. Consumers are viewers within this process.
+"""
+
+import asyncio
+import socket
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
+
+from ..telemetry.channel import Channel
+from ..telemetry.codec import encode_cut
+from ..telemetry.messages import VERSION
+
+FRAMES_PENDING = 256 * 1024
+EVENTS_PENDING = 2 * 1024 * 1024
+
+
+class Consumer(Protocol):
+    """A viewer within this process."""
+
+    def handle(self, message: Mapping[str, Any]) -> None: ...
+
+
+class Viewer:
+    """A viewer behind a socket; `detail` is how much it asked for."""
+
+    def __init__(self, feed: "Feed", sock: socket.socket, detail: int) -> None:
+        self.detail = detail
+        self._feed = feed
+        self._missed = False
+        self._channel = Channel(sock, feed.loop, self._on_message, self._on_close)
+        self._channel.send(feed.hello())
+
+    def offer(self, line: bytes, is_frame: bool) -> None:
+        """Send a line if the viewer keeps up."""
+        pending = self._channel.pending
+        if self._missed:
+            if pending:
+                return
+            self._missed = False
+            self._channel.send(self._feed.hello())
+        if pending > (FRAMES_PENDING if is_frame else EVENTS_PENDING):
+            self._missed = self._missed or not is_frame
+            return
+        self._channel.send_line(line)
+
+    def answer(self, message: Mapping[str, Any]) -> None:
+        self._channel.send(message)
+
+    def close(self) -> None:
+        self._channel.flush(0.5)
+        self._channel.close()
+
+    def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
+        if message["kind"] == "command":
+            self._feed.on_command(self, message)
+
+    def _on_close(self, reason: str) -> None:
+        self._feed.lost(self)
+
+
+class Feed:
+    """All viewers. `hello()` makes the first message of each; commands go to `on_command`,
+    `on_owner_gone()` is called when the viewer that started the server left."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hello: Callable[[], Mapping[str, Any]],
+                 on_command: Callable[[Viewer, Dict[str, Any]], None],
+                 on_detail: Callable[[], None]) -> None:
+        self.loop = loop
+        self.hello = hello
+        self.on_command = on_command
+        self.on_owner_gone: Optional[Callable[[], None]] = None
+        self._on_detail = on_detail
+        self._viewers: List[Viewer] = []
+        self._owner: Optional[Viewer] = None
+        self._consumers: List[Consumer] = []
+        self._consumer_detail = 0
+
+    @property
+    def detail(self) -> int:
+        """The most that any viewer asks for."""
+        return max([self._consumer_detail, *(viewer.detail for viewer in self._viewers)])
+
+    @property
+    def count(self) -> int:
+        return len(self._viewers)
+
+    def add_consumer(self, consumer: Consumer, detail: int) -> None:
+        self._consumers.append(consumer)
+        self._consumer_detail = max(self._consumer_detail, detail)
+
+    def add_viewer(self, sock: socket.socket, detail: int = 0, owner: bool = False) -> None:
+        """Serve a viewer on a connected socket."""
+        viewer = Viewer(self, sock, detail)
+        self._viewers.append(viewer)
+        if owner:
+            self._owner = viewer
+        self._on_detail()
+
+    def publish(self, message: Mapping[str, Any], line: Optional[bytes] = None) -> None:
+        """Give a message to all; `line` is its encoded form, if there is one already."""
+        self.tell_consumers(message)
+        if self._viewers:
+            if line is None:
+                line = encode_cut(message)
+            is_frame = message["kind"] == "frame"
+            for viewer in tuple(self._viewers):
+                viewer.offer(line, is_frame)
+
+    def tell_consumers(self, message: Mapping[str, Any]) -> None:
+        for consumer in self._consumers:
+            consumer.handle(message)
+
+    def log(self, level: str, text: str, gen: int = 0) -> None:
+        """A line of our own."""
+        self.publish({"v": VERSION, "kind": "log", "t": wall(), "pid": 0, "gen": gen,
+                      "stream": "tremolo", "level": level, "name": "tremolo", "text": text})
+
+    def lost(self, viewer: Viewer) -> None:
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
+            self._on_detail()
+        if viewer is self._owner and self.on_owner_gone is not None:
+            self.on_owner_gone()
+
+    def close(self) -> None:
+        for viewer in self._viewers:
+            viewer.close()
+        self._viewers.clear()
+
+
+def wall() -> float:
+    """The wall clock, for the `t` of messages."""
+    return round(time.time(), 4)

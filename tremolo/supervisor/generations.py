@@ -1,0 +1,373 @@
+"""Generations of workers: starting new code, switching to it, replacing what died.
+
+Keeps as many workers serving as are wanted, all of one generation. A new one is switched to
+only when all of its workers are ready; until then, and if it fails, the old one goes on.
+Nothing is waited for without a limit.
+"""
+
+import asyncio
+import os
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+
+from ..config import Settings
+from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean
+from .feed import Feed, wall
+from .listeners import Listeners
+from .nursery import Nursery
+from .policy import Backoff
+from .reload import Change
+from .worker_handle import Observer, WorkerFailed, WorkerHandle
+
+SWITCH_LIMIT = 5.0
+KILL_GRACE = 2.0
+
+
+class Generation:
+    """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
+
+    def __init__(self, number: int, stand_in: bool = False) -> None:
+        self.number = number
+        self.stand_in = stand_in
+        self.workers: Dict[int, WorkerHandle] = {}
+
+    @property
+    def files(self) -> Dict[str, str]:
+        found: Dict[str, str] = {}
+        for worker in self.workers.values():
+            found.update(worker.files)
+        return found
+
+
+class Generations:
+    """All workers. `describe()` makes their start message; `slots` of them should serve."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, nursery: Nursery,
+                 listeners: Listeners, feed: Feed, observer: Observer,
+                 describe: Callable[[], Dict[str, Any]], slots: int, capture: bool,
+                 dev: bool) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._nursery = nursery
+        self._listeners = listeners
+        self._feed = feed
+        self._observer = observer
+        self._describe = describe
+        self.slots = slots
+        self._capture = capture
+        self._dev = dev
+        self._number = 0
+        self.serving: Optional[Generation] = None
+        self.newest: Optional[Generation] = None
+        self.failed: Optional[Dict[str, Any]] = None
+        self.reload_ms: Optional[float] = None
+        self.workers: Set[WorkerHandle] = set()
+        self.stopping = False
+        self._attempt: Optional[asyncio.Task[bool]] = None
+        self._backoff: Dict[int, Backoff] = {}
+        self._tasks: Set[asyncio.Task[Any]] = set()
+
+    @property
+    def number(self) -> int:
+        """The generation that serves; 0 while none does."""
+        return self.serving.number if self.serving is not None else 0
+
+    @property
+    def imported(self) -> Dict[str, str]:
+        """Files that the newest code read, with their digests."""
+        return self.newest.files if self.newest is not None else {}
+
+    def spawn_task(self, coroutine: Any) -> "asyncio.Task[Any]":
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # -- new code --------------------------------------------------------------------
+
+    def renew(self, change: Optional[Change] = None) -> "asyncio.Task[bool]":
+        """Start a new generation. One that is still starting is given up for it."""
+        previous = self._attempt
+        if previous is not None and not previous.done():
+            previous.cancel()
+        self._attempt = self.spawn_task(self._renew(change, previous))
+        return self._attempt
+
+    async def _renew(self, change: Optional[Change],
+                     previous: "Optional[asyncio.Task[bool]]") -> bool:
+        if previous is not None and not previous.done():
+            await asyncio.wait([previous])
+        self._number += 1
+        generation = self.newest = Generation(self._number)
+        began = change.seen if change is not None else time.monotonic()
+        self._publish(generation, "started", change)
+        if self._settings.reload_order == "stop-first" and self.serving is not None:
+            old, self.serving = self.serving, None
+            await self._retire(old, hand_over=False)
+        try:
+            await self._start_all(generation)
+        except WorkerFailed as failure:
+            await self._dismiss(generation)
+            await self._note_failure(generation, change, failure)
+            return False
+        except asyncio.CancelledError:
+            await self._dismiss(generation)
+            raise
+        await self._switch(generation, change, began)
+        return True
+
+    async def _start_all(self, generation: Generation) -> None:
+        """Have all workers ready. Raises WorkerFailed of the first that is not."""
+        try:
+            await self._start_once(generation)
+        except WorkerFailed as failure:
+            crashed = [worker for worker in generation.workers.values()
+                       if worker.mode == "zygote" and worker.cause is not None
+                       and worker.cause.startswith("SIG") and not worker.expected]
+            if not crashed or failure.error.get("type") != "WorkerDied":
+                raise
+            # It died of a signal right after the fork. Perhaps some library cannot be forked:
+            # a fresh interpreter tells whether it was that or the application itself.
+            await self._dismiss(generation)
+            mode, self._nursery.mode = self._nursery.mode, "spawn"
+            generation.workers.clear()
+            try:
+                await self._start_once(generation)
+            except WorkerFailed:
+                self._nursery.mode = mode
+                raise
+            self._nursery.mode = mode
+            self._nursery.distrust(f"a forked worker died ({crashed[0].cause})")
+
+    async def _start_once(self, generation: Generation) -> None:
+        workers = [self._new_worker(generation, slot) for slot in range(self.slots)]
+        waiting = self._loop.create_task(_all_ready(
+            [self._start_worker(worker, generation) for worker in workers]))
+        try:
+            await asyncio.wait_for(waiting, self._settings.startup_timeout)
+        except asyncio.TimeoutError:
+            raise WorkerFailed(_timeout_error(
+                generation.number, self._settings.startup_timeout)) from None
+
+    def _new_worker(self, generation: Generation, slot: int) -> WorkerHandle:
+        worker = WorkerHandle(self._loop, self._observer, generation.number, slot)
+        generation.workers[slot] = worker
+        self.workers.add(worker)
+        return worker
+
+    async def _start_worker(self, worker: WorkerHandle, generation: Generation) -> None:
+        start = self._describe()
+        if generation.stand_in:
+            start["app"] = {"stand_in": self.failed or {}}
+        start["listeners"] = [listener.description() for listener in self._listeners]
+        fds = [listener.fd(worker.slot) for listener in self._listeners]
+        try:
+            await worker.start(self._nursery, start, fds, self._capture)
+        except OSError as exc:
+            self.workers.discard(worker)
+            raise WorkerFailed({
+                "v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": generation.number,
+                "where": "worker", "type": type(exc).__name__, "traceback": "",
+                "text": f"a worker could not be started: {exc.strerror or exc}"}) from None
+        await asyncio.shield(worker.ready)
+
+    async def _switch(self, generation: Generation, change: Optional[Change],
+                      began: float) -> None:
+        ready = time.monotonic()
+        old, self.serving = self.serving, generation
+        self.failed = None
+        for worker in generation.workers.values():
+            self._observer.worker_life(worker, {"state": "switching"})
+            worker.tell("serve")
+        if old is not None:
+            for worker in old.workers.values():
+                worker.drain(self._settings.drain_timeout, hand_over=True)
+        await asyncio.wait([worker.serving for worker in generation.workers.values()],
+                           timeout=SWITCH_LIMIT)
+        now = time.monotonic()
+        for backoff in self._backoff.values():
+            backoff.succeeded()
+        slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
+        parts = {"seen": (change.saved if change is not None else 0.0) * 1000,
+                 **slowest.parts, "switch": (now - ready) * 1000}
+        self.reload_ms = round(parts["seen"] + (now - began) * 1000, 1)
+        self._publish(generation, "ready", change, ms=self.reload_ms,
+                      parts={name: round(ms, 1) for name, ms in parts.items()},
+                      modules=slowest.slowest, mode=slowest.mode,
+                      preloaded=self._nursery.preloaded)
+
+    async def _note_failure(self, generation: Generation, change: Optional[Change],
+                            failure: WorkerFailed) -> None:
+        self.failed = failure.error
+        self._publish(generation, "failed", change, error=failure.error,
+                      mode=self._nursery.mode, preloaded=self._nursery.preloaded)
+        if self.serving is None and self._dev and not failure.configuration:
+            await self._stand_in()
+
+    async def _stand_in(self) -> None:
+        """Answer with the error while there is no code that could."""
+        stand_in = Generation(0, stand_in=True)
+        try:
+            await self._start_once(stand_in)
+        except WorkerFailed as failure:
+            self._feed.log("error", f"the page of the error cannot be served: {failure}")
+            return
+        self.serving = stand_in
+        for worker in stand_in.workers.values():
+            worker.tell("serve")
+
+    def _publish(self, generation: Generation, state: str, change: Optional[Change],
+                 **more: Any) -> None:
+        folder = os.getcwd()
+        files = []
+        for path in (change.paths if change is not None else ()):
+            shown = os.path.relpath(path, folder)
+            files.append(clean(path if shown.startswith("..") else shown))
+        self._feed.publish({
+            "v": VERSION, "kind": "reload", "t": wall(), "gen": generation.number,
+            "serving": self.number, "state": state, "files": files[:50], **more})
+
+    # -- replacing -------------------------------------------------------------------
+
+    def exited(self, worker: WorkerHandle) -> Optional[float]:
+        """A worker has ended. Seconds until it is replaced; None if it is not."""
+        self.workers.discard(worker)
+        generation = self.serving
+        if self.stopping or generation is None or (
+                generation.workers.get(worker.slot) is not worker):
+            return None
+        backoff = self._backoff.setdefault(worker.slot, Backoff())
+        served = None if worker.serving_since is None else (
+            time.monotonic() - worker.serving_since)
+        delay = 0.0 if worker.cause == "drained" else backoff.died(served)
+        if backoff.looping:
+            self._feed.log("error", f"crash loop: worker slot {worker.slot} died "
+                           f"{backoff.deaths} times in a row, the last time: {worker.cause}")
+        self.spawn_task(self._replace(generation, worker.slot, delay))
+        return delay
+
+    async def _replace(self, generation: Generation, slot: int, delay: float) -> None:
+        """Put a new worker into a slot of the serving generation, however often it takes."""
+        while True:
+            await asyncio.sleep(delay)
+            if self.stopping or self.serving is not generation or slot >= self.slots:
+                return
+            old = generation.workers.get(slot)
+            worker = self._new_worker(generation, slot)
+            try:
+                await asyncio.wait_for(self._start_worker(worker, generation),
+                                       self._settings.startup_timeout)
+            except (WorkerFailed, asyncio.TimeoutError) as exc:
+                worker.kill()
+                failure = exc if isinstance(exc, WorkerFailed) else WorkerFailed(
+                    _timeout_error(generation.number, self._settings.startup_timeout))
+                self._feed.publish(failure.error)
+                if old is not None and not old.gone.done():
+                    generation.workers[slot] = old  # it was to be replaced, but it lives
+                    return
+                delay = self._backoff.setdefault(slot, Backoff()).died(None)
+                if self._dev and all(w.gone.done() or w is worker
+                                     for w in generation.workers.values()):
+                    self.failed = failure.error
+                    await self._stand_in()
+                    return
+                continue
+            if self.serving is not generation:
+                worker.drain(0, hand_over=False)
+                return
+            worker.tell("serve")
+            if old is not None and not old.gone.done():
+                old.drain(self._settings.drain_timeout, hand_over=True)
+            return
+
+    def replace(self, worker: WorkerHandle) -> bool:
+        """Replace a worker that serves: the new one first. False if it does not serve."""
+        generation = self.serving
+        if generation is None or generation.workers.get(worker.slot) is not worker:
+            return False
+        self.spawn_task(self._replace(generation, worker.slot, 0.0))
+        return True
+
+    def scale(self, count: int) -> None:
+        """Have `count` workers from now on."""
+        generation, before = self.serving, self.slots
+        self.slots = count
+        if generation is None:
+            return
+        for slot in range(before, count):
+            self.spawn_task(self._replace(generation, slot, 0.0))
+        for slot in range(count, before):
+            worker = generation.workers.pop(slot, None)
+            if worker is not None:
+                worker.drain(self._settings.shutdown_timeout, hand_over=True)
+
+    def heir(self, worker: WorkerHandle) -> Optional[WorkerHandle]:
+        """Who takes over connections of `worker`: one that serves, in its slot if possible."""
+        if self.serving is None:
+            return None
+        candidates = [self.serving.workers.get(worker.slot), *self.serving.workers.values()]
+        for candidate in candidates:
+            if (candidate is not None and candidate is not worker
+                    and not candidate.expected and candidate.state in ("ready", "serving")):
+                return candidate
+        return None
+
+    # -- ending ----------------------------------------------------------------------
+
+    async def _retire(self, generation: Generation, hand_over: bool) -> None:
+        timeout = self._settings.drain_timeout
+        for worker in generation.workers.values():
+            worker.drain(timeout, hand_over)
+        await _gone(list(generation.workers.values()), timeout + KILL_GRACE)
+
+    async def _dismiss(self, generation: Generation) -> None:
+        """End workers that never served; a moment is theirs to say what they have to say."""
+        for worker in generation.workers.values():
+            if worker.state != "exited" and not worker.ready.done():
+                worker.kill()
+            elif worker.state != "exited":
+                worker.drain(0, hand_over=False, grace=1.0)
+        await _gone(list(generation.workers.values()), KILL_GRACE)
+
+    async def stop(self, timeout: float) -> None:
+        """Drain all workers, for at most `timeout` seconds, then kill what is left."""
+        self.stopping = True
+        for task in list(self._tasks):
+            task.cancel()
+        for worker in list(self.workers):
+            if worker.state == "starting":
+                worker.kill()
+            else:
+                worker.drain(timeout, hand_over=False, grace=KILL_GRACE)
+        await _gone(list(self.workers), timeout + KILL_GRACE)
+        await self.stop_now()
+
+    async def stop_now(self) -> None:
+        """Kill all workers."""
+        self.stopping = True
+        for worker in list(self.workers):
+            worker.kill()
+        await _gone(list(self.workers), KILL_GRACE)
+
+
+async def _all_ready(starts: List[Any]) -> None:
+    """Wait for all; the first failure ends the waiting."""
+    tasks = [asyncio.ensure_future(start) for start in starts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _gone(workers: List[WorkerHandle], timeout: float) -> None:
+    waiting = [worker.gone for worker in workers if worker.pid and not worker.gone.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=timeout)
+
+
+def _timeout_error(gen: int, seconds: float) -> Mapping[str, Any]:
+    return {"v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": gen,
+            "where": "startup", "type": "StartupTimeout", "traceback": "",
+            "text": f"the application did not start within {seconds:g} seconds"}

@@ -1,0 +1,195 @@
+"""The listening sockets: bound once, by the supervisor, and its own for life.
+
+Workers get duplicates. A port in use, a name that does not resolve, a path that is taken are
+one clear line each, as ConfigurationError.
+"""
+
+import errno
+import os
+import socket
+import stat
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from ..config import Settings, parse_bind
+from ..exceptions import ConfigurationError
+
+
+class Address(NamedTuple):
+    """Where to listen: host and port, or the path of a Unix socket."""
+
+    host: Optional[str]
+    port: int
+    path: str = ""
+    options: Dict[str, Any] = {}
+
+
+def wanted_addresses(settings: Settings) -> List[Address]:
+    """The addresses that settings ask for: --bind, else --host and --port."""
+    if settings.bind:
+        return [Address(host, port) if host is not None else Address(None, 0, port)
+                for host, port in parse_bind(settings.bind)]
+    return [address(settings.host, settings.port)]
+
+
+def address(host: Optional[str], port: Any, options: Optional[Dict[str, Any]] = None,
+            default_host: str = "127.0.0.1") -> Address:
+    """An address as Python callers give it; a port that is no number is a socket's path."""
+    if isinstance(port, str) and not port.isdigit():
+        return Address(None, 0, port, options or {})
+    if host and "/" in host:
+        return Address(None, 0, host, options or {})
+    return Address(host or default_host, int(port), "", options or {})
+
+
+class Listener:
+    """One address, bound: a socket for each worker slot, or one that all share."""
+
+    def __init__(self, wanted: Address, sockets: Sequence[socket.socket], tls: bool) -> None:
+        self.wanted = wanted
+        self._sockets = list(sockets)
+        self._tls = tls
+        self._inode = _inode(wanted.path) if wanted.path else None
+
+    @property
+    def port(self) -> int:
+        return 0 if self.wanted.path else int(self._sockets[0].getsockname()[1])
+
+    @property
+    def name(self) -> str:
+        if self.wanted.path:
+            return f"unix:{self.wanted.path}"
+        host = self._sockets[0].getsockname()[0]
+        scheme = "https" if self._tls or self.wanted.options.get("ssl") else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def fd(self, slot: int) -> int:
+        """The descriptor for a worker slot."""
+        return self._sockets[slot % len(self._sockets)].fileno()
+
+    def description(self) -> Dict[str, Any]:
+        return {"name": self.name, "options": self.wanted.options}
+
+    def close(self) -> None:
+        """Stop listening; a Unix socket's file goes, if it still is ours."""
+        if self.wanted.path and self._inode is not None and (
+                _inode(self.wanted.path) == self._inode):
+            os.unlink(self.wanted.path)
+        for sock in self._sockets:
+            sock.close()
+
+
+class Listeners:
+    """All listeners of a server, with `slots` sockets each where the system balances them."""
+
+    def __init__(self, settings: Settings, slots: int = 1) -> None:
+        self._settings = settings
+        self._slots = slots if settings.reuse_port and slots > 1 and (
+            hasattr(socket, "SO_REUSEPORT")) else 1
+        self._tls = bool(settings.ssl_cert or settings.ssl)
+        self._listeners: List[Listener] = []
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._listeners)
+
+    def bind(self, wanted: Address) -> Optional[Listener]:
+        """Listen on an address; None if that is done already. Raises ConfigurationError."""
+        if any(listener.wanted[:3] == wanted[:3] for listener in self._listeners):
+            return None
+        backlog = int(wanted.options.get("backlog", self._settings.backlog))
+        sockets = ([_bind_unix(wanted.path)] if wanted.path
+                   else _bind_tcp(wanted, self._slots))
+        for sock in sockets:
+            sock.listen(backlog)
+            sock.setblocking(False)
+        listener = Listener(wanted, sockets, self._tls)
+        self._listeners.append(listener)
+        return listener
+
+    @property
+    def names(self) -> List[str]:
+        return [listener.name for listener in self._listeners]
+
+    def close(self) -> None:
+        while self._listeners:
+            self._listeners.pop().close()
+
+
+def _bind_tcp(wanted: Address, slots: int) -> List[socket.socket]:
+    host = wanted.host or "127.0.0.1"
+    try:
+        found = socket.getaddrinfo(host, wanted.port, type=socket.SOCK_STREAM,
+                                   flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise ConfigurationError(f'Cannot resolve the address "{host}": {reason}') from None
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family, _, _, _, where = found[0]
+    # Without SO_REUSEPORT first: with it a second server of the same user would be let in.
+    first = _bound(family, where, host, reuse_port=False)
+    if slots == 1:
+        return [first]
+    where = first.getsockname()
+    first.close()
+    return [_bound(family, where, host, reuse_port=True) for _ in range(slots)]
+
+
+def _bound(family: int, where: Any, host: str, reuse_port: bool) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        sock.bind(where)
+    except OSError as exc:
+        sock.close()
+        shown = f"[{host}]:{where[1]}" if ":" in host else f"{host}:{where[1]}"
+        if exc.errno == errno.EADDRINUSE:
+            raise ConfigurationError(f"{shown} is in use by another process. Stop it, or "
+                                     "choose another port with --port") from None
+        raise ConfigurationError(f"Cannot listen on {shown}: {exc.strerror}") from None
+    return sock
+
+
+def _bind_unix(path: str) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # 0600 from the first instant on
+    try:
+        sock.bind(path)
+    except OSError as exc:
+        sock.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise ConfigurationError(f"{path} is in use by another process") from None
+        raise ConfigurationError(f"Cannot listen on {path}: {exc.strerror or exc}") from None
+    finally:
+        os.umask(mask)
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket's file that nobody listens on. Raises ConfigurationError otherwise."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return  # nothing is there, or bind() will tell what is wrong
+    if not stat.S_ISSOCK(mode):
+        raise ConfigurationError(f"{path} exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            pass  # it is there and does not answer in time: taken as in use
+    raise ConfigurationError(f"{path} is in use by another process")
+
+
+def _inode(path: str) -> Optional[int]:
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return None

@@ -1,0 +1,261 @@
+"""Brings workers to life: forked from the zygote, or in a fresh interpreter each.
+
+One mechanism, two speeds: a worker is the same program either way, told everything over the
+socket it is born with. Knows how each child ended, and when forking is not to be trusted.
+"""
+
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+from ..telemetry.channel import Channel
+from ..telemetry.messages import VERSION
+from .bootstrap import command
+
+FORK_LIMIT = 5.0
+#: what every worker needs; imported ahead by name, for this package must not import it itself
+CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
+        "tremolo.app.adapter", "tremolo.net.tls")
+NAMES_A_MESSAGE = 400
+
+
+class Birth(NamedTuple):
+    """A worker process: `exited` gets its wait status, or None when nobody knows it."""
+
+    pid: int
+    mode: str  # "zygote" or "spawn"
+    exited: "asyncio.Future[Optional[int]]"
+
+
+Spawned = Tuple["subprocess.Popen[bytes]", "asyncio.Future[Optional[int]]"]
+
+
+def fork_is_trusted() -> bool:
+    """Whether forking works at all on this platform and interpreter, and is a good idea."""
+    return (hasattr(os, "fork") and sys.platform != "darwin"
+            and sys.implementation.name == "cpython" and sys.gettrace() is None)
+
+
+def describe_status(status: Optional[int]) -> str:
+    """How a process ended: "SIGKILL", "exit code 1"."""
+    if status is None:
+        return "for an unknown reason"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            return signal.Signals(number).name
+        except ValueError:
+            return f"signal {number}"
+    return f"exit code {os.WEXITSTATUS(status)}"
+
+
+class Nursery:
+    """Starts worker processes. `mode` is "zygote" or "spawn"; `note` hears why it changes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, mode: str,
+                 note: Callable[[str], None], environment: Optional[Dict[str, str]] = None,
+                 no_preload: Iterable[str] = (), output: Any = None) -> None:
+        self._loop = loop
+        self.mode = mode if mode == "spawn" or hasattr(os, "fork") else "spawn"
+        self._note = note
+        self._environment = environment
+        self._no_preload = tuple(no_preload)
+        self._output = output
+        self._zygote: Optional[_ZygoteLink] = None
+        self._spawned: Dict[int, Spawned] = {}
+        self._retired: Set[_ZygoteLink] = set()
+        self._preload: List[str] = list(CORE)
+        self._closed = False
+        loop.add_signal_handler(signal.SIGCHLD, self._reap)
+
+    @property
+    def preloaded(self) -> int:
+        """Modules that the zygote has loaded, 0 without one."""
+        return self._zygote.preloaded if self._zygote is not None else 0
+
+    @property
+    def zygote_pid(self) -> Optional[int]:
+        return self._zygote.process.pid if self._zygote is not None else None
+
+    def preload(self, names: Iterable[str]) -> None:
+        """Have the zygote import modules ahead; remembered for its successors."""
+        known = set(self._preload)
+        fresh = [name for name in names
+                 if name not in known and not any(
+                     name == refused or name.startswith(refused + ".")
+                     for refused in self._no_preload)]
+        self._preload.extend(fresh)
+        if self._zygote is not None and fresh:
+            self._zygote.preload(fresh)
+
+    async def bear(self, control: socket.socket) -> Birth:
+        """Start a worker whose control socket is `control` (which is closed here)."""
+        try:
+            if self.mode == "zygote":
+                birth = await self._fork(control)
+                if birth is not None:
+                    return birth
+            return self._spawn(control)
+        finally:
+            control.close()
+
+    async def _fork(self, control: socket.socket) -> Optional[Birth]:
+        if self._zygote is None or self._zygote.dead:
+            self._start_zygote()
+        assert self._zygote is not None
+        try:
+            return await asyncio.wait_for(self._zygote.fork(control.fileno()), FORK_LIMIT)
+        except (asyncio.TimeoutError, OSError) as exc:
+            self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
+            return None
+
+    def _spawn(self, control: socket.socket) -> Birth:
+        process = subprocess.Popen(
+            command("tremolo.worker.main", "main", control.fileno()),
+            pass_fds=(control.fileno(),), env=self._environment, stdout=self._output,
+            stderr=self._output)
+        exited: asyncio.Future[Optional[int]] = self._loop.create_future()
+        self._spawned[process.pid] = (process, exited)
+        return Birth(process.pid, "spawn", exited)
+
+    def _start_zygote(self) -> None:
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            command("tremolo.supervisor.zygote", "main", theirs.fileno()),
+            pass_fds=(theirs.fileno(),), env=self._environment, stdout=self._output,
+            stderr=self._output)
+        theirs.close()
+        self._zygote = _ZygoteLink(self._loop, ours, process, self._judge)
+        self._zygote.preload(self._preload[:len(CORE)], now=True)
+        self._zygote.preload(self._preload[len(CORE):])
+
+    def _judge(self, threads: int) -> None:
+        if threads > 0 and self.mode == "zygote":
+            self.distrust(f"{threads} threads are running after the imports; find the package "
+                          "and give it to --no-preload")
+
+    def distrust(self, reason: str) -> None:
+        """Fork no more: each worker gets an interpreter of its own from now on."""
+        if self.mode == "zygote":
+            self.mode = "spawn"
+            self._note(f"workers are started afresh from now on, which is slower: {reason}")
+            self.renew()
+
+    def renew(self) -> None:
+        """Let the zygote go once its last worker has ended; the next fork starts another."""
+        if self._zygote is not None:
+            self._zygote.retire()
+            self._retired.add(self._zygote)
+            self._zygote = None
+
+    def _reap(self) -> None:
+        for pid, (process, exited) in list(self._spawned.items()):
+            if process.poll() is not None:
+                del self._spawned[pid]
+                code = process.returncode
+                status = -code if code < 0 else code << 8
+                if not exited.done():
+                    exited.set_result(status)
+        links = set(self._retired)
+        if self._zygote is not None:
+            links.add(self._zygote)
+        for link in links:
+            if link.process.poll() is not None:
+                self._retired.discard(link)
+
+    async def close(self) -> None:
+        """End the zygotes, and whatever child is left."""
+        if self._closed:
+            return
+        self._closed = True
+        self.renew()
+        for process, _ in self._spawned.values():
+            process.kill()
+        for link in self._retired:
+            link.close()
+        for process in [link.process for link in self._retired] + [
+                process for process, _ in self._spawned.values()]:
+            for _ in range(100):
+                if process.poll() is not None:
+                    break
+                await asyncio.sleep(0.01)
+            else:
+                process.kill()
+                process.wait()
+        self._loop.remove_signal_handler(signal.SIGCHLD)
+
+
+class _ZygoteLink:
+    """The supervisor's end of one zygote."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket,
+                 process: "subprocess.Popen[bytes]", judge: Callable[[int], None]) -> None:
+        self._loop = loop
+        self.process = process
+        self._judge = judge
+        self.preloaded = 0
+        self.dead = False
+        self._ids = itertools.count(1)
+        self._forks: Dict[int, asyncio.Future[Birth]] = {}
+        self._children: Dict[int, asyncio.Future[Optional[int]]] = {}
+        self._channel = Channel(sock, loop, self._on_message, self._on_close)
+
+    def preload(self, names: List[str], now: bool = False) -> None:
+        """Have modules imported: in between, or `now`, before the next fork."""
+        for index in range(0, len(names), NAMES_A_MESSAGE):
+            self._channel.send({"v": VERSION, "kind": "preload", "now": now,
+                                "names": names[index:index + NAMES_A_MESSAGE]})
+
+    async def fork(self, fd: int) -> Birth:
+        number = next(self._ids)
+        born: asyncio.Future[Birth] = self._loop.create_future()
+        self._forks[number] = born
+        if not self._channel.send({"v": VERSION, "kind": "fork", "id": number}, (fd,)):
+            raise OSError("it is gone")
+        return await born
+
+    def retire(self) -> None:
+        self._channel.send({"v": VERSION, "kind": "retire"})
+
+    def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
+        for fd in fds:
+            os.close(fd)
+        kind = message["kind"]
+        if kind == "forked":
+            born = self._forks.pop(message.get("id", 0), None)
+            if message.get("error"):
+                if born is not None and not born.done():
+                    born.set_exception(OSError(message["error"]))
+                return
+            pid = int(message["pid"])
+            exited: asyncio.Future[Optional[int]] = self._loop.create_future()
+            self._children[pid] = exited
+            if born is not None and not born.done():
+                born.set_result(Birth(pid, "zygote", exited))
+        elif kind == "exited":
+            child = self._children.pop(message.get("pid", 0), None)
+            if child is not None and not child.done():
+                child.set_result(int(message["status"]))
+        elif kind == "preloaded":
+            self.preloaded = int(message.get("count", 0))
+            self._judge(int(message.get("threads", 0)))
+
+    def _on_close(self, reason: str) -> None:
+        self.dead = True
+        for born in self._forks.values():
+            if not born.done():
+                born.set_exception(OSError(reason or "it ended"))
+        self._forks.clear()
+        for exited in self._children.values():
+            if not exited.done():
+                exited.set_result(None)  # they live on, but their status goes to init now
+        self._children.clear()
+
+    def close(self) -> None:
+        self.dead = True
+        self._channel.close()

@@ -1,0 +1,192 @@
+"""The feed as lines of text, or of JSON, for terminals without a dashboard and for programs.
+
+A consumer like the dashboard: what it prints is in the messages, and nowhere else.
+"""
+
+import os
+import sys
+import time
+from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
+
+from ..telemetry.codec import encode_cut
+from ..telemetry.visible import clean_lines
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
+
+
+def wants_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and (
+        os.environ.get("TERM") != "dumb")
+
+
+def clock(t: float) -> str:
+    """The local time of day, to the millisecond."""
+    return f"{time.strftime('%H:%M:%S', time.localtime(t))}.{int(t * 1000) % 1000:03d}"
+
+
+def reload_line(event: Mapping[str, Any]) -> str:
+    """One line about a ReloadEvent: `reloaded shop.py 74 ms: seen 12 · fork 3 · ...`."""
+    files: List[str] = list(event.get("files", []))
+    shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    state = event.get("state")
+    if state == "failed":
+        error = event.get("error") or {}
+        serving = event.get("serving")
+        rest = f"gen {serving} serves on" if serving else "waiting for a change"
+        what = f"{error.get('type')}: {error.get('text')}"
+        return f"gen {event.get('gen')} failed{f' ({shown})' if shown else ''}: {what}; {rest}"
+    if state == "started":
+        return f"gen {event.get('gen')} starting{f' ({shown})' if shown else ''}"
+    parts = " · ".join(f"{name} {ms:.0f}" for name, ms in event.get("parts", {}).items())
+    verb = f"reloaded {shown}" if shown else "started" if event.get("gen") == 1 else "reloaded"
+    return f"{verb} {event.get('ms', 0):.0f} ms: {parts}  gen={event.get('gen')}"
+
+
+class Output:
+    """Writes lines until nobody reads them any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.broken = False
+
+    def write(self, text: str) -> None:
+        if self.broken:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (BrokenPipeError, ValueError):
+            self.broken = True
+        except OSError:
+            self.broken = True  # a terminal that was closed
+
+
+class PlainConsumer:
+    """One line a request on `out`, tracebacks and everything else on `err`."""
+
+    def __init__(self, out: Optional[TextIO] = None, err: Optional[TextIO] = None,
+                 requests: bool = True, logs: bool = False) -> None:
+        out, err = out or sys.stdout, err or sys.stderr
+        self._out, self._err = Output(out), Output(err)
+        self._colour_out, self._colour_err = wants_colour(out), wants_colour(err)
+        self._requests = requests
+        self._logs = logs
+        self._dropped: Dict[int, int] = {}
+        self._announced: Tuple[Any, ...] = ()
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        action = getattr(self, f"_on_{message['kind']}", None)
+        if action is not None:
+            action(message)
+
+    def announce(self, app: str, addresses: List[str], workers: int) -> None:
+        """Say where the server is, once."""
+        noun = "worker" if workers == 1 else "workers"
+        self._err.write(f"tremolo serves {app} on {', '.join(addresses)} ({workers} {noun})\n")
+
+    def _on_hello(self, hello: Mapping[str, Any]) -> None:
+        self.announce(hello.get("app", ""), hello.get("addresses", []),
+                      max(1, len(hello.get("workers", []))))
+
+    def _on_frame(self, frame: Mapping[str, Any]) -> None:
+        if not self._requests:
+            return
+        pid, gen = frame.get("pid", 0), frame.get("gen", 0)
+        lines = [self._request(row, gen, pid) for row in frame.get("rows", ())
+                 if row.get("state") != "live"]
+        dropped = frame.get("totals", {}).get("rows_dropped", 0)
+        more = dropped - self._dropped.get(pid, 0)
+        if more > 0:
+            self._dropped[pid] = dropped
+            lines.append(f"{clock(frame.get('t', 0.0))} {more} requests are not shown "
+                         f"gen={gen} pid={pid}\n")
+        if frame.get("final"):
+            self._dropped.pop(pid, None)
+        if lines:
+            self._out.write("".join(lines))
+
+    def _request(self, row: Mapping[str, Any], gen: int, pid: int) -> str:
+        status = row.get("status", 0)
+        word = str(status) if status else "-"
+        colour = "red" if status >= 500 or not status else "yellow" if status >= 400 else (
+            "cyan" if status >= 300 else "green")
+        if row.get("state") == "aborted":
+            word += " aborted"
+        return (f"{clock(row.get('t', 0.0))} {row.get('method')} {row.get('path')} "
+                f"{_paint(word, colour, self._colour_out)} {row.get('ms', 0):.1f}ms "
+                f"{row.get('bytes_out', 0)}b gen={gen} pid={pid}\n")
+
+    def _on_reload(self, event: Mapping[str, Any]) -> None:
+        state = event.get("state")
+        if state == "started":
+            return
+        failed = state == "failed"
+        self._say(event, reload_line(event), "red" if failed else "green")
+        if failed:
+            self._traceback(event.get("error") or {})
+
+    def _on_error(self, event: Mapping[str, Any]) -> None:
+        path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
+        self._say(event, f"{event.get('where')}{path}: {event.get('type')}: "
+                  f"{event.get('text')}  gen={event.get('gen')} pid={event.get('pid')}", "red")
+        self._traceback(event)
+
+    def _traceback(self, event: Mapping[str, Any]) -> None:
+        text = event.get("traceback")
+        if text and event.get("type") != "ConfigurationError":
+            self._err.write(clean_lines(str(text)).rstrip("\n") + "\n")
+
+    def _on_worker(self, event: Mapping[str, Any]) -> None:
+        state = event.get("state")
+        if state == "exited" and not event.get("expected"):
+            retry = event.get("retry_in")
+            then = "" if retry is None else (
+                ", replaced" if not retry else f", replaced in {retry:g} s")
+            self._say(event, f"worker {event.get('pid')} ended: {event.get('cause')}{then}",
+                      "red")
+
+    def _on_throttle(self, event: Mapping[str, Any]) -> None:
+        from ..throttle import Throttle
+
+        rules = event.get("throttle", {})
+        text = ", ".join(
+            f"{scope}: {Throttle.from_dict(rule)}" for scope, rule in rules.items())
+        self._say(event, f"throttle {text or 'off'}", "yellow")
+
+    def _on_log(self, event: Mapping[str, Any]) -> None:
+        if event.get("stream") == "tremolo":
+            colour = "" if event.get("level") in ("info", "debug") else "yellow"
+            self._say(event, clean_lines(str(event.get("text"))), colour)
+        elif self._logs:
+            text = str(event.get("text"))
+            if event.get("stream") == "log":
+                text = f"{str(event.get('level')).upper()} {event.get('name')}: {text}"
+            (self._out if event.get("stream") == "stdout" else self._err).write(text + "\n")
+
+    def _say(self, event: Mapping[str, Any], text: str, colour: str) -> None:
+        self._err.write(
+            f"{clock(event.get('t', 0.0))} {_paint(text, colour, self._colour_err)}\n")
+
+
+def _paint(text: str, colour: str, on: bool) -> str:
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on and colour else text
+
+
+class JSONConsumer:
+    """One object a line on `out`: request, reload, error, log, stats, worker, throttle."""
+
+    KINDS = frozenset(("reload", "error", "log", "stats", "worker", "throttle", "hello"))
+
+    def __init__(self, out: Optional[TextIO] = None) -> None:
+        self._out = Output(out or sys.stdout)
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        kind = message["kind"]
+        if kind in self.KINDS:
+            self._out.write(encode_cut(message).decode("ascii"))
+        elif kind == "frame":
+            head = {"v": message.get("v"), "kind": "request"}
+            tail = {"gen": message.get("gen"), "pid": message.get("pid")}
+            self._out.write("".join(
+                encode_cut({**head, **row, **tail}).decode("ascii")
+                for row in message.get("rows", ()) if row.get("state") != "live"))

@@ -1,0 +1,38 @@
+"""How long to wait before a worker that died is replaced.
+
+Pure arithmetic on what happened; reads no clock.
+"""
+
+from typing import Optional
+
+STEADY = 10.0  # seconds of serving after which a death is a first one again
+LONGEST = 30.0
+LOOP = 5  # deaths in a row that are called a crash loop
+
+
+class Backoff:
+    """The delays of one worker slot."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+
+    def died(self, served: Optional[float]) -> float:
+        """Seconds to wait, after a death `served` seconds into serving (None: before that).
+
+        A worker that served is replaced at once the first time; one that dies before serving
+        would most likely do so again, so that it waits from the first time on.
+        """
+        if served is not None and served >= STEADY:
+            self.deaths = 0
+        self.deaths += 1
+        if served is not None and self.deaths == 1:
+            return 0.0
+        return min(LONGEST, 0.25 * 2.0 ** min(self.deaths, 10))
+
+    def succeeded(self) -> None:
+        """New code was started: what happened to the old says nothing about it."""
+        self.deaths = 0
+
+    @property
+    def looping(self) -> bool:
+        return self.deaths >= LOOP

@@ -1,0 +1,327 @@
+"""The supervisor's end of one worker process: its channels, its state, how it ended.
+
+Turns what the worker tells into calls of an `Observer`. Nothing that a worker sends is
+trusted: a line that is no message closes that channel, the rest goes on.
+"""
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import socket
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
+
+from ..telemetry.channel import Channel
+from ..telemetry.codec import CodecError, LineDecoder
+from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean
+from .nursery import Birth, Nursery, describe_status
+
+READ_SIZE = 256 * 1024
+ACK_LIMIT = 2.0
+STATUS_LIMIT = 2.0  # for the wait status, once all channels have ended
+MAX_OUTPUT_LINE = 8 * 1024
+
+_STYLE = re.compile(r"\x1b\[[0-9;:]*m")
+
+_seqs = itertools.count(1)
+
+
+class WorkerFailed(Exception):
+    """A worker that could not start; `error` is an ErrorEvent."""
+
+    def __init__(self, error: Mapping[str, Any], configuration: bool = False) -> None:
+        super().__init__(f"{error.get('type')}: {error.get('text')}")
+        self.error = dict(error)
+        self.configuration = configuration
+
+
+class Observer(Protocol):
+    """Who is told about workers."""
+
+    def worker_changed(self, worker: "WorkerHandle", state: str, **more: Any) -> None: ...
+    def worker_frame(self, worker: "WorkerHandle", frame: Dict[str, Any],
+                     line: Optional[bytes]) -> None: ...
+    def worker_event(self, worker: "WorkerHandle", event: Dict[str, Any]) -> None: ...
+    def worker_output(self, worker: "WorkerHandle", stream: str, text: str) -> None: ...
+    def worker_life(self, worker: "WorkerHandle", life: Dict[str, Any]) -> None: ...
+    def worker_handover(self, worker: "WorkerHandle", fd: int) -> None: ...
+
+
+class WorkerHandle:
+    """One worker. States: "starting", "ready", "serving", "draining", "exited".
+
+    `ready` is done when its application has started, or fails with WorkerFailed; `serving`
+    when it accepts; `gone` when the process has ended, with the cause.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, observer: Observer, gen: int,
+                 slot: int) -> None:
+        self._loop = loop
+        self._observer = observer
+        self.gen = gen
+        self.slot = slot
+        self.pid = 0
+        self.mode = ""
+        self.state = "starting"
+        self.expected = False  # it was told to end
+        self.cause: Optional[str] = None
+        self.began = time.monotonic()
+        self.serving_since: Optional[float] = None
+        self.last_sign = self.began
+        self.parts: Dict[str, float] = {}
+        self.slowest: List[List[Any]] = []
+        self.files: Dict[str, str] = {}
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.serving: asyncio.Future[None] = loop.create_future()
+        self.gone: asyncio.Future[str] = loop.create_future()
+        self._channel: Optional[Channel] = None
+        self._acks: Dict[int, asyncio.Future[Dict[str, Any]]] = {}
+        self._open_fds: Dict[int, Callable[[], None]] = {}
+        self._decoder = LineDecoder()
+        self._killer: Optional[asyncio.TimerHandle] = None
+        for future in (self.ready, self.serving):
+            future.add_done_callback(_retrieve)
+
+    # -- starting --------------------------------------------------------------------
+
+    async def start(self, nursery: Nursery, start: Mapping[str, Any], listeners: List[int],
+                    capture: bool) -> None:
+        """Bring the process to life and tell it what to do. Raises OSError when that fails."""
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours, self._loop, self._on_message, self._on_close)
+        pipes = [os.pipe() for _ in range(3 if capture else 1)]
+        self._read(pipes[0][0], self._on_stats)
+        for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
+            self._read(read_end, _OutputReader(self, stream).feed)
+        message = dict(start, v=VERSION, kind="start", gen=self.gen, slot=self.slot,
+                       capture=capture, asked=time.monotonic())
+        self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
+        for _, write_end in pipes:
+            os.close(write_end)
+        bearing = self._loop.create_task(nursery.bear(theirs))
+        try:
+            birth = await asyncio.shield(bearing)
+        except BaseException:
+            # Nobody waits for it any more: whatever is born still must not live on.
+            bearing.add_done_callback(_end_unwanted)
+            self.expected = True
+            for fd in list(self._open_fds):
+                self._close_fd(fd)
+            self._channel.close()
+            raise
+        self.pid, self.mode = birth.pid, birth.mode
+        self._loop.create_task(self._wait(birth.exited))
+        self._change("starting")
+
+    def _read(self, fd: int, callback: Callable[[bytes], None]) -> None:
+        os.set_blocking(fd, False)
+
+        def readable() -> None:
+            try:
+                data = os.read(fd, READ_SIZE)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if data:
+                callback(data)
+            else:
+                self._close_fd(fd)
+
+        self._open_fds[fd] = readable
+        self._loop.add_reader(fd, readable)
+
+    def _close_fd(self, fd: int) -> None:
+        if self._open_fds.pop(fd, None) is not None:
+            self._loop.remove_reader(fd)
+            os.close(fd)
+
+    # -- what it says ----------------------------------------------------------------
+
+    def _on_stats(self, data: bytes) -> None:
+        self.last_sign = time.monotonic()
+        try:
+            for line, frame in self._decoder.feed(data):
+                if frame["kind"] != "frame" or frame.get("pid") != self.pid:
+                    raise CodecError("no frame of this process")
+                self._observer.worker_frame(self, frame, line)
+        except CodecError as exc:
+            for fd, _ in list(self._open_fds.items())[:1]:
+                self._close_fd(fd)
+            self._observer.worker_output(
+                self, "tremolo", f"statistics of worker {self.pid} are no longer read: {exc}")
+
+    def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
+        self.last_sign = time.monotonic()
+        kind = message["kind"]
+        if kind == "handover" and fds:
+            self._observer.worker_handover(self, fds.pop(0))
+        elif kind == "life":
+            self._on_life(message)
+        elif kind == "ack":
+            waiter = self._acks.pop(message.get("seq", 0), None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(message)
+        elif kind == "frame":
+            self._observer.worker_frame(self, message, None)
+        elif kind in ("error", "log"):
+            self._observer.worker_event(self, message)
+        for fd in fds:
+            os.close(fd)
+
+    def _on_life(self, message: Dict[str, Any]) -> None:
+        state = message.get("state")
+        if state == "ready":
+            self.parts = {str(k): float(v) for k, v in message.get("parts", {}).items()}
+            self.slowest = message.get("slowest", [])
+            self._change("ready")
+            _finish(self.ready)
+        elif state == "serving":
+            self.serving_since = time.monotonic()
+            self._change("serving")
+            _finish(self.serving)
+        elif state == "draining":
+            self._change("draining")
+        elif state == "failed":
+            self.expected = True
+            failure = WorkerFailed(message.get("error", {}),
+                                   bool(message.get("configuration")))
+            if not self.ready.done():
+                self.ready.set_exception(failure)
+        elif state == "files":
+            self.files.update(message.get("files", {}))
+        else:
+            self._observer.worker_life(self, message)
+
+    def _change(self, state: str, **more: Any) -> None:
+        self.state = state
+        self._observer.worker_changed(self, state, **more)
+
+    # -- telling it ------------------------------------------------------------------
+
+    def send(self, message: Mapping[str, Any], fds: Tuple[int, ...] = ()) -> bool:
+        return self._channel is not None and self._channel.send(message, fds)
+
+    async def command(self, name: str, **args: Any) -> Dict[str, Any]:
+        """Give a command and wait for its Ack; one that says so when none comes in time."""
+        seq = next(_seqs)
+        waiter: asyncio.Future[Dict[str, Any]] = self._loop.create_future()
+        self._acks[seq] = waiter
+        if not self.send({"v": VERSION, "kind": "command", "seq": seq, "name": name,
+                          "args": args}):
+            self._acks.pop(seq, None)
+            return {"ok": False, "error": "the worker is gone"}
+        try:
+            return await asyncio.wait_for(waiter, ACK_LIMIT)
+        except asyncio.TimeoutError:
+            self._acks.pop(seq, None)
+            return {"ok": False, "error": f"worker {self.pid} does not answer"}
+
+    def tell(self, name: str, **args: Any) -> None:
+        """Give a command whose answer nobody waits for."""
+        self.send({"v": VERSION, "kind": "command", "seq": next(_seqs), "name": name,
+                   "args": args})
+
+    def drain(self, timeout: float, hand_over: bool, grace: float = 7.0) -> None:
+        """Tell it to finish and leave; `grace` seconds after `timeout` it is killed."""
+        self.expected = True
+        self.tell("drain", timeout=timeout, hand_over=hand_over)
+        self._kill_at(timeout + grace)
+
+    def kill(self, number: int = signal.SIGKILL, expected: bool = True) -> None:
+        """Send a signal, unless the process is gone."""
+        self.expected = self.expected or expected
+        if self.pid and not self.gone.done():
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+    def _kill_at(self, seconds: float) -> None:
+        if self._killer is not None:
+            self._killer.cancel()
+        self._killer = self._loop.call_later(seconds, self.kill)
+
+    # -- the end ---------------------------------------------------------------------
+
+    def _on_close(self, reason: str) -> None:
+        if reason:
+            self._observer.worker_output(
+                self, "tremolo", f"worker {self.pid} sent something wrong: {clean(reason)}")
+            self.kill(expected=False)
+        for waiter in self._acks.values():
+            if not waiter.done():
+                waiter.set_result({"ok": False, "error": "the worker is gone"})
+        self._acks.clear()
+
+    async def _wait(self, exited: "asyncio.Future[Optional[int]]") -> None:
+        status = await exited
+        if status is None:  # the zygote died; the worker may well live on
+            while self._channel is not None and not self._channel.closed:
+                await asyncio.sleep(0.05)
+        for fd, readable in list(self._open_fds.items()):
+            # What is in the pipes still counts; a child that holds them open does not.
+            for _ in range(64):
+                if fd in self._open_fds:
+                    readable()
+            self._close_fd(fd)
+        if self._channel is not None and not self._channel.closed:
+            self._channel.read_rest()
+            self._channel.close()
+            self._on_close("")
+        if self._killer is not None:
+            self._killer.cancel()
+        drained = self.state == "draining" and status == 0
+        self.cause = "drained" if drained else describe_status(status)
+        if not self.ready.done():
+            self.ready.set_exception(WorkerFailed({
+                "v": VERSION, "kind": "error", "t": time.time(), "pid": self.pid,
+                "gen": self.gen, "where": "import", "type": "WorkerDied",
+                "text": f"the worker ended while it started: {self.cause}", "traceback": ""}))
+        if not self.serving.done():
+            self.serving.set_exception(ChildProcessError(self.cause))
+        self.gone.set_result(self.cause)
+        self._change("exited", cause=self.cause)
+
+
+class _OutputReader:
+    """Lines of a worker's stream, cleaned and bounded."""
+
+    def __init__(self, worker: WorkerHandle, stream: str) -> None:
+        self._worker = worker
+        self._stream = stream
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        for text in self._lines(data):
+            self._worker._observer.worker_output(
+                self._worker, self._stream,
+                clean(_STYLE.sub("", text.decode("utf-8", "backslashreplace")).expandtabs(),
+                      MAX_OUTPUT_LINE))
+
+    def _lines(self, data: bytes) -> Iterator[bytes]:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = b""
+        yield from (line.rstrip(b"\r") for line in lines)
+        if len(rest) > MAX_OUTPUT_LINE:
+            yield rest
+        else:
+            self._rest = rest
+
+
+def _end_unwanted(bearing: "asyncio.Task[Birth]") -> None:
+    if not bearing.cancelled() and bearing.exception() is None:
+        os.kill(bearing.result().pid, signal.SIGKILL)
+
+
+def _finish(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()  # whoever needs it awaits it; nobody else must be told

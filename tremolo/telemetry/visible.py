@@ -1,0 +1,58 @@
+"""Making text from outside safe to show: every control character becomes visible.
+
+Knows which code points a terminal or a reader could be fooled by (C0, DEL, C1, bidirectional
+controls, zero-width characters, line separators, lone surrogates; CWE-150). What it returns
+has none of them, so it may go to a terminal, a log or JSON as it is.
+"""
+
+import re
+from typing import Union
+
+from .messages import MAX_TEXT
+
+_HIDDEN = (
+    "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
+)
+_hidden = re.compile(f"[{_HIDDEN}]")
+_hidden_but_layout = re.compile(f"(?![\n\t])[{_HIDDEN}]")
+
+
+def _show(match: "re.Match[str]") -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)  # the block of control pictures
+    if code == 0x7F:
+        return "\u2421"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def clean(text: Union[str, bytes], limit: int = MAX_TEXT) -> str:
+    """`text` on one line, at most `limit` characters long, with nothing hidden in it.
+
+    Bytes are read as UTF-8; what is not UTF-8 is shown as `\\x..` escapes.
+    """
+    if isinstance(text, bytes):
+        text = text[: limit * 4 + 4].decode("utf-8", "backslashreplace")
+    if len(text) > limit:
+        text = text[: limit - 1] + "\u2026"
+    if text.isascii() and text.isprintable():
+        return text
+    text = _hidden.sub(_show, text)
+    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
+
+
+def clean_lines(text: Union[str, bytes], limit: int = 32 * 1024) -> str:
+    """As `clean`, but keeps line feeds and tabs; a long text loses its middle.
+
+    The end of a traceback says what happened, its beginning where from: both are kept.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if len(text) > limit:
+        half = limit // 2
+        left_out = f"\n  \u2026 {len(text) - 2 * half} characters left out \u2026\n"
+        text = text[:half] + left_out + text[-half:]
+    return _hidden_but_layout.sub(_show, text.replace("\r\n", "\n"))

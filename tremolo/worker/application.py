@@ -1,0 +1,103 @@
+"""What a worker serves: the user's application, a script's, or the page of a broken start.
+
+Turns the description in the start message into an adapter for `net`. The only module of this
+package that imports the user's code, through `loader`.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+
+from ..config import Settings
+from ..exceptions import ConfigurationError
+from .imports import ProjectImports
+from .loader import classify, load
+
+
+class Loaded(NamedTuple):
+    """An application: how it is called, its settings, and what it wants to listen on."""
+
+    kind: str
+    application: Any
+    settings: Settings
+    addresses: List[List[Any]]  # [host or None, port or path, options]
+
+
+def load_application(start: Mapping[str, Any], settings: Settings,
+                     imports: Optional[ProjectImports]) -> Loaded:
+    """Import what `start["app"]` describes. Raises whatever the user's code raises."""
+    app: Dict[str, Any] = start["app"]
+    if "stand_in" in app:
+        from .stand_in import StandIn
+
+        return Loaded("asgi", StandIn(app["stand_in"]), settings, [])
+    if "script" in app:
+        return _run_script(app, settings, imports)
+    kind, application = load(app["target"], settings.app_dir, settings.factory,
+                             settings.interface, imports)
+    return _loaded(kind, application, settings)
+
+
+def _loaded(kind: str, application: Any, settings: Settings) -> Loaded:
+    addresses = []
+    if kind == "native":
+        for (host, port), options in dict(getattr(application, "ports", {})).items():
+            addresses.append([host, port, {k: v for k, v in dict(options).items()
+                                           if isinstance(v, (str, int, float, bool, dict))}])
+    return Loaded(kind, application, settings, addresses)
+
+
+def _run_script(app: Mapping[str, Any], settings: Settings,
+                imports: Optional[ProjectImports]) -> Loaded:
+    """Run the user's script as `__mp_main__`, where `run()` only records what it was given."""
+    from .. import launch
+
+    sys.argv[:] = app.get("argv") or [app["script"]]
+    module = ModuleType("__mp_main__")
+    module.__file__ = app["script"]
+    module.__dict__["__builtins__"] = __builtins__
+    if app.get("module"):
+        module.__package__ = app["module"].rpartition(".")[0]
+    folder = app.get("folder", "")
+    if folder not in sys.path[:1]:
+        sys.path.insert(0, folder)
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    loader = (imports or ProjectImports()).loader("__mp_main__", app["script"])
+    code = loader.get_code("__mp_main__")
+    with launch.recording() as runs:
+        # run() is reached in `if __name__ == "__main__"` only with that name.
+        module.__name__ = "__main__" if app.get("as_main") else "__mp_main__"
+        try:
+            exec(code, module.__dict__)  # type: ignore[arg-type]
+        except launch.Recorded:
+            pass  # run() never returns in the process that started it either
+    if not runs:
+        raise ConfigurationError(f'"{app["script"]}" did not call run() this time')
+    run = runs[0]
+    given = {name: value for name, value in run.options.items() if value is not None}
+    given.update({name: getattr(settings, name) for name in settings.given
+                  if hasattr(settings, name)})
+    merged = Settings(**given)
+    kind = classify(run.application) if merged.interface == "auto" else merged.interface
+    return _loaded(kind, run.application, merged)
+
+
+def make_adapter(loaded: Loaded) -> Any:
+    """The adapter for `tremolo.net` that calls the application."""
+    if loaded.kind == "native":
+        from ..app.adapter import NativeAdapter
+
+        return NativeAdapter(loaded.application, loaded.settings)
+    if loaded.kind == "wsgi":
+        raise ConfigurationError("WSGI applications are not served yet; wrap it as ASGI, for "
+                                 "example with a2wsgi")
+    from ..asgi.adapter import ASGIAdapter
+
+    application = loaded.application
+    if loaded.kind == "asgi2":
+        double = application
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await double(scope)(receive, send)
+
+    return ASGIAdapter(application, loaded.settings)

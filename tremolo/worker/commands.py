@@ -1,0 +1,87 @@
+"""The commands that a worker obeys, checked before they are obeyed.
+
+Every value is validated here again, whoever sent it: bounded, finite, of the right type.
+Every command is answered by one acknowledgement, with what is in force or why it is not.
+"""
+
+from typing import Any, Callable, Dict, Mapping
+
+from ..exceptions import TremoloException
+from ..telemetry.messages import VERSION
+from ..throttle import Throttle
+
+MAX_DETAIL = 2
+
+
+class CommandError(TremoloException):
+    """A command that cannot be obeyed; the text says why."""
+
+
+class Commands:
+    """Obeys commands on a server and its sampler.
+
+    `serve()` and `drain(timeout, hand_over)` are the worker's own; they start what the
+    command asks for and return at once.
+    """
+
+    def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
+                 drain: Callable[[float, bool], None]) -> None:
+        self._server = server
+        self._sampler = sampler
+        self._serve = serve
+        self._drain = drain
+        self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
+            "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
+            "serve": self._start_serving, "drain": self._start_draining,
+        }
+
+    def obey(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+        """Obey a Command message; its Ack."""
+        ack: Dict[str, Any] = {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0)}
+        args = message.get("args")
+        action = self._names.get(str(message.get("name")))
+        try:
+            if action is None:
+                name = str(message.get("name"))[:40]
+                raise CommandError(f"a worker knows no command {name!r}")
+            ack["result"] = action(args if isinstance(args, dict) else {})
+            ack["ok"] = True
+        except (TremoloException, ValueError, TypeError) as exc:
+            ack.update(ok=False, error=str(exc)[:500])
+        return ack
+
+    def _throttle(self, args: Mapping[str, Any]) -> Any:
+        scope, value = args.get("scope"), args.get("throttle")
+        if not isinstance(scope, str):
+            raise CommandError("a throttle command has a scope")
+        throttle = None
+        if value is not None:
+            if not isinstance(value, dict):
+                raise CommandError("a throttle is an object or null")
+            throttle = Throttle.from_dict(value)
+        self._server.set_throttle(scope, throttle)
+        return None if throttle is None else throttle.as_dict()
+
+    def _detail(self, args: Mapping[str, Any]) -> int:
+        level = args.get("level")
+        if not isinstance(level, int) or not 0 <= level <= MAX_DETAIL:
+            raise CommandError(f"the level of detail is 0 to {MAX_DETAIL}")
+        self._sampler.set_detail(level)
+        return level
+
+    def _cut(self, args: Mapping[str, Any]) -> bool:
+        connection = args.get("conn")
+        if not isinstance(connection, int):
+            raise CommandError("cut names a connection by its number")
+        if not self._server.cut(connection):
+            raise CommandError("there is no such connection")
+        return True
+
+    def _start_serving(self, args: Mapping[str, Any]) -> None:
+        self._serve()
+
+    def _start_draining(self, args: Mapping[str, Any]) -> None:
+        timeout = args.get("timeout", 0)
+        if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 86400:
+            raise CommandError("a drain timeout is in seconds, at most a day")
+        self._drain(float(timeout), bool(args.get("hand_over")))

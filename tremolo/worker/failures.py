@@ -1,0 +1,67 @@
+"""Exceptions as messages: type, text, traceback and the place in the project.
+
+Frames of the import machinery and of this package say nothing to the user and are left out,
+unless nothing else would remain.
+"""
+
+import importlib
+import os
+import time
+import traceback
+from typing import Any
+
+from ..exceptions import ConfigurationError
+from ..telemetry.messages import VERSION, ErrorEvent
+from ..telemetry.visible import clean, clean_lines
+from .imports import PACKAGE, is_installed
+
+
+_WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) + os.sep)
+
+
+def _trim(shown: traceback.TracebackException) -> None:
+    """Drop our frames from the beginning of the stack, and the import machinery's anywhere."""
+    frames = [frame for frame in shown.stack if not frame.filename.startswith(_MACHINERY)]
+    first = next((index for index, frame in enumerate(frames)
+                  if not frame.filename.startswith(PACKAGE + os.sep)), None)
+    if first is not None or _is_syntax_error(shown):
+        shown.stack = traceback.StackSummary.from_list(frames[first or 0:])
+    for chained in (shown.__cause__, shown.__context__):
+        if chained is not None:
+            _trim(chained)
+
+
+def _is_syntax_error(shown: traceback.TracebackException) -> bool:
+    return getattr(shown, "filename", None) is not None and getattr(shown, "lineno", 0) != 0
+
+
+def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEvent:
+    """The ErrorEvent of an exception. `more` are further fields of the event."""
+    try:
+        shown = traceback.TracebackException.from_exception(exc)
+        _trim(shown)
+        text = "".join(shown.format())
+    except Exception as second:  # a __str__ or __repr__ of the application's raises itself
+        shown = None
+        text = f"{type(exc).__name__} (its traceback cannot be shown: {type(second).__name__})"
+    try:
+        words = str(exc)
+    except Exception as second:
+        words = f"(its text cannot be shown: {type(second).__name__})"
+    if isinstance(exc, ConfigurationError):
+        text = words
+    event: ErrorEvent = {
+        "v": VERSION, "kind": "error", "t": time.time(), "pid": os.getpid(), "gen": gen,
+        "where": where, "type": clean(type(exc).__name__), "text": clean(words, 1024),
+        "traceback": clean_lines(text), "file": None, "line": None,
+    }
+    if isinstance(exc, SyntaxError) and exc.filename:
+        event["file"], event["line"] = clean(exc.filename, 1024), exc.lineno
+    elif shown is not None:
+        for frame in reversed(shown.stack):
+            if not is_installed(frame.filename) and not frame.filename.startswith("<"):
+                event["file"], event["line"] = clean(frame.filename, 1024), frame.lineno
+                break
+    event.update(more)  # type: ignore[typeddict-item]
+    return event

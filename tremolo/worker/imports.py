@@ -1,0 +1,206 @@
+"""Importing the project's modules: from their source, digested and timed.
+
+Python trusts a `.pyc` when size and whole seconds of the source agree, so a second save in
+one second would run the first one's code. In a worker that may be reloaded, project modules
+are therefore compiled from what the file holds; compiled code is kept by content hash only.
+What lies in site-packages or the standard library is left to Python.
+"""
+
+import importlib.abc
+import marshal
+import os
+import site
+import sys
+import sysconfig
+from hashlib import blake2b
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import MAGIC_NUMBER
+from time import perf_counter
+from types import CodeType, ModuleType
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _installed_prefixes() -> Tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.update(getattr(site, "getsitepackages", list)())
+    folders.add(getattr(site, "getusersitepackages", str)())
+    folders.update(os.path.realpath(folder) for folder in list(folders))
+    folders.update((PACKAGE, os.path.realpath(PACKAGE)))
+    return tuple(sorted(folder.rstrip(os.sep) + os.sep for folder in folders if folder))
+
+
+_PREFIXES = _installed_prefixes()
+_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to an installed package or to Python, not to the project.
+
+    Editable installs lie elsewhere and are the project's.
+    """
+    return path.startswith(_PREFIXES) or any(part in path for part in _PARTS)
+
+
+def installed_modules() -> List[str]:
+    """Names of the loaded modules that are not the project's, in the order of their import."""
+    names = []
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("__", "tremolo")) or not isinstance(module, ModuleType):
+            continue
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if isinstance(origin, str) and is_installed(origin):
+            names.append(name)
+    return names
+
+
+def digest(source: bytes) -> str:
+    return blake2b(source, digest_size=16).hexdigest()
+
+
+class ProjectLoader(SourceFileLoader):
+    """Loads one module of the project from its source and tells `imports` about it."""
+
+    def __init__(self, fullname: str, path: str, imports: "ProjectImports") -> None:
+        super().__init__(fullname, path)
+        self._imports = imports
+
+    def get_code(self, fullname: str) -> Optional[CodeType]:
+        path = self.get_filename(fullname)
+        source = self.get_data(path)
+        self._imports.saw(path, digest(source))
+        return self._imports.cache.code(self, source, path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._imports.began()
+        try:
+            super().exec_module(module)
+        finally:
+            self._imports.ended(module.__name__)
+
+
+class CodeCache:
+    """Compiled code by the hash of its source; one file a source path, so it cannot grow."""
+
+    def __init__(self, folder: Optional[str]) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of_user(cls) -> "CodeCache":
+        if sys.dont_write_bytecode:
+            return cls(None)
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        if not os.path.isabs(base):
+            return cls(None)
+        tag = sys.implementation.cache_tag or sys.implementation.name
+        folder = os.path.join(base, "tremolo", f"code-{tag}")
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            status = os.stat(folder)
+        except OSError:
+            return cls(None)
+        # Code from here is executed: nobody else may have written it.
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            return cls(None)
+        return cls(folder)
+
+    def code(self, loader: SourceFileLoader, source: bytes, path: str) -> CodeType:
+        if self._folder is None:
+            return self._compile(loader, source, path)
+        key = blake2b(path.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        stored = os.path.join(self._folder, key)
+        stamp = MAGIC_NUMBER + bytes((sys.flags.optimize,)) + blake2b(
+            source, digest_size=32).digest()
+        try:
+            with open(stored, "rb") as file:
+                data = file.read()
+            if data.startswith(stamp):
+                code = marshal.loads(data[len(stamp):])
+                if isinstance(code, CodeType) and code.co_filename == path:
+                    return code
+        except (OSError, ValueError, EOFError, TypeError):
+            code = None  # no such entry, or one that was cut off: it is made anew
+        code = self._compile(loader, source, path)
+        self._store(stored, stamp + marshal.dumps(code))
+        return code
+
+    @staticmethod
+    def _compile(loader: SourceFileLoader, source: bytes, path: str) -> CodeType:
+        code: CodeType = loader.source_to_code(source, path)
+        return code
+
+    @staticmethod
+    def _store(path: str, data: bytes) -> None:
+        temporary = f"{path}.{os.getpid()}"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except OSError:
+            return  # a full disk costs a compilation, nothing else
+
+
+class ProjectImports(importlib.abc.MetaPathFinder):
+    """Finds modules as Python would, and loads the project's with `ProjectLoader`.
+
+    `files` maps the path of each project file that was read to its digest; `fresh` are those
+    since the last look; `times` the seconds each module took by itself.
+    """
+
+    def __init__(self, cache: Optional[CodeCache] = None) -> None:
+        self.cache = cache or CodeCache.of_user()
+        self.files: Dict[str, str] = {}
+        self.fresh: Dict[str, str] = {}
+        self.times: Dict[str, float] = {}
+        self._finding: Set[str] = set()
+        self._stack: List[List[float]] = []
+
+    def install(self) -> None:
+        sys.meta_path.insert(0, self)
+
+    def saw(self, path: str, hash: str) -> None:
+        path = os.path.abspath(path)
+        self.files[path] = self.fresh[path] = hash
+
+    def began(self) -> None:
+        self._stack.append([perf_counter(), 0.0])
+
+    def ended(self, name: str) -> None:
+        started, nested = self._stack.pop()
+        passed = perf_counter() - started
+        self.times[name] = passed - nested
+        if self._stack:
+            self._stack[-1][1] += passed
+
+    def slowest(self, count: int = 3) -> List[List[Any]]:
+        """The modules that took longest by themselves: [name, milliseconds]."""
+        ranked = sorted(self.times.items(), key=lambda item: -item[1])[:count]
+        return [[name, round(seconds * 1000, 1)] for name, seconds in ranked]
+
+    def loader(self, name: str, path: str) -> ProjectLoader:
+        return ProjectLoader(name, path, self)
+
+    def find_spec(self, fullname: str, path: Optional[Sequence[str]] = None,
+                  target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        if fullname in self._finding:
+            return None  # another finder asks the others, as we do
+        self._finding.add(fullname)
+        try:
+            for finder in sys.meta_path:
+                find = getattr(finder, "find_spec", None)
+                if finder is self or find is None:
+                    continue
+                spec: Optional[ModuleSpec] = find(fullname, path, target)
+                if spec is not None:
+                    break
+            else:
+                return None
+        finally:
+            self._finding.discard(fullname)
+        if (type(spec.loader) is SourceFileLoader and spec.origin
+                and not is_installed(os.path.abspath(spec.origin))):
+            spec.loader = self.loader(fullname, spec.origin)
+            spec.cached = None
+        return spec

@@ -1,0 +1,376 @@
+"""One worker process: told what to serve, it imports, starts, serves, drains and ends.
+
+Everything that it is told comes over one socket whose other end only the supervisor holds;
+the end of that socket means that the supervisor is gone. Everything that it tells goes back
+over it, but for frames, which go into a lossy pipe.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
+
+from ..config import Settings
+from ..exceptions import ConfigurationError
+from ..telemetry.channel import Channel, MessageReader, receive
+from ..telemetry.codec import encode_cut
+from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean
+from .application import Loaded, load_application, make_adapter
+from .commands import Commands
+from .failures import describe
+from .imports import ProjectImports, installed_modules
+from .loops import new_loop
+from .output import MessageHandler, line_buffered, redirect, set_up_logging
+from .sampler import Sampler, StatsPipe
+from .watchdog import Watchdog
+
+ORPHAN_DRAIN = 1.0
+SHUTDOWN_LIMIT = 5.0
+MAX_LOG_PENDING = 1 << 20
+NAMES_A_MESSAGE = 400
+ERRORS_A_SECOND = 20
+
+
+class Worker:
+    """The life of a worker on its control socket `sock`. `run()` returns the exit code."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._reader = MessageReader()
+        self._waiting: Deque[Tuple[Dict[str, Any], List[int]]] = deque()
+        self._channel: Optional[Channel] = None
+        self._imports: Optional[ProjectImports] = None
+        self._listeners: List[Tuple[Dict[str, Any], socket.socket]] = []
+        self._more_listeners: Optional[asyncio.Future[None]] = None
+        self._drain_task: Optional[asyncio.Task[None]] = None
+        self._serve_task: Optional[asyncio.Task[None]] = None
+        self._told_memory = False
+        self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
+        self._begun = time.monotonic()
+        self._parts: Dict[str, float] = {}
+
+    # -- the start -------------------------------------------------------------------
+
+    def run(self) -> int:
+        try:
+            start, fds = self._next_message()
+        except (OSError, ValueError, EOFError):
+            return 0  # the supervisor changed its mind, or is gone
+        self._gen: int = start.get("gen", 0)
+        self._slot: int = start.get("slot", 0)
+        self._start = start
+        self._parts["fork"] = (self._begun - start.get("asked", self._begun)) * 1000
+        self._stats = StatsPipe(fds.pop(0))
+        if start.get("capture"):
+            redirect((fds.pop(0), fds.pop(0)))
+        self._add_listeners(start, fds)
+        line_buffered()
+        self._watchdog = Watchdog(self._blocked, self._unblocked, self._sock.fileno())
+        self._watchdog.start()
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            # Ctrl+C reaches the whole foreground group; the supervisor says what to do.
+            # A handler rather than SIG_IGN, which the application's children would inherit.
+            signal.signal(signal.SIGINT, lambda *_: None)
+        try:
+            settings = Settings(**start.get("settings", {}))
+            self._set_up_logging(settings)
+            _load_env_file(settings.env_file)
+            self._loop = new_loop(settings.loop)
+            loaded = self._load(settings)
+            self._loop = new_loop(settings.loop, self._loop)
+            return self._loop.run_until_complete(self._live(loaded))
+        except KeyboardInterrupt:
+            return 0
+        except BaseException as exc:
+            if isinstance(exc, SystemExit) and self._channel is not None:
+                raise
+            self._fail(exc, "import")
+            return 1
+
+    def _next_message(self) -> Tuple[Dict[str, Any], List[int]]:
+        """The next message, before there is a loop."""
+        self._sock.setblocking(True)
+        while not self._waiting:
+            data, fds = receive(self._sock)
+            if not data:
+                raise EOFError
+            self._waiting.extend(self._reader.feed(data, fds))
+        return self._waiting.popleft()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        if self._channel is not None:
+            self._channel.send(message)
+        else:
+            try:
+                self._sock.sendall(encode_cut(message))
+            except OSError:
+                return  # the supervisor is gone; the loop will see it
+
+    def _set_up_logging(self, settings: Settings) -> None:
+        if self._start.get("capture"):
+            handler: logging.Handler = MessageHandler(self._send_log, self._gen)
+        else:
+            handler = logging.StreamHandler()
+        set_up_logging(settings, handler, not self._start.get("capture"))
+
+    def _send_log(self, message: Mapping[str, Any]) -> None:
+        if self._channel is None or self._channel.pending < MAX_LOG_PENDING:
+            self._send(message)
+
+    def _load(self, settings: Settings) -> Loaded:
+        if self._start.get("reload"):
+            self._imports = ProjectImports()
+            self._imports.install()
+        began = time.monotonic()
+        loaded = load_application(self._start, settings, self._imports)
+        self._parts["import"] = (time.monotonic() - began) * 1000
+        return loaded
+
+    def _fail(self, exc: BaseException, where: str) -> None:
+        if isinstance(exc, SystemExit):
+            exc = _exited(exc)
+        self._tell_files()
+        error = describe(exc, where, self._gen)
+        self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
+
+    def _life(self, state: str, **more: Any) -> None:
+        self._send({"v": VERSION, "kind": "life", "state": state, **more})
+
+    def _tell_files(self) -> None:
+        """Name the project's files that were read since the last time, with their digests."""
+        if self._imports is None or not self._imports.fresh:
+            return
+        files = list(self._imports.fresh.items())
+        self._imports.fresh.clear()
+        for index in range(0, len(files), NAMES_A_MESSAGE // 4):
+            self._life("files", files=dict(files[index:index + NAMES_A_MESSAGE // 4]))
+
+    # -- with a loop -----------------------------------------------------------------
+
+    async def _live(self, loaded: Loaded) -> int:
+        from ..net.server import Server
+
+        loop = self._loop
+        self._done: asyncio.Future[int] = loop.create_future()
+        self._server: Any = None
+        self._channel = Channel(self._sock, loop, self._on_message, self._on_close,
+                                self._reader)
+        loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+        loop.set_exception_handler(self._on_loop_error)
+        while self._waiting:
+            self._on_message(*self._waiting.popleft())
+        settings = loaded.settings
+        began = time.monotonic()
+        try:
+            self._contexts(settings)
+            adapter = make_adapter(loaded)
+            self._server = server = Server(adapter, settings, loop=loop,
+                                           logger=logging.getLogger("tremolo"))
+            server.on_error = self._on_error
+            self._adapter = adapter
+            self._limit_memory = settings.limit_memory * 1024
+            self._sampler = Sampler(server, self._stats.send, loop, gen=self._gen,
+                                    slot=self._slot, on_tick=self._on_tick,
+                                    on_memory=self._on_memory)
+            self._sampler.set_detail(int(self._start.get("detail", 0)))
+            self._commands = Commands(server, self._sampler, self._serve, self._drain)
+            for scope, throttle in self._start.get("throttle", {}).items():
+                self._commands.obey({"name": "throttle", "args": {
+                    "scope": scope, "throttle": throttle}})
+            await self._extra_addresses(loaded)
+            await self._startup(adapter, began)
+        except BaseException as exc:
+            self._fail(exc, "startup")
+            self._channel.flush(1.0)
+            return 1
+        code = await self._done
+        self._watchdog.rest()
+        self._channel.flush(1.0)
+        return code
+
+    async def _startup(self, adapter: Any, began: float) -> None:
+        await adapter.startup()
+        self._parts["lifespan"] = (time.monotonic() - began) * 1000
+        self._tell_files()
+        self._life("ready", parts={k: round(v, 2) for k, v in self._parts.items()},
+                   slowest=self._imports.slowest() if self._imports else [])
+        self._sampler.start()
+        self._watchdog.beat()
+
+    async def _extra_addresses(self, loaded: Loaded) -> None:
+        """Have what the application wants to listen on bound by the supervisor."""
+        wanted = [[host, port, options] for host, port, options in loaded.addresses]
+        if wanted:
+            self._more_listeners = self._loop.create_future()
+            self._life("addresses", addresses=wanted)
+            await asyncio.wait_for(self._more_listeners, 10.0)
+            self._contexts(loaded.settings)
+
+    def _add_listeners(self, message: Mapping[str, Any], fds: List[int]) -> None:
+        for description in message.get("listeners", ()):
+            self._listeners.append((description, socket.socket(fileno=fds.pop(0))))
+
+    def _contexts(self, settings: Settings) -> None:
+        """Make TLS contexts now, so that a wrong file fails the start and not a handshake."""
+        from ..net.tls import server_context
+
+        self._tls: List[Any] = []
+        for description, sock in self._listeners:
+            options = description.get("options", {})
+            # A Unix socket speaks TLS only when asked for it by its own options.
+            plain = sock.family == socket.AF_UNIX and not options.get("ssl")
+            self._tls.append(None if plain else server_context(settings, options.get("ssl")))
+
+    # -- what the supervisor says ----------------------------------------------------
+
+    def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
+        kind = message["kind"]
+        if kind == "command" and self._server is not None:
+            self._send(self._commands.obey(message))
+        elif kind == "command":
+            if message.get("name") == "drain":  # while it starts: it never served anything
+                os._exit(0)
+            self._send({"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": False,
+                        "error": "the worker is starting"})
+        elif kind == "adopt" and self._server is not None and self._drain_task is None:
+            while fds:
+                self._server.adopt(socket.socket(fileno=fds.pop(0)))
+        elif kind == "listeners":
+            self._add_listeners(message, fds)
+            if self._more_listeners is not None and not self._more_listeners.done():
+                if message.get("error"):
+                    self._more_listeners.set_exception(ConfigurationError(message["error"]))
+                else:
+                    self._more_listeners.set_result(None)
+        for fd in fds:
+            os.close(fd)
+
+    def _on_close(self, reason: str) -> None:
+        """The supervisor is gone: finish what can be finished soon, and end."""
+        self._stats.broken = True
+        self._loop.call_later(2 * ORPHAN_DRAIN, os._exit, 1)
+        if self._server is None:
+            os._exit(1)
+        self._drain(ORPHAN_DRAIN, False)
+
+    def _on_terminate(self) -> None:
+        if self._server is None:
+            os._exit(0)
+        self._drain(self._server.settings.shutdown_timeout, False)
+
+    def _serve(self) -> None:
+        if self._serve_task is None and self._drain_task is None:
+            self._serve_task = self._loop.create_task(self._start_serving())
+
+    async def _start_serving(self) -> None:
+        for (_, sock), context in zip(self._listeners, self._tls):
+            await self._server.start([sock], ssl_context=context)
+        self._life("serving")
+        self._loop.call_later(0.05, self._tell_modules)
+
+    def _tell_modules(self) -> None:
+        """Name what a zygote may import ahead; after the switch, for it is in no hurry."""
+        if self._start.get("reload") and self._channel is not None:
+            names = installed_modules()
+            for index in range(0, len(names), NAMES_A_MESSAGE):
+                self._life("modules", modules=names[index:index + NAMES_A_MESSAGE],
+                           last=index + NAMES_A_MESSAGE >= len(names))
+
+    def _drain(self, timeout: float, hand_over: bool) -> None:
+        if self._drain_task is None:
+            self._drain_task = self._loop.create_task(self._leave(timeout, hand_over))
+        elif timeout <= 0:
+            for connection in list(self._server.connections.values()):
+                connection.abort()
+
+    async def _leave(self, timeout: float, hand_over: bool) -> None:
+        self._life("draining")
+        for _, sock in self._listeners:
+            if self._serve_task is None:
+                sock.close()
+        try:
+            await self._server.drain(timeout, hand_over=self._hand_over if hand_over else None)
+            await asyncio.wait_for(self._adapter.shutdown(), max(timeout, SHUTDOWN_LIMIT))
+        except asyncio.TimeoutError:
+            self._log("warning", f"shutdown took more than {max(timeout, SHUTDOWN_LIMIT):g} s "
+                      "and was left")
+        except Exception as exc:
+            self._send(describe(exc, "shutdown", self._gen))
+        self._sampler.stop()
+        self._send(self._sampler.final())
+        self._life("drained")
+        if not self._done.done():
+            self._done.set_result(0)
+
+    def _hand_over(self, fd: int) -> None:
+        assert self._channel is not None
+        self._channel.send({"v": VERSION, "kind": "handover"}, (fd,))
+        os.close(fd)
+
+    # -- what it says ----------------------------------------------------------------
+
+    def _on_tick(self) -> None:
+        self._watchdog.beat()
+        if self._imports is not None and self._imports.fresh:
+            self._tell_files()
+
+    def _on_memory(self, resident: int) -> None:
+        if 0 < self._limit_memory < resident and not self._told_memory:
+            self._told_memory = True
+            self._life("memory", resident=resident)
+
+    def _on_error(self, exchange: Any, exc: BaseException) -> None:
+        now = self._loop.time()
+        if len(self._errors) == ERRORS_A_SECOND and now - self._errors[0] < 1.0:
+            return  # the counters have it; a flood of tracebacks helps nobody
+        self._errors.append(now)
+        head = exchange.head
+        self._send(describe(exc, "request", self._gen, request=exchange.id,
+                            method=clean(head.method, 16), path=clean(head.target),
+                            status=exchange.status or 500))
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
+        exc = context.get("exception")
+        if isinstance(exc, Exception):
+            self._send(describe(exc, "task", self._gen))
+        else:
+            self._log("error", clean(str(context.get("message", "")), 1024))
+
+    def _log(self, level: str, text: str) -> None:
+        self._send_log({"v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
+                        "gen": self._gen, "stream": "tremolo", "level": level,
+                        "name": "tremolo", "text": text})
+
+    def _blocked(self, seconds: float, place: str, stack: str) -> None:
+        self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)
+
+    def _unblocked(self, seconds: float) -> None:
+        self._life("unblocked")
+
+
+class ApplicationExited(Exception):
+    """The application's code called sys.exit()."""
+
+
+def _exited(exc: SystemExit) -> BaseException:
+    error = ApplicationExited(f"the application called sys.exit({exc.code!r})")
+    return error.with_traceback(exc.__traceback__)
+
+
+def _load_env_file(path: str) -> None:
+    if path:
+        from ..envfile import read_env_file
+
+        for name, value in read_env_file(path).items():
+            os.environ.setdefault(name, value)
+
+
+def main(control_fd: int) -> None:
+    """Entry of a worker in an interpreter of its own."""
+    sys.exit(Worker(socket.socket(fileno=control_fd)).run())

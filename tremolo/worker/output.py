@@ -1,0 +1,78 @@
+"""What a worker writes: its streams, its log records, and where they go.
+
+With a dashboard, streams go into pipes that the supervisor reads and log records become
+messages; without one, both go to the terminal as they are.
+"""
+
+import logging
+import os
+import sys
+import time
+from typing import Any, Callable, Mapping, Sequence
+
+from ..config import Settings
+from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean, clean_lines
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def redirect(fds: Sequence[int]) -> None:
+    """Make `fds` the standard output and error of this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, fd in zip((1, 2), fds):
+        os.dup2(fd, number, inheritable=True)
+        os.close(fd)
+
+
+def line_buffered() -> None:
+    """Show each printed line when it is printed, also into a pipe."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
+
+
+class MessageHandler(logging.Handler):
+    """Sends log records as LogEvent messages with `send`."""
+
+    def __init__(self, send: Callable[[Mapping[str, Any]], Any], gen: int) -> None:
+        super().__init__()
+        self._send = send
+        self._gen = gen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send({
+                "v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
+                "gen": self._gen, "stream": "log", "level": record.levelname.lower(),
+                "name": clean(record.name), "text": clean_lines(self.format(record), 8192),
+            })
+        except Exception:
+            self.handleError(record)
+
+
+def set_up_logging(settings: Settings, handler: logging.Handler, plain_format: bool) -> None:
+    """Give the root logger `handler`, and ours and its own the wanted level.
+
+    Raises ConfigurationError for an unknown level or a format that logging refuses.
+    """
+    from ..exceptions import ConfigurationError
+
+    name = settings.log_level.upper() or ("DEBUG" if settings.debug else "INFO")
+    if name not in LEVELS:
+        raise ConfigurationError(f'Invalid --log-level value "{settings.log_level}". It must '
+                                 f"be one of {', '.join(LEVELS)}")
+    if plain_format:
+        try:
+            handler.setFormatter(logging.Formatter(settings.log_fmt))
+        except ValueError as exc:
+            raise ConfigurationError(f"Invalid --log-fmt: {exc}") from None
+    root = logging.getLogger()
+    root.addHandler(handler)
+    logging.captureWarnings(False)
+    if settings.log_level:
+        root.setLevel(name)
+    else:
+        root.setLevel("INFO")  # what libraries say at DEBUG is for who asks for it
+    logging.getLogger("tremolo").setLevel(name)

@@ -1,0 +1,381 @@
+"""Reads the server's counters ten times a second and makes frames of them.
+
+Only this end knows both `net` and the messages. It never waits: what the pipe does not take
+is dropped and counted, and counters are cumulative, so the next frame says everything. It
+times itself and sends fewer rows when telling costs too much. Secrets never get here: rows
+have no header fields.
+"""
+
+import asyncio
+import errno
+import heapq
+import os
+import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from ..telemetry import histogram
+from ..telemetry.codec import CodecError, encode
+from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean
+
+TICK = 0.1
+KEEP_ALIVE = 1.0
+MAX_ROWS = 1000  # a tick
+MIN_ROWS = 50
+MAX_CONNECTIONS = 500
+CONNECTIONS_SIZE = 24 * 1024
+LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
+COST_LIMIT = 0.02  # of wall time
+CROWD = 2000  # connections from which looking at all of them is done once a second only
+LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
+PIPE_SIZE = 1 << 20
+
+Sink = Callable[[Mapping[str, Any]], bool]
+
+
+class StatsPipe:
+    """The lossy way up: lines go into a pipe whole or not at all, and nothing waits.
+
+    A line that the pipe took in part is completed before anything else is written.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._rest = b""
+        self.broken = False
+        os.set_blocking(fd, False)
+        try:
+            import fcntl
+
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        except (ImportError, AttributeError, OSError):
+            return  # the default size only drops more rows
+
+    def send(self, message: Mapping[str, Any]) -> bool:
+        """Write a message; False when there is no room for it. Raises CodecError."""
+        line = encode(message)
+        if self.broken or not self._complete():
+            return False
+        written = self._write(line)
+        if written and written < len(line):
+            self._rest = line[written:]
+        return written > 0
+
+    def _complete(self) -> bool:
+        if self._rest:
+            self._rest = self._rest[self._write(self._rest):]
+        return not self._rest
+
+    def _write(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            self.broken = exc.errno != errno.EINTR
+            return 0
+
+    def close(self) -> None:
+        self.broken = True
+        os.close(self._fd)
+
+
+def _resident() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import resource
+        import sys
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _bounded(text: str) -> int:
+    return len(text) if text.isascii() else 6 * len(text)  # JSON escapes what is not ASCII
+
+
+def peer_text(peer: Any) -> str:
+    """An address as users write it: 127.0.0.1:51234, [::1]:51234; "unix" for a Unix socket."""
+    if isinstance(peer, tuple) and len(peer) >= 2:
+        host = str(peer[0])
+        return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
+    return "unix"
+
+
+class Sampler:
+    """Samples one `tremolo.net` server into frames for `sink`.
+
+    `detail` 0 sends counters only, 1 also rows of requests and connections.
+    `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
+    resident bytes once a second.
+    """
+
+    def __init__(self, server: Any, sink: Sink, loop: asyncio.AbstractEventLoop, *,
+                 gen: int = 0, slot: int = 0, on_tick: Optional[Callable[[], None]] = None,
+                 on_memory: Optional[Callable[[int], None]] = None) -> None:
+        self._server = server
+        self._sink = sink
+        self._loop = loop
+        self._identity = {"v": VERSION, "kind": "frame", "pid": os.getpid(), "gen": gen,
+                          "slot": slot}
+        self._on_tick = on_tick
+        self._on_memory = on_memory
+        self.detail = 0
+        self._seq = 0
+        self._handle: Optional[asyncio.TimerHandle] = None
+        self._due = 0.0
+        self._lag = 0.0
+        self._cost = 0.0
+        self._dropped = 0
+        self._budget = MAX_ROWS
+        self._last_sent = float("-inf")
+        self._last_mark: Tuple[int, ...] = ()
+        self._last_second = float("-inf")
+        self._rss = 0
+        self._cpu_start = time.process_time()
+        self._bytes: Dict[int, Tuple[int, int]] = {}
+        self._bytes_at = 0.0
+        self._last_id = 0
+        # Rows carry wall-clock times; they follow from one reading of both clocks a second.
+        self._wall = time.time() - loop.time()
+
+    def start(self) -> None:
+        self._due = self._loop.time() + TICK
+        self._handle = self._loop.call_at(self._due, self._turn)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def set_detail(self, level: int) -> None:
+        self.detail = level
+        self._server.remember(level > 0)
+
+    # -- one turn --------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        late = now - self._due
+        if late < 60.0:  # more is a machine that slept
+            self._lag = max(self._lag, late)
+        started = time.perf_counter()
+        if self._on_tick is not None:
+            self._on_tick()
+        if now - self._last_second >= 1.0:
+            self._each_second(now)
+        self.sample(now)
+        cost = time.perf_counter() - started
+        self._cost += cost
+        if cost > COST_LIMIT * TICK:
+            self._budget = max(MIN_ROWS, self._budget // 2)
+        elif self._budget < MAX_ROWS:
+            self._budget += max(1, self._budget // 50)
+        self._due = max(self._due + TICK, now + TICK / 2)
+        self._handle = self._loop.call_at(self._due, self._turn)
+
+    def _each_second(self, now: float) -> None:
+        self._last_second = now
+        self._wall = time.time() - now
+        self._rss = _resident()
+        if self._on_memory is not None:
+            self._on_memory(self._rss)
+
+    def sample(self, now: float) -> None:
+        """Send what changed; without a change, a sign of life once in a while."""
+        counters = self._server.counters
+        connections = self._server.connections
+        mark = (counters.requests, counters.bytes_in, counters.bytes_out, counters.connections,
+                counters.aborted, counters.errors, counters.protocol_errors, len(connections),
+                sum(counters.status))
+        if mark == self._last_mark and now - self._last_sent < KEEP_ALIVE:
+            return
+        frame = self.frame(now)
+        rest = self._put_rows(frame, now)
+        if not self._send(frame):
+            self._dropped += len(frame.get("rows", ())) + sum(len(rows) for rows in rest)
+            return
+        self._last_mark, self._last_sent, self._lag = mark, now, 0.0
+        for rows in rest:
+            if not self._send(self._headed(now, rows=rows)):
+                self._dropped += len(rows)
+
+    def final(self) -> Dict[str, Any]:
+        """The last frame: exact counters, and the rows that still wait."""
+        now = self._loop.time()
+        frame = self.frame(now)
+        rest = self._put_rows(frame, now)
+        for rows in rest:
+            self._send(self._headed(now, rows=rows))
+        frame["final"] = True
+        frame.pop("connections", None)
+        return frame
+
+    def _send(self, frame: Dict[str, Any]) -> bool:
+        try:
+            return self._sink(frame)
+        except CodecError:
+            self._dropped += len(frame.pop("rows", ()))
+            frame.pop("connections", None)
+            return self._sink(frame)
+
+    def _headed(self, now: float, **more: Any) -> Dict[str, Any]:
+        self._seq += 1
+        frame: Dict[str, Any] = dict(self._identity)
+        frame.update(seq=self._seq, t=now + self._wall, **more)
+        return frame
+
+    # -- what frames consist of ------------------------------------------------------
+
+    def frame(self, now: float) -> Dict[str, Any]:
+        """The counters of this process since it started, and its gauges."""
+        server = self._server
+        counters = server.counters
+        connections = server.connections
+        active = websockets = 0
+        for connection in connections.values():
+            if connection.taken is not None:
+                websockets += 1
+            elif connection.current is not None:
+                active += 1
+        return self._headed(now, totals={
+            "requests": counters.requests,
+            "status": list(counters.status[1:6]),
+            "bytes_in": counters.bytes_in,
+            "bytes_out": counters.bytes_out,
+            "connections": counters.connections,
+            "aborted": counters.aborted,
+            "protocol_errors": counters.protocol_errors,
+            "errors": counters.errors,
+            "rows_dropped": self._dropped,
+            "telemetry_us": int(self._cost * 1e6),
+            "cpu_us": int((time.process_time() - self._cpu_start) * 1e6),
+            "latency": histogram.sparse(counters.latency),
+            "open": len(connections),
+            "active": active,
+            "websockets": websockets,
+            "rss": self._rss or _resident(),
+            "lag_us": int(self._lag * 1e6),
+        })
+
+    def _put_rows(self, frame: Dict[str, Any], now: float) -> List[List[Dict[str, Any]]]:
+        """Put rows into `frame`; those that need lines of their own are returned."""
+        if not self.detail:
+            return []
+        size = 2048
+        crowd = len(self._server.connections) > CROWD
+        if not crowd or self._last_second == now:
+            size += self._put_connections(frame, now)
+        lines: List[List[Dict[str, Any]]] = [[]]
+        for row in self._rows(now):
+            need = 330 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
+                row["route"] or "") * 6
+            if size + need > LINE_SIZE:
+                lines.append([])
+                size = 256
+            size += need
+            lines[-1].append(row)
+        frame["rows"] = lines[0]
+        return lines[1:]
+
+    def _rows(self, now: float) -> List[Dict[str, Any]]:
+        """What ended since the last turn, the newest if it is too much, and what runs long."""
+        recent = self._server.recent
+        rows: List[Dict[str, Any]] = []
+        if recent is None:
+            return rows
+        count = len(recent)
+        for connection in self._server.connections.values():
+            exchange = connection.current
+            if exchange is not None and now - exchange.begun >= LIVE_AFTER:
+                rows.append(self._live(connection, exchange, now))
+                if len(rows) >= MIN_ROWS:
+                    break
+        if not count:
+            return rows
+        # The deque forgets the oldest by itself: ids that are missing were dropped.
+        newest = recent[-1][0]
+        surplus = max(0, count - self._budget)
+        for _ in range(surplus):
+            recent.popleft()
+        self._dropped += surplus
+        if count == recent.maxlen:
+            self._dropped += max(0, newest - self._last_id - count)
+        self._last_id = max(self._last_id, newest)
+        while recent:
+            rows.append(self._row(recent.popleft()))
+        return rows
+
+    def _row(self, entry: Tuple[Any, ...]) -> Dict[str, Any]:
+        (id, conn, begun, method, target, route, status, bytes_in, bytes_out, seconds, ttfb,
+         throttled, state, error, version, secure) = entry
+        return {
+            "id": id, "conn": conn, "t": round(begun + self._wall, 4),
+            "method": clean(method, 16), "path": clean(target),
+            "route": None if route is None else clean(route), "status": status,
+            "bytes_in": bytes_in, "bytes_out": bytes_out, "ms": round(seconds * 1000, 3),
+            "ttfb_ms": round(ttfb * 1000, 3), "throttle_ms": round(throttled * 1000, 3),
+            "state": state, "error": None if error is None else _one_line(error),
+            "http": clean(version, 8), "secure": secure,
+        }
+
+    def _live(self, connection: Any, exchange: Any, now: float) -> Dict[str, Any]:
+        head = exchange.head
+        first = exchange.first_byte
+        throttled = connection.outbox.throttle_seconds - exchange.throttle_mark
+        return self._row((
+            exchange.id, connection.id, exchange.begun, head.method, head.target,
+            exchange.route,
+            exchange.status, exchange.bytes_in, exchange.bytes_out, now - exchange.begun,
+            first - exchange.begun if first else 0.0, throttled, "live", exchange.error,
+            head.version, connection.is_tls))
+
+    def _put_connections(self, frame: Dict[str, Any], now: float) -> int:
+        """Rows of the busiest connections; the estimated size of what was put in."""
+        passed = max(now - self._bytes_at, 1e-3)
+        before, after = self._bytes, {}
+        ranked = []
+        for id, connection in self._server.connections.items():
+            bytes_in, bytes_out = connection.bytes_in, connection.bytes_out
+            after[id] = (bytes_in, bytes_out)
+            known = before.get(id, (0, 0))
+            ranked.append((bytes_in - known[0] + bytes_out - known[1], id,
+                           (bytes_in - known[0]) / passed, (bytes_out - known[1]) / passed))
+        self._bytes, self._bytes_at = after, now
+        rows: List[Dict[str, Any]] = []
+        size = 0
+        for _, id, rate_in, rate_out in heapq.nlargest(MAX_CONNECTIONS, ranked):
+            row = self._connection_row(self._server.connections[id], rate_in, rate_out, now)
+            size += 220 + len(row["peer"]) + _bounded(row["current"])
+            if size > CONNECTIONS_SIZE:
+                break
+            rows.append(row)
+        frame["connections"] = rows
+        frame["connections_left_out"] = len(ranked) - len(rows)
+        return size
+
+    @staticmethod
+    def _connection_row(connection: Any, rate_in: float, rate_out: float,
+                        now: float) -> Dict[str, Any]:
+        exchange = connection.current
+        current = "" if exchange is None else (
+            f"{clean(exchange.head.method, 16)} {clean(exchange.head.target, 100)}")
+        return {
+            "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
+            "state": connection.state, "bytes_in": connection.bytes_in,
+            "bytes_out": connection.bytes_out, "rate_in": round(rate_in, 1),
+            "rate_out": round(rate_out, 1), "age": round(now - connection.opened, 1),
+            "requests": connection.requests, "current": current,
+            "throttled": connection.throttled,
+        }
+
+
+def _one_line(error: Any) -> str:
+    if isinstance(error, BaseException):
+        try:
+            return clean(f"{type(error).__name__}: {error}")
+        except Exception:  # a __str__ of the application's that raises itself
+            return clean(type(error).__name__)
+    return clean(str(error))

@@ -1,0 +1,117 @@
+"""Notices that the event loop stands still, and who holds it up.
+
+A thread that looks a few times a second whether the loop has given a sign of life. After a
+quarter of a second without one it takes the stack of the main thread. It also sees that the
+supervisor is gone when the loop cannot, as in an endless loop at import. Time in which this
+thread did not run either (a stopped process, a sleeping machine) does not count.
+"""
+
+import os
+import select
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Callable, List, Optional, Tuple
+
+from ..telemetry.visible import clean, clean_lines
+from .imports import is_installed
+
+LOOK = 0.1
+BLOCKED_AFTER = 0.25
+ORPHAN_AFTER = 2.0
+
+Report = Callable[[float, str, str], None]
+
+
+class Watchdog:
+    """Watches the thread that makes it. `beat()` is the sign of life.
+
+    `blocked(seconds, place, stack)` is called from the watching thread, once for each time
+    that the loop stands still; `unblocked(seconds)` when it goes on.
+    """
+
+    def __init__(self, blocked: Report, unblocked: Callable[[float], None],
+                 control_fd: int = -1) -> None:
+        self._blocked = blocked
+        self._unblocked = unblocked
+        self._control_fd = control_fd
+        self._main = threading.get_ident()
+        self._last_beat = time.monotonic()
+        self._watching = False  # the loop runs
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tremolo-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def beat(self) -> None:
+        self._watching = True
+        self._last_beat = time.monotonic()
+
+    def rest(self) -> None:
+        """No signs of life are expected any more."""
+        self._watching = False
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        reported = False
+        orphaned_since: Optional[float] = None
+        looked = time.monotonic()
+        skipped = 0.0
+        while not self._stopped.wait(LOOK):
+            now = time.monotonic()
+            if now - looked > LOOK + BLOCKED_AFTER:
+                skipped = now  # this thread stood still as well
+            looked = now
+            since = max(self._last_beat, skipped)
+            blocked = now - since
+            if self._watching and blocked > BLOCKED_AFTER + LOOK:
+                if not reported:
+                    reported = True
+                    self._tell(blocked)
+            elif reported:
+                reported = False
+                self._unblocked(blocked)
+            if self._supervisor_gone():
+                orphaned_since = orphaned_since or now
+                if now - orphaned_since > ORPHAN_AFTER and (
+                        not self._watching or blocked > BLOCKED_AFTER):
+                    os._exit(1)  # nobody is left to tell, and the main thread does not return
+
+    def _tell(self, seconds: float) -> None:
+        frame = sys._current_frames().get(self._main)
+        if frame is not None:
+            place, stack = stack_of(frame)
+            self._blocked(seconds, place, stack)
+
+    def _supervisor_gone(self) -> bool:
+        if self._control_fd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._control_fd, 0)
+        try:
+            return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL)
+                       for _, events in poll.poll(0))
+        except OSError:
+            return True
+
+
+def stack_of(frame: Any) -> Tuple[str, str]:
+    """Where a frame is, in the project if possible ("shop.py:12 in total"), and its stack."""
+    summary = traceback.extract_stack(frame)
+    place = None
+    lines: List[str] = []
+    for entry in summary:
+        if entry.filename.startswith("<frozen"):
+            continue
+        text = f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}"
+        if place is None or not is_installed(entry.filename):
+            place = text
+    first = next((
+        index for index, entry in enumerate(summary)
+        if not is_installed(entry.filename) and not entry.filename.startswith("<")), 0)
+    lines = traceback.format_list(summary[first:])
+    return clean(place or "?"), clean_lines("".join(lines), 8 * 1024)

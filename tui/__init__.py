@@ -1,0 +1,38 @@
+"""The dashboard: draws the supervisor's feed in the terminal and sends commands back.
+
+It has no privileges: all it shows comes through the feed, all it does is a command. Importing
+this package costs nothing; Textual is loaded by `run()`.
+"""
+
+import socket
+from typing import Any, Mapping
+
+__all__ = ["run"]
+
+
+def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
+    """Show the dashboard on this terminal until the user quits or the feed ends.
+
+    `feed` is a connected stream socket to the supervisor; it stays the caller's. `info` may
+    hold "app" and "addresses", shown until the feed says hello. Returns an exit code: 0 after
+    a quit, 1 when the server ended by itself, 128 + N after signal N. When the dashboard
+    itself fails, the terminal is given back and the exception raised, so that the caller can
+    go on with a plain viewer of the same feed.
+    """
+    from .terminal import Terminal
+
+    terminal = Terminal()
+    terminal.arm()
+    try:
+        from .app import Dashboard
+
+        dashboard = Dashboard(feed, info)
+        dashboard.run()
+        if dashboard.failure is not None:
+            raise dashboard.failure
+    except BaseException:
+        terminal.restore()
+        raise
+    terminal.disarm()
+    dashboard.last_words()
+    return dashboard.exit_code

@@ -1,0 +1,468 @@
+"""The Textual app: puts panes on the screen, draws what changed, turns keys into commands.
+
+No message and no reactive is spent on an event of the feed. The feed's reader only fills the
+model; one tick, ten times a second at most, asks the visible panes whether they show something
+new. When drawing is slow the ticks become rarer.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.containers import Container
+
+from .feed import Feed
+from .layout import Layout
+from .model.logs import Error
+from .model.session import Session
+from .model.text import clean
+from .model.throttling import ALL, DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
+from .model.traffic import Row
+from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
+from .panes.connections import ConnectionsPane
+from .panes.detail import DetailPane
+from .panes.errors import ErrorsPane
+from .panes.lines import LinePane
+from .panes.log import LogPane
+from .panes.routes import RoutesPane
+from .panes.throttle import ThrottlePane
+from .panes.traffic import TrafficPane
+from .panes.workers import WorkersPane
+from .theme import TREMOLO, blends
+
+TICK = 0.1  # seconds between draws
+SLOWEST = 0.4
+SLOW_DRAW = 0.05
+IDLE_TICK = 0.5
+LAST_LINES = 200
+
+PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
+         ThrottlePane, WorkersPane)
+
+
+class Dashboard(App[int]):
+    CSS_PATH = "dashboard.tcss"
+    TITLE = "Tremolo"
+    ENABLE_COMMAND_PALETTE = True
+
+    BINDINGS = [
+        Binding("t", "throttle", "throttle", id="app.throttle"),
+        Binding("T", "toggle_throttle", "throttle off/on", show=False, id="app.toggle"),
+        Binding("R,ctrl+r", "reload", "reload", key_display="R", id="app.reload"),
+        Binding("slash", "filter", "filter", show=False, key_display="/", id="app.filter"),
+        Binding("space", "pause", "pause", show=False, key_display="␣", id="app.pause"),
+        Binding("question_mark", "help", "keys", key_display="?", id="app.help"),
+        Binding("q", "leave", "quit", id="app.quit"),
+        Binding("ctrl+c", "leave", "quit; twice: at once", show=False, priority=True,
+                id="app.interrupt"),
+        Binding("ctrl+z", "suspend_process", "to the shell; fg comes back", show=False,
+                priority=True, id="app.suspend"),
+        Binding("o", "open_url", "open in the browser", show=False, id="app.open"),
+        Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
+        Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
+        Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
+        *(Binding(str(number), f"pane({number})", f"pane {number}; again: alone", show=False)
+          for number in range(1, 8)),
+    ]
+
+    def __init__(self, sock: Any, info: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
+        self.feed = Feed(sock, self.session)
+        self.feed.on_news = self.session.on_news = self.news
+        self.feed.on_end = self.server_ended
+        self.wall_clock = time.time
+        self.exit_code = 0
+        self.failure: Optional[BaseException] = None
+        self.stopping = 0  # how often leaving was asked for
+        self.ticks = 0
+        self.interval = TICK
+        self.entry: Optional[Any] = None
+        self._histories: Dict[str, List[str]] = {"filter": [], "throttle": []}
+        self._handle: Optional[asyncio.TimerHandle] = None
+        self._last_tick = 0.0
+        self._sampled = 0.0
+        self._drawing_since: Optional[float] = None
+        self.panes: Dict[str, LinePane] = {}
+        self.arrangement: Optional[Layout] = None
+
+    # -- building
+
+    def get_css_variables(self) -> Dict[str, str]:
+        variables = super().get_css_variables()
+        return {**variables, **blends(variables)}
+
+    def compose(self) -> ComposeResult:
+        self.head = HeadBar(self.session)
+        self.tabs = TabBar(self.session)
+        self.news_bar = NewsBar(self.session)
+        self.keys = KeyBar(self.session)
+        yield self.head
+        yield self.tabs
+        with Container(id="body"):
+            for kind in PANES:
+                name = kind.__name__[:-4].lower()
+                self.panes[name] = kind(self.session, id=name)
+                yield self.panes[name]
+        yield self.news_bar
+        yield self.keys
+
+    def on_mount(self) -> None:
+        self.register_theme(TREMOLO)
+        if not self.theme or self.theme == "textual-dark":
+            self.theme = TREMOLO.name
+        self.arrangement = Layout(self)
+        self.arrangement.apply()
+        self.panes["traffic"].focus()
+        self._loop_running = asyncio.get_running_loop()
+        self._take_signals(self._loop_running)
+        self.feed.attach(self._loop_running)
+        self._schedule(0.0)
+
+    def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
+            loop.add_signal_handler(signal.SIGHUP, self._signalled, signal.SIGHUP)
+            loop.add_signal_handler(signal.SIGINT, self.action_leave)
+        except (ValueError, RuntimeError, NotImplementedError):
+            return  # not the main thread: somebody else has the signals
+
+    def _signalled(self, number: int) -> None:
+        self.exit_code = 128 + number
+        if number == signal.SIGHUP:
+            # The terminal may be gone, and Textual's writer with it: leave in any case.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(3)
+        self._ask_to_stop(now=False)
+        self.exit()
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.arrangement is not None:
+            self.arrangement.resized(event.size)
+
+    def on_unmount(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self.feed.detach()
+
+    # -- drawing
+
+    def news(self) -> None:
+        """The model has changed: draw at the next tick."""
+        self._schedule(self.interval)
+
+    def _schedule(self, delay: float) -> None:
+        """Tick within `delay` of the last tick, or now if that is past."""
+        loop = getattr(self, "_loop_running", None)
+        if loop is None or not self.is_running:
+            return
+        due = max(loop.time(), self._last_tick + delay)
+        if self._handle is not None:
+            if self._handle.when() <= due + 0.001:
+                return
+            self._handle.cancel()
+        self._handle = loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._handle = None
+        loop = self._loop_running
+        self._last_tick = now = loop.time()
+        if now - self._sampled >= IDLE_TICK * 0.9:
+            self._sampled = now
+            self.session.tick()
+        if not self._exit and self._drawing_since is None:
+            self.draw_changes()
+        self._schedule(IDLE_TICK)
+
+    def draw_changes(self) -> bool:
+        """Let what is visible draw itself where it has changed."""
+        self.ticks += 1
+        drawn = False
+        for bar in (self.head, self.tabs, self.news_bar, self.keys):
+            if bar.display and bar.size.width:
+                drawn |= bar.sync()
+        for pane in self.panes.values():
+            if pane.display and pane.size.width:
+                drawn |= pane.sync()
+        if self.session.errors.unseen and self.panes["errors"].display:
+            self.session.errors.seen()
+        if drawn:
+            self._drawing_since = time.perf_counter()
+            self.call_after_refresh(self._drawn)
+        return drawn
+
+    def _drawn(self) -> None:
+        """A draw has reached the terminal's writer: slow ones make ticks rarer."""
+        if self._drawing_since is None:
+            return
+        took = time.perf_counter() - self._drawing_since
+        self._drawing_since = None
+        if took > SLOW_DRAW:
+            self.interval = min(SLOWEST, self.interval * 2)
+        elif took < SLOW_DRAW / 2 and self.interval > TICK:
+            self.interval = max(TICK, self.interval / 2)
+
+    # -- the feed
+
+    def server_ended(self, cause: str) -> None:
+        """The supervisor is gone, and with it everything this could show."""
+        if not self.stopping:
+            self.exit_code = self.exit_code or 1
+            self.session.tell("server ended" + (f": {cause}" if cause else ""), "error")
+            self.draw_changes()
+        self.exit()
+
+    def last_words(self) -> None:
+        """On the normal screen: what the application wrote last, and why all ended."""
+        lines = [line for line in self.session.log.lines if line.stream != "tremolo"]
+        for line in lines[-LAST_LINES:]:
+            print(clean(line.raw, 2000))
+        if self.feed.ended is not None and not self.stopping:
+            error = self.session.errors.items[-1] if self.session.errors.items else None
+            cause = self.feed.ended or (f"{error.where}: {error.title}" if error else "")
+            print(f"tremolo: the server ended{': ' + cause if cause else ''}", file=sys.stderr)
+
+    # -- leaving
+
+    def _ask_to_stop(self, now: bool) -> None:
+        self.stopping += 1
+        self.session.commands.give("stop", {"now": now}, "stop")
+
+    def action_leave(self) -> None:
+        """Finish what runs, then end; asked a second time: end at once."""
+        if self.stopping:
+            self._ask_to_stop(now=True)
+            self.set_timer(1.5, self.exit)
+            return
+        self._ask_to_stop(now=False)
+        active = self.session.totals.sums().gauges["active"]
+        self.session.tell(f"finishing {active} request{'' if active == 1 else 's'} · "
+                          "q again ends at once" if active else "stopping", "warning")
+        self._schedule(0.0)
+
+    def _fatal_error(self) -> None:
+        """Instead of Textual's page of traceback: the caller gets the exception."""
+        self.failure = sys.exc_info()[1]
+        self._close_messages_no_wait()
+
+    # -- panes
+
+    def pane_titles(self) -> List[Tuple[int, str]]:
+        return sorted((pane.NUMBER, pane.TITLE) for pane in self.panes.values() if pane.NUMBER)
+
+    @property
+    def traffic(self) -> TrafficPane:
+        pane = self.panes["traffic"]
+        assert isinstance(pane, TrafficPane)
+        return pane
+
+    @property
+    def throttle_pane(self) -> ThrottlePane:
+        pane = self.panes["throttle"]
+        assert isinstance(pane, ThrottlePane)
+        return pane
+
+    @property
+    def detail(self) -> DetailPane:
+        pane = self.panes["detail"]
+        assert isinstance(pane, DetailPane)
+        return pane
+
+    def action_pane(self, number: int) -> None:
+        if self.arrangement is not None:
+            self.arrangement.choose(number)
+            self._schedule(0.0)
+
+    def on_line_pane_selected(self, message: LinePane.Selected) -> None:
+        pane = message.pane
+        subject: Any = None
+        if isinstance(pane, TrafficPane):
+            subject = pane.selected_row()
+        elif isinstance(pane, LogPane):
+            subject = pane.selected_line()
+        elif isinstance(pane, ErrorsPane):
+            subject = pane.selected_error()
+        if subject is None or self.arrangement is None:
+            return
+        self.detail.show_subject(subject)
+        self.arrangement.open_detail()
+
+    def row_selected(self, row: Optional[Row]) -> None:
+        """Another request was selected: an open detail goes with it."""
+        if row is None:
+            return
+        pane = self.throttle_pane
+        pane.route = row.route or row.path.split("?", 1)[0]
+        pane.connection = (row.pid, row.conn)
+        if self.arrangement is not None and self.arrangement.detail:
+            self.detail.show_subject(row)
+
+    def action_close_detail(self) -> None:
+        if self.arrangement is not None:
+            self.arrangement.close_detail()
+
+    def action_step_back(self) -> None:
+        if self.arrangement is not None:
+            self.arrangement.back()
+
+    # -- keys that act
+
+    def action_pause(self) -> None:
+        traffic = self.session.traffic
+        traffic.pause(not traffic.paused)
+        self.traffic.redraw()
+
+    def action_reload(self) -> None:
+        self.session.commands.give("reload", {}, "reload")
+        self.session.tell("reloading …", "info")
+
+    def action_help(self) -> None:
+        from .help import HelpScreen, groups_of
+
+        kinds = sorted((kind for kind in PANES), key=lambda kind: kind.NUMBER or 9)
+        self.push_screen(HelpScreen(groups_of(self, kinds)))
+
+    def action_open_url(self) -> None:
+        from .outside import open_url
+
+        open_url(self)
+
+    def action_edit(self) -> None:
+        from .outside import edit
+
+        edit(self, self.shown_error())
+
+    def action_plain(self) -> None:
+        from .outside import plain_log
+
+        plain_log(self)
+
+    def action_command_palette(self) -> None:
+        from .palette import DashboardCommands
+
+        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}
+        super().action_command_palette()
+
+    def shown_error(self) -> Optional[Error]:
+        """The exception in the detail or the errors pane, else the newest."""
+        if self.arrangement is not None and self.arrangement.detail and self.detail.error:
+            return self.detail.error
+        pane = self.panes["errors"]
+        assert isinstance(pane, ErrorsPane)
+        chosen = pane.selected_error() if pane.display else None
+        items = self.session.errors.items
+        return chosen or (items[-1] if items else None)
+
+    # -- the throttle
+
+    def action_throttle(self) -> None:
+        connection = None
+        pane = self.panes["connections"]
+        if pane.has_focus and isinstance(pane, ConnectionsPane):
+            connection = pane.selected_connection()
+        self.open_throttle(connection.scope if connection else None)
+
+    def open_throttle(self, scope: Optional[str]) -> None:
+        if scope is not None:
+            pane = self.throttle_pane
+            pane.scope = scope
+            _, pid, number = scope.split(":")
+            pane.connection = (int(pid), int(number))
+        if self.arrangement is not None:
+            self.arrangement.toggle_throttle(scope is not None)
+        self._schedule(0.0)
+
+    def action_close_throttle(self) -> None:
+        if self.arrangement is not None:
+            self.arrangement.close_throttle()
+
+    def action_toggle_throttle(self) -> None:
+        pane = self.throttle_pane
+        scope = pane.scope if pane.display else ALL
+        wanted = self.session.wanted_throttle(scope)
+        off = wanted.active
+        self.session.wish_throttle(
+            scope, PRESETS["off"] if off else self.session.throttling.toggled(scope))
+
+    def throttle_all(self, name: str) -> None:
+        self.session.wish_throttle(ALL, PRESETS[name])
+
+    def ask_throttle(self, scope: str) -> None:
+        """Numbers of one's own, typed."""
+        current = self.session.throttling.at(scope)
+        text = str(current) if current.active else f"{DEFAULT_PRESET} "
+
+        def changed(value: str) -> None:
+            try:
+                Throttle.parse(value)
+            except InvalidThrottle as exc:
+                self.session.tell(clean(exc), "warning")
+            else:
+                self.session.tell("Enter applies it", "info")
+            self._schedule(0.0)
+
+        def finished(value: str, accepted: bool) -> bool:
+            if accepted:
+                try:
+                    throttle = Throttle.parse(value)
+                except InvalidThrottle as exc:
+                    self.session.tell(clean(exc), "error")
+                    self._schedule(0.0)
+                    return False
+                self.session.wish_throttle(scope, throttle)
+            self.close_entry("throttle")
+            return True
+
+        self.open_entry("throttle", text.strip(),
+                        "down=1.5Mbit up=750kbit latency=150ms jitter=20ms", changed, finished)
+
+    # -- the entry
+
+    def action_filter(self) -> None:
+        before = self.session.traffic.filter_text
+
+        def changed(value: str) -> None:
+            self.session.traffic.set_filter(value)
+            self.traffic.redraw()
+
+        def finished(value: str, accepted: bool) -> bool:
+            if accepted and self.session.traffic.filter_error is not None:
+                return False
+            if not accepted:
+                self.session.traffic.set_filter(before)
+            self.close_entry("traffic")
+            self.traffic.redraw()
+            return True
+
+        if self.arrangement is not None:
+            self.arrangement.show_traffic()
+        self.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
+                        changed, finished)
+
+    def filter_by(self, value: str) -> None:
+        self.session.traffic.set_filter(value)
+        if self.arrangement is not None:
+            self.arrangement.choose(1)
+        self.traffic.redraw()
+
+    def open_entry(self, kind: str, value: str, placeholder: str, changed: Any,
+                   finished: Any) -> None:
+        from .entry import Entry
+
+        if self.entry is not None:
+            return
+        self.entry = Entry(value, placeholder, self._histories[kind], changed, finished)
+        self.mount(self.entry, before="#body")
+        self.entry.focus()
+
+    def close_entry(self, focus: str) -> None:
+        if self.entry is not None:
+            self.entry.remove()
+            self.entry = None
+        self.panes[focus].focus()

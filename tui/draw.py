@@ -1,0 +1,87 @@
+"""Lines of an exact width out of styled pieces of text.
+
+Everything becomes segments, never markup: text from requests cannot mean anything here.
+"""
+
+from typing import List, Optional, Sequence, Tuple
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+BARS = "▁▂▃▄▅▆▇█"
+
+Piece = Tuple[str, Optional[Style]]
+
+
+def fit(text: str, width: int) -> str:
+    """`text` in exactly `width` cells, cut with an ellipsis or filled with spaces."""
+    if width <= 0:
+        return ""
+    length = len(text) if text.isascii() else cell_len(text)
+    if length == width:
+        return text
+    if length < width:
+        return text + " " * (width - length)
+    return set_cell_size(text, width - 1) + "…"
+
+
+def right(text: str, width: int) -> str:
+    """`text` flush right in exactly `width` cells."""
+    length = len(text) if text.isascii() else cell_len(text)
+    return " " * (width - length) + text if length < width else fit(text, width)
+
+
+def middle_cut(text: str, width: int) -> str:
+    """`text` in at most `width` cells; the middle goes, both ends stay (paths)."""
+    if cell_len(text) <= width:
+        return text
+    if width < 5:
+        return fit(text, max(width, 0))
+    head = (width - 1) // 2
+    return text[:head] + "…" + text[len(text) - (width - 1 - head):]
+
+
+def strip_of(pieces: Sequence[Piece], width: int, base: Optional[Style]) -> Strip:
+    """One line; cut or filled to `width`, on `base`."""
+    strip = Strip([Segment(text, style) for text, style in pieces if text])
+    strip = strip.adjust_cell_length(width)
+    return strip.apply_style(base) if base is not None else strip
+
+
+def spread(left: Sequence[Piece], end: Sequence[Piece], width: int) -> List[Piece]:
+    """`left` flush left and `end` flush right; what is short of room is `left`."""
+    room = width - sum(cell_len(text) for text, _ in end)
+    result: List[Piece] = []
+    for text, style in left:
+        length = cell_len(text)
+        if length > room:
+            result.append((fit(text, max(0, room)), style))
+            room = 0
+            break
+        result.append((text, style))
+        room -= length
+    if room > 0:
+        result.append((" " * room, None))
+    return result + list(end)
+
+
+def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:
+    """The last `width` values as bars; nothing at all is a dot on the base line."""
+    recent = list(values)[-width:]
+    highest = max(max(recent, default=0.0), top)
+    bars = []
+    for value in recent:
+        if value <= 0 or highest <= 0:
+            bars.append("▁" if highest > 0 else "·")
+        else:
+            bars.append(BARS[min(7, int(value / highest * 7.999))])
+    return "·" * (width - len(bars)) + "".join(bars)
+
+
+def histogram(counts: Sequence[int]) -> str:
+    """One bar a bin, empty bins blank."""
+    highest = max(counts, default=0)
+    return "".join(
+        " " if not count else BARS[min(7, int(count / highest * 7.999))] for count in counts)

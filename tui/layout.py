@@ -1,0 +1,164 @@
+"""Which panes are on the screen, and where, for the size it has.
+
+tiny: the list and the news. narrow: one pane, the detail below it. medium: one pane, the
+detail beside it. overview: everything at once, unless one pane was chosen twice (alone).
+"""
+
+from typing import Any, List, Set
+
+from textual.geometry import Size
+
+NAMES = {1: "traffic", 2: "routes", 3: "connections", 4: "log", 5: "errors", 6: "workers",
+         7: "throttle"}
+OVERVIEW = ("traffic", "routes", "log", "throttle", "workers")
+MODES = ("tiny", "narrow", "medium", "overview")
+
+
+def mode_for(size: Size) -> str:
+    if size.width < 60 or size.height < 16:
+        return "tiny"
+    if size.width < 100:
+        return "narrow"
+    if size.width < 140 or size.height < 40:
+        return "medium"
+    return "overview"
+
+
+class Layout:
+    """Keeps the app's panes shown or hidden; asks for nothing while it stays the same."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.active = 1
+        self.side = "connections"  # what stands beside the list in the overview
+        self.detail = False
+        self.strip = False  # the throttle control below another pane
+        self.alone = False
+        self.mode = mode_for(app.size)
+
+    def resized(self, size: Size) -> None:
+        mode = mode_for(size)
+        if mode != self.mode:
+            self.mode = mode
+            self.apply()
+
+    # -- what the keys mean
+
+    def choose(self, number: int) -> None:
+        """The pane with this number; chosen again: alone on the screen, and back."""
+        name = NAMES[number]
+        if self.mode == "overview":
+            if self.alone:
+                self.alone = self.active != number
+            elif self.active == number and self.app.panes[name].has_focus:
+                self.alone = True
+            elif name in ("connections", "errors"):
+                self.side, self.detail = name, False
+        elif self.active != number:
+            self.detail = False
+        self.active = number
+        self.strip = False
+        self.apply()
+        self.app.panes[name].focus()
+
+    def show_traffic(self) -> None:
+        if not self.app.panes["traffic"].display:
+            self.choose(1)
+
+    def open_detail(self) -> None:
+        if self.mode == "tiny":
+            return
+        if not self.detail:
+            self.detail = True
+            if self.mode == "narrow":
+                self.strip = False
+            self.apply()
+        elif self.mode != "overview" or self.alone:
+            self.app.panes["detail"].focus()
+
+    def close_detail(self) -> None:
+        self.detail = False
+        self.apply()
+        self._focus_active()
+
+    def toggle_throttle(self, stay: bool) -> None:
+        pane = self.app.panes["throttle"]
+        if self.mode == "overview" and not self.alone:
+            if pane.has_focus and not stay:
+                self._focus_active()
+            else:
+                pane.focus()
+            return
+        if pane.display and not stay:
+            self.close_throttle()
+            return
+        if NAMES[self.active] != "throttle":
+            self.strip = True
+            if self.mode == "narrow":
+                self.detail = False
+            self.apply()
+        pane.focus()
+
+    def close_throttle(self) -> None:
+        self.strip = False
+        if NAMES[self.active] == "throttle":
+            self.active, self.alone = 1, False
+        self.apply()
+        self._focus_active()
+
+    def back(self) -> None:
+        """One level back: throttle, detail, a pane alone, selection, filter."""
+        app = self.app
+        traffic = app.session.traffic
+        if self.strip:
+            self.close_throttle()
+        elif self.detail:
+            self.close_detail()
+        elif self.alone:
+            self.alone = False
+            self.apply()
+            self._focus_active()
+        elif app.traffic.selected is not None:
+            app.traffic.action_last()
+        elif self.active != 1:
+            self.choose(1)
+        elif traffic.filtered or traffic.filter_error:
+            traffic.set_filter("")
+            app.traffic.redraw()
+
+    def _focus_active(self) -> None:
+        self.app.panes[NAMES[self.active]].focus()
+
+    # -- showing it
+
+    def shown(self) -> Set[str]:
+        active = NAMES[self.active]
+        if self.mode == "tiny":
+            return {active}
+        if self.mode == "overview" and not self.alone:
+            return {*OVERVIEW, "detail" if self.detail else self.side}
+        names = {active}
+        if self.detail:
+            names.add("detail")
+        if self.strip:
+            names.add("throttle")
+        return names
+
+    def apply(self) -> None:
+        screen, shown = self.app.screen_stack[0], self.shown()
+        overview = self.mode == "overview" and not self.alone
+        look = self.mode if self.mode != "overview" or overview else "medium"
+        for mode in MODES:
+            screen.set_class(mode == look, mode)
+        for name, pane in self.app.panes.items():
+            pane.set_class(name in shown, "shown")
+            pane.titled = overview or name == "detail" or (name == "throttle" and self.strip)
+        throttle = self.app.panes["throttle"]
+        throttle.set_class(self.strip and not overview, "strip")
+        self.app.tabs.active = self.active
+        for pane in self._visible():
+            pane.redraw()
+        self.app.tabs.sync()
+
+    def _visible(self) -> List[Any]:
+        return [pane for pane in self.app.panes.values() if pane.has_class("shown")]

@@ -1,0 +1,169 @@
+"""Open connections as the newest frame of each process shows them, and what runs on them."""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .text import clean
+from .traffic import Row
+
+Key = Tuple[int, int]  # pid, connection id
+LIVE_AFTER = 0.25  # seconds an exchange must have been in progress to get a row of its own
+
+
+class Connection:
+    __slots__ = ("age", "bytes_in", "bytes_out", "current", "gen", "id", "peer", "pid",
+                 "rate_in", "rate_out", "requests", "state", "throttled")
+
+    def __init__(self, pid: int, gen: int, data: Mapping[str, Any]) -> None:
+        get = data.get
+        self.pid = pid
+        self.gen = gen
+        self.id = int(get("id", 0))
+        self.peer = clean(get("peer", ""), 64) or "unix"
+        self.state = clean(get("state", ""), 16)
+        self.bytes_in = int(get("bytes_in", 0))
+        self.bytes_out = int(get("bytes_out", 0))
+        self.rate_in = float(get("rate_in", 0.0))
+        self.rate_out = float(get("rate_out", 0.0))
+        self.age = float(get("age", 0.0))
+        self.requests = int(get("requests", 0))
+        self.current = clean(get("current", ""))
+        self.throttled = bool(get("throttled", False))
+
+    @property
+    def key(self) -> Key:
+        return (self.pid, self.id)
+
+    @property
+    def scope(self) -> str:
+        return f"conn:{self.pid}:{self.id}"
+
+    def shown(self) -> Tuple[Any, ...]:
+        """What a line shows: two frames that agree in it need no drawing."""
+        return (self.id, self.state, self.bytes_in, self.bytes_out, round(self.rate_in),
+                round(self.rate_out), int(self.age), self.requests, self.current,
+                self.throttled)
+
+
+class Running:
+    """An exchange in progress, first seen at `since` (model clock)."""
+
+    __slots__ = ("base_in", "base_out", "order", "since", "t")
+
+    def __init__(
+        self, since: float, t: float, base_in: int, base_out: int, order: int
+    ) -> None:
+        self.since = since
+        self.t = t
+        self.base_in = base_in
+        self.base_out = base_out
+        self.order = order
+
+
+class Connections:
+    def __init__(self) -> None:
+        self.revision = 0
+        self._by_pid: Dict[int, List[Connection]] = {}
+        self._left_out: Dict[int, int] = {}
+        self._shown: Dict[int, Tuple[Any, ...]] = {}
+        self._running: Dict[Tuple[int, int, int, str], Running] = {}
+        self._order = 0
+        self._sorted: Tuple[int, str, List[Connection]] = (-1, "", [])
+        self.sort = "age"
+
+    def frame(self, pid: int, gen: int, rows: Sequence[Mapping[str, Any]], left_out: int,
+              now: float, t: float) -> None:
+        connections = [Connection(pid, gen, row) for row in rows]
+        self._by_pid[pid] = connections
+        self._left_out[pid] = left_out
+        shown = tuple(connection.shown() for connection in connections)
+        if shown != self._shown.get(pid):
+            self._shown[pid] = shown
+            self.revision += 1
+        self._note_running(pid, connections, now, t)
+
+    def ended(self, pid: int) -> None:
+        self._by_pid.pop(pid, None)
+        self._left_out.pop(pid, None)
+        self._shown.pop(pid, None)
+        self._note_running(pid, [], 0.0, 0.0)
+        self.revision += 1
+
+    def _note_running(self, pid: int, connections: List[Connection], now: float,
+                      t: float) -> None:
+        present = set()
+        for connection in connections:
+            if not connection.current:
+                continue
+            key = (pid, connection.id, connection.requests, connection.current)
+            present.add(key)
+            if key not in self._running:
+                self._order += 1
+                self._running[key] = Running(now, t, connection.bytes_in, connection.bytes_out,
+                                             self._order)
+        for key in [key for key in self._running if key[0] == pid and key not in present]:
+            del self._running[key]
+
+    # -- looking
+
+    @property
+    def left_out(self) -> int:
+        return sum(self._left_out.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_pid.values()))
+
+    def list(self) -> List[Connection]:
+        """All known, in an order that stays put: oldest first, or busiest first on request."""
+        if self._sorted[:2] != (self.revision, self.sort):
+            every = [c for connections in self._by_pid.values() for c in connections]
+            if self.sort == "rate":
+                every.sort(key=lambda c: (-(c.rate_in + c.rate_out), c.pid, c.id))
+            elif self.sort == "bytes":
+                every.sort(key=lambda c: (-(c.bytes_in + c.bytes_out), c.pid, c.id))
+            else:
+                every.sort(key=lambda c: (c.gen, c.pid, c.id))
+            self._sorted = (self.revision, self.sort, every)
+        return self._sorted[2]
+
+    def cycle_sort(self) -> str:
+        orders = ("age", "rate", "bytes")
+        self.sort = orders[(orders.index(self.sort) + 1) % len(orders)]
+        self.revision += 1
+        return self.sort
+
+    def find(self, key: Key) -> Optional[Connection]:
+        for connection in self._by_pid.get(key[0], ()):
+            if connection.id == key[1]:
+                return connection
+        return None
+
+    def live_rows(self, now: float, limit: int) -> List[Row]:
+        """Exchanges that have been running for a while, as rows without a history entry.
+
+        Their uid is negative, so that it never meets one of the ring.
+        """
+        found = []
+        for connection in self.list():
+            if not connection.current:
+                continue
+            key = (connection.pid, connection.id, connection.requests, connection.current)
+            running = self._running.get(key)
+            if running is None or now - running.since < LIVE_AFTER:
+                continue
+            found.append((running, connection))
+        found.sort(key=lambda pair: pair[0].order)
+        return [_live_row(running, connection, now) for running, connection in found[-limit:]]
+
+
+def _live_row(running: Running, connection: Connection, now: float) -> Row:
+    method, _, path = connection.current.partition(" ")
+    websocket = connection.state == "websocket"
+    row = Row(-running.order, connection.pid, connection.gen, {
+        "id": 0, "conn": connection.id, "t": running.t,
+        "method": "WS" if websocket else method, "path": path,
+        "status": 101 if websocket else 0, "http": "ws" if websocket else "1.1",
+        "bytes_in": max(0, connection.bytes_in - running.base_in),
+        "bytes_out": max(0, connection.bytes_out - running.base_out),
+        "ms": (now - running.since) * 1000, "state": "live"})
+    row.rate = connection.rate_in + connection.rate_out
+    return row

@@ -1,0 +1,144 @@
+"""Lines that the application wrote, and its exceptions with their tracebacks."""
+
+from collections import deque
+from typing import Any, Deque, List, Mapping, Optional, Tuple
+
+from .text import clean, clean_lines
+
+LINES = 5_000
+ERRORS = 200
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+
+
+class LogLine:
+    """One line; `raw` keeps colour codes and must go through `text.colour_runs`."""
+
+    __slots__ = ("first", "gen", "level", "name", "pid", "raw", "stream", "t", "uid")
+
+    def __init__(self, uid: int, message: Mapping[str, Any], raw: str, first: bool) -> None:
+        self.uid = uid
+        self.t = float(message.get("t", 0.0))
+        self.pid = int(message.get("pid", 0) or 0)
+        self.gen = int(message.get("gen", 0) or 0)
+        self.stream = clean(message.get("stream", ""), 12)
+        self.level = clean(message.get("level", "info"), 12).lower()
+        self.name = clean(message.get("name", ""), 40)
+        self.raw = raw
+        self.first = first
+
+    @property
+    def rank(self) -> int:
+        return _LEVELS.get(self.level, 20)
+
+
+class Log:
+    def __init__(self, capacity: int = LINES) -> None:
+        self.lines: Deque[LogLine] = deque(maxlen=capacity)
+        self.revision = 0
+        self.threshold = 0
+        self._next_uid = 1
+        self._view: Tuple[int, List[LogLine]] = (-1, [])
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        text = str(message.get("text", ""))[:16_384].expandtabs(4)
+        for index, raw in enumerate(text.rstrip("\n").split("\n")[:200]):
+            self.lines.append(LogLine(self._next_uid, message, raw.rstrip("\r"), index == 0))
+            self._next_uid += 1
+        self.revision += 1
+
+    def view(self) -> List[LogLine]:
+        """Lines at or above the chosen level, oldest first."""
+        if self._view[0] != self.revision:
+            self._view = (self.revision,
+                          [line for line in self.lines if line.rank >= self.threshold])
+        return self._view[1]
+
+    def cycle_threshold(self) -> str:
+        """Show all, then from info, from warning, from error."""
+        steps = [0, 20, 30, 40]
+        self.threshold = steps[(steps.index(self.threshold) + 1) % len(steps)]
+        self.revision += 1
+        return self.threshold_name
+
+    @property
+    def threshold_name(self) -> str:
+        return {0: "all", 20: "≥ info", 30: "≥ warning", 40: "≥ error"}[self.threshold]
+
+    def near(self, pid: int, since: float, until: float, limit: int = 50) -> List[LogLine]:
+        """What process `pid` wrote between two instants of the wall clock."""
+        return [line for line in self.lines
+                if line.pid == pid and since - 0.002 <= line.t <= until + 0.002][-limit:]
+
+
+class Error:
+    """An exception, cleaned; `count` of equal ones in a row."""
+
+    def __init__(self, uid: int, message: Mapping[str, Any]) -> None:
+        get = message.get
+        self.uid = uid
+        self.t = float(get("t", 0.0))
+        self.pid = int(get("pid", 0) or 0)
+        self.gen = int(get("gen", 0) or 0)
+        self.where = clean(get("where", ""), 16)
+        self.type = clean(get("type", "Exception"), 60)
+        self.text = clean(get("text", ""))
+        self.traceback = clean_lines(get("traceback", ""))
+        self.file: Optional[str] = clean(get("file"), 1000) if get("file") else None
+        self.line = int(get("line") or 0)
+        self.request: Optional[int] = get("request")
+        self.method = clean(get("method", ""), 16)
+        self.path = clean(get("path", ""))
+        self.status = int(get("status") or 0)
+        self.count = 1
+
+    @property
+    def title(self) -> str:
+        return f"{self.type}: {self.text}" if self.text else self.type
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}" if self.file else ""
+
+    def same_as(self, other: "Error") -> bool:
+        return (self.type, self.text, self.file, self.line, self.where, self.gen) == (
+            other.type, other.text, other.file, other.line, other.where, other.gen)
+
+
+class Errors:
+    def __init__(self, capacity: int = ERRORS) -> None:
+        self.items: Deque[Error] = deque(maxlen=capacity)
+        self.total = 0
+        self.unseen = 0
+        self.revision = 0
+        self._next_uid = 1
+
+    def add(self, message: Mapping[str, Any]) -> Error:
+        error = Error(self._next_uid, message)
+        self.total += 1
+        self.unseen += 1
+        self.revision += 1
+        if self.items and self.items[-1].same_as(error):
+            last = self.items[-1]  # a storm of one error must not push the others out
+            last.count += 1
+            last.t, last.pid, last.request = error.t, error.pid, error.request
+            return last
+        self._next_uid += 1
+        self.items.append(error)
+        return error
+
+    def of_request(self, pid: int, request: int) -> Optional[Error]:
+        for error in reversed(self.items):
+            if error.pid == pid and error.request == request:
+                return error
+        return None
+
+    def find(self, uid: int) -> Optional[Error]:
+        for error in self.items:
+            if error.uid == uid:
+                return error
+        return None
+
+    def seen(self) -> None:
+        if self.unseen:
+            self.unseen = 0
+            self.revision += 1

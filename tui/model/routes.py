@@ -1,0 +1,77 @@
+"""A table of routes from the rows seen: how many, how slow, and against the last generation.
+
+Rows are a sample under load, so counts here are of rows; the shape of the latencies holds.
+"""
+
+from typing import Dict, List, Optional
+
+from tremolo.telemetry.histogram import bucket, quantiles
+
+from .traffic import Row
+
+MAX_ROUTES = 500
+OTHERS = "(others)"
+BINS = 12  # of the small histogram, an octave each: half a millisecond to two seconds
+
+
+class Timings:
+    """The rows of one route in one generation."""
+
+    __slots__ = ("buckets", "count", "failures")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failures = 0
+        self.buckets: Dict[int, int] = {}
+
+    def quantiles(self) -> List[float]:
+        return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
+
+
+class Route:
+    __slots__ = ("before", "gen", "name", "now")
+
+    def __init__(self, name: str, gen: int) -> None:
+        self.name = name
+        self.gen = gen
+        self.now = Timings()
+        self.before: Optional[Timings] = None
+
+    def bins(self) -> List[int]:
+        """Counts by octave of milliseconds, for the small histogram."""
+        bins = [0] * BINS
+        for index, count in self.now.buckets.items():
+            octave = (index >> 2) - 8  # bucket 4*8.. begins at 2**9 us, half a millisecond
+            bins[min(BINS - 1, max(0, octave))] += count
+        return bins
+
+
+class Routes:
+    def __init__(self) -> None:
+        self.revision = 0
+        self._routes: Dict[str, Route] = {}
+
+    def add(self, row: Row) -> None:
+        name = row.route or row.path.split("?", 1)[0]
+        route = self._routes.get(name)
+        if route is None:
+            if len(self._routes) >= MAX_ROUTES:
+                name = OTHERS
+                route = self._routes.get(name)
+            if route is None:
+                route = self._routes[name] = Route(name, row.gen)
+        if row.gen != route.gen:
+            if row.gen < route.gen:
+                return  # a late row of a generation that drains
+            route.before, route.now, route.gen = route.now, Timings(), row.gen
+        timings = route.now
+        timings.count += 1
+        if row.status >= 500 or row.state == "aborted":
+            timings.failures += 1
+        index = bucket(row.ms / 1000)
+        timings.buckets[index] = timings.buckets.get(index, 0) + 1
+        self.revision += 1
+
+    def list(self) -> List[Route]:
+        """Most used first; equal ones by name, so that the order stays put."""
+        return sorted(self._routes.values(), key=lambda r: (-r.now.count, r.name))

@@ -1,0 +1,214 @@
+"""Everything the dashboard knows, and the one door through which messages come in.
+
+`apply` takes any decoded message of the feed; one that does not have the form of its kind is
+counted and left out. The clock is handed in; instants in messages are wall-clock time.
+"""
+
+import time
+from typing import Any, Callable, Dict, List, Mapping, Sequence
+
+from .commands import Command, Commands
+from .connections import Connections
+from .logs import Errors, Log
+from .routes import Routes
+from .text import clean
+from .throttling import ALL, OFF, Throttle, Throttling, describe, scope_label
+from .totals import Totals
+from .traffic import Traffic
+from .workers import Reload, Workers
+
+Clock = Callable[[], float]
+
+
+class Session:
+    def __init__(self, app: str = "", addresses: Sequence[str] = (),
+                 clock: Clock = time.monotonic) -> None:
+        self.clock = clock
+        self.app = clean(app, 60)
+        self.addresses: List[str] = [clean(address, 120) for address in addresses]
+        self.version = ""
+        self.pid = 0
+        self.traffic = Traffic()
+        self.routes = Routes()
+        self.connections = Connections()
+        self.totals = Totals()
+        self.workers = Workers()
+        self.reload = Reload()
+        self.log = Log()
+        self.errors = Errors()
+        self.throttling = Throttling()
+        self.commands = Commands(clock)
+        self.messages = 0
+        self.rejected = 0
+        self.revision = 0  # of what the header shows and has no revision of its own
+        self.news = ""  # one line for the status row
+        self.news_kind = "info"  # "info", "good", "warning", "error"
+        self.news_at = 0.0
+        self.on_news: Callable[[], None] = lambda: None
+        self._handlers: Dict[str, Callable[[Dict[str, Any]], None]] = {
+            "hello": self._hello, "frame": self._frame, "worker": self._worker,
+            "reload": self._reload, "error": self._error, "log": self._log,
+            "throttle": self._throttle, "stats": self._stats, "ack": self._ack}
+
+    def apply(self, message: Dict[str, Any]) -> None:
+        """Take in one message; unknown kinds are for newer viewers."""
+        self.messages += 1
+        handler = self._handlers.get(message.get("kind", ""))
+        if handler is None:
+            return
+        try:
+            handler(message)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            self.rejected += 1
+
+    def tell(self, text: str, kind: str = "info") -> None:
+        """Put one line of clean text into the status row."""
+        self.news = text
+        self.news_kind = kind
+        self.news_at = self.clock()
+        self.revision += 1
+        self.on_news()
+
+    def tick(self) -> None:
+        """Advance what depends on time; about twice a second."""
+        now = self.clock()
+        self.totals.tick(now)
+        self.workers.tick(now)
+        self.commands.tick(now)
+
+    # -- one method a kind
+
+    def _hello(self, message: Mapping[str, Any]) -> None:
+        self.app = clean(message.get("app") or self.app, 60)
+        self.version = clean(message.get("version", ""), 24)
+        self.pid = int(message.get("pid", 0) or 0)
+        addresses = [clean(address, 120) for address in message.get("addresses") or ()]
+        self.addresses = addresses or self.addresses
+        self.reload.gen = int(message.get("gen", 0) or 0)
+        self.reload.trying = self.reload.gen
+        self.reload.enabled = bool(message.get("reload", False))
+        if message.get("reload_ms") is not None:
+            self.reload.ms = float(message["reload_ms"])
+            self.reload.state = "ready"
+        self.throttling.update(message.get("throttle") or {}, self.clock())
+        self.totals.start(message.get("past") or {})
+        for worker in message.get("workers") or ():
+            self.workers.event(worker, self.clock())
+        if message.get("failed"):
+            self._reload(message["failed"])
+        self.revision += 1
+
+    def _frame(self, message: Mapping[str, Any]) -> None:
+        pid, gen = int(message["pid"]), int(message.get("gen", 0))
+        now = self.clock()
+        totals = message.get("totals")
+        if totals is not None and not self.totals.frame(
+                pid, gen, int(message.get("seq", 0)), totals):
+            return
+        if not message.get("final"):
+            self.workers.frame(message, now)
+        rows: List[Any] = list(message.get("rows") or ())
+        if len(rows) > 1 and rows[0].get("id", 0) > rows[-1].get("id", 0):
+            rows = rows[::-1]
+        for data in rows:
+            self.routes.add(self.traffic.add(pid, gen, data))
+        if message.get("final"):
+            self.connections.ended(pid)
+        elif message.get("connections") is not None:
+            self.connections.frame(pid, gen, message["connections"],
+                                   int(message.get("connections_left_out", 0)), now,
+                                   float(message.get("t", 0.0)))
+
+    def _worker(self, message: Mapping[str, Any]) -> None:
+        worker = self.workers.event(message, self.clock())
+        if worker.state != "exited":
+            return
+        self.totals.ended(worker.pid, worker.gen)
+        self.connections.ended(worker.pid)
+        if not worker.expected:
+            cause = worker.cause or "no cause known"
+            retry = message.get("retry_in")
+            soon = "" if retry is None else f", replaced in {float(retry):.1f} s"
+            self.tell(f"worker {worker.pid} died: {cause}{soon}", "error")
+
+    def _reload(self, message: Mapping[str, Any]) -> None:
+        reload, t = self.reload, float(message.get("t", 0.0))
+        reload.event(message, self.clock())
+        self.revision += 1
+        files = ", ".join(reload.files[:3]) + ("…" if len(reload.files) > 3 else "")
+        if reload.state == "ready":
+            ms = reload.ms or 0.0
+            self.traffic.add_rule(reload.trying, t, files, ms)
+            self.tell(f"reloaded {files or 'by request'} · {ms:.0f} ms", "good")
+        elif reload.state == "failed":
+            self.traffic.add_rule(reload.trying, t, reload.error or files, 0.0, failed=True)
+            self.tell(f"generation {reload.trying} failed, generation {reload.gen} goes on "
+                      f"serving · {reload.error}", "error")
+            if message.get("error"):
+                error = dict(message["error"])
+                error.setdefault("t", t)
+                error.setdefault("gen", reload.trying)
+                self._add_error(error)
+
+    def _error(self, message: Mapping[str, Any]) -> None:
+        error = self._add_error(message)
+        self.tell(f"{error.title}  {error.place}", "error")
+
+    def _add_error(self, message: Mapping[str, Any]) -> Any:
+        newest = self.errors.items[-1] if self.errors.items else None
+        if (newest is not None and message.get("where") in ("import", "startup")
+                and newest.where == message.get("where")
+                and newest.gen == message.get("gen")
+                and newest.type == message.get("type")):
+            return newest  # told both by itself and within the failed reload
+        return self.errors.add(message)
+
+    def _log(self, message: Mapping[str, Any]) -> None:
+        self.log.add(message)
+
+    def _throttle(self, message: Mapping[str, Any]) -> None:
+        self.throttling.update(message.get("throttle") or {}, self.clock())
+
+    def _stats(self, message: Mapping[str, Any]) -> None:
+        self.totals.exact(message.get("totals") or {})
+
+    def _ack(self, message: Dict[str, Any]) -> None:
+        command = self.commands.ack(message)
+        if command is None:
+            return
+        if not command.ok:
+            self.tell(f"{command.label}: {command.error or 'refused'}", "error")
+        elif command.name == "throttle":
+            self._throttled(command)
+            self.tell(f"throttle: {command.label} · applied in "
+                      f"{command.took * 1000:.0f} ms", "good")
+        elif command.name != "detail":
+            self.tell(f"{command.label}: done", "info")
+
+    def _throttled(self, command: Command) -> None:
+        told = command.result.get("throttle") if isinstance(command.result, dict) else None
+        if isinstance(told, dict) and all(isinstance(value, dict) for value in told.values()):
+            self.throttling.update(told, self.clock())
+        else:
+            self.throttling.assume(command.args["scope"], _wished(command), self.clock())
+
+    # -- wishes
+
+    def wanted_throttle(self, scope: str) -> Throttle:
+        """The newest wish for `scope` that has no answer yet, else what is in force."""
+        for command in reversed(list(self.commands.pending.values())):
+            if command.name == "throttle" and command.args["scope"] == scope:
+                return _wished(command)
+        return self.throttling.at(scope)
+
+    def wish_throttle(self, scope: str, throttle: Throttle) -> Command:
+        """Ask for `throttle` (one that does nothing: remove what is there) on `scope`."""
+        where = "" if scope == ALL else f" on {scope_label(scope)}"
+        wanted = throttle.as_dict() if throttle.active else None
+        return self.commands.give("throttle", {"scope": scope, "throttle": wanted},
+                                  describe(throttle) + where)
+
+
+def _wished(command: Command) -> Throttle:
+    wanted = command.args["throttle"]
+    return Throttle.from_dict(wanted) if wanted else OFF

@@ -1,0 +1,201 @@
+"""The throttle in force by scope, as the server last confirmed it, and the steps to change it.
+
+A scope is "*", a path pattern, or "conn:PID:ID". What is shown is never what was wished but
+what the feed says is in force.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from tremolo.throttle import OFF as OFF
+from tremolo.throttle import PRESETS as PRESETS
+from tremolo.throttle import InvalidThrottle as InvalidThrottle
+from tremolo.throttle import Throttle as Throttle
+from tremolo.throttle import format_rate
+
+from .text import clean
+
+ALL = "*"
+TOTAL = "total"
+DEFAULT_PRESET = "slow-4g"
+CUSTOM = "custom"
+
+
+class Slider(NamedTuple):
+    """One number of a throttle, moved on a logarithmic scale; the top end means *no limit*."""
+
+    field: str
+    label: str
+    low: float
+    high: float
+    steps: int
+    unlimited: bool  # the top of the scale stands for no limit; else the bottom stands for 0
+
+
+SLIDERS = (
+    Slider("download", "down", 1_000, 125_000_000, 51, True),
+    Slider("upload", "up", 1_000, 125_000_000, 51, True),
+    Slider("latency", "latency", 0.001, 10.0, 40, False),
+    Slider("jitter", "jitter", 0.001, 2.0, 33, False),
+    Slider("error_rate", "errors", 0.001, 1.0, 30, False),
+    Slider("reset_rate", "resets", 0.001, 1.0, 30, False),
+)
+
+
+def position(slider: Slider, throttle: Throttle) -> int:
+    """Where the slider's knob stands, 0 to `steps`."""
+    value: Optional[float] = getattr(throttle, slider.field)
+    if value is None:
+        return slider.steps
+    if value <= 0:
+        return 0
+    inner = slider.steps - (1 if slider.unlimited else 0)
+    span = math.log(slider.high / slider.low)
+    place = 1 + (inner - 1) * math.log(max(value, slider.low) / slider.low) / span
+    return max(1, min(inner, round(place)))
+
+
+def value_at(slider: Slider, place: int) -> Optional[float]:
+    """The value of a knob at `place`, rounded to two digits; None is no limit."""
+    if slider.unlimited and place >= slider.steps:
+        return None
+    if place <= 0:
+        return slider.low if slider.unlimited else 0.0
+    inner = slider.steps - (1 if slider.unlimited else 0)
+    exact: float = slider.low * (slider.high / slider.low) ** ((place - 1) / (inner - 1))
+    scale = 8 if slider.unlimited else 1  # rates are read in bits: round them there
+    digits = 1 - math.floor(math.log10(exact * scale))
+    return min(slider.high, round(exact * scale, digits) / scale)
+
+
+def preset_names() -> List[str]:
+    """Off first, then from slow to fast."""
+    return list(PRESETS)
+
+
+def preset_of(throttle: Throttle) -> str:
+    """The name of the preset that `throttle` equals, "off", or "custom"."""
+    for name, preset in PRESETS.items():
+        if preset == throttle:
+            return name
+    return CUSTOM
+
+
+def label_of(name: str) -> str:
+    """How a preset is called on screen."""
+    preset = PRESETS.get(name)
+    return name if preset is None else clean(preset.label or name, 24)
+
+
+def stepped(base: Throttle, step: int) -> Throttle:
+    """The preset `step` places from `base`; stops at both ends."""
+    names = preset_names()
+    current = preset_of(base)
+    if current == CUSTOM:
+        return PRESETS[names[-1 if step < 0 else 0]]
+    return PRESETS[names[max(0, min(len(names) - 1, names.index(current) + step))]]
+
+
+def moved(base: Throttle, slider: Slider, step: int) -> Throttle:
+    """`base` with one slider moved by `step` places."""
+    place = max(0, min(slider.steps, position(slider, base) + step))
+    return with_value(base, slider, value_at(slider, place))
+
+
+def with_value(base: Throttle, slider: Slider, value: Optional[float]) -> Throttle:
+    """`base` with one number changed; it is no preset any more."""
+    if base.offline:
+        base = OFF  # its rates of 0 are not on the scale
+    fields: Dict[str, Any] = {"name": "", "label": "", slider.field: value}
+    return replace(base, **fields)
+
+
+def describe(throttle: Throttle) -> str:
+    """In words: the preset's label, or the value itself in its canonical spelling."""
+    name = preset_of(throttle)
+    return label_of(name) if name != CUSTOM else clean(throttle.label or str(throttle), 60)
+
+
+def bits(rate: Optional[float]) -> str:
+    """A rate in bit/s as the presets are labelled; "no limit" for None."""
+    return "no limit" if rate is None else format_rate(rate)
+
+
+class Throttling:
+    def __init__(self) -> None:
+        self.force: Dict[str, Throttle] = {}
+        self.total: Optional[Throttle] = None
+        self.revision = 0
+        self.since = -1e9  # model clock of the last change
+        self._remembered: Dict[str, Throttle] = {}
+
+    def update(self, scopes: Mapping[str, Any], now: float) -> None:
+        """What the server says is in force; a value that is no throttle raises ValueError."""
+        force = {}
+        self.total = None
+        for scope, value in scopes.items():
+            if not isinstance(value, dict):
+                continue
+            throttle = Throttle.from_dict(value)
+            scope = ALL if scope == "all" else scope
+            if scope == TOTAL:
+                self.total = throttle
+            elif throttle.active:
+                force[clean(scope, 120)] = throttle
+        self.force = force
+        for scope, throttle in force.items():
+            self._remembered[scope] = throttle
+        self.since = now
+        self.revision += 1
+
+    def at(self, scope: str) -> Throttle:
+        return self.force.get(scope, OFF)
+
+    @property
+    def active(self) -> bool:
+        return bool(self.force) or (self.total is not None and self.total.active)
+
+    def toggled(self, scope: str) -> Throttle:
+        """The other side of the switch: off, or the value that was on before."""
+        if scope in self.force:
+            return OFF
+        return self._remembered.get(scope) or PRESETS[DEFAULT_PRESET]
+
+    def assume(self, scope: str, throttle: Throttle, now: float) -> None:
+        """An acknowledged wish; the event with the whole table follows."""
+        self.force.pop(scope, None)
+        if throttle.active:
+            self.force[scope] = self._remembered[scope] = throttle
+        self.since = now
+        self.revision += 1
+
+    def headline(self) -> str:
+        """For the top row: what is throttled, the widest scope first; "" when nothing is."""
+        parts = []
+        for scope, throttle in sorted(self.force.items(), key=lambda item: item[0] != ALL):
+            where = "" if scope == ALL else f" on {scope_label(scope)}"
+            parts.append(describe(throttle) + where)
+        if self.total is not None and self.total.active:
+            parts.append(f"total {describe(self.total)}")
+        return ", ".join(parts)
+
+
+def scope_label(scope: str) -> str:
+    if scope == ALL:
+        return "all"
+    if scope.startswith("conn:"):
+        return "conn #" + scope.rsplit(":", 1)[-1]
+    return scope
+
+
+def scope_choices(route: Optional[str], connection: Optional[Tuple[int, int]],
+                  in_force: Mapping[str, Throttle]) -> List[str]:
+    """Scopes one can choose: all, the selected route and connection, and those in force."""
+    choices = [ALL]
+    if route:
+        choices.append(route)
+    if connection is not None:
+        choices.append(f"conn:{connection[0]}:{connection[1]}")
+    choices += [scope for scope in in_force if scope not in choices]
+    return choices

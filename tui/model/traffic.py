@@ -1,0 +1,226 @@
+"""The bounded ring of finished requests, and the filtered, pausable view of it.
+
+Every entry has a `uid` that only grows and is never reused, so a selection survives
+trimming, filtering and reloads. Rules between generations are entries too.
+"""
+
+from bisect import bisect_left
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from .filters import FilterError, Predicate, compile_filter, matches_everything
+from .text import clean
+
+CAPACITY = 10_000
+_SORTS = ("time", "ms", "size", "status")
+
+
+class Row:
+    """One exchange; the text in it is clean."""
+
+    __slots__ = ("bytes_in", "bytes_out", "conn", "error", "gen", "http", "id", "method",
+                 "ms", "path", "pid", "rate", "route", "secure", "state", "status", "t",
+                 "throttle_ms", "ttfb_ms", "uid")
+
+    def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
+        get = data.get
+        self.uid = uid
+        self.pid = pid
+        self.gen = gen
+        self.id = int(get("id", 0))
+        self.conn = int(get("conn", 0))
+        self.t = float(get("t", 0.0))
+        self.method = clean(get("method", ""), 16)
+        self.path = clean(get("path", ""))
+        route = get("route")
+        self.route: Optional[str] = clean(route) if route else None
+        self.status = int(get("status", 0))
+        self.bytes_in = int(get("bytes_in", 0))
+        self.bytes_out = int(get("bytes_out", 0))
+        self.ms = float(get("ms", 0.0))
+        self.ttfb_ms = float(get("ttfb_ms", 0.0) or 0.0)
+        self.throttle_ms = float(get("throttle_ms", 0.0) or 0.0)
+        self.state = str(get("state", "done"))
+        error = get("error")
+        self.error: Optional[str] = clean(error) if error else None
+        self.http = clean(get("http", "1.1"), 8)
+        self.secure = bool(get("secure", False))
+        self.rate = 0.0
+
+
+class Rule:
+    """A thin line in the list: a new generation serves from here on, or could not."""
+
+    __slots__ = ("failed", "gen", "ms", "t", "text", "uid")
+
+    def __init__(
+        self, uid: int, gen: int, t: float, text: str, ms: float, failed: bool
+    ) -> None:
+        self.uid = uid
+        self.gen = gen
+        self.t = t
+        self.text = text
+        self.ms = ms
+        self.failed = failed
+
+
+Entry = Union[Row, Rule]
+
+
+class Traffic:
+    """Rows as they came (`entries`), and those that the filter lets through (`view`)."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.capacity = capacity
+        self.entries: List[Entry] = []
+        self.seen = 0
+        self.revision = 0
+        self.filter_text = ""
+        self.filter_error: Optional[FilterError] = None
+        self.sort = "time"
+        self.reverse = False
+        self._matches: Predicate = matches_everything
+        self._next_uid = 1
+        self._view: List[Entry] = self.entries
+        self._frozen: Optional[List[Entry]] = None
+        self._sorted: Tuple[int, List[Entry]] = (-1, [])
+
+    # -- filling
+
+    def add(self, pid: int, gen: int, data: Dict[str, Any]) -> Row:
+        row = Row(self._next_uid, pid, gen, data)
+        self.seen += 1
+        self._append(row, self._matches is matches_everything or self._matches(row))
+        return row
+
+    def add_rule(self, gen: int, t: float, text: str, ms: float, failed: bool = False) -> Rule:
+        rule = Rule(self._next_uid, gen, t, text, ms, failed)
+        self._append(rule, True)
+        return rule
+
+    def _append(self, entry: Entry, shown: bool) -> None:
+        self._next_uid += 1
+        self.revision += 1
+        self.entries.append(entry)
+        if self._view is not self.entries and shown:
+            self._view.append(entry)
+        if len(self.entries) >= self.capacity + self.capacity // 4:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Drop the oldest in bulk: a quarter at a time makes the cost per row constant."""
+        del self.entries[: len(self.entries) - self.capacity]
+        if self._view is not self.entries:
+            oldest = self.entries[0].uid
+            del self._view[: bisect_left(_Uids(self._view), oldest)]
+
+    # -- looking
+
+    @property
+    def paused(self) -> bool:
+        return self._frozen is not None
+
+    @property
+    def filtered(self) -> bool:
+        return self._matches is not matches_everything
+
+    def lines(self) -> List[Entry]:
+        """What to show now, oldest first (or sorted). Not to be changed by the caller."""
+        if self._frozen is not None:
+            return self._frozen
+        if self.sort == "time" and not self.reverse:
+            return self._view
+        if self._sorted[0] != self.revision:
+            self._sorted = (self.revision, self._in_order(self._view))
+        return self._sorted[1]
+
+    def _in_order(self, view: List[Entry]) -> List[Entry]:
+        if self.sort == "time":
+            return view[::-1]
+        column = {"ms": "ms", "size": "bytes_out", "status": "status"}[self.sort]
+        rows = [entry for entry in view if isinstance(entry, Row)]
+        rows.sort(key=lambda row: (getattr(row, column), row.uid), reverse=not self.reverse)
+        return list(rows)
+
+    def index_of(self, uid: int) -> Optional[int]:
+        lines = self.lines()
+        if self.sort == "time" and not self.reverse:
+            index = bisect_left(_Uids(lines), uid)
+            return index if index < len(lines) and lines[index].uid == uid else None
+        for index, entry in enumerate(lines):
+            if entry.uid == uid:
+                return index
+        return None
+
+    def find(self, uid: int) -> Optional[Entry]:
+        for lines in (self.entries, self._frozen or []):
+            index = bisect_left(_Uids(lines), uid)
+            if index < len(lines) and lines[index].uid == uid:
+                return lines[index]
+        return None
+
+    # -- changing the view
+
+    def set_filter(self, text: str) -> bool:
+        """Filter by `text`. If invalid: False, `filter_error` is set, the old filter stays."""
+        try:
+            matches = compile_filter(text)
+        except FilterError as exc:
+            self.filter_error = exc
+            self.revision += 1
+            return False
+        self.filter_error = None
+        self.filter_text = text.strip()
+        self._matches = matches
+        if matches is matches_everything:
+            self._view = self.entries
+        else:
+            self._view = [entry for entry in self.entries
+                          if isinstance(entry, Rule) or matches(entry)]
+        self.revision += 1
+        if self._frozen is not None:
+            self._frozen = self._snapshot()
+        return True
+
+    def pause(self, on: bool) -> None:
+        """Freeze the view; collection goes on behind it."""
+        self._frozen = None
+        if on:
+            self._frozen = self._snapshot()
+        self.revision += 1
+
+    def _snapshot(self) -> List[Entry]:
+        self._frozen = None
+        return list(self.lines())
+
+    def cycle_sort(self) -> str:
+        self.sort = _SORTS[(_SORTS.index(self.sort) + 1) % len(_SORTS)]
+        self.reverse = False
+        self._resort()
+        return self.sort
+
+    def reverse_sort(self) -> None:
+        self.reverse = not self.reverse
+        self._resort()
+
+    def _resort(self) -> None:
+        self.revision += 1
+        if self._frozen is not None:
+            self._frozen = self._snapshot()
+
+    def matches(self, row: Row) -> bool:
+        return self._matches(row)
+
+
+class _Uids:
+    """A list of entries seen as the list of their uids (bisect has no key before 3.10)."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self, entries: List[Entry]) -> None:
+        self.entries = entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> int:
+        return self.entries[index].uid

@@ -1,0 +1,144 @@
+"""What happens outside the dashboard: the editor, the browser, the plain log.
+
+Imported on first use. While the terminal is lent out nothing is drawn; the server does not
+notice.
+"""
+
+import os
+import select
+import shlex
+import subprocess
+import sys
+import threading
+from typing import Any, List, Optional
+
+from .model import text
+from .model.export import url
+from .model.logs import Error
+from .model.traffic import Row, Rule
+
+_COLON = {"subl", "zed", "hx", "helix", "zeditor"}
+_GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
+
+
+def editor_command(editor: str, file: str, line: int) -> List[str]:
+    """The command that opens `file` at `line`, in the spelling that `editor` understands."""
+    words = shlex.split(editor) or ["vi"]
+    name = os.path.basename(words[0])
+    file = os.path.abspath(file)
+    if line <= 0:
+        return [*words, file]
+    if name in _GOTO:
+        return [*words, "-g", f"{file}:{line}"]
+    if name in _COLON:
+        return [*words, f"{file}:{line}"]
+    return [*words, f"+{line}", file]
+
+
+def edit(app: Any, error: Optional[Error]) -> None:
+    session = app.session
+    if error is None or not error.file:
+        session.tell("no error with a place in a file", "warning")
+        app.news()
+        return
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    command = editor_command(editor, error.file, error.line)
+    if not os.path.exists(command[-1].rsplit(":", 1)[0]):
+        session.tell(f"{error.file} is not here", "warning")
+        app.news()
+        return
+    try:
+        with app.suspend():
+            code = subprocess.call(command)
+        if code:
+            session.tell(f"{command[0]} ended with {code}", "warning")
+    except OSError as exc:
+        session.tell(f"{command[0]}: {exc.strerror}; set EDITOR", "error")
+    app.refresh()
+    app.news()
+
+
+def open_url(app: Any) -> None:
+    """The selected GET request's URL, else the server's address, in the user's browser."""
+    import webbrowser
+
+    session = app.session
+    row = app.traffic.selected_row()
+    target = next((a for a in session.addresses if a.startswith("http")), "")
+    if row is not None and row.method == "GET" and "…" not in row.path and target:
+        target = url(row, session.addresses)
+    if not target:
+        session.tell("no address that a browser could open", "warning")
+        return
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        session.tell(f"no browser here; {target}", "warning")
+        app.news()
+        return
+    if type(browser) is webbrowser.GenericBrowser:  # one that would draw on this terminal
+        session.tell(f"only a terminal browser here; {target}", "warning")
+    else:
+        threading.Thread(target=browser.open, args=(target,), daemon=True).start()
+        session.tell(f"opened {target}", "info")
+    app.news()
+
+
+def plain_line(row: Row) -> str:
+    """One request as the plain mode prints it."""
+    return (f"{text.clock(row.t, True)} {row.method} {row.path} {row.status or '-'} "
+            f"{text.millis(row.ms)}ms {row.bytes_out}b gen={row.gen} pid={row.pid}"
+            + (" cut off" if row.state == "aborted" else ""))
+
+
+def plain_log(app: Any) -> None:
+    """Print requests and log lines on the normal screen until a key is pressed."""
+    import termios
+    import tty
+
+    feed, session = app.feed, app.session
+    if not sys.__stdin__ or not sys.__stdin__.isatty():
+        return
+    with app.suspend():
+        fd = sys.__stdin__.fileno()
+        before = termios.tcgetattr(fd)
+        print("\ntremolo: plain log; any key returns to the dashboard\n")
+        try:
+            tty.setcbreak(fd)
+            _print_until_key(fd, feed, session)
+        finally:
+            termios.tcsetattr(fd, termios.TCSANOW, before)
+    app.refresh()
+    if feed.ended is not None:
+        app.exit()
+    app.news()
+
+
+def _print_until_key(fd: int, feed: Any, session: Any) -> None:
+    row_seen = session.traffic.entries[-1].uid if session.traffic.entries else 0
+    line_seen = session.log.lines[-1].uid if session.log.lines else 0
+    row_seen, line_seen = max(0, row_seen - 10), max(0, line_seen - 10)
+    while feed.ended is None:
+        fresh: List[Any] = []
+        for entry in reversed(session.traffic.entries):
+            if entry.uid <= row_seen:
+                break
+            fresh.append(entry)
+        lines = [line for line in session.log.lines if line.uid > line_seen]
+        shown = [(entry.t, plain_line(entry) if not isinstance(entry, Rule) else
+                  f"{text.clock(entry.t, True)} reload gen {entry.gen} "
+                  f"{'failed: ' if entry.failed else ''}{entry.text}") for entry in fresh]
+        shown += [(line.t, f"{text.clock(line.t, True)} {line.level} "
+                           + "".join(run for _, run in text.colour_runs(line.raw)))
+                  for line in lines]
+        for _, words in sorted(shown):
+            print(words)
+        row_seen = fresh[0].uid if fresh else row_seen
+        line_seen = lines[-1].uid if lines else line_seen
+        sys.stdout.flush()
+        ready, _, _ = select.select([fd, feed.sock], [], [], 0.5)
+        if fd in ready:
+            os.read(fd, 64)
+            return
+        if ready:
+            feed.readable()

@@ -1,0 +1,271 @@
+"""The rows around the panes: two head rows, tabs, news, and keys."""
+
+from typing import Any, Dict, List, Tuple
+
+from rich.cells import cell_len
+from rich.style import Style
+from textual import events
+from textual.strip import Strip
+from textual.widget import Widget
+
+from ..draw import Piece, sparkline, spread, strip_of
+from ..model import text
+from ..model.session import Session
+from .lines import LinePane
+
+NEWS_FADES = 8.0  # seconds that good news stays bright
+
+
+class Bar(Widget):
+    """A few lines that are drawn again when `version()` changes."""
+
+    COMPONENT_CLASSES = LinePane.COMPONENT_CLASSES | {"line--brand", "line--tab"}
+
+    def __init__(self, session: Session, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.session = session
+        self._drawn: Any = None
+
+    def style(self, name: str) -> Style:
+        return self.get_component_rich_style("line--" + name, partial=True)
+
+    def version(self) -> Any:
+        raise NotImplementedError
+
+    def row(self, y: int, width: int) -> List[Piece]:
+        raise NotImplementedError
+
+    def sync(self) -> bool:
+        version = self.version()
+        if version == self._drawn:
+            return False
+        self._drawn = version
+        self.refresh()
+        return True
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        return strip_of(self.row(y, width), width, self.rich_style)
+
+
+class HeadBar(Bar):
+    """What is served, by whom, in which generation; and how it goes."""
+
+    def version(self) -> Any:
+        width = self.size.width
+        return tuple("".join(part for part, _ in self.row(y, width)) for y in (0, 1))
+
+    def row(self, y: int, width: int) -> List[Piece]:
+        return self._server(width) if y == 0 else self._figures(width)
+
+    def _generation(self, width: int) -> List[Piece]:
+        reload = self.session.reload
+        if reload.state == "failed":
+            return [(f"gen {reload.trying} ✖ failed", self.style("error")),
+                    (f", gen {reload.gen} serves", self.style("dim"))]
+        if reload.state == "started":
+            return [(f"gen {reload.trying} …", self.style("accent"))]
+        if not reload.gen:
+            return [("starting …", self.style("accent"))]
+        pieces: List[Piece] = [(f"gen {reload.gen}", self.style("text"))]
+        if reload.state == "ready" and reload.ms is not None:
+            fresh = self.session.clock() - reload.at < NEWS_FADES
+            pieces.append((f" ✔ {reload.ms:.0f} ms", self.style("good" if fresh else "dim")))
+            mean = reload.mean_ms
+            if width >= 140 and mean is not None and len(reload.history) > 1:
+                pieces.append((f" (mean {mean:.0f})", self.style("dim")))
+        return pieces
+
+    def _worker_pieces(self, width: int) -> List[Piece]:
+        workers = self.session.workers
+        serving = workers.count("serving", "ready")
+        blocked, draining = workers.count("blocked"), workers.count("draining")
+        kind = "error" if blocked or not serving else "good"
+        if not serving and not workers.list():
+            kind = "dim"
+        words = f" {serving} worker{'' if serving == 1 else 's'}"
+        pieces: List[Piece] = [("●", self.style(kind)), (words, self.style("text"))]
+        if blocked:
+            pieces.append((f" {blocked} blocked", self.style("error")))
+        if draining and width >= 100:
+            pieces.append((f" {draining} draining", self.style("dim")))
+        return pieces
+
+    def _server(self, width: int) -> List[Piece]:
+        session = self.session
+        gap: Piece = ("  ", None)
+        left: List[Piece] = [(" TREMOLO ", self.style("brand")), (" ", None),
+                             (session.app or "…", self.style("strong"))]
+        address = session.addresses[0] if session.addresses else ""
+        more = f" +{len(session.addresses) - 1}" if len(session.addresses) > 1 else ""
+        slow = session.throttling.headline()
+        end: List[Piece] = [(f"▼ {slow} ", self.style("warning"))] if slow else []
+        if cell_len(slow) > width // 3:
+            end = [(f"▼ {slow[:width // 3 - 1]}… ", self.style("warning"))]
+        middle = [gap, *self._worker_pieces(width), gap, *self._generation(width)]
+        room = width - _cells(left) - _cells(middle) - _cells(end) - 1
+        for shown in (address + more, address, address.split("://")[-1], ""):
+            if not shown or len(shown) + 2 <= room:
+                if shown:
+                    left += [gap, (shown, self.style("accent"))]
+                break
+        return spread(left + middle, end, width)
+
+    def _figures(self, width: int) -> List[Piece]:
+        totals = self.session.totals
+        dim, plain, gap = self.style("dim"), self.style("text"), ("  ", None)
+        sums = totals.sums()
+        pieces: List[Piece] = [
+            (f" {text.number(totals.requests_rate):>5}", self.style("strong")), (" r/s ", dim),
+            (sparkline(totals.history, 14 if width < 100 else 30), self.style("second")), gap]
+        latency = totals.latency
+        for name in ("p50", "p95", "p99"):
+            value = latency.get(name)
+            pieces += [(name + " ", dim), (text.millis(value), plain), (" ", None)]
+        pieces += [("ms ", dim), (" ", None), ("open ", dim),
+                   (text.number(sums.gauges["open"]), plain)]
+        if sums.gauges["websockets"]:
+            pieces += [(" ws ", dim), (text.number(sums.gauges["websockets"]), plain)]
+        if width >= 100:
+            pieces += [gap, ("in ", dim), (text.rate(totals.in_rate), plain),
+                       (" out ", dim), (text.rate(totals.out_rate), plain)]
+        share4, share5 = totals.shares.get(4, 0.0), totals.shares.get(5, 0.0)
+        if width >= 100:
+            pieces += [gap, ("4xx ", dim), (_percent(share4),
+                                            self.style("warning" if share4 else "dim"))]
+        pieces += [gap, ("5xx ", dim),
+                   (_percent(share5), self.style("error" if share5 else "dim"))]
+        end: List[Piece] = []
+        if width >= 120:
+            end = [(f"{sums.plain['requests']:,} requests  ", dim),
+                   (text.clock(self._wall()) + " ", dim)]
+        return spread(pieces, end, width)
+
+    def _wall(self) -> float:
+        return self.app.wall_clock()  # type: ignore[attr-defined,no-any-return]
+
+
+def _percent(share: float) -> str:
+    if not share:
+        return "0%"
+    return f"{share * 100:.1f}%" if share < 0.0995 else f"{share * 100:.0f}%"
+
+
+def _cells(pieces: List[Piece]) -> int:
+    return sum(cell_len(part) for part, _ in pieces)
+
+
+class TabBar(Bar):
+    """The panes by number."""
+
+    TABS = ((1, "Traffic"), (2, "Routes"), (3, "Conns"), (4, "Log"), (5, "Errors"),
+            (6, "Workers"), (7, "Throttle"))
+
+    def __init__(self, session: Session, **kwargs: Any) -> None:
+        super().__init__(session, **kwargs)
+        self.active = 1
+        self._zones: Dict[int, Tuple[int, int]] = {}
+
+    def version(self) -> Any:
+        errors = self.session.errors
+        return (self.active, errors.total, errors.unseen, self.session.throttling.active,
+                self.size.width)
+
+    def row(self, y: int, width: int) -> List[Piece]:
+        pieces: List[Piece] = []
+        column = 0
+        wide = width >= 90
+        for number, name in self.TABS:
+            label = name
+            if name == "Conns" and wide:
+                label = "Connections"
+            if name == "Errors" and self.session.errors.total:
+                label += f"({text.number(self.session.errors.total)})"
+            kind = "error" if name == "Errors" and self.session.errors.unseen else (
+                "warning" if name == "Throttle" and self.session.throttling.active else "dim")
+            words = f" {number} {label} "
+            if number == self.active:
+                pieces.append((words, self.style("tab")))
+            else:
+                pieces += [(f" {number} ", self.style("faint")),
+                           (label + " ", self.style(kind))]
+            self._zones[number] = (column, column + len(words))
+            column += len(words)
+            if wide:
+                pieces.append((" ", None))
+                column += 1
+        return pieces
+
+    def on_click(self, event: events.Click) -> None:
+        for number, (start, end) in self._zones.items():
+            if start <= event.x < end:
+                self.app.action_pane(number)  # type: ignore[attr-defined]
+
+
+class NewsBar(Bar):
+    """The newest thing worth a line."""
+
+    _MARKS = {"good": ("●", "good"), "error": ("✖", "error"), "warning": ("▲", "warning")}
+
+    def version(self) -> Any:
+        session = self.session
+        fresh = session.clock() - session.news_at < NEWS_FADES
+        return (session.news, session.news_at, fresh, self.size.width, self._waiting())
+
+    def _waiting(self) -> str:
+        pending = self.session.commands.pending
+        slow = [command.label for command in pending.values()
+                if self.session.clock() - command.sent > 0.3]
+        return slow[-1] if slow else ""
+
+    def row(self, y: int, width: int) -> List[Piece]:
+        session = self.session
+        waiting = self._waiting()
+        end: List[Piece] = [(f"waiting: {waiting} ", self.style("warning"))] if waiting else []
+        if not session.news:
+            return spread([("", None)], end, width)
+        mark, kind = self._MARKS.get(session.news_kind, ("●", "dim"))
+        fresh = session.clock() - session.news_at < NEWS_FADES
+        loud = session.news_kind == "error" or (fresh and kind != "good")
+        words = kind if loud else "text" if fresh else "dim"
+        at = self.app.wall_clock() - (session.clock() - session.news_at)  # type: ignore[attr-defined]
+        left: List[Piece] = [(f" {mark} ", self.style(kind)),
+                             (text.clock(at) + " ", self.style("dim")),
+                             (session.news, self.style(words))]
+        return spread(left, end, width)
+
+
+class KeyBar(Bar):
+    """The keys that act now, made from the bindings of what has the focus."""
+
+    def version(self) -> Any:
+        return (tuple(self._keys()), self.size.width)
+
+    def _keys(self) -> List[Tuple[str, str]]:
+        keys = []
+        seen = set()
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.show or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            keys.append((self.app.get_key_display(binding), binding.description))
+        return keys
+
+    def row(self, y: int, width: int) -> List[Piece]:
+        left: List[Piece] = [(" ", None)]
+        end: List[Piece] = []
+        keys = self._keys()
+        for key, words in keys:
+            if words in ("keys", "quit"):  # the way out is always in sight
+                end += [(key, self.style("key")), (f" {words} ", self.style("dim"))]
+        used = 1 + _cells(end)
+        for key, words in keys:
+            length = cell_len(key) + 1 + len(words) + 2
+            if words in ("keys", "quit"):
+                continue
+            if used + length > width:
+                break
+            left += [(key, self.style("key")), (f" {words}  ", self.style("dim"))]
+            used += length
+        return spread(left, end, width)

@@ -1,0 +1,105 @@
+"""Open connections: who, in which state, how many bytes, how fast now, for how long."""
+
+from typing import Any, List, Optional, Sequence
+
+from textual.binding import Binding
+
+from ..draw import Piece, fit, middle_cut, right
+from ..model import text
+from ..model.connections import Connection
+from .lines import LinePane
+
+_STATES = {"handling": "text", "sending": "good", "reading": "accent", "websocket": "accent",
+           "draining": "warning", "idle": "dim", "new": "dim"}
+
+
+class ConnectionsPane(LinePane):
+    NUMBER = 3
+    TITLE = "Connections"
+    HEADS = 1
+
+    BINDINGS = [
+        Binding("x", "cut", "cut", id="connections.cut"),
+        Binding("s", "sort", "sort", id="connections.sort"),
+        Binding("enter", "throttle", "throttle this one", key_display="⏎",
+                id="connections.throttle"),
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connections: List[Connection] = []
+
+    def version(self) -> Any:
+        return (self.session.connections.revision, self.selected)
+
+    def _settle(self) -> None:
+        self._connections = self.session.connections.list()
+        super()._settle()
+
+    def count(self) -> int:
+        return len(self._connections)
+
+    def key_at(self, index: int) -> Any:
+        return self._connections[index].key
+
+    def selected_connection(self) -> Optional[Connection]:
+        return None if self.selected is None else self.session.connections.find(self.selected)
+
+    def empty_text(self) -> str:
+        return "no open connections"
+
+    def title_end(self) -> str:
+        connections = self.session.connections
+        hidden = f" · {connections.left_out:,} more" if connections.left_out else ""
+        return f"{len(connections):,} open{hidden} · by {connections.sort}"
+
+    def _peer_width(self, width: int) -> int:
+        return 21 if width >= 64 else 15
+
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        names = (" " + fit("PEER", self._peer_width(width)) + " " + fit("STATE", 9) + " "
+                 + right("IN", 7) + " " + right("OUT", 7) + " " + right("RATE", 9) + " "
+                 + right("AGE", 6))
+        if width >= 90:
+            names += " " + right("REQS", 6) + "  NOW"
+        return [(fit(names, width), self.style("head"))]
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        connection = self._connections[index]
+        dim, plain = self.style("dim"), self.style("text")
+        chosen = connection.key == self.selected
+        state = _STATES.get(connection.state, "text")
+        peer = self._peer_width(width)
+        moving = connection.rate_in + connection.rate_out
+        slowed = connection.throttled
+        line: List[Piece] = [
+            ("▌" if chosen else " ", self.style("accent")),
+            (fit(middle_cut(connection.peer, peer), peer), plain), (" ", None),
+            (fit(connection.state, 9), self.style(state)), (" ", None),
+            (right(text.size(connection.bytes_in), 7),
+             plain if connection.bytes_in else dim),
+            (" ", None), (right(text.size(connection.bytes_out), 7), plain), (" ", None),
+            (right(("▼" if slowed else "") + text.rate(moving), 9),
+             self.style("warning" if slowed else "good" if moving >= 0.5 else "dim")),
+            (" ", None), (right(text.age(connection.age), 6), dim),
+        ]
+        if width >= 90:
+            line += [(" ", None), (right(text.number(connection.requests), 6), dim),
+                     ("  ", None), (connection.current, plain)]
+        return line
+
+    def action_sort(self) -> None:
+        self.session.connections.cycle_sort()
+        self.redraw()
+
+    def action_cut(self) -> None:
+        connection = self.selected_connection()
+        if connection is None:
+            self.session.tell("select a connection first, then x cuts it", "warning")
+            return
+        self.session.commands.give("cut", {"pid": connection.pid, "conn": connection.id},
+                                   f"cut connection {connection.id}")
+
+    def action_throttle(self) -> None:
+        connection = self.selected_connection()
+        self.app.open_throttle(connection.scope if connection else None)  # type: ignore[attr-defined]

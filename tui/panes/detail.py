@@ -1,0 +1,224 @@
+"""One request, error or log line in full, beside or below the list it was opened from."""
+
+from typing import Any, List, Optional, Sequence, Union
+
+from rich.cells import cell_len
+from textual.binding import Binding
+
+from ..draw import Piece
+from ..model import text
+from ..model.export import curl
+from ..model.logs import Error, LogLine
+from ..model.traffic import Row
+from .errors import traceback_pieces
+from .lines import STATUS_KINDS, LinePane
+
+Subject = Union[Row, Error, LogLine]
+
+
+class DetailPane(LinePane):
+    TITLE = "Detail"
+    SELECTABLE = False
+
+    BINDINGS = [
+        Binding("escape", "app.close_detail", "close", key_display="Esc", id="detail.close"),
+        Binding("e", "app.edit", "editor", id="detail.edit"),
+        Binding("y", "curl", "copy as curl", id="detail.curl"),
+        Binding("Y", "copy", "copy traceback", show=False, id="detail.copy"),
+        Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.subject: Optional[Subject] = None
+        self._unfold = False
+        self._body: List[Sequence[Piece]] = []
+
+    def show_subject(self, subject: Subject) -> None:
+        if subject is not self.subject:
+            self.top = 0
+        self.subject = subject
+        self.redraw()
+
+    @property
+    def error(self) -> Optional[Error]:
+        """The exception that is shown, if any."""
+        if isinstance(self.subject, Error):
+            return self.subject
+        if isinstance(self.subject, Row):
+            return self.session.errors.of_request(self.subject.pid, self.subject.id)
+        return None
+
+    def version(self) -> Any:
+        subject = self.subject
+        moving = isinstance(subject, Row) and subject.state == "live"
+        return (id(subject), self._unfold, self.session.errors.revision,
+                self.session.log.revision if isinstance(subject, Row) else 0,
+                self.session.connections.revision if moving else 0)
+
+    def _settle(self) -> None:
+        width = max(20, self.size.width - 1)
+        subject = self.subject
+        if isinstance(subject, Row):
+            if subject.state == "live":
+                subject = self.subject = self._newest(subject)
+            self._body = self._request_lines(subject, width)
+        elif isinstance(subject, Error):
+            self._body = self._error_lines(subject, width)
+        elif isinstance(subject, LogLine):
+            self._body = self._log_lines(subject, width)
+        else:
+            self._body = []
+        super()._settle()
+
+    def count(self) -> int:
+        return len(self._body)
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        return self._body[index]
+
+    def title_end(self) -> str:
+        return "Esc closes"
+
+    def _newest(self, row: Row) -> Row:
+        """What a running exchange has come to."""
+        for live in self.session.connections.live_rows(self.session.clock(), 10_000):
+            if live.uid == row.uid:
+                return live
+        row.state = "over"
+        return row
+
+    # -- a request
+
+    def _request_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
+        dim, plain, strong = self.style("dim"), self.style("text"), self.style("strong")
+        kind = STATUS_KINDS.get(row.status // 100, "error")
+        status = str(row.status) if row.status else "no response"
+        if row.state == "live":
+            status, kind = "in progress", "good"
+        elif row.state == "over":
+            status, kind = "has ended", "dim"
+        protocol = "WebSocket" if row.http == "ws" else "HTTP/" + row.http
+        lines: List[Sequence[Piece]] = [
+            [(" ", None), (f"{row.method} ", strong), ("→ ", dim), (status, self.style(kind)),
+             (f"  {text.millis(row.ms)} ms", plain),
+             ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
+        lines += [[(" ", None), (part, plain)] for part in _wrapped(row.path, width - 2)]
+        if row.route and row.route != row.path:
+            lines.append(self._fact("route", row.route))
+        if row.error:
+            lines += [[(" ", None), (part, self.style("error"))]
+                      for part in _wrapped(row.error, width - 2)]
+        lines.append([])
+        if row.state in ("live", "over"):
+            lines.append(self._fact("rate now", text.rate(row.rate)))
+        else:
+            lines += self._timing(row, width)
+        lines += [
+            [],
+            self._fact("at", text.clock(row.t, fraction=True)
+                       + (f"  #{row.id}" if row.id else "")),
+            self._fact("sizes",
+                       f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
+            self._fact("served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
+                                    f"{'TLS · ' if row.secure else ''}{protocol}"),
+        ]
+        error = self.error
+        if error is not None:
+            lines += [[], *self._heading("Traceback", error.place, width),
+                      *traceback_pieces(self, error, self._unfold)]
+        written = self.session.log.near(row.pid, row.t, row.t + row.ms / 1000)
+        if written:
+            lines += [[], *self._heading("Log", f"{len(written)} meanwhile", width)]
+            for line in written:
+                clean = "".join(run for _, run in text.colour_runs(line.raw))
+                lines.append([(" " + text.clock(line.t, True) + " ", dim), (clean, plain)])
+        lines += [[], *self._heading("curl", "y copies", width)]
+        lines += [[(" ", None), (part, plain)]
+                  for part in _wrapped(curl(row, self.session.addresses), width - 2)]
+        return lines
+
+    def _timing(self, row: Row, width: int) -> List[Sequence[Piece]]:
+        """A bar for each phase, on one scale."""
+        whole = max(row.ms, 0.001)
+        app = max(0.0, (row.ttfb_ms or whole) - row.throttle_ms)
+        send = max(0.0, whole - (row.ttfb_ms or whole))
+        room = max(10, width - 22)
+        lines: List[Sequence[Piece]] = []
+        start = 0.0
+        phases = (("app", app, "second"), ("throttle", row.throttle_ms, "warning"),
+                  ("send", send, "dim"))
+        for name, ms, kind in phases:
+            before = min(room - 1, round(start / whole * room))
+            cells = min(room - before, max(1 if ms > 0.05 else 0, round(ms / whole * room)))
+            lines.append([(f" {name:<9}", self.style("dim")),
+                          (f"{text.millis(ms):>8}  ", self.style("text")),
+                          (" " * before, None), ("━" * cells, self.style(kind))])
+            start += ms
+        return lines
+
+    def _fact(self, name: str, value: str) -> List[Piece]:
+        return [(f" {name:<10}", self.style("dim")), (value, self.style("text"))]
+
+    def _heading(self, name: str, note: str, width: int) -> List[Sequence[Piece]]:
+        line = self.style("rule")
+        words = f" {name} "
+        rest = max(0, width - len(words) - 2 - cell_len(note) - 2)
+        return [[("──", line), (words, self.style("accent")), ("─" * rest, line),
+                 (f" {note}", self.style("dim"))]]
+
+    # -- an error, a log line
+
+    def _error_lines(self, error: Error, width: int) -> List[Sequence[Piece]]:
+        plain = self.style("text")
+        lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("error"))]
+                                        for part in _wrapped(error.title, width - 2)]
+        if error.path:
+            lines.append(self._fact("request", f"{error.method} {error.path}"))
+        lines += [self._fact("where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
+                  self._fact("at", error.place or "–"), []]
+        for pieces in traceback_pieces(self, error, self._unfold):
+            whole = "".join(part for part, _ in pieces)
+            style = pieces[-1][1] or plain
+            lines += [[(part, style)] for part in _wrapped(whole, width)]
+        return lines
+
+    def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
+        clean = "".join(run for _, run in text.colour_runs(line.raw))
+        return [
+            self._fact("at", text.clock(line.t, fraction=True)),
+            self._fact("from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
+                               f"gen {line.gen}"), [],
+            *([(" " + part, self.style("text"))] for part in _wrapped(clean, width - 2))]
+
+    # -- keys
+
+    def action_fold(self) -> None:
+        self._unfold = not self._unfold
+        self.redraw()
+
+    def action_curl(self) -> None:
+        if isinstance(self.subject, Row):
+            self.app.copy_to_clipboard(curl(self.subject, self.session.addresses))
+            self.session.tell("copied as curl", "good")
+
+    def action_copy(self) -> None:
+        if self.error is not None:
+            self.app.copy_to_clipboard("\n".join(self.error.traceback))
+            self.session.tell("traceback copied", "good")
+
+
+def _wrapped(line: str, width: int) -> List[str]:
+    """`line` in pieces of at most `width` cells, cut at spaces where that loses little."""
+    pieces: List[str] = []
+    while cell_len(line) > width and width > 0:
+        cut = width
+        while cell_len(line[:cut]) > width:
+            cut -= 1
+        space = line.rfind(" ", cut * 2 // 3, cut)
+        cut = space + 1 if space > 0 else max(1, cut)
+        pieces.append(line[:cut].rstrip())
+        line = line[cut:]
+        if len(pieces) >= 60:
+            return [*pieces, "…"]
+    return [*pieces, line]

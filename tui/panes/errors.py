@@ -1,0 +1,147 @@
+"""Exceptions: a list, and the traceback of the selected one below it."""
+
+from typing import Any, List, Optional, Sequence, Tuple
+
+from textual.binding import Binding
+
+from ..draw import Piece, fit, middle_cut, spread, strip_of
+from ..model import text
+from ..model.logs import Error
+from .lines import LinePane
+from .traceback import traceback_lines
+
+_KINDS = {"frame": "second", "source": "text", "mark": "error", "fold": "faint",
+          "error": "error", "text": "dim"}
+
+
+def traceback_pieces(pane: LinePane, error: Error, unfold: bool) -> List[List[Piece]]:
+    return [[(" ", None), (line.text, pane.style(_KINDS[line.kind]))]
+            for line in traceback_lines(error, unfold)]
+
+
+class ErrorsPane(LinePane):
+    NUMBER = 5
+    TITLE = "Errors"
+
+    BINDINGS = [
+        Binding("enter", "open", "whole traceback", key_display="⏎", id="errors.open"),
+        Binding("e", "app.edit", "editor", id="errors.edit"),
+        Binding("Y", "copy", "copy traceback", id="errors.copy"),
+        Binding("f", "fold", "framework frames", id="errors.fold"),
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._items: List[Error] = []
+        self._trace: List[List[Piece]] = []
+        self._trace_for: Tuple[Any, ...] = ()
+        self._unfold = False
+        self._newest: Optional[int] = None
+
+    def version(self) -> Any:
+        return (self.session.errors.revision, self.selected, self._unfold)
+
+    def _settle(self) -> None:
+        self._items = list(reversed(self.session.errors.items))
+        newest = self._items[0].uid if self._items else None
+        if newest != self._newest:  # what just broke is what one wants to see
+            if self.selected in (None, self._newest):
+                self.selected, self.top = newest, 0
+            self._newest = newest
+        error = self.selected_error()
+        wanted = (error.uid if error else None, self._unfold)
+        if wanted != self._trace_for:
+            self._trace_for = wanted
+            self._trace = traceback_pieces(self, error, self._unfold) if error else []
+        super()._settle()
+
+    def selected_error(self) -> Optional[Error]:
+        return None if self.selected is None else self.session.errors.find(self.selected)
+
+    # The list takes a third of the pane at most; below it is the traceback.
+
+    def _list_height(self) -> int:
+        room = self.size.height - self.titled
+        return min(len(self._items), max(2, room // 3))
+
+    @property
+    def body_height(self) -> int:
+        return max(1, self._list_height())
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def key_at(self, index: int) -> Any:
+        return self._items[index].uid
+
+    def empty_text(self) -> str:
+        return "no errors"
+
+    def title_end(self) -> str:
+        return f"{self.session.errors.total:,}" if self.session.errors.total else ""
+
+    def render_line(self, y: int) -> Any:
+        line = y - self.titled - self._list_height()
+        if not self._items or line < 0:
+            return super().render_line(y)
+        width = self.size.width
+        if line == 0:
+            return strip_of(self._place_pieces(width), width, self.rich_style)
+        index = line - 1
+        room = self.size.height - self.titled - self._list_height() - 1
+        above = len(self._trace) - room  # the end says what happened: keep that in view
+        if above > 0:
+            index += above
+            if line == 1:
+                note = f" … {above + 1} lines above, ⏎ shows all"
+                return strip_of([(note, self.style("faint"))], width, self.rich_style)
+        pieces = self._trace[index] if index < len(self._trace) else []
+        return strip_of(pieces, width, self.rich_style)
+
+    def _place_pieces(self, width: int) -> Sequence[Piece]:
+        error, line = self.selected_error(), self.style("rule")
+        if error is None:
+            return [("─" * width, line)]
+        hint = " e opens the editor " if error.file else ""
+        end: List[Piece] = [(hint, self.style("faint"))]
+        place = middle_cut(error.place or error.where, width // 2)
+        left: List[Piece] = [("── ", line), (place + " ", self.style("accent"))]
+        left.append(("─" * width, line))
+        return spread(left, end, width)
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        error = self._items[index]
+        dim = self.style("dim")
+        chosen = error.uid == self.selected
+        where = f"{error.method} {error.path}" if error.path else error.where
+        end: List[Piece] = [(f" {middle_cut(where, width // 3)} ", dim)]
+        if width >= 90 and error.place:
+            end = [(f"  {middle_cut(error.place, width // 3)} ", dim)] + end
+        left: List[Piece] = [
+            ("▌" if chosen else " ", self.style("accent")),
+            (text.clock(error.t), dim), (" ", None),
+            (fit(f"×{error.count}" if error.count > 1 else "", 5), self.style("warning")),
+            (error.title, self.style("error")),
+        ]
+        return spread(left, end, width)
+
+    def body_index(self, y: int) -> Optional[int]:
+        line = y - self.titled
+        return super().body_index(y) if 0 <= line < self._list_height() else None
+
+    def on_show(self) -> None:
+        self.session.errors.seen()
+
+    def action_open(self) -> None:
+        if self.selected is not None:
+            self.post_message(self.Selected(self))
+
+    def action_fold(self) -> None:
+        self._unfold = not self._unfold
+        self.redraw()
+
+    def action_copy(self) -> None:
+        error = self.selected_error()
+        if error is not None:
+            self.app.copy_to_clipboard("\n".join(error.traceback))
+            self.session.tell("traceback copied", "good")

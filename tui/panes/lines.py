@@ -1,0 +1,330 @@
+"""The line-by-line pane that all lists and texts of the dashboard are.
+
+A pane is asked for its state with `version()` ten times a second at most; only when that has
+changed, and the pane is visible, are its lines drawn again. Lines are made on demand for what
+fits on the screen, however long the list is. Selection is by a stable key, not by position.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from ..draw import Piece, spread, strip_of
+from ..model.session import Session
+
+CACHE = 1024
+STATUS_KINDS = {1: "accent", 2: "good", 3: "second", 4: "warning"}  # by class; else error
+
+
+class LinePane(Widget, can_focus=True):
+    """Title line (in the overview), head lines, and a body of `count()` lines."""
+
+    COMPONENT_CLASSES = {
+        "line--text", "line--dim", "line--faint", "line--good", "line--warning", "line--error",
+        "line--accent", "line--head", "line--cursor", "line--cursor-far", "line--rule",
+        "line--title", "line--title-focus", "line--strong", "line--key", "line--second",
+    }
+
+    BINDINGS = [
+        Binding("down,j", "move(1)", "down", show=False, id="move.down"),
+        Binding("up,k", "move(-1)", "up", show=False, id="move.up"),
+        Binding("pagedown,ctrl+d", "page(1)", "page down", show=False, id="move.page_down"),
+        Binding("pageup,ctrl+u", "page(-1)", "page up", show=False, id="move.page_up"),
+        Binding("g,home", "first", "to the first line", show=False, id="move.first"),
+        Binding("G,end", "last", "to the last line, and follow", show=False, id="move.last"),
+    ]
+
+    class Selected(Message):
+        """The user opened the selected line (Enter or a second click)."""
+
+        def __init__(self, pane: "LinePane") -> None:
+            super().__init__()
+            self.pane = pane
+
+    NUMBER = 0
+    TITLE = ""
+    HEADS = 0  # lines above the body, below the title
+    SELECTABLE = True
+    FOLLOWS = False  # new lines come in at the end, and the view goes with them
+
+    def __init__(self, session: Session, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.session = session
+        self.titled = False
+        self.top = 0
+        self.follow = self.FOLLOWS
+        self.selected: Optional[Any] = None
+        self.draws = 0
+        self._drawn: Any = None
+        self._cache: Dict[Any, Strip] = {}
+        self._cache_for: Any = None
+
+    # -- what a pane defines
+
+    def version(self) -> Any:
+        """Equal as long as nothing that the pane shows has changed."""
+        raise NotImplementedError
+
+    def count(self) -> int:
+        raise NotImplementedError
+
+    def key_at(self, index: int) -> Any:
+        """A key that stays the same while the line exists; None: not selectable."""
+        return index
+
+    def index_of(self, key: Any) -> Optional[int]:
+        for index in range(self.count()):
+            if self.key_at(index) == key:
+                return index
+        return None
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        """The line at `index` of the body."""
+        raise NotImplementedError
+
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        return ()
+
+    def title_end(self) -> str:
+        """At the right end of the title line."""
+        return ""
+
+    def cache_key(self, index: int) -> Any:
+        """Names the drawn form of a line; None: draw it each time."""
+        return None
+
+    def empty_text(self) -> str:
+        return ""
+
+    # -- styles
+
+    def style(self, name: str) -> Style:
+        return self.get_component_rich_style("line--" + name, partial=True)
+
+    # -- keeping up with the model
+
+    @property
+    def body_height(self) -> int:
+        return max(0, self.size.height - self.HEADS - self.titled)
+
+    def sync(self) -> bool:
+        """Draw again if what is shown has changed; True if so."""
+        version = self.version()
+        if version == self._drawn:
+            return False
+        self._drawn = version
+        self._settle()
+        self.refresh()
+        return True
+
+    def redraw(self) -> None:
+        """Draw in any case: a key changed what is shown."""
+        self._drawn = None
+        self._settle()
+        self.refresh()
+
+    def _settle(self) -> None:
+        """Bring the first visible line into bounds; the selection stays where it is."""
+        count, height = self.count(), self.body_height
+        highest = max(0, count - height)
+        if self.follow:
+            self.top = highest
+            return
+        if self.selected is not None:
+            index = self.index_of(self.selected)
+            if index is None:
+                self.selection_lost()
+            else:
+                was = getattr(self, "_selected_at", index)
+                if index != was:  # lines above were trimmed or filtered: keep it in its place
+                    self.top += index - was
+                self._selected_at = index
+        self.top = max(0, min(self.top, highest))
+
+    def selection_lost(self) -> None:
+        self.selected = None
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._cache.clear()
+        self._settle()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._cache.clear()
+
+    # -- drawing
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y == 0:
+            self.draws += 1
+        base = self.rich_style
+        line = y
+        if self.titled:
+            if line == 0:
+                return strip_of(self._title_pieces(width), width, base)
+            line -= 1
+        if line < self.HEADS:
+            return strip_of(self.head_pieces(line, width), width, base)
+        index = self.top + line - self.HEADS
+        if index >= self.count():
+            text = self.empty_text() if not self.count() and line == self.HEADS else ""
+            return strip_of([(" " + text, self.style("dim"))] if text else [], width, base)
+        key = self.key_at(index)
+        chosen = self.SELECTABLE and key is not None and key == self.selected
+        cached = self.cache_key(index)
+        if cached is not None:
+            cached = (cached, width, chosen and self.has_focus, chosen)
+            found = self._cache.get(cached)
+            if found is not None:
+                return self._with_thumb(found, line - self.HEADS, width, base)
+        if chosen:
+            base = base + self.style("cursor" if self.has_focus else "cursor-far")
+        strip = strip_of(self.pieces(index, width), width, base)
+        if cached is not None:
+            if len(self._cache) >= CACHE:
+                self._cache.clear()
+            self._cache[cached] = strip
+        return self._with_thumb(strip, line - self.HEADS, width, base)
+
+    def _with_thumb(self, strip: Strip, line: int, width: int, base: Style) -> Strip:
+        """A mark in the last column where the visible part lies within the whole."""
+        count, height = self.count(), self.body_height
+        if count <= height or height < 4:
+            return strip
+        size = max(1, height * height // count)
+        start = round(self.top / max(1, count - height) * (height - size))
+        mark, name = ("┃", "dim") if start <= line < start + size else ("│", "faint")
+        return Strip.join([strip.crop(0, width - 1),
+                           strip_of([(mark, self.style(name))], 1, self.rich_style)])
+
+    def _title_pieces(self, width: int) -> List[Piece]:
+        name = "title-focus" if self.has_focus else "title"
+        line = self.style("rule")
+        left: List[Piece] = [("─", line), (f" {self.NUMBER} " if self.NUMBER else " ",
+                                           self.style("dim")),
+                             (self.TITLE + " ", self.style(name))]
+        used = sum(len(text) for text, _ in left)
+        end = self.title_end()
+        end_pieces: List[Piece] = [(f" {end} ", self.style("dim")), ("─", line)] if end else []
+        room = width - used - sum(len(text) for text, _ in end_pieces)
+        left.append(("─" * max(0, room), line))
+        return spread(left, end_pieces, width)
+
+    # -- moving
+
+    def selected_index(self) -> Optional[int]:
+        return None if self.selected is None else self.index_of(self.selected)
+
+    def select_index(self, index: int) -> None:
+        """Select the line at `index`, or the nearest that can be, and bring it into view."""
+        count = self.count()
+        if not count:
+            return
+        index = max(0, min(index, count - 1))
+        self.selected = self.key_at(index)
+        self._selected_at = index
+        height = max(1, self.body_height)
+        if index < self.top:
+            self.top = index
+        elif index >= self.top + height:
+            self.top = index - height + 1
+        self.selection_changed()
+        self.redraw()
+
+    def selection_changed(self) -> None:
+        """Called after the user selected another line."""
+
+    def scroll_lines(self, lines: int) -> None:
+        highest = max(0, self.count() - self.body_height)
+        self.top = max(0, min(highest, self.top + lines))
+        if self.FOLLOWS:
+            self.follow = lines > 0 and self.top >= highest and self.selected is None
+        self.redraw()
+
+    def action_move(self, step: int) -> None:
+        if not self.SELECTABLE:
+            self.scroll_lines(step)
+            return
+        index = self.selected_index()
+        if index is None:
+            index = self.count() if step < 0 or self.follow else -1
+            if self.follow:
+                step = -1
+        self.follow = False
+        target = index + step
+        while 0 <= target < self.count() and self.key_at(target) is None:
+            target += 1 if step > 0 else -1
+        if 0 <= target < self.count():
+            self.select_index(target)
+        else:
+            self.redraw()
+
+    def action_page(self, direction: int) -> None:
+        step = max(1, self.body_height - 1) * direction
+        index = self.selected_index()
+        if not self.SELECTABLE or index is None:
+            self.scroll_lines(step)
+            return
+        self.follow = False
+        self.select_index(index + step)
+
+    def action_first(self) -> None:
+        self.follow = False
+        if self.SELECTABLE:
+            self.select_index(0)
+        else:
+            self.top = 0
+            self.redraw()
+
+    def action_last(self) -> None:
+        if self.FOLLOWS:
+            self.follow = True
+            self.selected = None
+            self.redraw()
+        elif self.SELECTABLE:
+            self.select_index(self.count() - 1)
+        else:
+            self.scroll_lines(self.count())
+
+    # -- mouse
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_lines(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_lines(-3)
+
+    def on_click(self, event: events.Click) -> None:
+        index = self.body_index(event.y)
+        if index is None or not self.SELECTABLE:
+            return
+        key = self.key_at(index)
+        if key is None:
+            return
+        if key == self.selected:
+            self.post_message(self.Selected(self))
+            return
+        self.follow = False
+        self.select_index(index)
+
+    def body_index(self, y: int) -> Optional[int]:
+        """The body line at the pane's row `y`, if there is one."""
+        index = self.top + y - self.HEADS - self.titled
+        inside = y >= self.HEADS + self.titled
+        return index if inside and 0 <= index < self.count() else None
+
+    def on_focus(self, event: events.Focus) -> None:
+        self.refresh()
+
+    def on_blur(self, event: events.Blur) -> None:
+        self.refresh()
+
+

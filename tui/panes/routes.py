@@ -1,0 +1,100 @@
+"""Routes: how often, how slow, and how that changed with the last reload."""
+
+from typing import Any, List, Sequence
+
+from textual.binding import Binding
+
+from ..draw import Piece, fit, histogram, middle_cut, right
+from ..model import text
+from ..model.routes import BINS, Route
+from .lines import LinePane
+
+
+class RoutesPane(LinePane):
+    NUMBER = 2
+    TITLE = "Routes"
+    HEADS = 1
+
+    BINDINGS = [
+        Binding("enter", "only", "only this route", key_display="⏎", id="routes.only"),
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._routes: List[Route] = []
+        self._listed_at = -1.0
+
+    def version(self) -> Any:
+        # A table that sorts itself is unreadable at ten changes a second: twice will do.
+        return (self.session.routes.revision and int(self.session.clock() * 2),
+                self.session.routes.revision, self.selected)
+
+    def sync(self) -> bool:
+        now = self.session.clock()
+        if now - self._listed_at < 0.5:
+            return False
+        if self._drawn is not None and self.version()[1:] == self._drawn[1:]:
+            return False
+        self._listed_at = now
+        return super().sync()
+
+    def _settle(self) -> None:
+        self._routes = self.session.routes.list()
+        super()._settle()
+
+    def count(self) -> int:
+        return len(self._routes)
+
+    def key_at(self, index: int) -> Any:
+        return self._routes[index].name
+
+    def empty_text(self) -> str:
+        return "no requests yet"
+
+    def title_end(self) -> str:
+        gen = self.session.reload.gen
+        return f"gen {gen} against {gen - 1}" if gen > 1 and self.size.width > 60 else ""
+
+    def _name_width(self, width: int) -> int:
+        return max(10, width - 1 - 8 - 22 - 8 - 6 - (BINS + 1 if width >= 72 else 0) - 2)
+
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        names = (" " + fit("ROUTE", self._name_width(width)) + right("N", 8) + right("P50", 7)
+                 + right("P95", 7) + right("P99", 8) + right("ΔP95", 8) + right("5XX", 6))
+        if width >= 72:
+            names += "  " + fit(".5ms─16ms─2s", BINS)
+        return [(fit(names, width), self.style("head"))]
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        route = self._routes[index]
+        now = route.now.quantiles()
+        dim, plain = self.style("dim"), self.style("text")
+        change, kind = _change(route, now[1])
+        name = self._name_width(width)
+        line: List[Piece] = [
+            ("▌" if route.name == self.selected else " ", self.style("accent")),
+            (fit(middle_cut(route.name, name), name), plain),
+            (right(text.number(route.now.count), 8), plain),
+            (right(text.millis(now[0]), 7), dim), (right(text.millis(now[1]), 7), plain),
+            (right(text.millis(now[2]), 8), dim), (right(change, 8), self.style(kind)),
+            (right(str(route.now.failures or "0"), 6),
+             self.style("error" if route.now.failures else "dim")),
+        ]
+        if width >= 72:
+            line += [("  ", None), (histogram(route.bins()), self.style("second"))]
+        return line
+
+    def action_only(self) -> None:
+        if self.selected is not None:
+            self.app.filter_by(f'route:"{self.selected}"')  # type: ignore[attr-defined]
+
+
+def _change(route: Route, p95: float) -> Sequence[str]:
+    """The 95th percentile against the generation before; small changes are none."""
+    if route.before is None or route.before.count < 5 or route.now.count < 5:
+        return "–", "dim"
+    difference = p95 - route.before.quantiles()[1]
+    if abs(difference) < max(1.0, p95 * 0.15):
+        return "=", "dim"
+    return (f"▲+{text.millis(difference)}", "warning") if difference > 0 else (
+        f"▼-{text.millis(-difference)}", "good")

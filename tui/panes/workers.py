@@ -1,0 +1,122 @@
+"""Worker processes, and what the last reload spent its time on."""
+
+from typing import Any, List, Sequence
+
+from textual.binding import Binding
+
+from ..draw import Piece, fit, right
+from ..model import text
+from ..model.workers import Worker
+from .lines import LinePane
+
+_STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "accent"),
+           "draining": ("◌", "warning"), "blocked": ("■", "error"), "exited": ("✖", "dim")}
+
+
+class WorkersPane(LinePane):
+    NUMBER = 6
+    TITLE = "Workers"
+    HEADS = 1
+
+    BINDINGS = [
+        Binding("r", "restart", "restart", id="workers.restart"),
+        Binding("plus,equals_sign", "count(1)", "one more", key_display="+",
+                id="workers.more"),
+        Binding("minus", "count(-1)", "one less", key_display="-", id="workers.less"),
+    ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._workers: List[Worker] = []
+        self._notes: List[List[Piece]] = []
+
+    def version(self) -> Any:
+        now = self.session.clock()
+        waiting = any(worker.retry_at is not None and worker.retry_at > now
+                      for worker in self._workers)
+        return (self.session.workers.revision, self.session.reload.at, self.selected,
+                int(now * 2) if waiting else 0)
+
+    def _settle(self) -> None:
+        self._workers = self.session.workers.list()
+        self._notes = self._reload_notes()
+        super()._settle()
+
+    def count(self) -> int:
+        return len(self._workers) + len(self._notes)
+
+    def key_at(self, index: int) -> Any:
+        return self._workers[index].pid if index < len(self._workers) else None
+
+    def empty_text(self) -> str:
+        return "no worker yet"
+
+    def title_end(self) -> str:
+        mode = self.session.reload.mode
+        preloaded = self.session.reload.preloaded
+        return " · ".join(part for part in (
+            mode, f"{preloaded:,} modules preloaded" if preloaded else "") if part)
+
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        names = ("   " + fit("PID", 8) + fit("GEN", 5) + fit("STATE", 10) + right("CPU", 6)
+                 + right("RSS", 8) + right("LAG", 8) + right("OPEN", 7) + right("BUSY", 6)
+                 + right("REQUESTS", 12))
+        return [(fit(names, width), self.style("head"))]
+
+    def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        if index >= len(self._workers):
+            return self._notes[index - len(self._workers)]
+        worker = self._workers[index]
+        mark, kind = _STATES.get(worker.state, ("●", "text"))
+        if worker.state == "exited" and not worker.expected:
+            kind = "error"
+        dim, plain = self.style("dim"), self.style("text")
+        chosen = worker.pid == self.selected
+        line: List[Piece] = [
+            ("▌" if chosen else " ", self.style("accent")), (mark + " ", self.style(kind)),
+            (fit(str(worker.pid), 8), plain), (fit(str(worker.gen), 5), dim),
+            (fit(worker.state, 10), self.style(kind)),
+        ]
+        if worker.state == "exited":
+            cause = worker.cause or ("drained" if worker.expected else "no cause known")
+            if worker.retry_at is not None:
+                left = worker.retry_at - self.session.clock()
+                cause += f", replaced in {left:.1f} s" if left > 0 else ", being replaced"
+            line.append((cause, self.style("dim" if worker.expected else "error")))
+            return line
+        lag = self.style("warning" if worker.lag_ms >= 50 else "dim")
+        line += [
+            (right(f"{worker.cpu * 100:.0f}%", 6), plain),
+            (right(f"{worker.rss / 1048576:.0f} MB" if worker.rss else "–", 8), plain),
+            (right(text.millis(worker.lag_ms), 8), lag),
+            (right(text.number(worker.open), 7), plain),
+            (right(text.number(worker.active), 6), plain),
+            (right(f"{worker.requests:,}", 12), plain),
+        ]
+        return line
+
+    def _reload_notes(self) -> List[List[Piece]]:
+        reload, dim = self.session.reload, self.style("dim")
+        notes: List[List[Piece]] = []
+        if reload.parts:
+            parts = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.parts.items())
+            notes.append([(f" last reload {reload.ms or 0:.0f} ms: ", dim),
+                          (parts, self.style("text"))])
+        if reload.modules:
+            slow = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.modules)
+            notes.append([(" slowest imports (ms): ", dim), (slow, self.style("text"))])
+        if notes:
+            notes.insert(0, [("", None)])
+        return notes
+
+    def action_restart(self) -> None:
+        if self.selected is None:
+            self.session.tell("select a worker first, then r restarts it", "warning")
+            return
+        self.session.commands.give("restart", {"pid": self.selected},
+                                   f"restart worker {self.selected}")
+
+    def action_count(self, step: int) -> None:
+        current = self.session.workers.count("serving", "ready", "starting", "blocked")
+        count = max(1, current + step)
+        self.session.commands.give("workers", {"count": count}, f"{count} workers")
