@@ -2,7 +2,8 @@
 
 A composition root. With one worker and no reload the server runs in this very process, so that
 debuggers work. Otherwise this process becomes the supervisor, and workers run the script again
-as `__mp_main__`, in which `run()` only records what it was given.
+as `__mp_main__`: behind the usual guard `run()` is not reached there, and the application is
+found by its name; where it is reached, it only records what it was given.
 """
 
 import contextlib
@@ -80,7 +81,7 @@ def _serve(application: Any, options: Mapping[str, Any],
 
         _end(serve_here(application, settings, addresses or ()))
         return
-    _become_supervisor(settings, names_addresses=bool(addresses))
+    _become_supervisor(application, settings, addresses or ())
 
 
 def _end(code: int) -> None:
@@ -88,7 +89,8 @@ def _end(code: int) -> None:
         sys.exit(code)
 
 
-def _become_supervisor(settings: Settings, names_addresses: bool) -> None:
+def _become_supervisor(application: Any, settings: Settings,
+                       addresses: Sequence[Any]) -> None:
     """Replace this process by a supervisor whose workers run the script. Never returns."""
     from .supervisor.bootstrap import command
 
@@ -101,12 +103,20 @@ def _become_supervisor(settings: Settings, names_addresses: bool) -> None:
         "script": os.path.abspath(path), "argv": list(sys.argv),
         "folder": sys.path[0] or os.getcwd(),
         "module": main.__spec__.name if main.__spec__ is not None else "",
-        # The application says where to listen: the first worker reports it.
-        "names_addresses": names_addresses}
+        "addresses": [[host, port, _plain_values(options)]
+                      for (host, port), options in addresses],
+        "attribute": next((name for name, value in vars(main).items()
+                           if value is application and not name.startswith("__")), "")}
     sys.stdout.flush()
     sys.stderr.flush()
     arguments = command("tremolo.launch", "supervise_script", script, settings.as_dict())
     os.execv(arguments[0], arguments)
+
+
+def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """What of an address's options can be told to another process."""
+    return {name: value for name, value in options.items()
+            if isinstance(value, (str, int, float, bool, dict))}
 
 
 def supervise_script(script: Dict[str, Any], values: Dict[str, Any]) -> None:

@@ -60,6 +60,8 @@ class Response:
             self.headers.append((name.lower(), value.strip()))
         #: the body, once `read()` has read it
         self.body = b""
+        #: the task that sends the request's body, if that takes one
+        self.sending: Optional[asyncio.Task[None]] = None
         #: statuses of the interim responses that came before
         self.informational = informational
         self._bodiless = method == "HEAD" or self.status in (204, 304) or self.status < 200
@@ -130,9 +132,6 @@ class Response:
         if not self.complete:
             self.body = b"".join([piece async for piece in self.pieces()])
         return self.body
-
-    def __repr__(self) -> str:
-        return f"<Response {self.status} {len(self.body)} bytes>"
 
 
 class Streaming:
@@ -222,17 +221,8 @@ class Client:
     async def get(self, target: str, **options: Any) -> Response:
         return await self.request("GET", target, **options)
 
-    async def head(self, target: str, **options: Any) -> Response:
-        return await self.request("HEAD", target, **options)
-
     async def post(self, target: str, **options: Any) -> Response:
         return await self.request("POST", target, **options)
-
-    async def put(self, target: str, **options: Any) -> Response:
-        return await self.request("PUT", target, **options)
-
-    async def delete(self, target: str, **options: Any) -> Response:
-        return await self.request("DELETE", target, **options)
 
     def stream(self, method: str, target: str, **options: Any) -> Streaming:
         """Send a request; `async with` gives the response once its head is there. Read its
@@ -266,11 +256,13 @@ class Client:
                 if response.status >= 200 or response.status == 101:
                     break
                 informational.append(response.status)
-        finally:
+        except BaseException:
             if sending is not None:
                 sending.cancel()
             if self.errors:
-                raise self.errors.pop(0)
+                raise self.errors.pop(0) from None
+            raise
+        response.sending = sending
         return response
 
     async def websocket(self, target: str, *, headers: Headers = (),
@@ -292,7 +284,10 @@ class Client:
 
     async def finished(self, response: Response) -> None:
         """Keep the connection of a response that was read, close another's."""
-        if response.complete and response.keeps_alive:
+        if response.sending is not None and not response.sending.done():
+            response.sending.cancel()
+            response.connection.close()
+        elif response.complete and response.keeps_alive:
             self._idle.append(response.connection)
         else:
             response.connection.close()
@@ -401,5 +396,5 @@ async def _send_chunked(connection: Connection, body: AsyncIterable[bytes]) -> N
     connection.send(b"0\r\n\r\n")
 
 
-__all__ = ["Client", "Connection", "ConnectionEnded", "HandshakeRefused", "MemoryTransport", "Response",
-           "WebSocketClient"]
+__all__ = ["Client", "Connection", "ConnectionEnded", "HandshakeRefused", "MemoryTransport",
+           "Response", "WebSocketClient"]

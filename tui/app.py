@@ -20,7 +20,7 @@ from .feed import Feed
 from .layout import Layout
 from .model.logs import Error
 from .model.session import Session
-from .model.text import clean
+from .model.text import clean, colour_runs
 from .model.throttling import ALL, DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
 from .model.traffic import Row
 from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
@@ -51,10 +51,11 @@ class Dashboard(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS = [
-        Binding("t", "throttle", "throttle", id="app.throttle"),
+        Binding("t", "throttle", "throttle", priority=True, id="app.throttle"),
         Binding("T", "toggle_throttle", "throttle off/on", show=False, id="app.toggle"),
         Binding("R,ctrl+r", "reload", "reload", key_display="R", id="app.reload"),
-        Binding("slash", "filter", "filter", show=False, key_display="/", id="app.filter"),
+        Binding("slash", "filter", "filter", show=False, key_display="/", priority=True,
+                id="app.filter"),
         Binding("space", "pause", "pause", show=False, key_display="␣", id="app.pause"),
         Binding("question_mark", "help", "keys", key_display="?", id="app.help"),
         Binding("q", "leave", "quit", id="app.quit"),
@@ -66,8 +67,8 @@ class Dashboard(App[int]):
         Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
-        *(Binding(str(number), f"pane({number})", f"pane {number}; again: alone", show=False)
-          for number in range(1, 8)),
+        *(Binding(str(number), f"pane({number})", "a pane; again: alone, and back", show=False,
+                  priority=True) for number in range(1, 8)),
     ]
 
     def __init__(self, sock: Any, info: Mapping[str, Any]) -> None:
@@ -90,6 +91,14 @@ class Dashboard(App[int]):
         self._drawing_since: Optional[float] = None
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
+
+    def check_action(self, action: str, parameters: Any) -> Optional[bool]:
+        """Keys that move the focus act before others that were typed in the same breath
+        (they have priority), but not while something is being typed or a dialogue is open."""
+        typing = self.entry is not None and self.entry.display
+        if action in ("filter", "throttle", "pane") and (typing or len(self.screen_stack) > 1):
+            return False
+        return super().check_action(action, parameters)
 
     # -- building
 
@@ -118,7 +127,8 @@ class Dashboard(App[int]):
             self.theme = TREMOLO.name
         self.arrangement = Layout(self)
         self.arrangement.apply()
-        self.panes["traffic"].focus()
+        self.screen.set_focus(self.panes["traffic"])
+        self.set_timer(0.3, self._make_entry)
         self._loop_running = asyncio.get_running_loop()
         self._take_signals(self._loop_running)
         self.feed.attach(self._loop_running)
@@ -180,16 +190,17 @@ class Dashboard(App[int]):
             self.draw_changes()
         self._schedule(IDLE_TICK)
 
-    def draw_changes(self) -> bool:
-        """Let what is visible draw itself where it has changed."""
+    def draw_changes(self, hurry: bool = False) -> bool:
+        """Let what is visible draw itself where it has changed; in a hurry also the panes
+        that otherwise take their time."""
         self.ticks += 1
         drawn = False
         for bar in (self.head, self.tabs, self.news_bar, self.keys):
             if bar.display and bar.size.width:
-                drawn |= bar.sync()
+                drawn |= bar.sync(hurry)
         for pane in self.panes.values():
             if pane.display and pane.size.width:
-                drawn |= pane.sync()
+                drawn |= pane.sync(hurry)
         if self.session.errors.unseen and self.panes["errors"].display:
             self.session.errors.seen()
         if drawn:
@@ -222,7 +233,7 @@ class Dashboard(App[int]):
         """On the normal screen: what the application wrote last, and why all ended."""
         lines = [line for line in self.session.log.lines if line.stream != "tremolo"]
         for line in lines[-LAST_LINES:]:
-            print(clean(line.raw, 2000))
+            print("".join(run for _, run in colour_runs(line.raw)))
         if self.feed.ended is not None and not self.stopping:
             error = self.session.errors.items[-1] if self.session.errors.items else None
             cause = self.feed.ended or (f"{error.where}: {error.title}" if error else "")
@@ -393,7 +404,7 @@ class Dashboard(App[int]):
     def throttle_all(self, name: str) -> None:
         self.session.wish_throttle(ALL, PRESETS[name])
 
-    def ask_throttle(self, scope: str) -> None:
+    async def ask_throttle(self, scope: str) -> None:
         """Numbers of one's own, typed."""
         current = self.session.throttling.at(scope)
         text = str(current) if current.active else f"{DEFAULT_PRESET} "
@@ -419,12 +430,12 @@ class Dashboard(App[int]):
             self.close_entry("throttle")
             return True
 
-        self.open_entry("throttle", text.strip(),
+        await self.open_entry("throttle", text.strip(),
                         "down=1.5Mbit up=750kbit latency=150ms jitter=20ms", changed, finished)
 
     # -- the entry
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         before = self.session.traffic.filter_text
 
         def changed(value: str) -> None:
@@ -442,7 +453,7 @@ class Dashboard(App[int]):
 
         if self.arrangement is not None:
             self.arrangement.show_traffic()
-        self.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
+        await self.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
                         changed, finished)
 
     def filter_by(self, value: str) -> None:
@@ -451,18 +462,21 @@ class Dashboard(App[int]):
             self.arrangement.choose(1)
         self.traffic.redraw()
 
-    def open_entry(self, kind: str, value: str, placeholder: str, changed: Any,
+    async def open_entry(self, kind: str, value: str, placeholder: str, changed: Any,
                    finished: Any) -> None:
-        from .entry import Entry
+        await self._make_entry()
+        if self.entry is not None and not self.entry.display:
+            self.entry.ask(value, placeholder, self._histories[kind], changed, finished)
 
-        if self.entry is not None:
-            return
-        self.entry = Entry(value, placeholder, self._histories[kind], changed, finished)
-        self.mount(self.entry, before="#body")
-        self.entry.focus()
+    async def _make_entry(self) -> None:
+        """Once, after the first paint: keys that follow quickly must find it there."""
+        if self.entry is None:
+            from .entry import Entry
+
+            self.entry = Entry()
+            await self.screen_stack[0].mount(self.entry, before="#body")
 
     def close_entry(self, focus: str) -> None:
         if self.entry is not None:
-            self.entry.remove()
-            self.entry = None
-        self.panes[focus].focus()
+            self.entry.display = False
+        self.screen_stack[0].set_focus(self.panes[focus])

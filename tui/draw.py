@@ -45,9 +45,23 @@ def middle_cut(text: str, width: int) -> str:
 
 def strip_of(pieces: Sequence[Piece], width: int, base: Optional[Style]) -> Strip:
     """One line; cut or filled to `width`, on `base`."""
-    strip = Strip([Segment(text, style) for text, style in pieces if text])
-    strip = strip.adjust_cell_length(width)
-    return strip.apply_style(base) if base is not None else strip
+    segments = []
+    room = width
+    for text, style in pieces:
+        if not text:
+            continue
+        length = len(text) if text.isascii() else cell_len(text)
+        if length > room:
+            text, length = set_cell_size(text, room), room
+        if base is not None:
+            style = base if style is None else base + style
+        segments.append(Segment(text, style))
+        room -= length
+        if not room:
+            break
+    if room > 0:
+        segments.append(Segment(" " * room, base))
+    return Strip(segments, width)  # its length is known here: Textual need not measure it
 
 
 def spread(left: Sequence[Piece], end: Sequence[Piece], width: int) -> List[Piece]:
@@ -57,7 +71,8 @@ def spread(left: Sequence[Piece], end: Sequence[Piece], width: int) -> List[Piec
     for text, style in left:
         length = cell_len(text)
         if length > room:
-            result.append((fit(text, max(0, room)), style))
+            rule = text.startswith("──")
+            result.append((text[:room] if rule else fit(text, max(0, room)), style))
             room = 0
             break
         result.append((text, style))

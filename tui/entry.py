@@ -1,4 +1,4 @@
-"""The one-line entry for a filter or a throttle of one's own; made when it is first needed."""
+"""The one-line entry for a filter or a throttle of one's own; made after the first paint."""
 
 from typing import Any, Callable, List
 
@@ -18,19 +18,30 @@ class Entry(Input):
         Binding("down", "recall(1)", "later", show=False),
     ]
 
-    def __init__(self, value: str, placeholder: str, history: History,
-                 changed: Callable[[str], None], finished: Callable[[str, bool], Any],
-                 **kwargs: Any) -> None:
-        super().__init__(value, placeholder=placeholder, select_on_focus=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(select_on_focus=False, **kwargs)
         self.cursor_blink = False
-        self._history = history
-        self._place = len(history)
-        self._changed = changed
-        self._finished = finished
+        self.display = False
+        self._history: History = []
+        self._place = 0
+        self._changed: Callable[[str], None] = lambda value: None
+        self._finished: Callable[[str, bool], Any] = lambda value, accepted: None
+
+    def ask(self, value: str, placeholder: str, history: History,
+            changed: Callable[[str], None], finished: Callable[[str, bool], Any]) -> None:
+        """Show the entry and give it the keys, from the very next one on."""
+        self._history, self._place = history, len(history)
+        self._changed, self._finished = changed, finished
+        self.placeholder = placeholder
+        self.value = value
+        self.cursor_position = len(value)
+        self.display = True
+        self.screen.set_focus(self)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._changed(self.value)
+        if self.display:
+            self._changed(self.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -43,18 +43,18 @@ class HelpScreen(ModalScreen[None]):
 
 
 def _rows(app: Any, bindings: Sequence[Any]) -> List[Tuple[str, str]]:
-    """Keys of one action together, in the order of their definition."""
-    rows: Dict[Tuple[str, str], List[str]] = {}
+    """Keys that do the same together, in the order of their definition."""
+    rows: Dict[str, List[str]] = {}
     for binding in bindings:
         if isinstance(binding, tuple):
             binding = Binding(*binding)
         for key in binding.key.split(","):
             shown = binding.key_display or app.get_key_display(
                 Binding(key.strip(), binding.action))
-            keys = rows.setdefault((binding.action, binding.description), [])
+            keys = rows.setdefault(binding.description, [])
             if shown not in keys:
                 keys.append(shown)
-    return [("  ".join(keys), words) for (_, words), keys in rows.items() if words]
+    return [("  ".join(keys), words) for words, keys in rows.items() if words]
 
 
 def groups_of(app: Any, panes: Sequence[Type[Any]]) -> List[Group]:

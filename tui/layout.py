@@ -59,7 +59,7 @@ class Layout:
         self.active = number
         self.strip = False
         self.apply()
-        self.app.panes[name].focus()
+        self._focus(name)
 
     def show_traffic(self) -> None:
         if not self.app.panes["traffic"].display:
@@ -74,7 +74,7 @@ class Layout:
                 self.strip = False
             self.apply()
         elif self.mode != "overview" or self.alone:
-            self.app.panes["detail"].focus()
+            self._focus("detail")
 
     def close_detail(self) -> None:
         self.detail = False
@@ -87,7 +87,7 @@ class Layout:
             if pane.has_focus and not stay:
                 self._focus_active()
             else:
-                pane.focus()
+                self._focus("throttle")
             return
         if pane.display and not stay:
             self.close_throttle()
@@ -97,7 +97,7 @@ class Layout:
             if self.mode == "narrow":
                 self.detail = False
             self.apply()
-        pane.focus()
+        self._focus("throttle")
 
     def close_throttle(self) -> None:
         self.strip = False
@@ -126,8 +126,11 @@ class Layout:
             traffic.set_filter("")
             app.traffic.redraw()
 
+    def _focus(self, name: str) -> None:
+        self.app.screen_stack[0].set_focus(self.app.panes[name])
+
     def _focus_active(self) -> None:
-        self.app.panes[NAMES[self.active]].focus()
+        self._focus(NAMES[self.active])
 
     # -- showing it
 
@@ -151,6 +154,7 @@ class Layout:
         for mode in MODES:
             screen.set_class(mode == look, mode)
         for name, pane in self.app.panes.items():
+            pane.display = name in shown  # at once: it may get the focus in this very turn
             pane.set_class(name in shown, "shown")
             pane.titled = overview or name == "detail" or (name == "throttle" and self.strip)
         throttle = self.app.panes["throttle"]

@@ -75,9 +75,9 @@ def test_misuse_of_the_response_is_not_told_to_the_client():
 
 
 def test_the_default_404_names_the_path_and_the_server_escaped():
-    response = get(Tremolo(), "/%3Cb%3E<i>&x".replace("<i>", "%3Ci%3E"), server_name="My<Server")
+    response = get(Tremolo(), "/%3Cb%3E&x", server_name="My<Server")
     assert response.status == 404
-    assert "%3Cb%3E" in response.text and "My&lt;Server" in response.text
+    assert "%3Cb%3E&amp;x" in response.text and "My&lt;Server" in response.text
     assert response.header("content-type") == "text/html; charset=utf-8"
 
 
@@ -91,7 +91,8 @@ def test_an_error_handler_answers_its_code():
 
     response = get(app, "/none")
     assert (response.status, response.text) == (404, "NotFound /none")
-    assert (response.header("x-handler"), response.header("content-type")) == ("404", "text/plain")
+    assert response.header("x-handler") == "404"
+    assert response.header("content-type") == "text/plain"
 
 
 def test_an_error_handler_may_be_synchronous_and_take_everything():

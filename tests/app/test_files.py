@@ -78,7 +78,9 @@ def test_one_range(path, value, start, stop):
     assert response.header("content-length") == str(stop - start)
 
 
-@pytest.mark.parametrize("value", ["bytes=2-0", "lines=1-2", "bytes=x", "bytes", "bytes=1-2,y"])
+@pytest.mark.parametrize("value", [
+    "bytes=2-0", "lines=1-2", "bytes=x", "bytes", "bytes=1-2,y",
+])
 def test_a_range_that_is_malformed_or_of_another_unit_is_ignored(path, value):
     response = ask(path, {"Range": value})
     assert (response.status, response.body) == (200, DATA)
@@ -168,7 +170,7 @@ def test_descriptors_are_closed(path):
     assert len(os.listdir("/dev/fd")) <= before
 
 
-# -- folders ------------------------------------------------------------------------------------
+# -- folders ----------------------------------------------------------------------------------
 
 
 @pytest.fixture

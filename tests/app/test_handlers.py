@@ -94,7 +94,7 @@ def test_a_partial_and_a_callable_object_are_handlers():
     assert get(handler(Callable()), "/").text == "called"
 
 
-# -- options ------------------------------------------------------------------------------------
+# -- options ----------------------------------------------------------------------------------
 
 
 def test_defaults_are_options():
@@ -197,7 +197,7 @@ def test_options_of_ctx_may_be_changed_by_a_middleware():
     assert get(app, "/").text == "[('mine', 1), ('other', 2)]"
 
 
-# -- return values ------------------------------------------------------------------------------
+# -- return values ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value, body", [
@@ -307,7 +307,7 @@ def test_head_gets_the_head_only(streaming):
             return "abc"
 
     async def scenario(client):
-        response = await client.head("/")
+        response = await client.request("HEAD", "/")
         assert response.status == 200
         assert response.header("content-length") == ("" if streaming else "3")
         assert (await client.get("/")).body == b"abc"
@@ -379,7 +379,7 @@ def test_a_generator_waits_for_a_slow_client():
     assert serve(handler(show), scenario) < 60
 
 
-# -- threads ------------------------------------------------------------------------------------
+# -- threads ----------------------------------------------------------------------------------
 
 
 def test_a_plain_function_runs_on_a_thread():
@@ -435,7 +435,7 @@ def test_a_lock_works_in_a_thread():
     assert get(handler(show), "/").text == "locked"
 
 
-# -- binding costs nothing per request ----------------------------------------------------------
+# -- binding costs nothing per request --------------------------------------------------------
 
 
 def test_the_signature_is_looked_at_once(monkeypatch):

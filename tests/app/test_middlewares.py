@@ -29,7 +29,7 @@ def note(seen, name, result=None):
     return middleware
 
 
-# -- order --------------------------------------------------------------------------------------
+# -- order ------------------------------------------------------------------------------------
 
 
 def test_request_middlewares_run_by_priority_then_in_order_of_registration():
@@ -54,7 +54,7 @@ def test_response_middlewares_run_by_priority_then_in_reverse_order_of_registrat
     assert seen == ["handler", "urgent b", "urgent a", "b", "a"]
 
 
-# -- results ------------------------------------------------------------------------------------
+# -- results ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("result", ["early", b"early", ("early", "latin-1")])
@@ -258,7 +258,7 @@ def test_a_middleware_cannot_yield():
         Tremolo().on_request(stream)
 
 
-# -- hooks --------------------------------------------------------------------------------------
+# -- hooks ------------------------------------------------------------------------------------
 
 
 def test_worker_hooks_run_around_serving():
@@ -338,6 +338,23 @@ def test_connection_hooks_get_the_connection():
     assert seen == ["connect", "handler", "handler", "close 1"]
 
 
+def test_a_connection_whose_hook_fails_is_closed():
+    app = Tremolo()
+    seen = recorder(app)
+
+    @app.on_connect
+    async def refuse():
+        await asyncio.sleep(0.01)
+        raise ValueError
+
+    async def scenario(client):
+        connection = client.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        return await connection.receive_all()
+
+    assert serve(app, scenario) == b"" and seen == []
+
+
 def test_a_hook_that_fails_at_start_keeps_the_worker_from_serving():
     app = Tremolo()
 
@@ -349,7 +366,7 @@ def test_a_hook_that_fails_at_start_keeps_the_worker_from_serving():
         get(app, "/")
 
 
-# -- mounting -----------------------------------------------------------------------------------
+# -- mounting ---------------------------------------------------------------------------------
 
 
 def sub_app():

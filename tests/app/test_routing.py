@@ -134,7 +134,7 @@ def test_a_broken_pattern_is_refused_at_registration():
         Tremolo().add_route(page, "^/(")
 
 
-# -- views --------------------------------------------------------------------------------------
+# -- views ------------------------------------------------------------------------------------
 
 
 class Greeting:
@@ -164,7 +164,7 @@ def test_a_class_is_a_view_with_a_fresh_instance_for_each_request():
         assert (await client.get("/g")).text == "hello 1"
         assert (await client.get("/g")).text == "hello 1"
         assert (await client.post("/g", body="echo")).text == "echo"
-        assert (await client.delete("/g")).text == "gone"
+        assert (await client.request("DELETE", "/g")).text == "gone"
 
     serve(app, scenario)
 

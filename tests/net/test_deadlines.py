@@ -141,14 +141,14 @@ def test_a_handler_that_has_begun_to_answer_has_all_the_time():
             exchange.start(200, ())
             exchange.write(b"x")
             exchange.flush()
-            await asyncio.sleep(500)
+            await asyncio.sleep(100)
             exchange.finish()
 
         async with serving(Handling(handle, handler_timeout=60.0)) as site:
             client = await site.connect()
             await client.send(GET)
             await until(lambda: site.server.tasks)
-            await pass_time(501, step=2)
+            await pass_time(101, step=2)
             assert (await client.response()).body == b"x"
             client.close()
 
@@ -161,7 +161,7 @@ def test_without_handler_timeout_a_handler_has_all_the_time():
             client = await site.connect()
             await client.send(GET)
             await until(lambda: site.server.tasks)
-            await pass_time(1000, step=2)
+            await pass_time(300, step=2)
             assert site.server.tasks
             client.close()
 

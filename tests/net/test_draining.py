@@ -302,7 +302,7 @@ def test_a_busy_connection_is_handed_over_after_its_response(loop_name):
 def test_a_large_response_is_whole_before_its_connection_is_handed_over(loop_name):
     async def main():
         async def handle(exchange):
-            exchange.respond(200, (), bytes(3_000_000))
+            exchange.respond(200, (), bytes(20_000_000))
 
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
@@ -311,7 +311,7 @@ def test_a_large_response_is_whole_before_its_connection_is_handed_over(loop_nam
             next_one = Takeover(second)
             drained = drain(site, hand_over=next_one.take)
             await asyncio.sleep(0.02)
-            assert (await client.response()).body == bytes(3_000_000)
+            assert (await client.response()).body == bytes(20_000_000)
             await drained
             await client.send(GET)
             assert (await client.response()).body == b"second"

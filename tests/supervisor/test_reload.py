@@ -184,7 +184,7 @@ def test_no_request_fails_over_many_saves(tmp_path):
         try:
             for number in range(1, 9):
                 shop.write_text(hello(f"gen {number}"))
-                wait_until(lambda n=number: server.text() == f"gen {n}", f"generation {number}")
+                wait_until(lambda n=number: server.text() == f"gen {n}", f"text {number}")
         finally:
             done.set()
             for thread in threads:

@@ -57,7 +57,7 @@ def is_alive(pid):
 
 
 def environment(folder, **more):
-    """The environment of a server: our package importable, everything of its own in `folder`."""
+    """The environment of a server: our package importable, its own files in `folder`."""
     values = dict(os.environ, PYTHONPATH=ROOT, XDG_RUNTIME_DIR=str(folder),
                   XDG_CACHE_HOME=str(folder), PYTHONDONTWRITEBYTECODE="")
     values.update(more)
@@ -105,9 +105,14 @@ class Server:
 
     def wait_for(self, kind, count=1, deadline=DEADLINE, **fields):
         """The `count`-th event of a kind with these values, as soon as it is there."""
+        def found():
+            ended = self.process.poll() is not None and not self._threads[0].is_alive()
+            events = self.find(kind, **fields)[count - 1:count]
+            assert events or not ended, f"the server ended without event {kind} {fields}"
+            return events
+
         try:
-            return wait_until(lambda: self.find(kind, **fields)[count - 1:count],
-                              f"event {kind} {fields}", deadline)[0]
+            return wait_until(found, f"event {kind} {fields}", deadline)[0]
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{self.said()}") from None
 
@@ -148,8 +153,9 @@ class Server:
 
     def control(self, *arguments, check=True):
         """Run a `tremolo` command against it; its output."""
-        done = subprocess.run([sys.executable, "-m", "tremolo", *arguments], env=self.environ,
-                              cwd=self.runtime, capture_output=True, text=True, timeout=DEADLINE)
+        done = subprocess.run(
+            [sys.executable, "-m", "tremolo", *arguments], env=self.environ, cwd=self.runtime,
+            capture_output=True, text=True, timeout=DEADLINE)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout if check else done
 

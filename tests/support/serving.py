@@ -48,6 +48,8 @@ def run(main, loop_name="asyncio"):
     """Run `main()` on a new loop. Fails for exceptions that reached only the loop."""
     if loop_name == "uvloop":
         loop = uvloop.new_event_loop()
+    elif loop_name == "plain":
+        loop = asyncio.SelectorEventLoop()
     else:
         loop = ClockLoop()
     unheard = []

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("textual")
 
+from textual import events
 from textual.message_pump import MessagePump
 
 from tests.support.feed_player import FeedPlayer, line
@@ -33,7 +34,7 @@ class Driver:
             self.sock.sendall(line(message))
         wanted = self.app.session.messages + len(messages)
         await self.until(lambda: self.app.session.messages >= wanted)
-        self.app.draw_changes()
+        self.app.draw_changes(hurry=True)
         await self.pilot.pause()
 
     async def until(self, condition, seconds=5.0):
@@ -44,7 +45,7 @@ class Driver:
 
     async def press(self, *keys):
         await self.pilot.press(*keys)
-        self.app.draw_changes()
+        self.app.draw_changes(hurry=True)
         await self.pilot.pause()
 
     def commands(self):
@@ -153,7 +154,7 @@ async def test_the_filter_is_live_and_escape_brings_back_the_old_one(d):
     await d.press(*" ms", "greater_than_sign")
     assert "ms needs a number" in d.text() and "/drop" not in d.text()
     await d.press("backspace", "backspace", "backspace", "enter")
-    assert d.app.session.traffic.filter_text == "keep" and d.app.entry is None
+    assert d.app.session.traffic.filter_text == "keep" and not d.app.entry.display
     await d.press("slash", "x", "escape")
     assert d.app.session.traffic.filter_text == "keep"
     await d.press("escape")
@@ -198,9 +199,22 @@ async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
     (command,) = await d.obey()
     assert command["args"]["scope"] == "/api/items/{id}"
     assert command["args"]["throttle"]["download"] == 125_000_000
-    assert "on /api/items/{id}" in d.screen()[0]
+    assert "▼ down=1Gbit" in d.screen()[0] and "/{id}" in d.screen()[0]
     await d.press("s")
     assert d.app.throttle_pane.scope == "conn:4711:9"
+
+
+@drive(SMALL)
+async def test_keys_typed_in_one_go_all_arrive_where_they_belong(d):
+    await d.app._make_entry()
+    for key, char in (("slash", "/"), ("s", "s"), ("x", "x"), ("q", "q")):
+        d.app.post_message(events.Key(key, char))
+    await d.until(lambda: d.app.session.traffic.filter_text == "sxq")
+    await d.press("escape")
+    for key in ("t", "right", "right", "right"):
+        d.app.post_message(events.Key(key, None))
+    await d.pilot.pause()
+    assert [c["args"]["throttle"]["name"] for c in d.commands()] == ["offline", "gprs", "2g"]
 
 
 @drive(SMALL)
@@ -404,7 +418,7 @@ async def test_no_textual_message_is_spent_on_an_event(d):
         sender = asyncio.get_running_loop().run_in_executor(None, burst, count)
         await d.until(lambda: d.app.session.traffic.seen >= wanted)
         await sender
-        d.app.draw_changes()
+        d.app.draw_changes(hurry=True)
         await d.pilot.pause()
         return len(posted)
 
@@ -422,7 +436,7 @@ async def test_no_textual_message_is_spent_on_an_event(d):
 async def test_a_quiet_feed_draws_nothing(d):
     await d.say(d.player.frame(4711), d.player.frame(4712))
     d.app.session.tick()
-    d.app.draw_changes()
+    d.app.draw_changes(hurry=True)
     for _ in range(5):
         await d.say(d.player.frame(4711), d.player.frame(4712))
     before = [pane.draws for pane in d.app.panes.values()]

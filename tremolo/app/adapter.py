@@ -8,10 +8,12 @@ is in `dispatch.py`.
 import asyncio
 import logging
 import multiprocessing
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
 
 from ..config import Settings
 from ..exceptions import ClientDisconnected, ConfigurationError, MethodNotAllowed, NotFound
+from ..protocol.conditional import format_http_date
 from .context import WorkerContext
 from .dispatch import Review, answer, before, call_handler, fail, give_groups, run
 from .handlers import Handler
@@ -61,6 +63,8 @@ class NativeAdapter:
         self.shared: WorkerContext = application.context
         self.shared._values["options"] = self.options
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # at startup
+        #: `close` hooks that are still running
+        self._closing: Set[asyncio.Task[None]] = set()
         self.routes = application.routes
         self._stacks = application.middlewares
         self._main = application.middlewares[()]
@@ -75,7 +79,8 @@ class NativeAdapter:
             app.logger = logging.getLogger(multiprocessing.current_process().name)
         shared = self.shared
         shared.update(executor=self.executor, connections={}, info={
-            "server": (self.settings.host, self.settings.port), "server_date": b"",
+            "server": (self.settings.host, self.settings.port),
+            "server_date": format_http_date(time.time()),
             "server_name": self.settings.server_name.encode("latin-1")})
         if "lifespan" not in shared:
             shared.lifespan = None
@@ -83,6 +88,8 @@ class NativeAdapter:
 
     async def shutdown(self) -> None:
         """Run the `worker_stop` hooks, then end the worker's tasks and threads."""
+        if self._closing:
+            await asyncio.wait(tuple(self._closing), timeout=1.0)
         try:
             await self._run_hooks("worker_stop", self._worker_server())
         finally:
@@ -110,12 +117,14 @@ class NativeAdapter:
             link = self._link(connection)
             link.connecting = self.loop.create_task(self._connected(link))
 
-    async def _connected(self, link: Link) -> None:
+    async def _connected(self, link: Link) -> bool:
         try:
             await self._run_hooks("connect", {**link.base, "request": None, "response": None})
+            return True
         except Exception as exc:
             self.app.logger.error("on_connect failed: %r", exc, exc_info=exc)
             link.close(exc)
+            return False
 
     def connection_lost(self, connection: "HTTPConnection") -> None:
         link: Optional[Link] = connection.context
@@ -124,7 +133,9 @@ class NativeAdapter:
         self.shared.connections.pop(connection.id, None)
         link.closed()
         if self.app.hooks["close"]:
-            self.app.create_task(self._closed(link))
+            task = self.loop.create_task(self._closed(link))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _closed(self, link: Link) -> None:
         try:
@@ -166,7 +177,8 @@ class NativeAdapter:
         if link is None:
             link = self._link(connection)
         elif link.connecting is not None:
-            await link.connecting
+            if not await link.connecting:
+                raise ClientDisconnected("an on_connect hook failed")
             link.connecting = None
         request = Request(exchange, link)
         response = Response(request, exchange)

@@ -6,6 +6,7 @@ composition root, which is imported only then.
 
 import asyncio
 import logging
+import socket
 from typing import Any, Callable, Coroutine, Dict, List, Mapping, Optional, Set, Tuple, TypeVar
 
 from .context import WorkerContext
@@ -236,6 +237,31 @@ class Tremolo:
             self.listen(port, host)
         settings = Settings(worker_num=worker_num, **options)
         run_application(self, settings, list(self.ports.items()))
+
+    async def serve(self, host: Optional[str], port: Any, *,
+                    sock: Optional[socket.socket] = None, backlog: int = 100,
+                    **options: Any) -> None:
+        """Serve on the running event loop until cancelled, then finish what runs.
+
+        For programs with a loop of their own; `sock` is a bound socket to use in place of
+        `host` and `port`. Raises OSError when the address is not free.
+        """
+        from .serving import serve
+
+        await serve(self, host, port, sock=sock, backlog=backlog, **options)
+
+    def create_sock(self, host: Optional[str], port: Any,
+                    reuse_port: bool = True) -> socket.socket:
+        """A bound, non-blocking socket for `serve`; see `tremolo.app.serving`."""
+        from .serving import create_sock
+
+        return create_sock(host, port, reuse_port)
+
+    def close_sock(self, sock: socket.socket) -> None:
+        """Close a socket of `create_sock`, and remove the path of a Unix socket."""
+        from .serving import close_sock
+
+        close_sock(sock)
 
 
 def _decorator(args: Tuple[Any, ...], register: Callable[[Any], None]) -> Any:

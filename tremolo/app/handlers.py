@@ -193,8 +193,8 @@ def _own_parameters(
             takes_all = True
         elif parameter.kind is parameter.POSITIONAL_ONLY:
             if parameter.default is parameter.empty:
-                raise TypeError(f"{label}: parameter {parameter.name!r} is positional-only, but "
-                                f"handlers are called by name")
+                raise TypeError(f"{label}: parameter {parameter.name!r} is positional-only, "
+                                f"but handlers are called by name")
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             named.append(parameter)
     return named, takes_all

@@ -83,7 +83,7 @@ class Link:
         self.globals = shared
         self._callbacks: List[Callable[..., Any]] = []
         #: runs the `connect` hooks; requests wait for it
-        self.connecting: Optional[asyncio.Task[None]] = None
+        self.connecting: Optional[asyncio.Task[bool]] = None
         transport = connection.transport
         self.context = ConnectionContext(
             options=options, transport=transport, client=client_of(connection.peer),

@@ -6,6 +6,7 @@ leaves. The head is given to the exchange once; after that, changing it raises.
 
 import time
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Tuple, Union
+from urllib.parse import quote
 
 from ..exceptions import HTTPRedirect, InternalServerError
 from ..protocol.conditional import format_http_date
@@ -26,6 +27,8 @@ Review = Callable[["Response"], Awaitable[Optional[bytes]]]
 #: how field names are spelled on the wire: as first used in this process
 _SPELLING: Dict[bytes, bytes] = {}
 _SPELLINGS = 1000
+#: what is left as it is when a redirect's address beyond ASCII is percent-encoded
+_URL = "".join(map(chr, range(0x21, 0x7F)))
 _BODILESS = frozenset((204, 304))
 _DEFAULT_HEAD = ((b"Content-Type", DEFAULT_TYPE),)
 
@@ -326,6 +329,8 @@ class Response:
 
         302, or 301, or 303 (HTTP/1.1 only); any other `code` gives 302.
         """
+        if isinstance(url, str) and not url.isascii():
+            url = quote(url, safe=_URL)
         allowed = (301, 303) if self.request.version == b"1.1" else (301,)
         return HTTPRedirect(code=code if code in allowed else 302, location=url)
 

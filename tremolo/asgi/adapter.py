@@ -1,31 +1,49 @@
 """The adapter between the connection core and an ASGI application."""
 
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from ..config import Settings
 from ..exceptions import ASGIConnectionError, ASGIException
 from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
-from ..protocol.websocket import HandshakeError, parse_upgrade
+from ..net.websocket import judge
+from ..protocol.websocket import HandshakeError
 from .http import HTTPCycle
 from .lifespan import Lifespan
 from .scope import ASGI, ScopeTemplate, http_scope, websocket_scope
-from .websocket import WebSocketCycle
+from .tls import first_certificate
+from .websocket import PLAIN, WebSocketCycle
 
-PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+def _comes_of_a_gone_client(exc: BaseException) -> bool:
+    """Whether our own "client is gone" is what `exc` was raised for. Frameworks raise errors of
+    their own while they handle it, or put it into a group."""
+    cause: Optional[BaseException] = exc
+    while cause is not None:
+        if isinstance(cause, ASGIConnectionError):
+            return True
+        members = getattr(cause, "exceptions", None)
+        if isinstance(members, tuple) and members:
+            return all(_comes_of_a_gone_client(member) for member in members)
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 class ASGIAdapter:
-    """Runs `app`, an ASGI 3.0 callable, under `settings`."""
+    """Runs `app`, an ASGI 3.0 callable, under `settings`; with `double`, an application of
+    ASGI 2, which is called twice: `app(scope)`, then the result with receive and send."""
 
-    def __init__(self, app: Callable[..., Any], settings: Settings) -> None:
-        self.app = app
+    def __init__(self, app: Callable[..., Any], settings: Settings, *,
+                 double: bool = False) -> None:
+        self.app = app = single_callable(app) if double else app
         self.body_limit = settings.client_max_body_size
         self.handler_timeout = (
             settings.app_handler_timeout if "app_handler_timeout" in settings.given else 0.0)
         self.close_timeout = 0.0
         self._root_path = settings.root_path
         self._websockets = settings.ws
+        certificate = settings.ssl.get("cert") if settings.ssl else None
+        self._server_cert = first_certificate(certificate or settings.ssl_cert)
         self._lifespan = Lifespan(app, settings.lifespan, ASGI)
 
     async def startup(self) -> None:
@@ -35,7 +53,7 @@ class ASGIAdapter:
         await self._lifespan.shutdown()
 
     def connection_made(self, connection: HTTPConnection) -> None:
-        connection.context = ScopeTemplate(connection)
+        connection.context = ScopeTemplate(connection, self._server_cert)
 
     def connection_lost(self, connection: HTTPConnection) -> None:
         pass
@@ -50,8 +68,10 @@ class ASGIAdapter:
         cycle = HTTPCycle(exchange)
         try:
             await self.app(scope, cycle.receive, cycle.send)
-        except ASGIConnectionError:
-            return  # the application let our own "client is gone" pass
+        except Exception as exc:
+            if cycle.request_broken or _comes_of_a_gone_client(exc):
+                return  # the client's fault, and what the application made of it
+            raise
         if not exchange.finished:
             missing = cycle.ended()
             if missing is not None:
@@ -59,7 +79,7 @@ class ASGIAdapter:
 
     async def _handle_websocket(self, exchange: Exchange) -> None:
         try:
-            upgrade = parse_upgrade(exchange.head)
+            upgrade = judge(exchange)
         except HandshakeError as exc:
             exchange.respond(exc.status, [*exc.headers, PLAIN], exc.reason.encode() + b"\n")
             return
@@ -77,3 +97,12 @@ class ASGIAdapter:
         missing = cycle.returned()
         if missing is not None:
             raise ASGIException(missing)
+
+
+def single_callable(app: Callable[..., Any]) -> Callable[..., Any]:
+    """An application of ASGI 2 as one of ASGI 3."""
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        scope["asgi"]["version"] = "2.0"
+        await app(scope)(receive, send)
+
+    return application

@@ -1,12 +1,16 @@
 """One HTTP request as ASGI messages (specification: HTTP & WebSocket, section HTTP)."""
 
+import os
+import stat
 from typing import Any, Dict, Iterable, Optional, Tuple
 
 from ..exceptions import ASGIConnectionError, ClientDisconnected
 from ..net.exchange import Exchange
+from ..net.files import send_file
 from ..protocol.http1 import ProtocolError
 
 Message = Dict[str, Any]
+_FILES = ("http.response.pathsend", "http.response.zerocopysend")
 
 
 class HTTPCycle:
@@ -16,11 +20,14 @@ class HTTPCycle:
     expected and what came; the client gets a clean 500 or a closed connection.
     """
 
-    __slots__ = ("_body_sent", "_exchange", "_request_done", "_started", "_trailers", "_wants_trailers")
+    __slots__ = ("_body_sent", "_exchange", "_request_done", "_started", "_trailers",
+                 "_wants_trailers", "request_broken")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._request_done = False
+        #: the client left in the middle of its request, or broke its framing
+        self.request_broken = False
         self._started = False
         self._body_sent = False
         self._wants_trailers = False
@@ -42,11 +49,12 @@ class HTTPCycle:
             following = exchange.read_nowait() if exchange.connection.parser.at_end else None
         except ClientDisconnected:
             self._request_done = True
+            self.request_broken = not exchange.finished
             return {"type": "http.disconnect"}
         except ProtocolError as exc:
             # The body broke its framing: the client hears it from us, the application just
             # learns that there is nobody to answer.
-            self._request_done = True
+            self._request_done = self.request_broken = True
             exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
             return {"type": "http.disconnect"}
         self._request_done = following == b""
@@ -66,8 +74,9 @@ class HTTPCycle:
                     "(a message with more_body=False)")
             if exchange.connection.lost:
                 raise ASGIConnectionError("the client is gone")
-            body = message.get("body", b"")
-            if message.get("more_body", False):
+            # Asked for with `in` rather than get(): a call less for each key.
+            body = message["body"] if "body" in message else b""
+            if "more_body" in message and message["more_body"]:
                 if body:
                     wait = exchange.write(body)
                     if wait is not None:
@@ -78,7 +87,9 @@ class HTTPCycle:
             self._body_sent = True
             if self._wants_trailers:
                 if body:
-                    exchange.write(body)
+                    wait = exchange.write(body)
+                    if wait is not None:
+                        await wait
                 return
             exchange.write_last(body)
             if exchange.connection.outbox.size:
@@ -87,17 +98,26 @@ class HTTPCycle:
             if self._started:
                 raise RuntimeError("'http.response.start' came twice")
             if exchange.finished and not exchange.connection.lost:
-                raise RuntimeError("the request was already answered with an error")
+                raise ASGIConnectionError("the request was broken and has been refused")
             if exchange.connection.lost:
                 raise ASGIConnectionError("the client is gone")
-            self._wants_trailers = bool(message.get("trailers", False))
-            exchange.start(_status(message), message.get("headers", ()))
+            self._wants_trailers = "trailers" in message and bool(message["trailers"])
+            status = message["status"] if "status" in message else None
+            if type(status) is not int or not 200 <= status <= 999:
+                status = _status(message)
+            exchange.start(status, message["headers"] if "headers" in message else ())
             self._started = True
         else:
-            self._send_other(kind, message)
+            await self._send_other(kind, message)
 
-    def _send_other(self, kind: str, message: Message) -> None:
+    async def _send_other(self, kind: str, message: Message) -> None:
+        """The messages of extensions."""
         exchange = self._exchange
+        if kind in _FILES:
+            await self._send_file(kind, message)
+            return
+        if exchange.connection.lost:
+            raise ASGIConnectionError("the client is gone")
         if kind == "http.response.trailers":
             if not self._wants_trailers or not self._body_sent:
                 raise RuntimeError(
@@ -108,6 +128,8 @@ class HTTPCycle:
             self._trailers += tuple(_pairs(message.get("headers", ())))
             if not message.get("more_trailers", False):
                 exchange.finish(self._trailers)
+                if exchange.connection.outbox.size:
+                    await exchange.drained()
         elif kind == "http.response.early_hint":
             if self._started:
                 raise RuntimeError("'http.response.early_hint' came after the response's start")
@@ -117,6 +139,49 @@ class HTTPCycle:
                 f"expected 'http.response.{'body' if self._started else 'start'}', "
                 f"got {kind!r}")
 
+    async def _send_file(self, kind: str, message: Message) -> None:
+        """`http.response.pathsend`, which is a whole body, and `http.response.zerocopysend`,
+        which is a piece of one. Raises OSError for a file that cannot be read."""
+        exchange = self._exchange
+        if not self._started:
+            raise RuntimeError(f"expected 'http.response.start' before {kind!r}")
+        whole = kind == "http.response.pathsend"
+        if self._body_sent or (whole and exchange.bytes_out):
+            raise RuntimeError(f"{kind!r} came after the response's body")
+        if exchange.connection.lost:
+            raise ASGIConnectionError("the client is gone")
+        opened = -1
+        loop = exchange.connection.server.loop
+        try:
+            if whole:
+                opened = await loop.run_in_executor(None, _open, message["path"])
+                offset, count = 0, os.fstat(opened).st_size
+                sent = await self._send_part(opened, offset, count, more=False)
+            else:
+                file = message["file"]
+                offset, count = _part(file, message)
+                sent = await self._send_part(file, offset, count,
+                                             more=bool(message.get("more_body", False)))
+                if message.get("offset") is None and not exchange.connection.lost:
+                    os.lseek(file.fileno(), offset + sent, os.SEEK_SET)
+        finally:
+            if opened >= 0:
+                await loop.run_in_executor(None, os.close, opened)
+
+    async def _send_part(self, file: Any, offset: int, count: int, *, more: bool) -> int:
+        exchange = self._exchange
+        self._body_sent = not more
+        if not more and not self._wants_trailers:
+            exchange.promise(count)
+        sent = await send_file(exchange, file, offset, count)
+        if exchange.connection.lost:
+            raise ASGIConnectionError("the client is gone")
+        if not more and not self._wants_trailers:
+            exchange.finish()
+            if exchange.connection.outbox.size:
+                await exchange.drained()
+        return sent
+
     def ended(self) -> Optional[str]:
         """What was missing when the application returned, or None."""
         if self._exchange.finished or self._exchange.connection.lost:
@@ -124,6 +189,29 @@ class HTTPCycle:
         if not self._started:
             return "the ASGI application returned without starting a response"
         return "the ASGI application returned without completing its response"
+
+
+def _open(path: Any) -> int:
+    """The descriptor of a regular file. Blocks."""
+    if not isinstance(path, (str, os.PathLike)) or not os.path.isabs(path):
+        raise ValueError(f"'http.response.pathsend' needs an absolute path, got {path!r}")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"'http.response.pathsend' needs a regular file, got {path!r}")
+    return descriptor
+
+
+def _part(file: Any, message: Message) -> Tuple[int, int]:
+    """Offset and length of what `http.response.zerocopysend` means: by default from where the
+    file stands to its end."""
+    descriptor = file.fileno()
+    offset = message.get("offset")
+    if offset is None:
+        offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+    rest = max(0, os.fstat(descriptor).st_size - offset)
+    count = message.get("count")
+    return offset, rest if count is None else min(count, rest)
 
 
 def _status(message: Message) -> int:

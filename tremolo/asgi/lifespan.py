@@ -68,7 +68,8 @@ class Lifespan:
             if not isinstance(exc, Exception):
                 raise
         else:
-            self._settle(self._started, None)
+            self._settle(self._started, None if self._mode == "auto" else LifespanError(
+                "the application returned without answering 'lifespan.startup'"))
             self._settle(self._stopped, None)
 
     def _failed(self, exc: BaseException) -> None:

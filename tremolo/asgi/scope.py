@@ -1,4 +1,4 @@
-"""Builds the connection scopes of the ASGI specification (HTTP and WebSocket, 2.4)."""
+"""Builds the connection scopes of the ASGI specification (HTTP and WebSocket, 2.5)."""
 
 from typing import Any, Dict, Optional, Tuple
 from urllib.parse import unquote
@@ -6,23 +6,27 @@ from urllib.parse import unquote
 from ..net.connection import HTTPConnection
 from ..protocol.http1 import RequestHead
 from ..protocol.websocket import Upgrade
+from .tls import tls_extension
 
-ASGI = {"version": "3.0", "spec_version": "2.4"}
-
-HTTP_EXTENSIONS: Tuple[str, ...] = ("http.response.trailers", "http.response.early_hint")
+ASGI = {"version": "3.0", "spec_version": "2.5"}
 
 
 class ScopeTemplate:
     """What is the same for every request of one connection."""
 
-    __slots__ = ("client", "scheme", "server", "websocket_scheme")
+    __slots__ = ("client", "scheme", "server", "tls", "websocket_scheme")
 
-    def __init__(self, connection: HTTPConnection) -> None:
+    def __init__(self, connection: HTTPConnection, server_cert: Optional[str] = None) -> None:
         self.client = _address(connection.peer)
         self.server = _address(connection.sockname) or (
             (connection.sockname, None) if isinstance(connection.sockname, str) else None)
         self.scheme = "https" if connection.is_tls else "http"
         self.websocket_scheme = "wss" if connection.is_tls else "ws"
+        #: None over plain TCP
+        self.tls: Optional[Dict[str, Any]] = None
+        if connection.is_tls:
+            self.tls = tls_extension(connection.transport.get_extra_info("ssl_object"),
+                                     server_cert)
 
 
 def _address(name: Any) -> Optional[Tuple[str, int]]:
@@ -49,8 +53,11 @@ def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
         "headers": head.headers,
         "client": template.client,
         "server": template.server,
-        "extensions": {name: {} for name in HTTP_EXTENSIONS},
+        "extensions": {"http.response.trailers": {}, "http.response.early_hint": {},
+                       "http.response.pathsend": {}, "http.response.zerocopysend": {}},
     }
+    if template.tls is not None:
+        scope["extensions"]["tls"] = template.tls.copy()
     if state is not None:
         scope["state"] = state.copy()
     return scope
@@ -65,4 +72,6 @@ def websocket_scope(head: RequestHead, upgrade: Upgrade, template: ScopeTemplate
     scope["scheme"] = template.websocket_scheme
     scope["subprotocols"] = upgrade.subprotocols
     scope["extensions"] = {"websocket.http.response": {}}
+    if template.tls is not None:
+        scope["extensions"]["tls"] = template.tls.copy()
     return scope

@@ -1,6 +1,6 @@
 """One WebSocket as ASGI messages (specification: HTTP & WebSocket, section WebSocket)."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Dict, List, Optional, Tuple
 
 from ..exceptions import ASGIConnectionError
 from ..net.exchange import Exchange
@@ -9,12 +9,13 @@ from ..protocol.websocket import Close, StateError, Upgrade
 
 Message = Dict[str, Any]
 
-_CONNECTING, _OPEN, _DENYING, _ENDED = range(4)
-FORBIDDEN = [(b"content-type", b"text/plain; charset=utf-8")]
+_CONNECTING, _OPEN, _DENYING, _CLOSED = range(4)
+PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 
 class WebSocketCycle:
-    """`receive` and `send` of one WebSocket. Messages out of order raise RuntimeError."""
+    """`receive` and `send` of one WebSocket. Messages out of order raise RuntimeError that
+    names what was expected and what came."""
 
     __slots__ = ("_connect_sent", "_exchange", "_link", "_state", "_upgrade")
 
@@ -27,83 +28,94 @@ class WebSocketCycle:
 
     async def receive(self) -> Message:
         """`websocket.connect`, then messages, then `websocket.disconnect` for ever."""
-        if not self._connect_sent:
-            self._connect_sent = True
-            return {"type": "websocket.connect"}
         link = self._link
-        if link is None:
+        if link is None or not self._connect_sent:
+            if not self._connect_sent:
+                self._connect_sent = True
+                return {"type": "websocket.connect"}
             await self._exchange.disconnect_waiter()
             link = self._link
             if link is None:
                 return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
-        event = await link.receive()
+        event = link.take()
+        while event is None:
+            await link.arrival()
+            event = link.take()
         if type(event) is Close:
-            self._state = _ENDED
             return {"type": "websocket.disconnect", "code": event.code, "reason": event.reason}
-        data = event.data
+        data = event.data  # type: ignore[union-attr]
         if type(data) is str:
             return {"type": "websocket.receive", "text": data}
         return {"type": "websocket.receive", "bytes": data}
 
     async def send(self, message: Message) -> None:
         """Take one message. Raises RuntimeError for one out of order, ASGIConnectionError (an
-        OSError) once the WebSocket is closed."""
+        OSError) once the client has closed or is gone, ValueError for what cannot be sent."""
         kind = message["type"]
+        wait: Optional[Awaitable[None]]
         if self._state == _OPEN:
+            link = self._link
             if kind == "websocket.send":
-                await self._send_data(message)
+                data = message.get("bytes")
+                if data is None:
+                    data = message.get("text")
+                    if type(data) is not str:
+                        raise _wrong_data(message)
+                elif message.get("text") is not None \
+                        or not isinstance(data, (bytes, bytearray, memoryview)):
+                    raise _wrong_data(message)
+                try:
+                    wait = link.send(data)  # type: ignore[union-attr, arg-type]
+                except StateError:
+                    raise ASGIConnectionError("the WebSocket is closed") from None
+                if wait is not None:
+                    await wait
             elif kind == "websocket.close":
-                self._state = _ENDED
-                self._opened().close(message.get("code", 1000) or 1000,
-                                     message.get("reason") or "")
+                self._close(message)
             else:
                 raise RuntimeError(
                     f"expected 'websocket.send' or 'websocket.close', got {kind!r}")
         elif self._state == _CONNECTING:
             self._answer(kind, message)
         elif self._state == _DENYING:
-            self._deny_body(kind, message)
-        elif self._exchange.connection.lost or (self._link is not None and self._link.closed):
-            raise ASGIConnectionError("the WebSocket is closed")
+            wait = self._deny_body(kind, message)
+            if wait is not None:
+                await wait
         else:
-            raise RuntimeError(f"{kind!r} came after the WebSocket was closed")
+            raise RuntimeError(f"{kind!r} came after the WebSocket was closed or refused")
 
-    def _opened(self) -> WebSocketLink:
+    def _close(self, message: Message) -> None:
         link = self._link
-        if link is None:
-            raise RuntimeError("the WebSocket is not open")
-        return link
-
-    async def _send_data(self, message: Message) -> None:
-        data = message.get("bytes")
-        if data is None:
-            data = message.get("text")
-            if data is None:
-                raise RuntimeError("'websocket.send' needs 'bytes' or 'text'")
-        try:
-            wait = self._opened().send(data)
-        except StateError:
-            raise ASGIConnectionError("the WebSocket is closed") from None
-        if wait is not None:
-            await wait
+        if link is None or not link.open:
+            raise ASGIConnectionError("the WebSocket is closed")
+        code = message.get("code")
+        link.close(1000 if code is None else code, message.get("reason") or "")
+        self._state = _CLOSED
 
     def _answer(self, kind: str, message: Message) -> None:
+        """The answer to the opening handshake."""
         exchange = self._exchange
         if exchange.connection.lost:
-            self._state = _ENDED
             raise ASGIConnectionError("the client is gone")
         if kind == "websocket.accept":
-            self._link = accept(exchange, self._upgrade, message.get("subprotocol"),
-                                _pairs(message))
+            headers = _pairs(message)
+            for name, _ in headers:
+                if name.lower() == b"sec-websocket-protocol":
+                    raise ValueError("'websocket.accept' has the key 'subprotocol' for the header "
+                                     "Sec-WebSocket-Protocol")
+            self._link = accept(exchange, self._upgrade, message.get("subprotocol"), headers)
             self._state = _OPEN
             exchange.wake_waiter()
         elif kind == "websocket.close":
-            self._state = _ENDED
-            exchange.respond(403, FORBIDDEN, b"Forbidden\n")
+            self._state = _CLOSED
+            exchange.writer.keep_alive = False
+            exchange.respond(403, [PLAIN], b"Forbidden\n")
         elif kind == "websocket.http.response.start":
             status = message.get("status")
             if not isinstance(status, int) or not 200 <= status <= 999:
-                raise RuntimeError(f"{kind!r} needs a status from 200 to 999, got {status!r}")
+                raise ValueError(f"{kind!r} needs a status from 200 to 999, got {status!r}")
+            # The extension: "send a HTTP response and then close the connection"
+            exchange.writer.keep_alive = False
             exchange.start(status, _pairs(message))
             self._state = _DENYING
         else:
@@ -111,14 +123,21 @@ class WebSocketCycle:
                 "expected 'websocket.accept', 'websocket.close' or "
                 f"'websocket.http.response.start', got {kind!r}")
 
-    def _deny_body(self, kind: str, message: Message) -> None:
+    def _deny_body(self, kind: str, message: Message) -> Optional[Awaitable[None]]:
+        exchange = self._exchange
         if kind != "websocket.http.response.body":
             raise RuntimeError(f"expected 'websocket.http.response.body', got {kind!r}")
+        if exchange.connection.lost:
+            raise ASGIConnectionError("the client is gone")
+        body = message.get("body", b"")
         if message.get("more_body", False):
-            self._exchange.write(message.get("body", b""))
-        else:
-            self._exchange.write_last(message.get("body", b""))
-            self._state = _ENDED
+            if body:
+                return exchange.write(body)
+            exchange.flush()
+            return None
+        self._state = _CLOSED
+        exchange.write_last(body)
+        return exchange.drained() if exchange.connection.outbox.size else None
 
     def returned(self) -> Optional[str]:
         """The application returned: close what it left open. What was missing, or None."""
@@ -127,6 +146,8 @@ class WebSocketCycle:
             return None
         if self._exchange.finished or self._exchange.connection.lost:
             return None
+        if self._state == _DENYING:
+            return "the ASGI application returned without completing its response"
         return "the ASGI application returned without answering the WebSocket handshake"
 
     def failed(self) -> None:
@@ -137,3 +158,9 @@ class WebSocketCycle:
 
 def _pairs(message: Message) -> List[Tuple[bytes, bytes]]:
     return [(bytes(name), bytes(value)) for name, value in message.get("headers") or ()]
+
+
+def _wrong_data(message: Message) -> Exception:
+    kinds = {key: type(message[key]).__name__ for key in ("bytes", "text") if key in message}
+    return ValueError("'websocket.send' needs one of 'bytes' (bytes) and 'text' (str), "
+                      f"got {kinds or 'neither'}")

@@ -35,7 +35,9 @@ DISCARD_BYTES = 64 * 1024
 
 
 class Taken(Protocol):
-    """What owns a connection after an upgrade."""
+    """What owns a connection after an upgrade. While it is `holding` nothing shall be read."""
+
+    holding: bool
 
     def data_received(self, data: bytes) -> None: ...
     def eof_received(self) -> None: ...
@@ -48,10 +50,10 @@ class HTTPConnection(asyncio.BufferedProtocol):
     """The protocol object of one transport."""
 
     __slots__ = ("_discarding", "_head_began", "_stall_mark", "bytes_in", "closing", "context",
-                 "current", "deadline", "eof", "id", "is_tls", "lingering", "lost", "opened",
-                 "outbox", "pacer", "parser", "peer", "reading_paused",
-                 "reads_blocked", "requests", "server", "socket", "sockname", "stall_deadline", "taken",
-                 "transport")
+                 "current", "deadline", "eof", "held_since", "id", "is_tls", "lingering",
+                 "lost", "opened", "outbox", "pacer", "parser", "peer", "reading_paused",
+                 "reads_blocked", "requests", "server", "socket", "sockname", "stall_deadline",
+                 "taken", "transport")
 
     def __init__(self, server: "Server") -> None:
         self.server = server
@@ -79,6 +81,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.reading_paused = False
         #: the throttle allows no more reading for now
         self.reads_blocked = False
+        #: since when, as far as the clocks below have been shifted by it
+        self.held_since = 0.0
         self._discarding = -1
         self._head_began = False
         self._stall_mark = -1
@@ -104,6 +108,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         pacer = self.pacer
         if pacer is not None and pacer.upload.active:
             # Exact upload pacing: the kernel cannot hand over more than fits here.
+            if self.reads_blocked and self.is_tls:
+                return self.server.read_view  # delivered though we paused: a debt
             allowed = pacer.upload.allowance(self.server.loop.time(), READ_AHEAD)
             return self.server.read_view[:max(1, allowed)]
         return self.server.read_view
@@ -227,6 +233,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """The response is whole, though perhaps not all of it has been handed over."""
         outbox = self.outbox
         if outbox.size or outbox.full:
+            exchange.ended = 0.0
             outbox.on_empty = self._end_cycle
             self.watch_writes()
             outbox.flush()
@@ -253,9 +260,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
             else:
                 self._finish_connection()
             return
-        self._next_cycle()
+        self._next_cycle(exchange.ended)
 
-    def _next_cycle(self) -> None:
+    def _next_cycle(self, now: float) -> None:
         self.current = None
         self._discarding = -1
         parser = self.parser
@@ -267,9 +274,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
             # Not from within the handler's task: the next one must not inherit its context
             # variables.
             server.call_soon(self._advance)
-        self.deadline = server.loop.time() + server.settings.keepalive_timeout
+        self.deadline = now + server.settings.keepalive_timeout
         if server.draining:
             server.release(self)
+        elif server.full:
+            server.accept_again()
 
     def _discard(self) -> None:
         """Read what the application left of the request's body, up to a limit."""
@@ -284,7 +293,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
                 event = self.parser.next_event()
                 if event is END:
                     exchange.body_done = True
-                    self._next_cycle()
+                    self._next_cycle(self.server.loop.time())
                     return
                 if event is NEED_DATA:
                     break
@@ -417,9 +426,22 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def allow_reading(self) -> None:
         """The throttle holds reading back no longer; something else still may."""
+        self._excuse(self.server.loop.time())
         self.reads_blocked = False
-        if self.parser.buffered < READ_AHEAD or self.current is None:
+        if self.taken is not None:
+            if not self.taken.holding:
+                self.resume_reading()
+        elif self.parser.buffered < READ_AHEAD or self.current is None:
             self.resume_reading()
+
+    def _excuse(self, now: float) -> None:
+        """What was not read because we held it back is not the client's delay."""
+        held = now - self.held_since
+        self.held_since = now
+        if self.current is not None:
+            self.current.held(held, now)
+        elif not self.closing:
+            self.deadline += held
 
     def hung_up(self, gone: bool) -> None:
         """The client closed its side, or (`gone`) both, behind data that is not read yet."""
@@ -456,6 +478,10 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def on_deadline(self, now: float) -> None:
         """Some clock ran out: see which."""
+        if self.reads_blocked:
+            self._excuse(now)
+            if now < self.deadline:
+                return
         if self.lost:
             self.deadline = NEVER
         elif self.lingering:

@@ -39,7 +39,7 @@ class Exchange:
     __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head",
                  "_stopped", "begun", "body_done",
                  "body_waiter", "breaking", "bytes_in", "bytes_out", "connection", "continue_pending",
-                 "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
+                 "ended", "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
                  "started", "status", "task", "throttle_mark", "timed_out", "writer")
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
@@ -62,8 +62,12 @@ class Exchange:
         self.body_done = not head.has_body
         self.continue_pending = head.expect_continue and head.has_body
         self.body_waiter: Optional["asyncio.Future[None]"] = None
+        self._body_since = 0.0
+        self._body_mark = 0
         self._body_paused = 0.0
         self.first_byte = 0.0
+        #: when the response was handed over or given up
+        self.ended = 0.0
         #: route pattern, for displays
         self.route: Optional[str] = None
         #: the handler's own download rate in bytes per second, 0 for none
@@ -144,7 +148,7 @@ class Exchange:
         now = loop.time()
         if self._body_paused:
             # only the time that we wait for the client counts, not the application's
-            self._body_since += now - self._body_paused
+            self._body_since = min(now, self._body_since + now - self._body_paused)
         else:
             self._body_since = now
             self._body_mark = connection.bytes_in
@@ -175,6 +179,12 @@ class Exchange:
         self.started = True
         self.status = status
         self._head = (status, headers, reason, length)
+
+    def promise(self, length: int) -> None:
+        """The body will have `length` bytes, if the head does not say so itself. Without effect
+        once the head is on its way."""
+        if self._head is not None and self._head[3] is None:
+            self._head = (*self._head[:3], length)
 
     def _write_head(self, length: Optional[int]) -> bytes:
         status, headers, reason, given = self._head  # type: ignore[misc]
@@ -214,7 +224,8 @@ class Exchange:
         if self.finished:
             raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
-            data = bytes(data)  # it may wait here while its owner changes it
+            # It may wait here while its owner changes it.
+            data = bytes(memoryview(data))
         writer = self.writer
         head = self._write_head(None) if self._head is not None else b""
         try:
@@ -232,19 +243,16 @@ class Exchange:
     def finish(self, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
         """Complete the response. Raises ResponseMisuse for fewer bytes than were promised; the
         connection is then reset, so that the client cannot take the part for the whole."""
-        self._complete(b"", trailers)
+        self.write_last(b"", trailers)
 
     def respond(self, status: int, headers: Headers, body: bytes = b"",
                 reason: bytes = b"") -> None:
         """Start, write and finish in one; the response leaves in one write."""
         self.start(status, headers, reason=reason)
-        self._complete(body, ())
+        self.write_last(body)
 
-    def write_last(self, data: bytes) -> None:
+    def write_last(self, data: bytes, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
         """`write` and `finish` in one, for the last piece of a body."""
-        self._complete(data, ())
-
-    def _complete(self, data: bytes, trailers: Iterable[Tuple[bytes, bytes]]) -> None:
         if not self.started:
             raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
@@ -254,12 +262,15 @@ class Exchange:
         if self.finished:
             raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
-            data = bytes(data)
+            data = bytes(memoryview(data))
+        size = len(data)
         writer = self.writer
         if self._head is not None:
             if not self.body_done and not self._body_is_short():
                 writer.keep_alive = False
-            framed = self._write_head(None if trailers else len(data))
+            framed = self._write_head(None if trailers else size)
+            # All in one turn: the clock need not be asked again.
+            self.ended = self.first_byte
         else:
             framed = b""
         try:
@@ -271,7 +282,7 @@ class Exchange:
         except ShortBody as exc:
             self.abort()
             raise ResponseMisuse(str(exc)) from None
-        self.bytes_out += len(data)
+        self.bytes_out += size
         self.finished = True
         outbox = connection.outbox
         if framed:
@@ -413,6 +424,10 @@ class Exchange:
         if self.body_waiter is not None:
             self._body_since += seconds
 
+    def held(self, seconds: float, now: float) -> None:
+        """The throttle kept us from reading for a while: that is not the client's delay."""
+        self._body_since = min(now, self._body_since + seconds)
+
     def on_deadline(self, now: float) -> None:
         """See which of this exchange's clocks ran out; set the next look."""
         connection = self.connection
@@ -434,8 +449,7 @@ class Exchange:
                 return
             connection.deadline = min(connection.deadline, deadline)
         if self.body_waiter is not None:
-            pacer = connection.pacer
-            paused = connection.reading_paused or (pacer is not None and pacer.upload.active)
+            paused = connection.reading_paused and not connection.reads_blocked
             if not paused and now >= self._body_since + BODY_WINDOW:
                 if connection.bytes_in - self._body_mark < BODY_RATE * BODY_WINDOW:
                     if not self.body_waiter.done():
@@ -456,7 +470,9 @@ class Exchange:
         connection = self.connection
         server = connection.server
         counters = server.counters
-        seconds = server.loop.time() - self.begun
+        if not self.ended:
+            self.ended = server.loop.time()
+        seconds = self.ended - self.begun
         counters.latency[latency_bucket(seconds)] += 1
         if outcome != DONE:
             counters.aborted += 1

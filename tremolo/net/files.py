@@ -108,8 +108,8 @@ async def _send_by_kernel(exchange: "Exchange", descriptor: int, offset: int,
             await asyncio.sleep(0)
     finally:
         os.close(target)
-    if transport.is_closing():
-        await exchange.ended()
+    if transport.is_closing() and not connection.lost:
+        await outbox.wait()  # its end is on the way
     return sent
 
 

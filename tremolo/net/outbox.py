@@ -16,6 +16,8 @@ HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 #: bytes handed to the transport at once
 WRITE_SIZE = 256 * 1024
+#: seconds by which a timer may fire early: uvloop counts milliseconds
+CLOCK_STEP = 0.0005
 
 Bytes = Union[bytes, memoryview]
 
@@ -25,12 +27,15 @@ class WritePace(Protocol):
 
     def grant(self, now: float, wanted: int) -> int: ...
 
+    @property
+    def shut(self) -> bool: ...
+
 
 class Outbox:
     """The bytes of one connection between its exchanges and its transport."""
 
-    __slots__ = ("_counters", "_loop", "_on_pace", "_pending", "_scheduled", "_transport",
-                 "_waiters", "blocked_since", "bytes_out", "full", "hold_until", "on_empty",
+    __slots__ = ("_counters", "_hold_timer", "_loop", "_on_pace", "_paced", "_pending",
+                 "_scheduled", "_transport", "_waiters", "blocked_since", "bytes_out", "full", "hold_until", "on_empty",
                  "pace", "size", "throttle_seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, counters: Counters,
@@ -42,6 +47,8 @@ class Outbox:
         self._scheduled = False
         self._waiters: List["asyncio.Future[None]"] = []
         self._on_pace = on_pace
+        self._paced = False
+        self._hold_timer: Optional[asyncio.TimerHandle] = None
         #: bytes waiting here
         self.size = 0
         #: the transport asked to pause
@@ -91,6 +98,11 @@ class Outbox:
         self._waiters.append(waiter)
         return waiter
 
+    def forget(self, waiter: "asyncio.Future[None]") -> None:
+        """Whoever asked to wait no longer does."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+
     @property
     def congested(self) -> bool:
         return self.full or self.size >= HIGH_WATER
@@ -105,9 +117,14 @@ class Outbox:
             self._relieve()
             return
         if self.full:
+            if self.blocked_since:
+                self._unblock(self._loop.time())  # it is the client now who holds it back
             return
         if self._transport.is_closing():
-            self.lost()  # a write failed: the connection's end is on its way
+            # A write failed: the connection's end is on its way. Who pushes on has to wait for
+            # it, or would keep the loop from ever telling.
+            self.lost()
+            self.full = True
             return
         if self.pace is not None or self.hold_until:
             self._flush_paced()
@@ -135,30 +152,36 @@ class Outbox:
 
     def _flush_paced(self) -> None:
         now = self._loop.time()
-        granted = self.size
-        if now < self.hold_until:
-            granted = 0
-            if not self.blocked_since:
-                self._loop.call_at(self.hold_until, self.flush)
+        granted = 0
+        if now < self.hold_until - CLOCK_STEP:
+            if self._hold_timer is None:
+                self._hold_timer = self._loop.call_at(self.hold_until, self._hold_is_over)
         else:
             self.hold_until = 0.0
-            if self.pace is not None:
-                granted = self.pace.grant(now, self.size)
-        if granted > 0:
-            self._write(self._take(granted))
+            granted = self.size if self.pace is None else self.pace.grant(now, self.size)
+            if granted > 0:
+                self._write(self._take(granted))
         if self._pending:
             if not self.blocked_since:
                 self.blocked_since = now
+            if not self._paced and not self.hold_until:
+                self._paced = True
                 self._on_pace(True)
         else:
             self._unblock(now)
         if self.size < LOW_WATER:
             self._relieve()
 
+    def _hold_is_over(self) -> None:
+        self._hold_timer = None
+        self.flush()
+
     def _unblock(self, now: float) -> None:
         if self.blocked_since:
             self.throttle_seconds += now - self.blocked_since
             self.blocked_since = 0.0
+        if self._paced:
+            self._paced = False
             self._on_pace(False)
 
     def _take(self, n: int) -> Bytes:
@@ -182,7 +205,7 @@ class Outbox:
 
     def repace(self) -> None:
         """The throttle changed: let what waits go on under the new one."""
-        if self.pace is None and self.blocked_since:
+        if self.pace is None and self.blocked_since and not self.hold_until:
             self._unblock(self._loop.time())
         self.flush()
 
@@ -212,6 +235,9 @@ class Outbox:
         """The connection is gone: forget what waits, wake everybody."""
         if self.blocked_since:
             self._unblock(self._loop.time())
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
         self._pending.clear()
         self.size = 0
         self.full = False

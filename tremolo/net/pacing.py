@@ -37,6 +37,11 @@ class Breaking:
         self.inner = inner
         self.stalled = False
 
+    @property
+    def shut(self) -> bool:
+        """Nothing passes any more, until the throttle changes."""
+        return self.stalled or (self.inner is not None and self.inner.shut)
+
     def grant(self, now: float, wanted: int) -> int:
         """As the pace of the throttle, up to the byte where it breaks."""
         room = min(wanted, self._until - self._passed)
@@ -64,13 +69,26 @@ class Throttling:
         self._server = server
         self._random = Random()
 
+    def admit(self, connection: "HTTPConnection") -> None:
+        """A connection was accepted: its first read is paced too."""
+        if self._server.throttle.active:
+            pacer = self._pacer(connection)
+            pacer.begin(None, connection.opened)
+            self._apply(connection, pacer)
+
     def begin(self, connection: "HTTPConnection", exchange: "Exchange") -> bool:
         """A request begins: take up the limits for its path. True when it was answered here,
         by an injected fault, and the application shall not see it."""
         server = self._server
         now = exchange.begun
         pacer = self._pacer(connection)
+        charged = pacer.upload.gates
         pacer.begin(exchange.head.path, now)
+        if pacer.upload.active and connection.parser.buffered:
+            # What came with the head was read before its path was known: that is a debt.
+            for gate in pacer.upload.gates:
+                if gate not in charged:
+                    gate.charge(now, connection.parser.buffered)
         exchange.throttle_mark = connection.outbox.throttle_seconds
         self._apply(connection, pacer)
         if pacer.limits is None:
@@ -136,7 +154,12 @@ class Throttling:
         if rate:
             pacer.set_rate(rate, now)
         else:
-            pacer.refresh(now)
+            pacer.drop_rate(now)
+        if exchange is not None:
+            if connection.outbox.hold_until:
+                connection.outbox.hold_until = exchange.begun + pacer.latency(self._random)
+            if pacer.limits is None or not pacer.limits.throttle.faulty:
+                exchange.faults = exchange.breaking = None
         self._apply(connection, pacer)
 
     def _pacer(self, connection: "HTTPConnection") -> Pacer:
@@ -157,12 +180,18 @@ class Throttling:
             else:
                 exchange.breaking.inner = outbox.pace
                 outbox.pace = exchange.breaking
+        if pacer.limits is None:
+            outbox.hold_until = 0.0
         if not pacer.active and pacer.limits is None:
             pacer.close(self._server.loop.time())
             connection.pacer = None
-        if connection.reads_blocked and not pacer.upload.active:
+        if pacer.upload.shut:
+            self._hold_reads(connection)
+        elif connection.reads_blocked and not pacer.upload.active:
             connection.allow_reading()
         outbox.repace()
+        if (outbox.blocked_since and not outbox.hold_until) or connection.reads_blocked:
+            self._server.ticker.pace(connection)  # it may have been given up as shut
 
     def writes_blocked(self, connection: "HTTPConnection", blocked: bool) -> None:
         """The outbox waits for its pace, or no longer does."""
@@ -179,21 +208,35 @@ class Throttling:
             return
         now = self._server.loop.time()
         pacer.upload.charge(now, nbytes)
-        if not pacer.upload.allowance(now, READ_SIZE):
-            connection.reads_blocked = True
-            connection.pause_reading()
+        if connection.reads_blocked or not pacer.upload.allowance(now, READ_SIZE):
+            self._hold_reads(connection)
             self._server.ticker.pace(connection)
 
+    def _hold_reads(self, connection: "HTTPConnection") -> None:
+        if connection.reads_blocked:
+            if not connection.lost:
+                # uvloop begins to read after connection_made(), paused or not.
+                connection.transport.pause_reading()
+            return
+        connection.reads_blocked = True
+        connection.held_since = self._server.loop.time()
+        connection.pause_reading()
+
     def on_pace(self, connection: "HTTPConnection", now: float) -> None:
-        """Try again what waits."""
+        """Try again what waits; no longer what only a change can set going."""
         outbox = connection.outbox
+        waits = False
         if outbox.blocked_since:
             outbox.flush()
+            if outbox.blocked_since and not outbox.hold_until:
+                waits = outbox.pace is not None and not outbox.pace.shut
         if connection.reads_blocked:
             pacer = connection.pacer
             if pacer is None or pacer.upload.allowance(now, READ_SIZE):
                 connection.allow_reading()
-        if not outbox.blocked_since and not connection.reads_blocked:
+            else:
+                waits = waits or not pacer.upload.shut
+        if not waits:
             self._server.ticker.unpace(connection)
 
     def forget(self, connection: "HTTPConnection") -> None:

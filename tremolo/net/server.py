@@ -82,6 +82,8 @@ class Server:
         self.read_view = memoryview(bytearray(READ_AHEAD))
         self.write_timeout = WRITE_STALL
         self.keep_alive = settings.keepalive_timeout > 0
+        #: accepting rests, for there is no room
+        self.full = False
         self.draining = False
         #: other code takes over: WebSockets are told to come back (1012) rather than goodbye
         self.restarting = False
@@ -98,6 +100,7 @@ class Server:
         self._setups: Set["asyncio.Task[None]"] = set()
         self._last_id = 0
         self._second = 0
+        self._swept = 0.0
         self._hand_over: Optional[HandOver] = None
         self._quiet: Optional["asyncio.Future[None]"] = None
         self._refusal_said = float("-inf")
@@ -140,7 +143,7 @@ class Server:
         task.add_done_callback(self._set_up_done)
         if len(self.connections) + len(self._setups) > self.max_connections:
             # Idle connections go first, the one that has been idle longest before others.
-            idle = [c for c in self.connections.values() if c.idle]
+            idle = self._expendable()
             if idle:
                 min(idle, key=lambda c: c.deadline).close()
 
@@ -167,9 +170,22 @@ class Server:
     def _room(self) -> int:
         """How many more connections there is room for, perhaps in place of an idle one."""
         room = self.max_connections - len(self.connections) - len(self._setups)
-        if room <= 0 and any(c.idle for c in self.connections.values()):
+        if room <= 0 and self._expendable():
             return 1
+        self.full = room <= 0
         return room
+
+    def _expendable(self) -> List[HTTPConnection]:
+        """Idle connections. A new one has a moment to say what it came for."""
+        newest = self.loop.time() - UNSPOKEN_GRACE
+        return [c for c in self.connections.values()
+                if c.idle and (c.requests or c.opened < newest)]
+
+    def accept_again(self) -> None:
+        """A connection ended or became idle: those that wait may have its room."""
+        self.full = False
+        for acceptor in self._acceptors:
+            self.outside(acceptor.start)
 
     # -- the live set --------------------------------------------------------------------------
 
@@ -177,6 +193,7 @@ class Server:
         self.counters.connections += 1
         self.connections[connection.id] = connection
         self.ticker.wake()
+        self.throttling.admit(connection)
         self.adapter.connection_made(connection)
         if self.draining:
             self.loop.call_soon(self.release, connection)
@@ -187,9 +204,8 @@ class Server:
         self.throttling.forget(connection)
         if self.draining:
             self._check_quiet()
-        else:
-            for acceptor in self._acceptors:
-                self.outside(acceptor.start)
+        elif self.full:
+            self.accept_again()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """As the loop's, but outside the context variables of whoever calls."""
@@ -200,16 +216,23 @@ class Server:
         later it calls in the context in which it was asked to."""
         self._context.copy().run(callback)
 
-    def _on_turn(self, now: float) -> None:
+    def _on_turn(self, now: float) -> bool:
+        """A few times a second; whether there is something to look after beside connections."""
         second = int(time.time())
         if second != self._second:
             self._second = second
             self.preface = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n" \
                 + self._server_line
+        if now - self._swept >= 1.0:
+            self._swept = now
+            self.throttle.sweep(now)
         if self.paused:
             self._poll_paused()
+        if self.full:
+            self.accept_again()
         if len(self.connections) > self.settings.keepalive_connections:
             self._close_surplus()
+        return self.throttle.links > 0
 
     def _poll_paused(self) -> None:
         """See which clients left while nothing is read from them: asyncio does not look then."""

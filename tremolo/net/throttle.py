@@ -33,6 +33,11 @@ class Flow:
         self.gates = tuple(gates)
         self.active = bool(self.gates)
 
+    @property
+    def shut(self) -> bool:
+        """Nothing passes, however long one waits, until a rate changes."""
+        return any(gate.limit.rate == 0 for gate in self.gates)
+
     def allowance(self, now: float, wanted: int = AS_MUCH) -> int:
         """Bytes, at most `wanted`, that may move at `now`; `charge()` what moves."""
         for gate in self.gates:
@@ -149,10 +154,14 @@ class Pacer:
         """The handler's own rate for this response, bytes per second; 0: unlimited."""
         if self._handler_limit is None:
             self._handler_limit = RateLimit(rate or None, now)
-            self.refresh(now)
         else:
             self._handler_limit.change(rate or None, now)
-            self.refresh(now)
+        self.refresh(now)
+
+    def drop_rate(self, now: float) -> None:
+        """The handler has no rate of its own any more: the other scopes count again."""
+        self._handler_limit = None
+        self.refresh(now)
 
     def refresh(self, now: float) -> None:
         """Follow the table as it is now; buckets in use keep what they have and owe."""

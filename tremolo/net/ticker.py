@@ -36,10 +36,11 @@ class Paced(Protocol):
 
 
 class Ticker:
-    """Walks `members` a few times a second and calls those whose deadline has passed."""
+    """Walks `members` a few times a second and calls those whose deadline has passed. It goes on
+    without members while `on_turn` is true."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, members: "Dict[int, Timed]",
-                 on_turn: Callable[[float], None]) -> None:
+                 on_turn: Callable[[float], bool]) -> None:
         self._loop = loop
         self._members = members
         self._on_turn = on_turn
@@ -65,12 +66,13 @@ class Ticker:
         now = self._loop.time()
         gap = now - self._last - INTERVAL
         self._last = now
-        self._on_turn(now)
+        busy = self._on_turn(now)
         members = self._members
         if gap > GAP:
             for member in members.values():
                 member.shift(gap)
-        self._timer = self._loop.call_later(INTERVAL, self._turn) if members else None
+        self._timer = \
+            self._loop.call_later(INTERVAL, self._turn) if members or busy else None
         due = [member for member in members.values() if member.deadline <= now]
         for member in due:
             member.on_deadline(now)

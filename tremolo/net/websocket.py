@@ -1,17 +1,18 @@
 """A WebSocket on a connection: the engine's bytes, time and flow control.
 
-Messages wait here, at most `QUEUED` bytes of them, until somebody receives; beyond that the
-connection is not read. Pings are answered meanwhile. Knows the engine and the connection, not
-what the messages mean.
+Messages wait here, at most `QUEUED` bytes and one message of them, until somebody takes them;
+beyond that the connection is not read. Pings are answered meanwhile. Knows the engine and the
+connection, not what the messages mean.
 """
 
 import asyncio
 import collections
-from typing import TYPE_CHECKING, Deque, Iterable, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Deque, Iterable, List, Optional, Tuple, Union
 
+from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import (
-    CLOSED, NEED_DATA, OPEN, Close, DeflateConfig, Failed, Message, StateError, Upgrade,
-    WebSocketEngine,
+    CLOSED, NEED_DATA, OPEN, Close, DeflateConfig, Failed, HandshakeError, Message, StateError,
+    Upgrade, WebSocketEngine, origin_is_allowed, parse_upgrade,
 )
 from .ticker import NEVER
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 #: bytes (and messages) received ahead of the application
 QUEUED = 64 * 1024
 QUEUED_MESSAGES = 256
-#: seconds between pings, and for a pong to come
+#: seconds of silence after which a ping is sent, and for a sign of life to come then
 PING_INTERVAL = 20.0
 PING_TIMEOUT = 20.0
 #: seconds that the closing handshake, and the end of the TCP connection after it, may take
@@ -36,31 +37,35 @@ class WebSocketLink:
     """One WebSocket whose handshake was accepted.
 
     `receive()` messages until it gives a `Close`; `send()`; `close()`. After the end
-    `close_code` and `close_reason` tell what the peer said (1006: nothing).
+    `close_code` and `close_reason` tell what the peer said (1006: nothing), or how it broke the
+    protocol.
     """
 
-    __slots__ = ("_connection", "_control_mark", "_control_second", "_deflated", "_engine",
-                 "_exchange",
-                 "_pinged", "_queue", "_queued", "_waiter", "close_code", "close_reason",
-                 "closed", "messages_in", "messages_out", "restarting")
+    __slots__ = ("_bytes_mark", "_connection", "_control_mark", "_control_second", "_deflated",
+                 "_engine", "_exchange", "_outbox", "_pinged", "_queue", "_queued", "_waiter",
+                 "_waiting_for_room", "close_code", "close_reason", "closed", "holding",
+                 "messages_in", "messages_out")
 
     def __init__(self, exchange: "Exchange", engine: WebSocketEngine, deflated: bool) -> None:
         self._exchange = exchange
         self._connection = exchange.connection
+        self._outbox = exchange.connection.outbox
         self._engine = engine
         self._deflated = deflated
         self._queue: Deque[Message] = collections.deque()
         self._queued = 0
         self._waiter: Optional["asyncio.Future[None]"] = None
         self._pinged = False
+        self._bytes_mark = exchange.connection.bytes_in
         self._control_mark = 0
         self._control_second = 0
-        #: nothing more will be received
+        self._waiting_for_room = False
+        #: as much waits for the application as may; the engine may have more
+        self.holding = False
+        #: nothing more will come out of the engine
         self.closed = False
         self.close_code = ABNORMAL
         self.close_reason = ""
-        #: why `drain` closes: 1012 when other code takes over, else 1001
-        self.restarting = False
         self.messages_in = 0
         self.messages_out = 0
 
@@ -68,23 +73,31 @@ class WebSocketLink:
 
     async def receive(self) -> Union[Message, Close]:
         """The next message, or Close for ever once the WebSocket ended."""
+        while True:
+            event = self.take()
+            if event is not None:
+                return event
+            await self.arrival()
+
+    def take(self) -> Union[Message, Close, None]:
+        """As `receive`, but None when one must wait for `arrival()` first."""
         queue = self._queue
-        while not queue:
-            if self.closed:
-                return Close(self.close_code, self.close_reason)
-            if self._waiter is not None:
-                raise RuntimeError("the WebSocket is already being received from")
-            waiter = self._waiter = self._connection.server.loop.create_future()
-            try:
-                await waiter
-            finally:
-                self._waiter = None
+        if not queue:
+            return Close(self.close_code, self.close_reason) if self.closed else None
         message = queue.popleft()
         self._queued -= len(message.data)
-        if self._connection.reading_paused and self._queued <= QUEUED // 2:
-            self._connection.resume_reading()
-            self._pump()
+        if self.holding and self._queued <= QUEUED // 2 and len(queue) <= QUEUED_MESSAGES // 2:
+            self._go_on()
         return message
+
+    def arrival(self) -> "asyncio.Future[None]":
+        """Done when `take()` is worth another try. Raises RuntimeError while another task
+        waits."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            raise RuntimeError("the WebSocket is already being received from")
+        waiter = self._waiter = self._connection.server.loop.create_future()
+        return waiter
 
     def send(self, data: Union[str, bytes]) -> "Optional[asyncio.Future[None]]":
         """Send one message: text for a str, else binary. None: go on; else await the result
@@ -102,6 +115,8 @@ class WebSocketLink:
     def send_fragment(self, data: bytes, opcode: int,
                       fin: bool) -> "Optional[asyncio.Future[None]]":
         """Send one frame of a message; as `WebSocketEngine.send_fragment`."""
+        if self._connection.lost:
+            raise StateError("the client is gone")
         self._engine.send_fragment(data, opcode, fin)
         return self._flush()
 
@@ -114,12 +129,15 @@ class WebSocketLink:
         self._flush()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the closing handshake; without effect once it has begun."""
+        """Begin the closing handshake; without effect once it has begun. Raises ValueError for
+        a code that must not be sent."""
         if self._connection.lost or self._engine.state != OPEN:
             return
         self._engine.close(code, reason)
         self._flush()
         self._connection.deadline = self._connection.server.loop.time() + CLOSE_TIMEOUT
+        if self.holding:
+            self._go_on()  # the peer's answer is behind what nobody will take any more
 
     @property
     def open(self) -> bool:
@@ -131,123 +149,192 @@ class WebSocketLink:
         """permessage-deflate was agreed on."""
         return self._deflated
 
-    # -- for the connection --------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         self._engine.receive_data(data)
+        if self.holding:
+            # Some transports deliver what they had read already.
+            self._connection.pause_reading()
+        else:
+            self._pump()
+
+    def _go_on(self) -> None:
+        """There is room again."""
+        self.holding = False
+        self._connection.resume_reading()
         self._pump()
 
     def _pump(self) -> None:
         """Take what the engine has, as far as there is room for it."""
-        engine = self._engine
+        next_event = self._engine.next_event
         queue = self._queue
+        answers = False
         while True:
-            if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
-                self._connection.pause_reading()
-                break
-            event = engine.next_event()
+            event = next_event()
             if type(event) is Message:
                 queue.append(event)
-                self._queued += len(event.data)
                 self.messages_in += 1
+                self._queued += len(event.data)
+                if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
+                    self.holding = True
+                    self._connection.pause_reading()
+                    break
             elif event is NEED_DATA:
                 break
             elif type(event) is Close or type(event) is Failed:
                 self._ended(event.code, event.reason)
                 return
+            elif not self._control_frame():
+                return
             else:
-                self._control_frame()
-        self._flush_pending()
-        if queue:
-            self._wake()
+                answers = True
+        if answers:
+            self._answer()
+        waiter = self._waiter
+        if waiter is not None and queue:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _control_frame(self) -> None:
-        """A ping or pong came: the connection lives; see that it is no flood."""
-        if self._pinged:
-            self._pinged = False
-            self._connection.deadline = \
-                self._connection.server.loop.time() + PING_INTERVAL
+    def _control_frame(self) -> bool:
+        """A ping or pong came: whether that is no flood."""
+        engine = self._engine
         second = int(self._connection.server.loop.time())
         if second != self._control_second:
             self._control_second = second
-            self._control_mark = self._engine.control_frames
-        elif self._engine.control_frames - self._control_mark > CONTROL_RATE:
-            self._engine.fail(1008, "too many control frames")
-            self._ended(1008, "")
+            self._control_mark = engine.control_frames - 1
+        if engine.control_frames - self._control_mark <= CONTROL_RATE:
+            return True
+        self._fail(1008, "too many control frames")
+        return False
+
+    def _fail(self, code: int, reason: str) -> None:
+        """End it for a reason that the engine cannot see."""
+        self._engine.fail(code, reason)
+        self._ended(code, reason)
 
     def _ended(self, code: int, reason: str) -> None:
         """Both sides are done, or the engine gave up: end the TCP connection."""
+        connection = self._connection
         self.closed = True
         self.close_code = code
         self.close_reason = reason
-        self._flush_pending()
-        self._wake()
-        if not self._connection.lost:
-            self._connection.leave()
-
-    def _flush(self) -> "Optional[asyncio.Future[None]]":
-        pieces = self._engine.data_to_send()
-        outbox = self._connection.outbox
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not data:
-            return None
-        if self._queue:
-            # More answers will follow in this turn: let them leave in one write.
-            return outbox.push(data)
-        outbox.push_now(data)
-        if outbox.congested:
-            self._connection.watch_writes()
-            return outbox.wait()
-        return None
-
-    def _flush_pending(self) -> None:
-        pieces = self._engine.data_to_send()
-        if pieces and not self._connection.lost:
-            self._connection.outbox.push_now(b"".join(pieces))
+        self._flush()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if not connection.lost:
+            connection.leave()
+            if not connection.lingering:  # what is left to send must get on
+                connection.deadline = connection.server.loop.time() + CLOSE_TIMEOUT
 
     def eof_received(self) -> None:
         self._engine.receive_eof()
-        self._pump()
+        if not self.holding:
+            self._pump()
 
     def connection_lost(self) -> None:
+        exchange = self._exchange
+        connection = self._connection
         if not self.closed:
             self._engine.receive_eof()
-            self._pump()
-        self.closed = True
-        self._wake()
-        self._exchange.bytes_in = self._connection.bytes_in
-        self._exchange.bytes_out = self._connection.outbox.bytes_out
-        self._exchange.record("done")
-        self._exchange.peer_left()
+            if not self.holding:  # else the application has messages to take before the end
+                self._pump()
+        exchange.bytes_in = connection.bytes_in
+        exchange.bytes_out = self._outbox.bytes_out
+        exchange.record("done")
+        exchange.peer_left()
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def _flush(self) -> "Optional[asyncio.Future[None]]":
+        """Hand over what the engine has. None: go on."""
+        pieces = self._engine.data_to_send()
+        outbox = self._outbox
+        if not pieces or self._connection.lost:
+            return None
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._queue:
+            # More answers will follow in this turn: let them leave in one write.
+            wait = outbox.push(data)
+        else:
+            outbox.push_now(data)
+            wait = outbox.wait() if outbox.congested else None
+        if wait is not None:
+            self._connection.watch_writes()
+        return wait
+
+    def _answer(self) -> None:
+        """Send pongs, but never pile them up: a client that does not read gets fewer."""
+        if not self._outbox.congested:
+            self._flush()
+        elif not self._waiting_for_room:
+            self._waiting_for_room = True
+            self._outbox.wait().add_done_callback(self._room)
+
+    def _room(self, _: "asyncio.Future[None]") -> None:
+        self._waiting_for_room = False
+        self._flush()
+
+    # -- time ----------------------------------------------------------------------------------
 
     def on_deadline(self, now: float) -> None:
         connection = self._connection
+        outbox = self._outbox
         engine = self._engine
         connection.deadline = NEVER
-        if engine.state == CLOSED or self.closed:
+        if outbox.full and now >= connection.stall_deadline and connection.write_stalled():
+            connection.abort()
+        elif outbox.blocked_since and not outbox.full:
+            connection.deadline = now + CLOSE_TIMEOUT  # it is us who hold it back
+        elif engine.state == CLOSED or self.closed:
             connection.abort()
         elif engine.state != OPEN:  # the peer does not answer our close
+            engine.receive_eof()
             self._ended(ABNORMAL, "")
-        elif connection.outbox.full and connection.write_stalled():
             connection.abort()
-        elif connection.reading_paused or connection.outbox.full:
+        elif connection.reading_paused or outbox.full:
+            self._pinged = False
             connection.deadline = now + PING_INTERVAL  # the silence is ours
+        elif connection.bytes_in != self._bytes_mark:
+            self._bytes_mark = connection.bytes_in
+            self._pinged = False
+            connection.deadline = now + PING_INTERVAL
         elif self._pinged:
             engine.fail(1011, "no pong came")
             self._ended(ABNORMAL, "")
         else:
             self._pinged = True
             engine.ping()
-            self._flush_pending()
+            self._flush()
             connection.deadline = now + PING_TIMEOUT
 
     def drain(self) -> None:
         """The server ends: ask the client to come back."""
         self.close(RESTARTING if self._connection.server.restarting else GOING_AWAY)
+
+
+def judge(exchange: "Exchange") -> Upgrade:
+    """What the client asks for with its upgrade. Raises HandshakeError, whose status and headers
+    are the answer, for a request that cannot become a WebSocket; while the server is in debug or
+    reload mode also for one from a page of another site (R62)."""
+    head = exchange.head
+    upgrade = parse_upgrade(head)
+    if head.has_body:
+        raise HandshakeError(400, "A WebSocket handshake has no body.")
+    server = exchange.connection.server
+    settings = server.settings
+    if settings.debug or settings.reload:
+        origins: List[bytes] = [value for name, value in head.headers if name == b"origin"]
+        for origin in origins:
+            if not origin_is_allowed(origin, head.host, settings.allowed_hosts):
+                shown = ascii(origin.decode("latin-1"))[1:-1][:256]
+                reason = (f"WebSockets from {shown} are refused in development; allow its host "
+                          "with --allowed-hosts.")
+                server.refused(exchange.connection, ProtocolError(403, reason))
+                raise HandshakeError(403, reason)
+    return upgrade
 
 
 def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = None,
@@ -264,8 +351,9 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
     fields, agreed = upgrade.response_headers(subprotocol, deflate)
     own = list(headers)
     for name, _ in own:
-        if name.lower().startswith(b"sec-websocket-") and \
-                name.lower() != b"sec-websocket-protocol":
+        lower = name.lower()
+        if lower == b"upgrade" or (lower.startswith(b"sec-websocket-") and (
+                lower != b"sec-websocket-protocol" or subprotocol is not None)):
             raise ValueError(f"the header {name!r} belongs to the handshake")
     head = exchange.writer.head(101, own + fields, preface=server.preface)
     exchange.started = exchange.finished = True
@@ -277,11 +365,14 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
         settings.ws_max_payload_size, deflate=agreed), agreed is not None)
     connection.taken = link
     connection.deadline = server.loop.time() + PING_INTERVAL
+    server.throttling.arm(connection, exchange, len(head))
     connection.outbox.push_now(head)
     early = connection.parser.take_buffered()
     connection.resume_reading()
     if early:
         link.data_received(early)
+    if connection.eof:
+        link.eof_received()
     if server.draining:
         link.drain()
     return link

@@ -50,9 +50,7 @@ def _private(path: str) -> None:
 
 def socket_name(listeners: Listeners) -> str:
     """The file name for a server: its first port, else its first path made a name."""
-    first = next(iter(listeners), None)
-    if first is None:
-        return f"pid-{os.getpid()}.sock"
+    first = next(iter(listeners))
     if first.port:
         return f"{first.port}.sock"
     return re.sub(r"[^A-Za-z0-9._-]", "_", os.path.abspath(first.wanted.path))[-80:] + ".sock"

@@ -58,14 +58,13 @@ class Nursery:
     """Starts worker processes. `mode` is "zygote" or "spawn"; `note` hears why it changes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mode: str,
-                 note: Callable[[str], None], environment: Optional[Dict[str, str]] = None,
-                 no_preload: Iterable[str] = (), output: Any = None) -> None:
+                 note: Callable[[str], None], environment: Callable[[], Dict[str, str]],
+                 no_preload: Iterable[str] = ()) -> None:
         self._loop = loop
         self.mode = mode if mode == "spawn" or hasattr(os, "fork") else "spawn"
         self._note = note
         self._environment = environment
         self._no_preload = tuple(no_preload)
-        self._output = output
         self._zygote: Optional[_ZygoteLink] = None
         self._spawned: Dict[int, Spawned] = {}
         self._retired: Set[_ZygoteLink] = set()
@@ -117,8 +116,7 @@ class Nursery:
     def _spawn(self, control: socket.socket) -> Birth:
         process = subprocess.Popen(
             command("tremolo.worker.main", "main", control.fileno()),
-            pass_fds=(control.fileno(),), env=self._environment, stdout=self._output,
-            stderr=self._output)
+            pass_fds=(control.fileno(),), env=self._environment())
         exited: asyncio.Future[Optional[int]] = self._loop.create_future()
         self._spawned[process.pid] = (process, exited)
         return Birth(process.pid, "spawn", exited)
@@ -127,8 +125,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(
             command("tremolo.supervisor.zygote", "main", theirs.fileno()),
-            pass_fds=(theirs.fileno(),), env=self._environment, stdout=self._output,
-            stderr=self._output)
+            pass_fds=(theirs.fileno(),), env=self._environment())
         theirs.close()
         self._zygote = _ZygoteLink(self._loop, ours, process, self._judge)
         self._zygote.preload(self._preload[:len(CORE)], now=True)

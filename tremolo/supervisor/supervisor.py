@@ -20,7 +20,7 @@ from ..telemetry.rollup import Rollup
 from .control import ControlSocket, folder, socket_name
 from .feed import Consumer, Feed, wall
 from .generations import Generations
-from .listeners import Listeners, address, wanted_addresses
+from .listeners import Address, Listeners, address, wanted_addresses
 from .nursery import Nursery, fork_is_trusted
 from .orders import Orders, WantedThrottle, throttle_event
 from .reload import Reloader
@@ -70,15 +70,12 @@ class Supervisor:
                   consumer: Optional[Consumer] = None, detail: int = 1) -> int:
         """Serve until told to stop. Raises ConfigurationError when it cannot begin."""
         settings, loop = self._launch.settings, self._loop
-        if not self._launch.app.get("names_addresses"):
-            for wanted in wanted_addresses(settings):
-                self.listeners.bind(wanted)
-        environment = dict(os.environ)
+        for wanted in self._addresses():
+            self.listeners.bind(wanted)
         if settings.env_file:
-            for name, value in read_env_file(settings.env_file).items():
-                environment.setdefault(name, value)
+            read_env_file(settings.env_file)  # what is wrong with it is said now
         self._nursery = Nursery(
-            loop, self._mode(), self._note, environment, settings.no_preload)
+            loop, self._mode(), self._note, self._environment, settings.no_preload)
         self.generations = Generations(
             loop, settings, self._nursery, self.listeners, self.feed, self, self._describe,
             self._slots, self._launch.capture, self._launch.dev)
@@ -137,6 +134,26 @@ class Supervisor:
             return settings.reload_mode if hasattr(os, "fork") else "spawn"
         # Without reloading nothing is ever learnt to load ahead, and forking gains little.
         return "zygote" if fork_is_trusted() and settings.reload else "spawn"
+
+    def _addresses(self) -> List[Address]:
+        named = self._launch.app.get("addresses")
+        if named:
+            return [address(host, port, options, self._launch.settings.host)
+                    for host, port, options in named]
+        return wanted_addresses(self._launch.settings)
+
+    def _environment(self) -> Dict[str, str]:
+        """The environment of processes that start now."""
+        values = dict(os.environ)
+        if self._launch.settings.env_file:
+            try:
+                found = read_env_file(self._launch.settings.env_file)
+            except ConfigurationError as exc:
+                self._note(str(exc), "warning")  # the worker fails over it, and says so too
+                return values
+            for name, value in found.items():
+                values.setdefault(name, value)
+        return values
 
     def _open_control(self) -> None:
         try:

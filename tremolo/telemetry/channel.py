@@ -172,6 +172,9 @@ class Channel:
             data, fds = receive(self._sock)
         except (BlockingIOError, InterruptedError):
             return
+        except ConnectionError:
+            self._end("")  # it ended without reading everything that we had sent
+            return
         except (OSError, CodecError) as exc:
             self._end(str(exc))
             return

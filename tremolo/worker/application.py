@@ -64,22 +64,26 @@ def _run_script(app: Mapping[str, Any], settings: Settings,
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     loader = (imports or ProjectImports()).loader("__mp_main__", app["script"])
     code = loader.get_code("__mp_main__")
+    # An application that is no global of the script is only to be had where run() is called.
+    attribute = app.get("attribute", "")
+    module.__name__ = "__mp_main__" if attribute else "__main__"
     with launch.recording() as runs:
-        # run() is reached in `if __name__ == "__main__"` only with that name.
-        module.__name__ = "__main__" if app.get("as_main") else "__mp_main__"
         try:
             exec(code, module.__dict__)  # type: ignore[arg-type]
         except launch.Recorded:
             pass  # run() never returns in the process that started it either
-    if not runs:
-        raise ConfigurationError(f'"{app["script"]}" did not call run() this time')
-    run = runs[0]
-    given = {name: value for name, value in run.options.items() if value is not None}
-    given.update({name: getattr(settings, name) for name in settings.given
-                  if hasattr(settings, name)})
-    merged = Settings(**given)
-    kind = classify(run.application) if merged.interface == "auto" else merged.interface
-    return _loaded(kind, run.application, merged)
+    if runs:
+        application = runs[0].application
+        given = {name: value for name, value in runs[0].options.items() if value is not None}
+        given.update((name, getattr(settings, name)) for name in settings.given
+                     if hasattr(settings, name))
+        settings = Settings(**given)
+    elif attribute and hasattr(module, attribute):
+        application = getattr(module, attribute)
+    else:
+        raise ConfigurationError(f'"{app["script"]}" has no application to run any more')
+    kind = classify(application) if settings.interface == "auto" else settings.interface
+    return _loaded(kind, application, settings)
 
 
 def make_adapter(loaded: Loaded) -> Any:

@@ -15,7 +15,6 @@ from ..telemetry.messages import VERSION, ErrorEvent
 from ..telemetry.visible import clean, clean_lines
 from .imports import PACKAGE, is_installed
 
-
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) + os.sep)
 

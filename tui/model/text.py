@@ -7,6 +7,7 @@ nothing of zero width but a few combining marks (CWE-150).
 
 import re
 import time
+from functools import lru_cache
 from typing import Iterator, List, Optional, Tuple
 
 MAX_TEXT = 256
@@ -56,6 +57,12 @@ def clean_lines(value: object, limit: int = 500, tab: int = 4) -> List[str]:
         left_out = len(lines) - 2 * half
         lines = lines[:half] + [f"... {left_out} lines left out ..."] + lines[-half:]
     return [clean(line.rstrip("\r"), MAX_LINE) for line in lines]
+
+
+@lru_cache(maxsize=4096)
+def clean_known(value: str, limit: int = MAX_TEXT) -> str:
+    """As `clean`, for words that come again and again: methods, routes, states."""
+    return clean(value, limit)
 
 
 _SGR = re.compile("[\x1b\u241b]\\[([0-9;:]{0,40})m")  # the picture of ESC: cleaned before

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .filters import FilterError, Predicate, compile_filter, matches_everything
-from .text import clean
+from .text import clean, clean_known
 
 CAPACITY = 10_000
 _SORTS = ("time", "ms", "size", "status")
@@ -29,10 +29,10 @@ class Row:
         self.id = int(get("id", 0))
         self.conn = int(get("conn", 0))
         self.t = float(get("t", 0.0))
-        self.method = clean(get("method", ""), 16)
+        self.method = clean_known(get("method", ""), 16)
         self.path = clean(get("path", ""))
         route = get("route")
-        self.route: Optional[str] = clean(route) if route else None
+        self.route: Optional[str] = clean_known(route) if route else None
         self.status = int(get("status", 0))
         self.bytes_in = int(get("bytes_in", 0))
         self.bytes_out = int(get("bytes_out", 0))
@@ -42,7 +42,7 @@ class Row:
         self.state = str(get("state", "done"))
         error = get("error")
         self.error: Optional[str] = clean(error) if error else None
-        self.http = clean(get("http", "1.1"), 8)
+        self.http = clean_known(get("http", "1.1"), 8)
         self.secure = bool(get("secure", False))
         self.rate = 0.0
 

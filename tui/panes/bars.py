@@ -1,6 +1,6 @@
 """The rows around the panes: two head rows, tabs, news, and keys."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -8,7 +8,7 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ..draw import Piece, sparkline, spread, strip_of
+from ..draw import Piece, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
 from .lines import LinePane
@@ -19,12 +19,19 @@ NEWS_FADES = 8.0  # seconds that good news stays bright
 class Bar(Widget):
     """A few lines that are drawn again when `version()` changes."""
 
+    PERIOD = 0.0
     COMPONENT_CLASSES = LinePane.COMPONENT_CLASSES | {"line--brand", "line--tab"}
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.session = session
         self._drawn: Any = None
+        self._drawn_at = -1e9
+        self._base: Optional[Style] = None
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._base = None
 
     def style(self, name: str) -> Style:
         return self.get_component_rich_style("line--" + name, partial=True)
@@ -35,21 +42,29 @@ class Bar(Widget):
     def row(self, y: int, width: int) -> List[Piece]:
         raise NotImplementedError
 
-    def sync(self) -> bool:
+    def sync(self, hurry: bool = False) -> bool:
+        now = self.session.clock()
+        if now - self._drawn_at < self.PERIOD and not hurry:
+            return False
         version = self.version()
         if version == self._drawn:
             return False
         self._drawn = version
+        self._drawn_at = now
         self.refresh()
         return True
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        return strip_of(self.row(y, width), width, self.rich_style)
+        if self._base is None:
+            self._base = self.rich_style
+        return strip_of(self.row(y, width), width, self._base)
 
 
 class HeadBar(Bar):
     """What is served, by whom, in which generation; and how it goes."""
+
+    PERIOD = 0.1
 
     def version(self) -> Any:
         width = self.size.width
@@ -99,10 +114,11 @@ class HeadBar(Bar):
         address = session.addresses[0] if session.addresses else ""
         more = f" +{len(session.addresses) - 1}" if len(session.addresses) > 1 else ""
         slow = session.throttling.headline()
-        end: List[Piece] = [(f"▼ {slow} ", self.style("warning"))] if slow else []
-        if cell_len(slow) > width // 3:
-            end = [(f"▼ {slow[:width // 3 - 1]}… ", self.style("warning"))]
         middle = [gap, *self._worker_pieces(width), gap, *self._generation(width)]
+        end: List[Piece] = []
+        if slow:
+            limit = max(12, width - _cells(left) - _cells(middle) - 5)
+            end = [(f"▼ {middle_cut(slow, limit)} ", self.style("warning"))]
         room = width - _cells(left) - _cells(middle) - _cells(end) - 1
         for shown in (address + more, address, address.split("://")[-1], ""):
             if not shown or len(shown) + 2 <= room:
@@ -135,10 +151,10 @@ class HeadBar(Bar):
                                             self.style("warning" if share4 else "dim"))]
         pieces += [gap, ("5xx ", dim),
                    (_percent(share5), self.style("error" if share5 else "dim"))]
-        end: List[Piece] = []
-        if width >= 120:
-            end = [(f"{sums.plain['requests']:,} requests  ", dim),
-                   (text.clock(self._wall()) + " ", dim)]
+        end: List[Piece] = [(f"{sums.plain['requests']:,} requests  ", dim),
+                            (text.clock(self._wall()) + " ", dim)]
+        if _cells(pieces) + _cells(end) + 2 > width:
+            end = []
         return spread(pieces, end, width)
 
     def _wall(self) -> float:

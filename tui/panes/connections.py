@@ -17,6 +17,7 @@ class ConnectionsPane(LinePane):
     NUMBER = 3
     TITLE = "Connections"
     HEADS = 1
+    PERIOD = 0.2
 
     BINDINGS = [
         Binding("x", "cut", "cut", id="connections.cut"),

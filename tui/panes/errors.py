@@ -86,7 +86,7 @@ class ErrorsPane(LinePane):
             return super().render_line(y)
         width = self.size.width
         if line == 0:
-            return strip_of(self._place_pieces(width), width, self.rich_style)
+            return strip_of(self._place_pieces(width), width, self.base_style)
         index = line - 1
         room = self.size.height - self.titled - self._list_height() - 1
         above = len(self._trace) - room  # the end says what happened: keep that in view
@@ -94,9 +94,9 @@ class ErrorsPane(LinePane):
             index += above
             if line == 1:
                 note = f" … {above + 1} lines above, ⏎ shows all"
-                return strip_of([(note, self.style("faint"))], width, self.rich_style)
+                return strip_of([(note, self.style("faint"))], width, self.base_style)
         pieces = self._trace[index] if index < len(self._trace) else []
-        return strip_of(pieces, width, self.rich_style)
+        return strip_of(pieces, width, self.base_style)
 
     def _place_pieces(self, width: int) -> Sequence[Piece]:
         error, line = self.selected_error(), self.style("rule")

@@ -7,6 +7,7 @@ fits on the screen, however long the list is. Selection is by a stable key, not 
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding
@@ -50,6 +51,7 @@ class LinePane(Widget, can_focus=True):
     TITLE = ""
     HEADS = 0  # lines above the body, below the title
     SELECTABLE = True
+    PERIOD = 0.0  # seconds at least between draws that no key asked for
     FOLLOWS = False  # new lines come in at the end, and the view goes with them
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
@@ -62,7 +64,9 @@ class LinePane(Widget, can_focus=True):
         self.draws = 0
         self._drawn: Any = None
         self._cache: Dict[Any, Strip] = {}
-        self._cache_for: Any = None
+        self._marks: Dict[str, Segment] = {}
+        self._base: Optional[Style] = None
+        self._drawn_at = -1e9
 
     # -- what a pane defines
 
@@ -112,12 +116,16 @@ class LinePane(Widget, can_focus=True):
     def body_height(self) -> int:
         return max(0, self.size.height - self.HEADS - self.titled)
 
-    def sync(self) -> bool:
+    def sync(self, hurry: bool = False) -> bool:
         """Draw again if what is shown has changed; True if so."""
+        now = self.session.clock()
+        if now - self._drawn_at < self.PERIOD and not hurry and self._drawn is not None:
+            return False
         version = self.version()
         if version == self._drawn:
             return False
         self._drawn = version
+        self._drawn_at = now
         self._settle()
         self.refresh()
         return True
@@ -152,25 +160,38 @@ class LinePane(Widget, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._cache.clear()
         self._settle()
+        index = self.selected_index()
+        if index is not None:
+            height = max(1, self.body_height)
+            self.top = max(index - height + 1, min(self.top, index))
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._cache.clear()
+        self._marks.clear()
+        self._base = None
 
     # -- drawing
+
+    @property
+    def base_style(self) -> Style:
+        """What lies under all lines; looking it up walks all ancestors, so it is kept."""
+        if self._base is None:
+            self._base = self.rich_style
+        return self._base
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         if y == 0:
             self.draws += 1
-        base = self.rich_style
+        base = self.base_style
         line = y
         if self.titled:
             if line == 0:
                 return strip_of(self._title_pieces(width), width, base)
             line -= 1
         if line < self.HEADS:
-            return strip_of(self.head_pieces(line, width), width, base)
+            return strip_of(self.head_pieces(line, width - 1), width, base)
         index = self.top + line - self.HEADS
         if index >= self.count():
             text = self.empty_text() if not self.count() and line == self.HEADS else ""
@@ -182,26 +203,33 @@ class LinePane(Widget, can_focus=True):
             cached = (cached, width, chosen and self.has_focus, chosen)
             found = self._cache.get(cached)
             if found is not None:
-                return self._with_thumb(found, line - self.HEADS, width, base)
+                return self._with_thumb(found, line - self.HEADS)
         if chosen:
             base = base + self.style("cursor" if self.has_focus else "cursor-far")
-        strip = strip_of(self.pieces(index, width), width, base)
+        strip = strip_of(self.pieces(index, width - 1), width - 1, base)
         if cached is not None:
             if len(self._cache) >= CACHE:
                 self._cache.clear()
             self._cache[cached] = strip
-        return self._with_thumb(strip, line - self.HEADS, width, base)
+        return self._with_thumb(strip, line - self.HEADS)
 
-    def _with_thumb(self, strip: Strip, line: int, width: int, base: Style) -> Strip:
-        """A mark in the last column where the visible part lies within the whole."""
+    def _with_thumb(self, strip: Strip, line: int) -> Strip:
+        """The last column: where the visible part lies within the whole."""
         count, height = self.count(), self.body_height
         if count <= height or height < 4:
-            return strip
-        size = max(1, height * height // count)
-        start = round(self.top / max(1, count - height) * (height - size))
-        mark, name = ("┃", "dim") if start <= line < start + size else ("│", "faint")
-        return Strip.join([strip.crop(0, width - 1),
-                           strip_of([(mark, self.style(name))], 1, self.rich_style)])
+            end = self._column(" ", "text")
+        else:
+            size = max(1, height * height // count)
+            start = round(self.top / max(1, count - height) * (height - size))
+            inside = start <= line < start + size
+            end = self._column("┃", "dim") if inside else self._column("│", "faint")
+        return Strip([*strip, end], strip.cell_length + 1)
+
+    def _column(self, mark: str, name: str) -> Segment:
+        found = self._marks.get(mark)
+        if found is None:
+            found = self._marks[mark] = Segment(mark, self.base_style + self.style(name))
+        return found
 
     def _title_pieces(self, width: int) -> List[Piece]:
         name = "title-focus" if self.has_focus else "title"

@@ -14,6 +14,7 @@ class RoutesPane(LinePane):
     NUMBER = 2
     TITLE = "Routes"
     HEADS = 1
+    PERIOD = 0.5  # a table that sorts itself is unreadable at ten changes a second
 
     BINDINGS = [
         Binding("enter", "only", "only this route", key_display="⏎", id="routes.only"),
@@ -22,21 +23,9 @@ class RoutesPane(LinePane):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._routes: List[Route] = []
-        self._listed_at = -1.0
 
     def version(self) -> Any:
-        # A table that sorts itself is unreadable at ten changes a second: twice will do.
-        return (self.session.routes.revision and int(self.session.clock() * 2),
-                self.session.routes.revision, self.selected)
-
-    def sync(self) -> bool:
-        now = self.session.clock()
-        if now - self._listed_at < 0.5:
-            return False
-        if self._drawn is not None and self.version()[1:] == self._drawn[1:]:
-            return False
-        self._listed_at = now
-        return super().sync()
+        return (self.session.routes.revision, self.selected)
 
     def _settle(self) -> None:
         self._routes = self.session.routes.list()

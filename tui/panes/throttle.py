@@ -14,6 +14,8 @@ from ..model import text
 from ..model import throttling as model
 from .lines import LinePane
 
+ROOMY = 12  # lines from which on there is room for one slider a line, and the plots
+
 
 class ThrottlePane(LinePane):
     NUMBER = 7
@@ -47,9 +49,11 @@ class ThrottlePane(LinePane):
 
     def version(self) -> Any:
         session = self.session
-        rates = (round(session.totals.out_rate), round(session.totals.in_rate))
+        plotted: Tuple[int, ...] = ()
+        if self.size.height - self.titled >= ROOMY:
+            plotted = (round(session.totals.out_rate), round(session.totals.in_rate))
         return (session.throttling.revision, session.commands.revision, self.scope, self.row,
-                rates, len(session.totals.out_history), self.size.width, self.size.height)
+                plotted, self.size.width, self.size.height)
 
     def count(self) -> int:
         return len(self._body)
@@ -85,12 +89,12 @@ class ThrottlePane(LinePane):
         lines: List[Sequence[Piece]] = [self._preset_line(0, width)]
         across = 3 if width >= 132 else 2 if width >= 70 else 1
         lines.append(self._scope_line(1, width))
-        if room >= 12:
+        if room >= ROOMY:
             lines.append([])
             across = 1
         for start in range(0, len(model.SLIDERS), across):
             lines.append(self._slider_line(len(lines), start, across, width))
-        if room >= 12:
+        if room >= ROOMY:
             lines += [[], *self._measured(width)]
         return lines
 
@@ -219,8 +223,8 @@ class ThrottlePane(LinePane):
     def action_off(self) -> None:
         self.wish(model.OFF)
 
-    def action_own(self) -> None:
-        self.app.ask_throttle(self.scope)  # type: ignore[attr-defined]
+    async def action_own(self) -> None:
+        await self.app.ask_throttle(self.scope)  # type: ignore[attr-defined]
 
     def wish(self, throttle: model.Throttle) -> None:
         """Send the wish; what is shown changes when the server confirms it."""

@@ -17,6 +17,7 @@ class WorkersPane(LinePane):
     NUMBER = 6
     TITLE = "Workers"
     HEADS = 1
+    PERIOD = 0.4
 
     BINDINGS = [
         Binding("r", "restart", "restart", id="workers.restart"),

@@ -21,6 +21,7 @@ from .events import (
 )
 from .frames import BINARY, CONTINUATION, TEXT, apply_mask, serialize_frame
 from .handshake import HandshakeError, Upgrade, accept_token, parse_upgrade
+from .origin import origin_is_allowed
 
 __all__ = [
     "BINARY",
@@ -46,6 +47,7 @@ __all__ = [
     "WebSocketEngine",
     "accept_token",
     "apply_mask",
+    "origin_is_allowed",
     "parse_upgrade",
     "serialize_frame",
 ]

@@ -1,0 +1,229 @@
+"""What a person sees: `tremolo dev` in a real terminal, with real clients and real files."""
+
+import contextlib
+import http.client
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("textual")
+pytest.importorskip("pyte")
+
+from tests.support.processes import ROOT, hello, is_alive, wait_until
+from tests.support.terminal import Terminal
+
+SIZES = [pytest.param(80, 24, id="80x24"), pytest.param(160, 48, id="160x48")]
+
+DOWNLOAD = """
+PIECE = b"x" * 65536
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("only HTTP")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+"""
+
+
+@contextlib.contextmanager
+def dashboard(folder, source, columns=80, lines=24):
+    """`tremolo dev app.py` in a terminal, serving; gives the terminal and the port."""
+    (folder / "app.py").write_text(source)
+    runtime = folder / ".runtime"
+    runtime.mkdir(mode=0o700)
+    with Terminal([sys.executable, "-m", "tremolo", "dev", "app.py", "--port", "0"],
+                  columns, lines, cwd=folder,
+                  env={"PYTHONPATH": ROOT, "XDG_RUNTIME_DIR": str(runtime)}) as terminal:
+        terminal.expect("TREMOLO", "gen 1", within=20)
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", terminal.screen).group(1))
+        yield terminal, port
+
+
+def get(port, path="/"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def descendants(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children") as file:
+            for child in file.read().split():
+                found += [int(child), *descendants(int(child))]
+    return found
+
+
+@pytest.mark.parametrize("columns, lines", SIZES)
+def test_requests_appear_as_they_happen(tmp_path, columns, lines):
+    with dashboard(tmp_path, hello("Hello"), columns, lines) as (terminal, port):
+        assert get(port, "/a/page?with=query") == (200, b"Hello")
+        terminal.expect("GET", "/a/page?with=query", "200", within=3)
+
+
+def test_quitting_gives_the_terminal_back_and_ends_everything(tmp_path):
+    with dashboard(tmp_path, hello("Hello")) as (terminal, port):
+        processes = descendants(terminal.pid)
+        assert len(processes) >= 2
+        terminal.press("q")
+        assert os.WEXITSTATUS(terminal.wait(10)) == 0
+        terminal.read(0.2)
+        assert b"\x1b[?1049l" in terminal.output, "the alternate screen was not left"
+        wait_until(lambda: not any(map(is_alive, processes)), "the end of all processes")
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT],
+                         ids=["SIGTERM", "SIGHUP", "SIGINT"])
+def test_signals_give_the_terminal_back_and_end_everything(tmp_path, end):
+    with dashboard(tmp_path, hello("Hello")) as (terminal, _):
+        processes = descendants(terminal.pid)
+        os.kill(terminal.pid, end)
+        terminal.wait(10)
+        terminal.read(0.2)
+        assert b"\x1b[?1049l" in terminal.output, "the alternate screen was not left"
+        wait_until(lambda: not any(map(is_alive, processes)), "the end of all processes")
+
+
+def test_killing_the_dashboard_ends_everything(tmp_path):
+    with dashboard(tmp_path, hello("Hello")) as (terminal, _):
+        processes = descendants(terminal.pid)
+        os.kill(terminal.pid, signal.SIGKILL)
+        terminal.wait(5)
+        wait_until(lambda: not any(map(is_alive, processes)), "the end of all processes")
+
+
+def test_a_broken_save_shows_its_error_and_the_old_code_serves_on(tmp_path):
+    with dashboard(tmp_path, hello("first")) as (terminal, port):
+        source = tmp_path / "app.py"
+        source.write_text(hello("second"))
+        wait_until(lambda: get(port)[1] == b"second", "the new text")
+        terminal.expect("gen 2", within=5)
+
+        source.write_text(hello("third") + "\ndef broken(:\n")
+        terminal.expect("SyntaxError", within=5)
+        assert get(port) == (200, b"second")
+
+        source.write_text(hello("fourth"))
+        wait_until(lambda: get(port)[1] == b"fourth", "the repaired text")
+
+
+def test_no_request_fails_while_code_is_saved(tmp_path):
+    failed, answers, done = [], set(), threading.Event()
+
+    def client(port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        while not done.is_set():
+            try:
+                connection.request("GET", "/")
+                response = connection.getresponse()
+                answers.add(response.read())
+                if response.status != 200:
+                    failed.append(response.status)
+            except OSError as exc:
+                failed.append(exc)
+                connection.close()
+            done.wait(0.02)
+
+    with dashboard(tmp_path, hello("0")) as (terminal, port):
+        threads = [threading.Thread(target=client, args=(port,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(1, 6):
+                (tmp_path / "app.py").write_text(hello(str(number)))
+                wait_until(lambda n=number: b"%d" % n in answers, f"version {number}")
+                terminal.read(0.1)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+    assert not failed
+
+
+class Download(threading.Thread):
+    """Reads an endless response and counts."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.received = 0
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                data = self.sock.recv(1 << 18)
+                if not data:
+                    return
+                self.received += len(data)
+
+    def rate(self, terminal, seconds):
+        before, began = self.received, time.monotonic()
+        terminal.read(seconds)
+        return (self.received - before) / (time.monotonic() - began)
+
+
+def test_a_key_throttles_a_running_download_and_another_lets_it_go(tmp_path):
+    with dashboard(tmp_path, DOWNLOAD) as (terminal, port):
+        download = Download(port)
+        assert download.rate(terminal, 0.5) > 5_000_000
+        terminal.press("t")
+        for _ in range(20):
+            if "Slow 4G" in terminal.screen.splitlines()[0]:
+                break
+            terminal.press("\x1b[C")  # right
+            terminal.read(0.15)
+        terminal.expect("Slow 4G")
+        terminal.read(0.7)
+        assert download.rate(terminal, 2.0) == pytest.approx(180_000, rel=0.25)
+        terminal.press("T")
+        wait_until(lambda: download.rate(terminal, 0.3) > 5_000_000, "the full rate")
+        download.sock.close()
+
+
+def count_requests(port, total, connections=4):
+    """Send exactly `total` requests, pipelined in batches; the bytes sent and received."""
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    sent = received = 0
+    for index in range(connections):
+        left = total // connections + (index < total % connections)
+        with socket.create_connection(("127.0.0.1", port), 10) as sock:
+            while left:
+                batch = min(left, 50)
+                sock.sendall(request * batch)
+                sent += len(request) * batch
+                answers = b""
+                while answers.count(b"Hello") < batch:
+                    data = sock.recv(65536)
+                    assert data
+                    answers += data
+                received += len(answers)
+                left -= batch
+    return sent, received
+
+
+def test_totals_are_exact_though_the_dashboard_was_stopped_meanwhile(tmp_path):
+    with dashboard(tmp_path, hello("Hello"), 160, 48) as (terminal, port):
+        count_requests(port, 10_000)
+        os.kill(terminal.pid, signal.SIGSTOP)
+        try:
+            count_requests(port, 9_999)
+        finally:
+            os.kill(terminal.pid, signal.SIGCONT)
+        count_requests(port, 1)
+        terminal.expect("20,000 requests", within=10)

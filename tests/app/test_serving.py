@@ -1,0 +1,112 @@
+"""API.md section 2: serving from a coroutine, and the sockets for it."""
+
+import asyncio
+import os
+
+import pytest
+
+from tremolo import Tremolo
+
+
+async def ask(reader, writer):
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    data = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return data
+
+
+def application():
+    app = Tremolo()
+
+    @app.route("/")
+    async def show(context):
+        return context.options["mine"]
+
+    return app
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::", "::1"])
+def test_serve_on_a_socket_of_create_sock(host):
+    async def run():
+        app = application()
+        try:
+            sock = app.create_sock(host, 0)
+        except OSError:
+            pytest.skip("no IPv6 here")
+        assert not sock.getblocking()
+        port = sock.getsockname()[1]
+        task = asyncio.ensure_future(app.serve(host, port, sock=sock, mine="here"))
+        target = "127.0.0.1" if host == "::" else host
+        for _ in range(200):
+            try:
+                streams = await asyncio.open_connection(target, port)
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+        assert (await ask(*streams)).endswith(b"here")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(OSError):
+            await asyncio.open_connection(target, port)
+
+    asyncio.run(run())
+
+
+def test_a_host_that_does_not_resolve_is_a_unix_socket(tmp_path):
+    async def run():
+        app = application()
+        name = str(tmp_path / "server")
+        task = asyncio.ensure_future(app.serve(name, 0, mine="there"))
+        for _ in range(200):
+            try:
+                streams = await asyncio.open_unix_connection(name + ".sock")
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(0.01)
+        assert (await ask(*streams)).endswith(b"there")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not os.path.exists(name + ".sock")
+
+    asyncio.run(run())
+
+
+def test_an_empty_file_and_a_stale_socket_are_replaced(tmp_path):
+    app = Tremolo()
+    path = tmp_path / "x.sock"
+    path.touch()
+    first = app.create_sock(str(path), 0)
+    first.close()  # leaves its path behind
+    second = app.create_sock(str(path), 0)
+    second.listen()
+    with pytest.raises(OSError):
+        app.create_sock(str(path), 0)
+    app.close_sock(second)
+    assert not path.exists()
+    path.write_text("not empty")
+    with pytest.raises(OSError):
+        app.create_sock(str(path), 0)
+
+
+def test_ports_may_be_shared_or_not():
+    app = Tremolo()
+    one = app.create_sock("127.0.0.1", 0)
+    port = one.getsockname()[1]
+    app.create_sock("127.0.0.1", port).close()
+    one.listen()
+    with pytest.raises(OSError):
+        app.create_sock("127.0.0.1", port, reuse_port=False)
+    app.close_sock(one)
+    assert one.fileno() == -1
+
+
+@pytest.mark.parametrize("add, address", [
+    ((8001,), (None, 8001)), ((8001, "::"), ("::", 8001)),
+    (("/run/x.sock",), (None, "/run/x.sock")),
+])
+def test_listen(add, address):
+    app = Tremolo()
+    assert app.listen(*add, mine=1) is True
+    assert app.listen(*add) is False
+    assert list(app.ports) == [address]

@@ -1,0 +1,760 @@
+"""WebSockets as ASGI messages, over real sockets (ASGI specification, section WebSocket)."""
+
+import asyncio
+
+import pytest
+
+from tests.support.serving import each_loop, run, serving_asgi, until, within
+from tests.support.websocket_peer import (
+    ACCEPT,
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    frame,
+    handshake,
+    open_client,
+    peer,
+    refused,
+)
+
+PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+
+async def echo(scope, receive, send):
+    if scope["type"] != "websocket":
+        raise RuntimeError("no lifespan here")
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await send({**message, "type": "websocket.send"})
+
+
+class Recorder:
+    """An application that accepts and keeps every message and error."""
+
+    def __init__(self, script=None, accept=None):
+        self.script = script
+        self.accept = accept or {}
+        self.messages = []
+        self.scope = None
+        self.done = False
+        self.error = None
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "websocket":
+            raise RuntimeError("no lifespan here")
+        self.scope = scope
+        try:
+            self.messages.append(await receive())
+            if self.script is not None:
+                await self.script(self, receive, send)
+                return
+            await send({"type": "websocket.accept", **self.accept})
+            while self.messages[-1]["type"] != "websocket.disconnect":
+                self.messages.append(await receive())
+        except BaseException as exc:
+            self.error = exc
+            raise
+        finally:
+            self.done = True
+
+    @property
+    def types(self):
+        return [message["type"] for message in self.messages]
+
+
+# The opening handshake (RFC 6455 section 4.2)
+
+
+@each_loop
+def test_the_handshake_answers_with_the_token_of_the_key(loop_name):
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            assert ws.response["sec-websocket-accept"] == ACCEPT
+            assert ws.response["upgrade"].lower() == "websocket"
+            assert ws.response["connection"].lower() == "upgrade"
+            assert "content-length" not in ws.response
+            assert "transfer-encoding" not in ws.response
+            assert "date" in ws.response
+
+    run(main, loop_name)
+
+
+@pytest.mark.parametrize("request_, status", [
+    pytest.param(handshake(version=b"12"), 426, id="other version"),
+    pytest.param(handshake(version=None), 426, id="no version"),
+    pytest.param(handshake(key=None), 400, id="no key"),
+    pytest.param(handshake(key=b"short"), 400, id="short key"),
+    pytest.param(handshake(fields=[(b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==")]), 400,
+                 id="two keys"),
+    pytest.param(handshake(method=b"POST"), 405, id="not GET"),
+    pytest.param(handshake(fields=[(b"Sec-WebSocket-Extensions", b"a;;b")]), 400,
+                 id="malformed extensions"),
+    pytest.param(handshake(fields=[(b"Content-Length", b"3")]) + b"abc", 400, id="a body"),
+])
+def test_a_bad_handshake_is_refused_without_the_application(request_, status):
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site:
+            response = await refused(site, request_)
+            assert response.status == status
+            assert response.body.endswith(b".\n")
+            if status == 426:
+                assert response["sec-websocket-version"] == "13"
+            assert app.scope is None
+
+    run(main)
+
+
+def test_http_1_0_cannot_upgrade():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake(http=b"1.0"))
+            answer = await client.rest()
+            assert b" 101 " not in answer.split(b"\r\n")[0]
+            client.close()
+
+    run(main)
+
+
+def test_with_no_ws_an_upgrade_is_an_ordinary_request():
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [PLAIN]})
+        await send({"type": "http.response.body", "body": b"plain"})
+
+    async def main():
+        async with serving_asgi(app, lifespan="off", ws=False) as site:
+            response = await refused(site, handshake())
+            assert (response.status, response.body) == (200, b"plain")
+
+    run(main)
+
+
+def test_frames_sent_along_with_the_handshake_are_not_lost():
+    async def main():
+        async with serving_asgi(echo) as site:
+            client = await open_client(site)
+            await client.send(handshake() + frame(TEXT, b"early"))
+            assert (await client.response()).status == 101
+            assert await client.need(7) == b"\x81\x05early"
+            client.close()
+
+    run(main)
+
+
+def test_the_scope_says_what_was_asked_for():
+    app = Recorder()
+    fields = [(b"Sec-WebSocket-Protocol", b"v2.chat, v1.chat"), (b"X-One", b"1"),
+              (b"Sec-WebSocket-Protocol", b"bad protocol, superchat")]
+
+    async def main():
+        async with serving_asgi(app, root_path="/mounted") as site:
+            async with peer(site, b"/a%20%C3%A9/b?x=%20y", fields):
+                await until(lambda: app.scope)
+            scope = app.scope
+            assert scope["type"] == "websocket"
+            assert scope["asgi"] == {"version": "3.0", "spec_version": "2.5"}
+            assert scope["scheme"] == "ws"
+            assert scope["http_version"] == "1.1"
+            assert scope["path"] == "/mounted/a é/b"
+            assert scope["raw_path"] == b"/a%20%C3%A9/b"
+            assert scope["root_path"] == "/mounted"
+            assert scope["query_string"] == b"x=%20y"
+            assert scope["subprotocols"] == ["v2.chat", "v1.chat", "superchat"]
+            assert (b"x-one", b"1") in scope["headers"]
+            assert scope["client"][0] == "127.0.0.1"
+            assert scope["server"] == site.address
+            assert scope["extensions"] == {"websocket.http.response": {}}
+            assert "method" not in scope
+            assert "state" not in scope
+
+    run(main)
+
+
+def test_the_scope_has_a_copy_of_the_lifespan_state():
+    seen = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            scope["state"]["shared"] = ["x"]
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        seen.append(scope["state"])
+        scope["state"]["own"] = 1
+        await send({"type": "websocket.accept"})
+
+    async def main():
+        async with serving_asgi(app) as site:
+            for _ in range(2):
+                async with peer(site) as ws:
+                    await ws.receive()
+            assert seen[0] is not seen[1]
+            assert seen[0]["shared"] is seen[1]["shared"]
+
+    run(main)
+
+
+def test_tls_is_told_in_the_scope():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app, tls=True) as site, peer(site):
+            await until(lambda: app.scope)
+            assert app.scope["scheme"] == "wss"
+            tls = app.scope["extensions"]["tls"]
+            assert tls["tls_version"] in (0x0303, 0x0304)
+            assert 0 < tls["cipher_suite"] <= 0xFFFF
+            assert tls["client_cert_chain"] == []
+            assert tls["client_cert_name"] is None
+
+    run(main)
+
+
+# Accepting
+
+
+def test_a_subprotocol_and_headers_go_out_with_the_answer():
+    app = Recorder(accept={"subprotocol": "b", "headers": [
+        (b"x-one", b"1"), [b"set-cookie", b"a=1"], (b"set-cookie", b"b=2")]})
+
+    async def main():
+        async with serving_asgi(app) as site:
+            async with peer(site, fields=[(b"Sec-WebSocket-Protocol", b"a, b")]) as ws:
+                assert ws.response["sec-websocket-protocol"] == "b"
+                assert ws.response["x-one"] == "1"
+                cookies = [v for n, v in ws.response.fields if n == "set-cookie"]
+                assert cookies == ["a=1", "b=2"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("accept", [
+    pytest.param({"subprotocol": "other"}, id="subprotocol that was not offered"),
+    pytest.param({"headers": [(b"sec-websocket-protocol", b"a")]}, id="subprotocol as header"),
+    pytest.param({"headers": [(b"sec-websocket-accept", b"x")]}, id="handshake header"),
+    pytest.param({"headers": [(b"upgrade", b"h2c")]}, id="upgrade"),
+    pytest.param({"headers": [(b"x", b"1\r\ny: 2")]}, id="line break in a header"),
+    pytest.param({"headers": [("x", "1")]}, id="headers that are str"),
+])
+def test_what_cannot_be_accepted_raises_and_is_a_500(accept):
+    app = Recorder(accept=accept)
+
+    async def main():
+        async with serving_asgi(app) as site:
+            request = handshake(fields=[(b"Sec-WebSocket-Protocol", b"a")])
+            response = await refused(site, request)
+            assert response.status == 500
+            assert isinstance(app.error, (ValueError, TypeError))
+
+    run(main)
+
+
+def test_an_application_can_accept_after_a_refused_accept():
+    async def script(app, receive, send):
+        with pytest.raises(ValueError):
+            await send({"type": "websocket.accept", "subprotocol": "other"})
+        await send({"type": "websocket.accept"})
+
+    async def main():
+        async with serving_asgi(Recorder(script)) as site, peer(site) as ws:
+            assert (await ws.closed()).code == 1000
+
+    run(main)
+
+
+# Messages
+
+
+@each_loop
+@pytest.mark.parametrize("payload", ["", "Hello", "é\U0001f600" * 40, "x" * 126, "y" * 65536,
+                                     "z" * 300_000],
+                         ids=["empty", "short", "wide", "126", "64 KiB", "300 kB"])
+def test_text_and_binary_messages_come_back_as_they_were(loop_name, payload):
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            data = payload.encode()
+            await ws.send(TEXT, data)
+            assert await ws.receive() == (TEXT, data, True, False)
+            await ws.send(BINARY, data)
+            assert await ws.receive() == (BINARY, data, True, False)
+
+    run(main, loop_name)
+
+
+def test_fragments_become_one_message_and_pings_between_them_are_answered():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.send(TEXT, b"a\xc3", fin=False)
+            await ws.send(PING, b"mid")
+            await ws.send(CONTINUATION, b"\xa9", fin=False)
+            await ws.send(CONTINUATION, b"", fin=True)
+            assert await ws.receive() == (PONG, b"mid", True, False)
+            await until(lambda: len(app.messages) == 2)
+            assert app.messages[1] == {"type": "websocket.receive", "text": "aé"}
+
+    run(main)
+
+
+def test_a_message_cut_at_every_byte_arrives_whole():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            for byte in frame(TEXT, b"slow") + frame(BINARY, b"\x00\x01"):
+                await ws.client.send(bytes((byte,)))
+            await until(lambda: len(app.messages) == 3)
+            assert app.messages[1:] == [{"type": "websocket.receive", "text": "slow"},
+                                        {"type": "websocket.receive", "bytes": b"\x00\x01"}]
+
+    run(main)
+
+
+def test_many_messages_in_one_segment_keep_their_order():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            await ws.client.send(b"".join(frame(TEXT, b"%d" % n) for n in range(1000)))
+            for n in range(1000):
+                assert (await ws.receive()).payload == b"%d" % n
+
+    run(main)
+
+
+@pytest.mark.parametrize("message", [
+    {"type": "websocket.send"},
+    {"type": "websocket.send", "text": None, "bytes": None},
+    {"type": "websocket.send", "text": "a", "bytes": b"a"},
+    {"type": "websocket.send", "text": b"bytes"},
+    {"type": "websocket.send", "bytes": "text"},
+    {"type": "websocket.send", "text": "\ud800"},
+    {"type": "websocket.close", "code": 1004},
+    {"type": "websocket.close", "code": 1006},
+    {"type": "websocket.close", "code": 999},
+], ids=repr)
+def test_a_message_that_cannot_be_sent_raises_a_value_error(message):
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        with pytest.raises(ValueError):
+            await send(message)
+        await send({"type": "websocket.send", "text": "still open"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            assert (await ws.receive()).payload == b"still open"
+            assert (await ws.closed()).code == 1000
+            await until(lambda: app.done)
+            assert app.error is None
+
+    run(main)
+
+
+def test_bytearrays_and_views_can_be_sent():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytearray(b"ab")})
+        await send({"type": "websocket.send", "bytes": memoryview(b"cd"), "text": None})
+
+    async def main():
+        async with serving_asgi(Recorder(script)) as site, peer(site) as ws:
+            assert await ws.receive() == (BINARY, b"ab", True, False)
+            assert await ws.receive() == (BINARY, b"cd", True, False)
+
+    run(main)
+
+
+# Messages out of order
+
+
+@pytest.mark.parametrize("sent", [
+    [{"type": "websocket.send", "text": "x"}],
+    [{"type": "http.response.start", "status": 200}],
+    [{"type": "websocket.http.response.body"}],
+    [{"type": "websocket.accept"}, {"type": "websocket.accept"}],
+    [{"type": "websocket.accept"}, {"type": "websocket.http.response.start", "status": 400}],
+    [{"type": "websocket.accept"}, {"type": "websocket.close"}, {"type": "websocket.close"}],
+    [{"type": "websocket.accept"}, {"type": "websocket.close"},
+     {"type": "websocket.send", "text": "x"}],
+    [{"type": "websocket.close"}, {"type": "websocket.accept"}],
+    [{"type": "websocket.http.response.start", "status": 400}, {"type": "websocket.accept"}],
+], ids=lambda sent: ", ".join(m["type"].partition(".")[2] for m in sent))
+def test_a_message_out_of_order_raises_an_error_that_names_it(sent):
+    async def script(app, receive, send):
+        for message in sent[:-1]:
+            await send(message)
+        with pytest.raises(RuntimeError, match=sent[-1]["type"]):
+            await send(sent[-1])
+        app.messages.append({"type": "end"})
+        if len(sent) == 1:
+            await send({"type": "websocket.close"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            await until(lambda: app.messages and app.messages[-1]["type"] == "end")
+            client.close()
+
+    run(main)
+
+
+def test_two_tasks_cannot_receive_at_once():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        first = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already"):
+            await receive()
+        app.messages.append(await first)
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.text("one")
+            await until(lambda: app.done)
+            assert app.messages[-1]["text"] == "one"
+
+    run(main)
+
+
+def test_a_cancelled_receive_loses_no_message():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        for _ in range(3):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(receive(), 0.01)
+        await send({"type": "websocket.send", "text": "now"})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.receive()
+            await ws.text("one")
+            await until(lambda: app.done)
+            assert app.messages[-1]["text"] == "one"
+
+    run(main)
+
+
+# Closing, by the client
+
+
+@pytest.mark.parametrize("payload, code, reason", [
+    (b"", 1005, ""),
+    (b"\x03\xe8", 1000, ""),
+    (b"\x03\xe9bye", 1001, "bye"),
+    (b"\x0f\xa0" + "ciao é".encode(), 4000, "ciao é"),
+], ids=["none", "1000", "1001", "4000"])
+def test_the_clients_close_is_echoed_and_told_with_its_reason(payload, code, reason):
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.send(CLOSE, payload)
+            answer = await ws.closed()
+            assert answer.code == (None if code == 1005 else code)
+            await until(lambda: app.done)
+            assert app.messages[-1] == {"type": "websocket.disconnect", "code": code,
+                                        "reason": reason}
+
+    run(main)
+
+
+def test_messages_before_a_close_are_delivered_and_nothing_after_it():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.client.send(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(CLOSE)
+                                 + frame(TEXT, b"3"))
+            await ws.receive()
+            await until(lambda: app.done)
+            assert app.types == ["websocket.connect", "websocket.receive", "websocket.receive",
+                                 "websocket.disconnect"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half_close"])
+def test_a_client_that_just_goes_is_a_disconnect_with_1006(how):
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.text("1")
+            await until(lambda: len(app.messages) == 2)
+            getattr(ws.client, how)()
+            await within(until(lambda: app.done), 1.0)
+            assert app.messages[-1] == {"type": "websocket.disconnect", "code": 1006,
+                                        "reason": ""}
+
+    run(main)
+
+
+def test_messages_of_a_client_that_went_are_still_delivered():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await app.gate.wait()
+        while app.messages[-1]["type"] != "websocket.disconnect":
+            app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        app.gate = asyncio.Event()
+        async with serving_asgi(app) as site:
+            async with peer(site) as ws:
+                await ws.client.send(frame(BINARY, bytes(3000)) * 20)
+            await until(lambda: not site.server.connections)
+            app.gate.set()
+            await until(lambda: app.done)
+            assert app.types.count("websocket.receive") == 20
+            assert app.messages[-1]["code"] == 1006
+
+    run(main)
+
+
+def test_receive_goes_on_saying_that_the_client_is_gone():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        app.messages += [await receive() for _ in range(3)]
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.close(1001)
+            await until(lambda: app.done)
+            assert app.messages[1:] == 3 * [
+                {"type": "websocket.disconnect", "code": 1001, "reason": ""}]
+
+    run(main)
+
+
+@pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "x"},
+                                     {"type": "websocket.close"}],
+                         ids=lambda message: message["type"])
+def test_sending_after_the_client_closed_raises_an_os_error(message):
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        app.messages.append(await receive())
+        with pytest.raises(OSError):
+            await send(message)
+        await send(message)  # nobody logs the one that the application lets pass
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.close()
+            await until(lambda: app.done)
+            assert isinstance(app.error, OSError)
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_a_client_that_leaves_before_the_answer_is_a_disconnect():
+    async def script(app, receive, send):
+        app.messages.append(await receive())
+        with pytest.raises(OSError):
+            await send({"type": "websocket.accept"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            await until(lambda: app.scope)
+            client.reset()
+            await until(lambda: app.done)
+            assert app.error is None
+            assert app.messages[-1] == {"type": "websocket.disconnect", "code": 1006,
+                                        "reason": ""}
+
+    run(main)
+
+
+# Closing, by the application
+
+
+@pytest.mark.parametrize("message, code, reason", [
+    ({}, 1000, ""),
+    ({"code": None, "reason": None}, 1000, ""),
+    ({"code": 4001, "reason": "schluß"}, 4001, "schluß"),
+    ({"code": 1008, "reason": "é" * 100}, 1008, "é" * 61),
+])
+def test_the_applications_close_has_its_code_and_reason(message, code, reason):
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", **message})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            answer = await ws.receive()
+            assert (answer.opcode, answer.code, answer.reason) == (CLOSE, code, reason)
+            await ws.close(code)
+            assert await ws.client.closed()
+            await until(lambda: app.done)
+            assert app.messages[-1]["type"] == "websocket.disconnect"
+            assert app.messages[-1]["code"] == code
+
+    run(main)
+
+
+def test_an_application_that_returns_closes_with_1000():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            answer = await ws.receive()
+            assert (answer.code, answer.reason) == (1000, "")
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_an_application_that_raises_closes_with_1011_and_is_logged():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        raise KeyError("secret")
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            answer = await ws.receive()
+            assert (answer.code, answer.reason) == (1011, "")
+            assert site.server.counters.errors == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("error", [None, KeyError("secret")], ids=["returns", "raises"])
+def test_an_application_that_never_answers_the_handshake_is_a_500(error):
+    async def script(app, receive, send):
+        if error is not None:
+            raise error
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            response = await refused(site, handshake())
+            assert response.status == 500
+            assert b"secret" not in response.body
+            assert site.server.counters.errors == 1
+
+    run(main)
+
+
+# Refusing
+
+
+def test_close_before_accept_is_a_403():
+    async def script(app, receive, send):
+        await send({"type": "websocket.close", "code": 4000, "reason": "not told"})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            response = await client.response()
+            assert response.status == 403
+            assert response["connection"] == "close"
+            assert await client.closed()
+            await until(lambda: app.done)
+            assert app.messages[-1]["type"] == "websocket.disconnect"
+
+    run(main)
+
+
+def test_a_denial_response_is_sent_as_the_application_says():
+    async def script(app, receive, send):
+        await send({"type": "websocket.http.response.start", "status": 401,
+                    "headers": [(b"www-authenticate", b"Basic"), PLAIN]})
+        await send({"type": "websocket.http.response.body", "body": b"who ",
+                    "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b"", "more_body": True})
+        await send({"type": "websocket.http.response.body", "body": b"are you?"})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            response = await client.response()
+            assert (response.status, response.body) == (401, b"who are you?")
+            assert response["www-authenticate"] == "Basic"
+            assert response["connection"] == "close"
+            assert await client.closed()
+            await until(lambda: app.done)
+            assert app.error is None
+            assert app.messages[-1] == {"type": "websocket.disconnect", "code": 1006,
+                                        "reason": ""}
+
+    run(main)
+
+
+def test_a_denial_that_is_not_completed_is_no_whole_response():
+    async def script(app, receive, send):
+        await send({"type": "websocket.http.response.start", "status": 401})
+        await send({"type": "websocket.http.response.body", "body": b"part",
+                    "more_body": True})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            with pytest.raises((EOFError, ConnectionResetError)):
+                await refused(site, handshake())
+            assert site.server.counters.errors == 1
+
+    run(main)
+
+
+def test_a_large_denial_waits_for_a_slow_client():
+    sent = []
+
+    async def script(app, receive, send):
+        await send({"type": "websocket.http.response.start", "status": 400})
+        for _ in range(400):
+            await send({"type": "websocket.http.response.body", "body": bytes(65536),
+                        "more_body": True})
+            sent.append(1)
+        await send({"type": "websocket.http.response.body"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site:
+            client = await open_client(site, receive_buffer=4096)
+            await client.send(handshake())
+            await until(lambda: sent)
+            count = 0
+            while count != len(sent):  # until it stands still
+                count = len(sent)
+                await asyncio.sleep(0.05)
+            assert count < 200
+            response = await client.response()
+            assert len(response.body) == 400 * 65536
+            client.close()
+
+    run(main)

@@ -1,0 +1,538 @@
+"""What a WebSocket client may not do, silence, floods, slow readers, and the end of the server
+(limits of R32-R36, RFC 6455 sections 5.5, 7 and 10)."""
+
+import asyncio
+import tracemalloc
+
+import pytest
+
+from tests.asgi.test_websocket import Recorder, echo
+from tests.support.serving import each_loop, pass_time, run, serving_asgi, settle, until, within
+from tests.support.websocket_peer import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    deflated,
+    frame,
+    handshake,
+    open_client,
+    peer,
+    refused,
+)
+from tremolo.net.websocket import (
+    CLOSE_TIMEOUT,
+    CONTROL_RATE,
+    PING_INTERVAL,
+    PING_TIMEOUT,
+    QUEUED,
+)
+
+DEFLATE = [(b"Sec-WebSocket-Extensions", b"permessage-deflate")]
+
+
+# Violations (RFC 6455 section 7.4.1)
+
+
+@each_loop
+@pytest.mark.parametrize("data, code", [
+    pytest.param(frame(TEXT, b"x", mask=None), 1002, id="unmasked"),
+    pytest.param(b"\xc1" + frame(TEXT, b"x")[1:], 1002, id="RSV without extension"),
+    pytest.param(frame(3, b"x"), 1002, id="reserved opcode"),
+    pytest.param(frame(PING, b"x", fin=False), 1002, id="fragmented ping"),
+    pytest.param(frame(PING, bytes(126)), 1002, id="long ping"),
+    pytest.param(frame(CONTINUATION, b"x"), 1002, id="continuation of nothing"),
+    pytest.param(frame(TEXT, b"x", fin=False) + frame(TEXT, b"y"), 1002, id="second start"),
+    pytest.param(b"\x81\xfe\x00\x05" + bytes(9), 1002, id="longer length form"),
+    pytest.param(frame(CLOSE, b"\x03"), 1002, id="close of one byte"),
+    pytest.param(frame(CLOSE, b"\x03\xed"), 1002, id="close code 1005"),
+    pytest.param(frame(CLOSE, b"\x03\xe8\xff"), 1007, id="close reason not UTF-8"),
+    pytest.param(frame(TEXT, b"\xc0\x80"), 1007, id="text not UTF-8"),
+    pytest.param(frame(TEXT, b"ok\xf4\x90", fin=False), 1007, id="not UTF-8, seen early"),
+])
+def test_a_violation_closes_with_its_code_and_ends_the_connection(loop_name, data, code):
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.client.send(data)
+            answer = await ws.closed()
+            assert answer.code == code
+            await until(lambda: app.done)
+            assert app.types == ["websocket.connect", "websocket.disconnect"]
+            assert app.messages[-1]["code"] == code
+            assert site.server.counters.errors == 0
+            ws.client.close()
+            await until(lambda: not site.server.connections)
+
+    run(main, loop_name)
+
+
+def test_a_message_at_the_limit_passes_and_one_byte_more_is_1009():
+    async def main():
+        async with serving_asgi(echo, ws_max_payload_size=1000) as site:
+            async with peer(site) as ws:
+                await ws.send(BINARY, bytes(1000))
+                assert len((await ws.receive()).payload) == 1000
+                await ws.send(BINARY, bytes(1001))
+                assert (await ws.closed()).code == 1009
+            async with peer(site) as ws:  # over fragments, at the head of the one too many
+                await ws.send(BINARY, bytes(600), fin=False)
+                await ws.client.send(frame(CONTINUATION, bytes(401))[:8])
+                assert (await ws.closed()).code == 1009
+            async with peer(site, fields=DEFLATE) as ws:  # after inflation
+                await ws.send(BINARY, deflated(bytes(100_000)), rsv1=True)
+                assert (await ws.closed()).code == 1009
+
+    run(main)
+
+
+def test_a_declared_length_is_refused_before_its_bytes_come():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            await ws.client.send(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"mask")
+            assert (await ws.closed()).code == 1009
+
+    run(main)
+
+
+def test_too_many_fragments_are_1008():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            data = frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 1000
+            await ws.client.send(data)
+            assert (await ws.closed()).code == 1008
+
+    run(main)
+
+
+def test_a_flood_of_control_frames_is_1008_and_fewer_are_answered():
+    app = Recorder()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with serving_asgi(app) as site, peer(site) as ws:
+            if loop.time() % 1 > 0.8:  # within one second, as the server counts them
+                loop.moved += 0.3
+            await ws.client.send(b"".join(frame(PING, b"%d" % n) for n in range(CONTROL_RATE)))
+            last = None
+            while last != b"%d" % (CONTROL_RATE - 1):
+                answer = await ws.receive()
+                assert answer.opcode == PONG
+                last = answer.payload
+            await ws.client.send(frame(PONG))
+            answer = await ws.closed()
+            assert answer.code == 1008
+            await until(lambda: app.done)
+            assert app.messages[-1]["code"] == 1008
+
+    run(main)
+
+
+# Silence (R34; the clock is moved by hand)
+
+
+def test_silence_is_pinged_and_a_pong_keeps_the_connection():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            for _ in range(3):
+                await pass_time(PING_INTERVAL + 1)
+                ping = await ws.receive()
+                assert ping.opcode == PING
+                await ws.send(PONG, ping.payload)
+                await until(lambda: site.connection.bytes_in > site.connection.taken._bytes_mark)
+                await pass_time(1)
+            await ws.text("alive")
+            assert (await ws.receive()).payload == b"alive"
+
+    run(main)
+
+
+def test_without_a_pong_the_close_is_1011_and_the_application_hears_of_it():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await pass_time(PING_INTERVAL + 1)
+            assert (await ws.receive()).opcode == PING
+            await pass_time(PING_TIMEOUT + 1)
+            assert (await ws.closed()).code == 1011
+            await until(lambda: app.done)
+            assert app.messages[-1]["code"] == 1006
+
+    run(main)
+
+
+def test_any_bytes_are_a_sign_of_life():
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            for n in range(8):
+                await pass_time(PING_TIMEOUT / 2)
+                await ws.send(TEXT, b"x", fin=False) if n == 0 else await ws.send(
+                    CONTINUATION, b"x", fin=False)
+                seen = site.connection.bytes_in
+                await until(lambda seen=seen: site.connection.bytes_in >= seen)
+            assert not app.done
+            assert site.connection.taken.open
+
+    run(main)
+
+
+def test_a_pause_of_the_machine_is_not_the_clients_silence():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            asyncio.get_running_loop().moved += 3600
+            await pass_time(1)
+            await ws.text("still here")
+            assert (await ws.receive()).payload == b"still here"
+
+    run(main)
+
+
+def test_a_client_that_does_not_answer_our_close_is_gone_in_time():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4000})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            assert (await ws.receive()).code == 4000
+            await pass_time(CLOSE_TIMEOUT + 1)
+            await until(lambda: app.done)
+            assert app.messages[-1]["code"] == 1006
+            assert await ws.client.closed()
+            await until(lambda: not site.server.connections)
+
+    run(main)
+
+
+# Back-pressure
+
+
+@each_loop
+def test_a_client_that_does_not_read_holds_up_the_sender(loop_name):
+    sent = []
+
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        for _ in range(1000):
+            await send({"type": "websocket.send", "bytes": bytes(65536)})
+            sent.append(1)
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site, receive_buffer=4096) as ws:
+            await until(lambda: sent)
+            count = 0
+            while count != len(sent):
+                count = len(sent)
+                await asyncio.sleep(0.05)
+            assert count < 500
+            transport = site.connection.transport
+            assert site.connection.outbox.size + transport.get_write_buffer_size() < 400_000
+            await ws.receive()  # and a little room is enough to go on
+            await within(until(lambda: ws.client.buffer or True))
+            for _ in range(count):
+                await ws.receive()
+            await until(lambda: len(sent) > count)
+
+    run(main, loop_name)
+
+
+def test_a_client_that_never_reads_is_given_up():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        while True:
+            await send({"type": "websocket.send", "bytes": bytes(65536)})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site, receive_buffer=4096):
+            await until(lambda: site.server.connections and site.connection.outbox.full)
+            await asyncio.sleep(0.05)
+            await pass_time(70)
+            await until(lambda: app.done)
+            assert isinstance(app.error, OSError)
+            assert not site.server.connections
+
+    run(main)
+
+
+@each_loop
+@pytest.mark.parametrize("size", [0, 100, 60_000])
+def test_an_application_that_does_not_receive_holds_up_the_client(loop_name, size):
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await app.gate.wait()
+        while app.messages[-1]["type"] != "websocket.disconnect":
+            app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        app.gate = asyncio.Event()
+        async with serving_asgi(app) as site, peer(site) as ws:
+            data = frame(BINARY, bytes(size))
+            ws.client.sock.setblocking(False)
+            wanted = b"".join([data] * (6_000_000 // (size + 20)))
+            written = ws.client.send_what_fits(wanted)
+            idle = 0
+            while idle < 50:  # until nothing is taken any more
+                more = ws.client.send_what_fits(wanted[written:written + 65536])
+                written += more
+                idle = 0 if more else idle + 1
+                await asyncio.sleep(0.001)
+            link = site.connection.taken
+            assert link.holding
+            assert link._queued <= QUEUED + size
+            assert link._engine.buffered <= 4 * 65536
+            assert site.connection.bytes_in < 1_000_000
+            app.gate.set()
+            rest = asyncio.ensure_future(ws.client.send(wanted[written:] + frame(CLOSE)))
+            await until(lambda: app.done, 20)
+            await rest
+            assert app.types.count("websocket.receive") == len(wanted) // len(data)
+
+    run(main, loop_name)
+
+
+def test_a_client_that_pings_and_does_not_read_costs_no_memory():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(8_000_000)})
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site, receive_buffer=4096) as ws:
+            await until(lambda: site.connection.outbox.congested)
+            size = site.connection.outbox.size
+            for _ in range(20):
+                await ws.client.send(frame(PING, bytes(125)) * (CONTROL_RATE - 1))
+                await settle(20)
+                loop.moved += 1.0
+            assert site.connection.outbox.size == size
+
+    run(main)
+
+
+def test_closing_hears_the_answer_behind_messages_that_nobody_took():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await app.gate.wait()
+        await send({"type": "websocket.close", "code": 4000})
+
+    async def main():
+        app = Recorder(script)
+        app.gate = asyncio.Event()
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.client.send(frame(BINARY, bytes(60_000)) * 3)
+            await until(lambda: site.connection.taken.holding)
+            app.gate.set()
+            assert (await ws.receive()).code == 4000
+            await ws.client.send(frame(BINARY, bytes(60_000)) * 3)
+            await ws.close(4000)
+            assert await ws.client.closed()
+
+    run(main)
+
+
+def test_large_messages_leave_no_memory_behind():
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            data = frame(BINARY, bytes(1_000_000))
+            await ws.client.send(data)
+            await ws.receive()
+            tracemalloc.start()
+            try:
+                before = tracemalloc.get_traced_memory()[0]
+                for _ in range(10):
+                    await ws.client.send(data)
+                    await ws.receive()
+                assert tracemalloc.get_traced_memory()[0] - before < 1_500_000
+            finally:
+                tracemalloc.stop()
+
+    pytest.importorskip("_tracemalloc")
+    run(main)
+
+
+# The end of the server (R36, R39)
+
+
+@pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
+                         ids=["stop", "restart"])
+def test_draining_closes_websockets_and_waits_for_the_answer(hand_over, code):
+    app = Recorder()
+
+    async def main():
+        async with serving_asgi(app) as site, peer(site) as ws:
+            drained = asyncio.ensure_future(site.server.drain(5, hand_over))
+            answer = await ws.receive()
+            assert (answer.opcode, answer.code) == (CLOSE, code)
+            assert not drained.done()
+            await ws.close(code)
+            assert await ws.client.closed()
+            await within(drained)
+            assert app.messages[-1]["code"] == code
+
+    run(main)
+
+
+def test_a_websocket_that_is_accepted_while_draining_is_closed_at_once():
+    async def script(app, receive, send):
+        await app.gate.wait()
+        await send({"type": "websocket.accept"})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        app.gate = asyncio.Event()
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            await until(lambda: app.scope)
+            drained = asyncio.ensure_future(site.server.drain(5))
+            await settle()
+            app.gate.set()
+            assert (await client.response()).status == 101
+            assert (await client.need(4)) == b"\x88\x02\x03\xe9"
+            client.close()
+            await within(drained)
+
+    run(main)
+
+
+# Pages of other sites (R62)
+
+
+@pytest.mark.parametrize("origin, status", [
+    (b"http://localhost:8000", 101),
+    (b"https://localhost:8000", 101),
+    (b"http://LOCALHOST:8000", 101),
+    (None, 101),
+    (b"null", 403),
+    (b"http://localhost", 403),
+    (b"http://localhost:8001", 403),
+    (b"http://localhost:8000.evil.test", 403),
+    (b"http://evil.test", 403),
+    (b"http://127.0.0.1:8000", 403),
+    (b"http://localhost:8000@evil.test", 403),
+    (b"file://", 403),
+    (b"", 403),
+    (b"http://allowed.test", 101),
+    (b"http://allowed.test:9000", 101),
+    (b"http://ported.test:81", 101),
+    (b"http://ported.test:82", 403),
+])
+@pytest.mark.parametrize("mode", ["debug", "reload"])
+def test_in_development_only_pages_of_the_same_or_an_allowed_host_may_connect(
+        mode, origin, status):
+    fields = [] if origin is None else [(b"Origin", origin)]
+    app = Recorder()
+
+    async def main():
+        settings = {mode: True, "allowed_hosts": ("allowed.test", "ported.test:81")}
+        async with serving_asgi(app, **settings) as site:
+            response = await refused(site, handshake(host=b"localhost:8000", fields=fields))
+            assert response.status == status
+            if status == 403:
+                assert b"--allowed-hosts" in response.body
+                assert app.scope is None
+
+    run(main)
+
+
+def test_with_a_star_or_out_of_development_every_page_may_connect():
+    async def main():
+        for settings in ({}, {"debug": True, "allowed_hosts": ("*",)}):
+            async with serving_asgi(Recorder(), **settings) as site:
+                request = handshake(fields=[(b"Origin", b"http://evil.test")])
+                assert (await refused(site, request)).status == 101
+
+    run(main)
+
+
+# Compression (RFC 7692)
+
+
+def test_compression_is_agreed_on_when_the_client_offers_it():
+    async def main():
+        async with serving_asgi(echo) as site:
+            async with peer(site) as ws:
+                assert "sec-websocket-extensions" not in ws.response
+            async with peer(site, fields=DEFLATE) as ws:
+                assert ws.response["sec-websocket-extensions"].startswith("permessage-deflate")
+                await ws.send(TEXT, deflated(b"a" * 1000), rsv1=True)
+                answer = await ws.receive()
+                assert answer.rsv1
+                assert len(answer.payload) < 100
+                await ws.send(TEXT, b"short, plain")
+                assert await ws.receive() == (TEXT, b"short, plain", True, False)
+
+    run(main)
+
+
+def test_compression_can_be_switched_off():
+    async def main():
+        async with serving_asgi(echo, websocket_deflate=False) as site:
+            async with peer(site, fields=DEFLATE) as ws:
+                assert "sec-websocket-extensions" not in ws.response
+                await ws.send(TEXT, deflated(b"a" * 1000), rsv1=True)
+                assert (await ws.closed()).code == 1002
+
+    run(main)
+
+
+# Throttled
+
+
+def test_a_throttled_websocket_is_slow_but_whole():
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with serving_asgi(echo, download_rate=200_000) as site, peer(site) as ws:
+            begun = loop.time()
+            await ws.send(BINARY, bytes(range(256)) * 400)
+            assert (await ws.receive()).payload == bytes(range(256)) * 400
+            assert loop.time() - begun > 0.2
+
+    run(main)
+
+
+def test_a_throttled_upload_is_slow_but_whole():
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with serving_asgi(echo, upload_rate=200_000) as site, peer(site) as ws:
+            begun = loop.time()
+            sending = asyncio.ensure_future(ws.send(BINARY, bytes(range(256)) * 400))
+            assert (await ws.receive()).payload == bytes(range(256)) * 400
+            await sending
+            assert loop.time() - begun > 0.2
+
+    run(main)
+
+
+def test_what_the_throttle_holds_back_is_not_the_clients_silence():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "bytes": bytes(100_000)})
+        app.messages.append(await receive())
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app, download_rate=1000) as site, peer(site) as ws:
+            await until(lambda: site.connection.outbox.blocked_since)
+            loop = asyncio.get_running_loop()
+            for _ in range(3):  # the pings would wait behind the message
+                site.connection.deadline = loop.time()
+                await asyncio.sleep(0.3)
+            assert site.connection.taken.open
+            assert not app.done
+            ws.client.reset()
+
+    run(main)

@@ -1,0 +1,370 @@
+"""The throttle at work on real connections; exactness is tested with buckets alone."""
+
+import asyncio
+
+import pytest
+
+from tests.support.serving import (
+    Handling,
+    each_loop,
+    pass_time,
+    pattern,
+    run,
+    serving,
+    settle,
+    until,
+)
+from tremolo.throttle import OFF, PRESETS, Throttle
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#: seconds of one step of the clock
+STEP = 0.01
+
+
+def sends(data):
+    async def handle(exchange):
+        exchange.start(200, (), length=len(data))
+        for begin in range(0, len(data), 16384):
+            wait = exchange.write(data[begin:begin + 16384])
+            if wait is not None:
+                await wait
+        exchange.finish()
+
+    return handle
+
+
+async def take(client, received, seconds, step=STEP):
+    """Let time pass while the client reads all that comes."""
+    while seconds > 0:
+        await pass_time(step, step)
+        seconds -= step
+        while True:
+            try:
+                data = client.sock.recv(1 << 20)
+            except BlockingIOError:
+                break
+            if not data:
+                break
+            received += data
+
+
+def body_of(received):
+    return received.partition(b"\r\n\r\n")[2]
+
+
+def test_download_rates_change_in_the_middle_of_a_response():
+    data = pattern(1_000_000)
+
+    async def main():
+        async with serving(sends(data)) as site:
+            site.server.set_throttle("all", Throttle(download=100_000))
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+            received = bytearray()
+            await take(client, received, 2.0)
+            assert 180_000 <= len(received) <= 225_000
+            site.server.set_throttle("all", Throttle(download=10_000))
+            before = len(received)
+            await take(client, received, 2.0)
+            assert 15_000 <= len(received) - before <= 25_000
+            site.server.set_throttle("all", Throttle(download=200_000))
+            before = len(received)
+            await take(client, received, 2.0)
+            assert 360_000 <= len(received) - before <= 440_000
+            site.server.set_throttle("all", None)
+            await take(client, received, 0.1)
+            assert body_of(received) == data
+            client.close()
+
+    run(main)
+
+
+def test_offline_lets_nothing_pass_until_it_is_lifted():
+    data = pattern(1_000_000)
+
+    async def main():
+        async with serving(sends(data)) as site:
+            site.server.set_throttle("all", Throttle(download=100_000))
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+            received = bytearray()
+            await take(client, received, 1.0)
+            site.server.set_throttle("all", PRESETS["offline"])
+            await take(client, received, 0.05)
+            before = len(received)
+            assert before
+            await take(client, received, 100.0, step=0.5)
+            assert len(received) == before
+            assert site.server.connections
+            site.server.set_throttle("all", OFF)
+            await take(client, received, 0.1)
+            assert body_of(received) == data
+            client.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("scope", ["all", "/", "#1", "total"])
+def test_each_scope_reaches_a_running_response(scope):
+    data = pattern(20_000_000)
+
+    async def main():
+        async with serving(sends(data)) as site:
+            client = await site.connect(receive_buffer=65536)
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
+            assert not site.connection.throttled
+            site.server.set_throttle(scope, Throttle(download=50_000))
+            received = bytearray()
+            await take(client, received, 0.5)
+            out = site.connection.bytes_out
+            await take(client, received, 2.0)
+            assert 70_000 <= site.connection.bytes_out - out <= 130_000
+            site.server.set_throttle(scope, None)
+            while len(received) < len(data):
+                received += await client.receive(1 << 20)
+            assert data.startswith(body_of(received))
+            client.close()
+
+    run(main)
+
+
+def test_the_handlers_own_rate_counts():
+    async def main():
+        async def handle(exchange):
+            exchange.set_rate(20_000)
+            await sends(pattern(100_000))(exchange)
+
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+            received = bytearray()
+            await take(client, received, 2.0)
+            assert 35_000 <= len(received) <= 45_000
+            await take(client, received, 4.0)
+            assert body_of(received) == pattern(100_000)
+            client.close()
+
+    run(main)
+
+
+def test_latency_holds_back_the_first_byte_and_no_second():
+    async def main():
+        async with serving(sends(b"x" * 1000)) as site:
+            site.server.set_throttle("all", Throttle(latency=2.0))
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.counters.requests)
+            received = bytearray()
+            await take(client, received, 1.9)
+            assert not received
+            await take(client, received, 0.2)
+            assert body_of(received) == b"x" * 1000
+            client.close()
+
+    run(main)
+
+
+def test_latency_ends_with_its_rule():
+    async def main():
+        async with serving(sends(b"x" * 1000)) as site:
+            site.server.set_throttle("all", Throttle(latency=60.0))
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.counters.requests)
+            received = bytearray()
+            await take(client, received, 0.5)
+            assert not received
+            site.server.set_throttle("all", None)
+            await take(client, received, 0.1)
+            assert body_of(received) == b"x" * 1000
+            client.close()
+
+    run(main)
+
+
+def test_upload_rates_change_in_the_middle_of_a_request():
+    data = pattern(2_000_000)
+
+    async def main():
+        got = bytearray()
+
+        async def handle(exchange):
+            while True:
+                piece = await exchange.read()
+                if not piece:
+                    break
+                got.extend(piece)
+            exchange.respond(200, (), b"")
+
+        async with serving(handle) as site:
+            site.server.set_throttle("all", Throttle(upload=100_000))
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+                              % len(data))
+            await until(lambda: site.server.tasks)
+            sending = asyncio.ensure_future(client.send(data))
+            await pass_time(2.0, STEP)
+            assert 170_000 <= len(got) <= 230_000
+            site.server.set_throttle("all", Throttle(upload=10_000))
+            before = len(got)
+            await pass_time(2.0, STEP)
+            assert 10_000 <= len(got) - before <= 26_000
+            before = len(got)
+            site.server.set_throttle("all", PRESETS["offline"])
+            await pass_time(50.0)
+            assert len(got) - before <= 100
+            site.server.set_throttle("all", None)
+            await until(lambda: len(got) == len(data))
+            await sending
+            assert got == data
+            assert (await client.response()).status == 200
+            client.close()
+
+    run(main)
+
+
+def test_a_throttled_upload_that_nobody_reads_is_not_hoarded():
+    async def main():
+        async def handle(exchange):
+            await asyncio.sleep(10**6)
+
+        async with serving(handle) as site:
+            site.server.set_throttle("all", Throttle(upload=200_000))
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
+            sending = asyncio.ensure_future(client.send(bytes(9_000_000)))
+            await until(lambda: site.server.tasks)
+            await pass_time(20.0, 0.02)
+            assert site.connection.parser.buffered <= 2 * 64 * 1024
+            sending.cancel()
+            client.close()
+
+    run(main)
+
+
+def test_a_throttled_upload_is_no_slow_body():
+    async def main():
+        async def handle(exchange):
+            total = 0
+            while True:
+                piece = await exchange.read()
+                if not piece:
+                    break
+                total += len(piece)
+            exchange.respond(200, (), b"%d" % total)
+
+        async with serving(handle) as site:
+            site.server.set_throttle("all", Throttle(upload=100))
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6000\r\n\r\n")
+            await until(lambda: site.server.tasks)
+            await client.send(bytes(6000))
+            await pass_time(40.0, 0.1)
+            assert site.server.tasks
+            site.server.set_throttle("all", None)
+            assert (await client.response()).body == b"6000"
+            client.close()
+
+    run(main)
+
+
+def test_a_rule_is_for_its_path_only():
+    async def main():
+        async with serving(sends(pattern(100_000))) as site:
+            site.server.set_throttle("/slow/*", Throttle(download=10_000))
+            slow, fast = await site.connect(), await site.connect()
+            await slow.send(b"GET /slow/a HTTP/1.1\r\nHost: a\r\n\r\n")
+            await fast.send(b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await fast.response()).body == pattern(100_000)
+            await until(lambda: any(c.outbox.blocked_since
+                                    for c in site.server.connections.values()))
+            # The limit ends with the response, not with the connection.
+            received = bytearray()
+            await take(slow, received, 11.0, 0.02)
+            assert body_of(received) == pattern(100_000)
+            await slow.send(b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await slow.response()).body == pattern(100_000)
+            slow.close()
+            fast.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("fault, status", [
+    (Throttle(error_rate=1.0, error_status=503), 503),
+    (Throttle(error_rate=1.0, error_status=429, latency=0.2), 429),
+])
+def test_an_injected_error_keeps_the_application_out_of_it(fault, status):
+    async def main():
+        asked = []
+
+        async def handle(exchange):
+            asked.append(exchange)
+
+        async with serving(handle) as site:
+            site.server.set_throttle("all", fault)
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(GET)
+                assert (await client.response()).status == status
+            assert not asked
+            client.close()
+
+    run(main)
+
+
+@each_loop
+def test_a_live_transfer_goes_on_through_many_changes(loop_name):
+    data = pattern(3_000_000)
+
+    async def main():
+        async with serving(sends(data)) as site:
+            client = await site.connect()
+            await client.send(GET)
+            task = asyncio.ensure_future(client.response())
+            for number in range(40):
+                site.server.set_throttle(
+                    "all", (Throttle(download=1_000_000 * (number % 4 + 1)), None,
+                            PRESETS["offline"])[number % 3] if number % 5 else OFF)
+                await asyncio.sleep(0.003)
+            site.server.set_throttle("all", None)
+            assert (await task).body == data
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_throttled_transfer_over_the_wire_is_whole_and_not_fast(loop_name, tls):
+    data = pattern(300_000)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with serving(Handling(sends(data)), tls=tls) as site:
+            site.server.set_throttle("all", Throttle(download=1_000_000))
+            begun = loop.time()
+            assert (await site.get()).body == data
+            assert loop.time() - begun > 0.15
+
+    run(main, loop_name)
+
+
+def test_a_connection_that_ends_while_it_is_held_leaves_nothing_behind():
+    async def main():
+        async with serving(sends(pattern(100_000))) as site:
+            site.server.set_throttle("all", PRESETS["offline"])
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+            client.reset()
+            await until(lambda: not site.server.connections)
+            await settle()
+            assert not site.server.tasks
+            assert not site.server.ticker._paced
+
+    run(main)

@@ -1,0 +1,185 @@
+"""Commands to a running server, over its private socket."""
+
+import http.client
+import json
+import os
+import socket
+import stat
+import time
+
+import pytest
+
+from tests.support.processes import Server, hello, project, wait_until
+from tremolo.telemetry.codec import encode
+
+BIG = hello("x").replace('b"x"', 'b"x" * 4_000_000')
+
+
+@pytest.fixture
+def server(tmp_path):
+    project(tmp_path, "here")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as running:
+        running.wait_for("hello")
+        yield running
+
+
+def connect(server):
+    path = server.runtime / "tremolo" / f"{server.port}.sock"
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(10)
+    client.connect(str(path))
+    return client
+
+
+def test_the_socket_is_private(server):
+    folder = server.runtime / "tremolo"
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(folder / f"{server.port}.sock").st_mode) == 0o600
+    server.end()
+    assert os.listdir(folder) == []
+
+
+def test_a_viewer_gets_hello_and_then_the_feed(server):
+    with connect(server) as client, client.makefile("rb") as lines:
+        first = json.loads(lines.readline())
+        assert first["kind"] == "hello"
+        assert first["addresses"] == [server.address]
+        assert [worker["state"] for worker in first["workers"]] == ["serving"]
+        client.sendall(encode({"v": 1, "kind": "command", "seq": 5, "name": "detail",
+                               "args": {"level": 1}}))
+        server.get("/seen")
+        rows, acks = [], []
+        while not rows:
+            message = json.loads(lines.readline())
+            rows += message.get("rows", []) if message["kind"] == "frame" else []
+            acks += [message] if message["kind"] == "ack" else []
+        assert rows[0]["path"] == "/seen"
+        assert rows[0]["status"] == 200
+        assert acks[0]["seq"] == 5
+        assert acks[0]["ok"] is True
+
+
+@pytest.mark.parametrize("line", [
+    b"\0" * 100_000, b"not json\n", b"[1]\n", b'{"kind": "command", "v": 99}\n',
+    b'{"kind": "command", "x": NaN}\n', b"[" * 60_000 + b"\n",
+], ids=["zeros", "text", "list", "version", "nan", "deep"])
+def test_what_is_no_message_costs_only_that_viewer(server, line):
+    with connect(server) as client:
+        try:
+            client.sendall(line)
+            while client.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+    assert server.text() == "here"
+
+
+@pytest.mark.parametrize(("name", "args", "text"), [
+    ("nonsense", {}, "no command"),
+    ("throttle", {"scope": "*", "throttle": {"download": -1}}, "download"),
+    ("throttle", {"scope": "*", "throttle": {"download": "1e999"}}, "download"),
+    ("throttle", {"scope": 7, "throttle": None}, "scope"),
+    ("throttle", {"scope": "*", "throttle": "warp"}, "warp"),
+    ("detail", {"level": 99}, "0 to 2"),
+    ("workers", {"count": 0}, "1 to 256"),
+    ("cut", {"pid": 1, "conn": 1}, "no worker"),
+    ("restart", {"pid": "x"}, "no worker"),
+])
+def test_a_wrong_command_is_refused_with_a_reason(server, name, args, text):
+    with connect(server) as client, client.makefile("rb") as lines:
+        client.sendall(encode({"v": 1, "kind": "command", "seq": 9, "name": name,
+                               "args": args}))
+        while True:
+            message = json.loads(lines.readline())
+            if message["kind"] == "ack":
+                break
+        assert message["seq"] == 9
+        assert message["ok"] is False
+        assert text in message["error"]
+
+
+def test_a_throttle_changes_a_running_transfer_and_outlives_the_worker(tmp_path):
+    (tmp_path / "shop.py").write_text(BIG)
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--throttle",
+                "down=100kB") as server:
+        port = server.port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read(10_000)
+        began = time.monotonic()
+        assert server.control("throttle", "off", "--address", str(port)) == "off\n"
+        while response.read(65536):
+            pass
+        assert time.monotonic() - began < 10  # at 100 kB/s it would take 40 s
+        connection.close()
+        assert server.wait_for("throttle")["throttle"] == {}
+        server.control("throttle", "slow-4g", "--scope", "/api/*")
+        event = server.wait_for("throttle", count=2)
+        assert list(event["throttle"]) == ["/api/*"]
+        assert event["throttle"]["/api/*"]["download"] == 180_000
+        os.kill(server.workers[0], 9)
+        server.wait_for("worker", count=2, state="serving")
+        status = json.loads(server.control("status", "--json"))
+        assert list(status["throttle"]) == ["/api/*"]
+
+
+def test_reload_and_last_error(tmp_path):
+    shop = project(tmp_path, "one")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        server.wait_for("hello")
+        assert server.control("last", "error", check=False).stdout == "no error so far\n"
+        assert server.control("reload") == "gen 2\n"
+        shop.write_text("oh no\n")
+        server.wait_for("reload", state="failed")
+        assert "SyntaxError" in server.control("last", "error")
+        refused = server.control("reload", check=False)
+        assert refused.returncode == 1
+        assert "SyntaxError" in refused.stderr
+
+
+def test_workers_are_added_taken_away_and_restarted(server):
+    with connect(server) as client, client.makefile("rb") as lines:
+
+        def command(name, **args):
+            client.sendall(encode({"v": 1, "kind": "command", "seq": 1, "name": name,
+                                   "args": args}))
+            while True:
+                message = json.loads(lines.readline())
+                if message["kind"] == "ack":
+                    assert message["ok"], message
+                    return message["result"]
+
+        command("workers", count=3)
+        wait_until(lambda: len(server.workers) == 3, "three workers")
+        pid = server.workers[2]
+        command("workers", count=2)
+        assert server.wait_for("worker", pid=pid, state="exited")["cause"] == "drained"
+        pid = server.workers[0]
+        command("restart", pid=pid)
+        server.wait_for("worker", pid=pid, state="exited")
+        assert server.workers[0] != pid
+        assert server.text() == "here"
+        command("stop")
+        assert server.process.wait(10) == 0
+
+
+def test_a_viewer_that_does_not_read_holds_nobody_up(server):
+    with connect(server) as client:
+        client.sendall(encode({"v": 1, "kind": "command", "seq": 1, "name": "detail",
+                               "args": {"level": 1}}))
+        for _ in range(300):
+            server.get("/" + "x" * 200)
+        assert server.text() == "here"
+        with client.makefile("rb") as lines:
+            assert json.loads(lines.readline())["kind"] == "hello"
+
+
+def test_without_a_server_a_command_says_so(tmp_path):
+    project(tmp_path)
+    with Server(tmp_path, "shop:app", "--port", "0") as server:
+        server.wait_for("hello")
+        server.end()
+        done = server.control("throttle", "off", check=False)
+        assert done.returncode == 1
+        assert done.stderr == "no server of yours runs\n"

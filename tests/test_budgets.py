@@ -1,0 +1,124 @@
+"""What one request may cost, counted rather than timed, so that it holds on any machine."""
+
+import asyncio
+import collections
+import platform
+import socket
+import sys
+
+import pytest
+
+from tests.support.serving import run, serving_asgi, until
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
+START = {"type": "http.response.start", "status": 200,
+         "headers": [(b"content-type", b"text/plain")]}
+END = {"type": "http.response.body", "body": b"Hello, World!"}
+
+FUNCTION_CALLS = 110
+CALLS_WITH_DASHBOARD = 3
+WRITES_OF_A_STREAM = 3
+
+cpython_only = pytest.mark.skipif(platform.python_implementation() != "CPython",
+                                  reason="calls are counted on CPython")
+
+
+async def hello(scope, receive, send):
+    await send(START)
+    await send(END)
+
+
+class Calls:
+    """Counts function calls, of Python and C."""
+
+    def __init__(self):
+        self.names = collections.Counter()
+
+    def __call__(self, frame, event, argument):
+        if event == "call":
+            self.names[frame.f_code.co_qualname if sys.version_info >= (3, 11)
+                       else frame.f_code.co_name] += 1
+        elif event == "c_call":
+            self.names[argument.__qualname__] += 1
+
+
+REQUESTS = 100
+
+
+def ask(port):
+    """The client, in a thread of its own, whose calls are not counted."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        yield
+        while True:
+            for _ in range(REQUESTS):
+                sock.sendall(REQUEST)
+                data = b""
+                while not data.endswith(b"Hello, World!"):
+                    data += sock.recv(65536)
+            yield
+
+
+def measure(remember=False):
+    """Calls, tasks and writes of the server for one request, the loop's own work included."""
+    async def main():
+        async with serving_asgi(hello, lifespan="off") as site:
+            server, loop = site.server, asyncio.get_running_loop()
+            server.remember(remember)
+            client = ask(site.port)
+            for _ in range(2):  # connect; then warm up
+                await loop.run_in_executor(None, next, client)
+            tasks = []
+            make = server.create_task
+
+            def create_task(*args):
+                tasks.append(args)
+                return make(*args)
+
+            server.create_task = create_task
+            await loop.run_in_executor(None, next, client)
+            server.create_task = make
+            writes = server.counters.writes
+            calls = Calls()
+            sys.setprofile(calls)
+            try:
+                await loop.run_in_executor(None, next, client)
+            finally:
+                sys.setprofile(None)
+            writes = server.counters.writes - writes
+            client.close()
+            return sum(calls.names.values()) / REQUESTS, len(tasks) / REQUESTS, \
+                writes / REQUESTS, calls.names.most_common()
+
+    return run(main, "plain")
+
+
+@cpython_only
+def test_hello_over_keep_alive_stays_within_its_function_calls():
+    calls, tasks, writes, names = measure()
+    # What the client's thread costs the loop is spread over all requests: less than one each.
+    assert calls < FUNCTION_CALLS + 1, names
+    assert tasks == 1
+    assert writes == 1
+
+
+@cpython_only
+def test_being_watched_costs_three_calls_more_at_most():
+    alone, watched = measure()[0], measure(remember=True)[0]
+    assert watched - alone < CALLS_WITH_DASHBOARD + 1
+
+
+def test_a_thousand_small_yields_are_three_writes_at_most():
+    async def app(scope, receive, send):
+        await send(START)
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 20, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async def main():
+        async with serving_asgi(app, lifespan="off") as site:
+            response = await site.get()
+            assert response.body == b"x" * 20000
+            await until(lambda: not site.server.tasks)
+            assert site.server.counters.writes <= WRITES_OF_A_STREAM
+
+    run(main)

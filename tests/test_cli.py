@@ -1,0 +1,170 @@
+"""The command line as users meet it: what it prints, what it returns."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import ROOT, Server, environment, hello, project
+from tremolo import cli
+
+
+def tremolo(folder, *arguments, **environ):
+    return subprocess.run([sys.executable, "-m", "tremolo", *arguments], cwd=folder,
+                          env=environment(folder, **environ), capture_output=True, text=True,
+                          timeout=20)
+
+
+def test_the_version_names_the_interpreter(tmp_path):
+    done = tremolo(tmp_path, "--version")
+    assert done.returncode == 0
+    words = done.stdout.split()
+    assert words[0] == "tremolo"
+    assert words[2:] == [f"({sys.implementation.name}",
+                         ".".join(map(str, sys.version_info[:3])) + ",", f"{sys.platform})"]
+
+
+def test_help_is_grouped_and_names_every_flag(tmp_path):
+    done = tremolo(tmp_path, "--help")
+    assert done.returncode == 0
+    from tremolo.config import OPTIONS
+
+    for option in OPTIONS:
+        for flag in option.flags:
+            assert flag in done.stdout
+    for title in ("where to listen", "processes", "reloading", "limits", "throttle"):
+        assert f"\n{title}:" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), [
+    pytest.param([], 1, "You must specify APP", id="no-app"),
+    pytest.param(["nowhere:app"], 1, 'Could not import module "nowhere"', id="no-module"),
+    pytest.param(["shop:nothing"], 1, '"shop" has no attribute "nothing"', id="no-attribute"),
+    pytest.param(["shop:number"], 1, "cannot be called", id="not-callable"),
+    pytest.param(["shop:make"], 1, "--factory", id="factory"),
+    pytest.param(["nowhere.py"], 1, "No such file", id="no-file"),
+    pytest.param(["shop:"], 1, "Invalid APP", id="bad-app"),
+    pytest.param(["shop:app", "--port", "xx"], 1, 'Invalid --port value "xx". It must be a '
+                 "number", id="port"),
+    pytest.param(["shop:app", "--port", "70000"], 1, "from 0 to 65535", id="port-range"),
+    pytest.param(["shop:app", "--bind", "x:y"], 1, 'Invalid --bind value "x:y"', id="bind"),
+    pytest.param(["shop:app", "--nonsense"], 2, 'Unrecognized option "--nonsense"',
+                 id="option"),
+    pytest.param(["shop:app", "--log-level", "LOUD"], 1, "--log-level", id="log-level"),
+    pytest.param(["shop:app", "--host", "256.1.1.1"], 1, "resolve", id="host"),
+    pytest.param(["shop:app", "--env-file", "nope"], 1, "--env-file", id="env-file"),
+    pytest.param(["shop:app", "--ssl-cert", "nope.pem"], 1, "nope.pem", id="certificate"),
+    pytest.param(["shop:app", "--throttle", "warp"], 1, "warp", id="throttle"),
+    pytest.param(["shop:app", "--loop", "nope"], 1, "--loop", id="loop"),
+])
+def test_a_mistake_is_one_clear_line(tmp_path, arguments, code, text):
+    project(tmp_path)
+    (tmp_path / "shop.py").write_text(
+        hello("x") + "\nnumber = 3\n\ndef make():\n    return app\n")
+    more = [] if "--port" in arguments else ["--port", "0"]
+    done = tremolo(tmp_path, *arguments, *(more if arguments else []))
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert text in said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1, said
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("--workers", "2")])
+def test_an_exception_of_the_application_is_shown_with_its_traceback(tmp_path, arguments):
+    (tmp_path / "shop.py").write_text("import colours\n")
+    (tmp_path / "colours.py").write_text("def mix():\n    return 1 / 0\n\nmix()\n")
+    done = tremolo(tmp_path, *arguments, "shop:app", "--port", "0")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert "return 1 / 0" in done.stderr
+    assert "importlib" not in done.stderr
+    assert os.path.join("tremolo", "worker") not in done.stderr
+
+
+@pytest.mark.parametrize("target", ["shop:app", "shop", "shop.py", "shop.py:app"])
+def test_an_application_is_named_by_module_or_file(tmp_path, target):
+    project(tmp_path, "here")
+    with Server(tmp_path, target, "--port", "0") as server:
+        assert server.text() == "here"
+
+
+def test_a_file_elsewhere_brings_its_folder(tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "words.py").write_text("text = 'found'\n")
+    (inner / "my-shop.py").write_text("import words\n" + hello("x").replace(
+        'b"x"', "words.text.encode()"))
+    with Server(tmp_path, str(inner / "my-shop.py"), "--port=0") as server:
+        assert server.text() == "found"
+
+
+def test_options_stand_in_pyproject_and_the_command_line_wins(tmp_path, monkeypatch):
+    pytest.importorskip("tomllib")
+    project(tmp_path, "here")
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.tremolo]\napp = 'shop:app'\nport = 1\nworkers = 2\nws = false\n")
+    monkeypatch.chdir(tmp_path)
+    app, settings = cli._settings(["--port", "0"], dev=True)
+    assert (app, settings.port, settings.worker_num, settings.ws) == ("shop:app", 0, 2, False)
+    assert settings.reload
+    assert settings.debug
+
+
+def test_an_unknown_option_in_pyproject_is_named(tmp_path):
+    pytest.importorskip("tomllib")
+    (tmp_path / "pyproject.toml").write_text("[tool.tremolo]\nprot = 1\n")
+    done = tremolo(tmp_path, "shop:app")
+    assert done.returncode == 1
+    assert '"prot"' in done.stderr
+
+
+def test_a_file_beside_the_application_shadows_nothing_of_ours(tmp_path):
+    for name in ("rich", "textual", "watchfiles", "tremolo_tui", "asyncio", "json"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('shadowed')\n")
+    project(tmp_path, "here")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        assert server.text() == "here"
+        (tmp_path / "shop.py").write_text(hello("two"))
+        server.wait_for("reload", gen=2, state="ready")
+        assert server.text() == "two"
+
+
+def test_plain_lines_tell_each_request(tmp_path):
+    (tmp_path / "shop.py").write_text(hello("here").replace(
+        "    await send({\"type\": \"http.response.start\"",
+        "    if scope['path'] == '/bad': raise KeyError('total')\n"
+        "    await send({\"type\": \"http.response.start\""))
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--plain", json=False) as server:
+        from tests.support.processes import wait_until
+
+        line = wait_until(lambda: [x for x in server.errors if "tremolo serves" in x], "line")[0]
+        port = int(line.split("http://127.0.0.1:")[1].split()[0])
+        import http.client
+
+        for path in ("/a%1b", "/bad"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", path)
+            connection.getresponse().read()
+            connection.close()
+        wait_until(lambda: len(server.lines) >= 2, "two lines")
+        words = server.lines[0].split()
+        assert words[1:4] == ["GET", "/a%1b", "200"]
+        assert words[4].endswith("ms")
+        assert words[5:7] == ["4b", "gen=1"]
+        assert words[7].startswith("pid=")
+        assert server.lines[1].split()[1:4] == ["GET", "/bad", "500"]
+        wait_until(lambda: "KeyError: 'total'\n" in server.errors, "the traceback")
+        assert "\x1b" not in "".join(server.lines + server.errors)
+        assert server.end() == 0
+
+
+def test_the_core_needs_only_the_standard_library(tmp_path):
+    source = (f"import sys; sys.path.append({ROOT!r})\n"
+              "import tremolo, tremolo.cli, tremolo.launch, tremolo.dashboard\n"
+              "import tremolo.supervisor.entry, tremolo.worker.main\n"
+              "bad = {'textual', 'rich', 'watchfiles', 'uvloop', 'tremolo_tui'}\n"
+              "assert not bad & set(sys.modules), bad & set(sys.modules)\n")
+    subprocess.run([sys.executable, "-I", "-c", source], check=True, timeout=20)
