@@ -2,10 +2,12 @@
 
 import contextlib
 import http.client
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -219,11 +221,20 @@ def count_requests(port, total, connections=4):
 
 def test_totals_are_exact_though_the_dashboard_was_stopped_meanwhile(tmp_path):
     with dashboard(tmp_path, hello("Hello"), 160, 48) as (terminal, port):
-        count_requests(port, 10_000)
+        counted = [count_requests(port, 10_000)]
         os.kill(terminal.pid, signal.SIGSTOP)
         try:
-            count_requests(port, 9_999)
+            counted.append(count_requests(port, 9_999))
         finally:
             os.kill(terminal.pid, signal.SIGCONT)
-        count_requests(port, 1)
+        counted.append(count_requests(port, 1))
         terminal.expect("20,000 requests", within=10)
+        answer = subprocess.run(
+            [sys.executable, "-m", "tremolo", "status", "--json"], capture_output=True,
+            check=True, env={**os.environ, "PYTHONPATH": ROOT,
+                             "XDG_RUNTIME_DIR": str(tmp_path / ".runtime")})
+        totals = json.loads(answer.stdout)["totals"]
+        assert totals["requests"] == 20_000
+        assert totals["status"] == [0, 20_000, 0, 0, 0]
+        assert totals["bytes_in"] == sum(sent for sent, _ in counted)
+        assert totals["bytes_out"] == sum(received for _, received in counted)
