@@ -140,7 +140,8 @@ def test_plain_lines_tell_each_request(tmp_path):
     with Server(tmp_path, "dev", "shop:app", "--port", "0", "--plain", json=False) as server:
         from tests.support.processes import wait_until
 
-        line = wait_until(lambda: [x for x in server.errors if "tremolo serves" in x], "line")[0]
+        line = wait_until(
+            lambda: [x for x in server.errors if "tremolo serves" in x], "the line")[0]
         port = int(line.split("http://127.0.0.1:")[1].split()[0])
         import http.client
 

@@ -34,8 +34,8 @@ class Peer:
             [sys.executable, str(SERVER), loop, "tls" if tls else "plain"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     def __enter__(self):
         return self
@@ -80,7 +80,8 @@ class Peer:
 @contextlib.contextmanager
 def open_transfers(peer, kind, rate, connections):
     """Sockets on which a transfer of `kind` was asked for."""
-    head = f"{'POST' if kind.startswith('up') else 'GET'} /{kind} HTTP/1.1\r\nHost: localhost\r\n"
+    method = "POST" if kind.startswith("up") else "GET"
+    head = f"{method} /{kind} HTTP/1.1\r\nHost: localhost\r\n"
     if kind.startswith("ws"):
         head += HANDSHAKE
     elif kind == "up-length":

@@ -357,10 +357,11 @@ def test_a_throttled_transfer_over_the_wire_is_whole_and_not_fast(loop_name, tls
 def test_a_connection_that_ends_while_it_is_held_leaves_nothing_behind():
     async def main():
         async with serving(sends(pattern(100_000))) as site:
-            site.server.set_throttle("all", PRESETS["offline"])
+            site.server.set_throttle("all", Throttle(download=1000))
             client = await site.connect()
             await client.send(GET)
             await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+            site.server.set_throttle("all", PRESETS["offline"])
             client.reset()
             await until(lambda: not site.server.connections)
             await settle()

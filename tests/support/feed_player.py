@@ -145,7 +145,7 @@ class FeedPlayer:
         chance, age = random.Random(pid), self.clock() - self.started
         rows = []
         for number in range(80, 86):
-            sent = int((age + 30) * 9000 * chance.uniform(0.2, 2))
+            sent = int(300_000 * chance.uniform(0.2, 2))
             rows.append({"id": number, "peer": f"127.0.0.1:{chance.randrange(40000, 60000)}",
                          "state": "idle", "bytes_in": int(sent / 40), "bytes_out": sent,
                          "rate_in": 0.0, "rate_out": 0.0, "age": age + number - 79,
@@ -333,6 +333,7 @@ def play(player: FeedPlayer, sock: socket.socket, seconds: float, quiet: bool) -
                     sock.sendall(line(reply))
         tick += 1
         if quiet and tick > 20:
+            player.streams.clear()
             messages = [player.frame(pid) for pid in player.pids] if tick % 10 == 0 else []
         else:
             messages = player.step(tick)

@@ -81,8 +81,9 @@ class Server:
         self.lines = []
         self.errors = []
         self._threads = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._on_out)),
-            threading.Thread(target=self._read, args=(self.process.stderr, self.errors.append))]
+            threading.Thread(target=self._read, args=streams) for streams in (
+                (self.process.stdout, self._on_out),
+                (self.process.stderr, self.errors.append))]
         for thread in self._threads:
             thread.daemon = True
             thread.start()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: bytes (and messages) received ahead of the application
 QUEUED = 64 * 1024
 QUEUED_MESSAGES = 256
-#: seconds of silence after which a ping is sent, and for a sign of life to come then
+#: seconds between pings, and for a sign of life to come after one
 PING_INTERVAL = 20.0
 PING_TIMEOUT = 20.0
 #: seconds that the closing handshake, and the end of the TCP connection after it, may take
@@ -42,7 +42,7 @@ class WebSocketLink:
     """
 
     __slots__ = ("_bytes_mark", "_connection", "_control_mark", "_control_second", "_deflated",
-                 "_engine", "_exchange", "_outbox", "_pinged", "_queue", "_queued", "_waiter",
+                 "_engine", "_exchange", "_more", "_outbox", "_pinged", "_queue", "_queued", "_waiter",
                  "_waiting_for_room", "close_code", "close_reason", "closed", "holding",
                  "messages_in", "messages_out")
 
@@ -56,10 +56,12 @@ class WebSocketLink:
         self._queued = 0
         self._waiter: Optional["asyncio.Future[None]"] = None
         self._pinged = False
-        self._bytes_mark = exchange.connection.bytes_in
+        self._bytes_mark = 0
         self._control_mark = 0
         self._control_second = 0
         self._waiting_for_room = False
+        #: the engine has more than was taken from it
+        self._more = False
         #: as much waits for the application as may; the engine may have more
         self.holding = False
         #: nothing more will come out of the engine
@@ -83,7 +85,10 @@ class WebSocketLink:
         """As `receive`, but None when one must wait for `arrival()` first."""
         queue = self._queue
         if not queue:
-            return Close(self.close_code, self.close_reason) if self.closed else None
+            if self._more:
+                self._pump(1)
+            if not queue:
+                return Close(self.close_code, self.close_reason) if self.closed else None
         message = queue.popleft()
         self._queued -= len(message.data)
         if self.holding and self._queued <= QUEUED // 2 and len(queue) <= QUEUED_MESSAGES // 2:
@@ -156,7 +161,18 @@ class WebSocketLink:
         if self.holding:
             # Some transports deliver what they had read already.
             self._connection.pause_reading()
+        elif self._waiter is None:
+            self._pump()
         else:
+            # One message for whoever waits, who may answer it before we see that the next
+            # frame breaks the protocol or closes. If no more is asked for in this turn, all
+            # the same.
+            self._pump(1)
+            if self._more:
+                self._connection.server.call_soon(self._pump_rest)
+
+    def _pump_rest(self) -> None:
+        if self._more and not self.holding:
             self._pump()
 
     def _go_on(self) -> None:
@@ -165,11 +181,12 @@ class WebSocketLink:
         self._connection.resume_reading()
         self._pump()
 
-    def _pump(self) -> None:
-        """Take what the engine has, as far as there is room for it."""
-        next_event = self._engine.next_event
+    def _pump(self, most: int = QUEUED_MESSAGES) -> None:
+        """Take up to `most` messages from the engine, as far as there is room for them."""
+        engine = self._engine
+        next_event = engine.next_event
         queue = self._queue
-        answers = False
+        answers = self._more = False
         while True:
             event = next_event()
             if type(event) is Message:
@@ -177,8 +194,11 @@ class WebSocketLink:
                 self.messages_in += 1
                 self._queued += len(event.data)
                 if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
-                    self.holding = True
+                    self.holding = self._more = True
                     self._connection.pause_reading()
+                    break
+                if len(queue) >= most:
+                    self._more = engine.pending
                     break
             elif event is NEED_DATA:
                 break
@@ -255,7 +275,7 @@ class WebSocketLink:
         if not pieces or self._connection.lost:
             return None
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._queue:
+        if self._queue or self._more:
             # More answers will follow in this turn: let them leave in one write.
             wait = outbox.push(data)
         else:
@@ -297,15 +317,12 @@ class WebSocketLink:
         elif connection.reading_paused or outbox.full:
             self._pinged = False
             connection.deadline = now + PING_INTERVAL  # the silence is ours
-        elif connection.bytes_in != self._bytes_mark:
-            self._bytes_mark = connection.bytes_in
-            self._pinged = False
-            connection.deadline = now + PING_INTERVAL
-        elif self._pinged:
+        elif self._pinged and connection.bytes_in == self._bytes_mark:
             engine.fail(1011, "no pong came")
             self._ended(ABNORMAL, "")
-        else:
+        else:  # any bytes are a sign of life: a pong may be behind a long message
             self._pinged = True
+            self._bytes_mark = connection.bytes_in
             engine.ping()
             self._flush()
             connection.deadline = now + PING_TIMEOUT

@@ -111,6 +111,11 @@ class WebSocketEngine(Outgoing):
         """Bytes received that no event has used yet."""
         return len(self._data) - self._pos + sum(len(data) for data in self._segments)
 
+    @property
+    def pending(self) -> bool:
+        """Whether `next_event` may have more to tell."""
+        return bool(self._data or self._segments or self._eof)
+
     def next_event(self) -> Event:
         """The next thing that the peer sent, or NEED_DATA. Never raises."""
         data = self._data

@@ -1,0 +1,167 @@
+"""The layers, as DESIGN section 3 draws them: who may import whom."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: what each layer may import of the project, beside itself
+LEAVES = {"config", "exceptions", "units", "throttle", "envfile"}
+ALLOWED = {
+    "protocol": set(),
+    "telemetry": set(),
+    "net": {"protocol"},
+    "app": {"net", "protocol"},
+    "asgi": {"net", "protocol"},
+    "wsgi": {"net", "protocol"},
+    "worker": {"app", "asgi", "wsgi", "net", "protocol", "telemetry"},
+    "supervisor": {"telemetry"},
+}
+#: may import everything
+COMPOSITION_ROOTS = {"cli", "launch", "__main__", "__init__"}
+#: protocol engines know no shell
+IMPURE = {"asyncio", "socket", "time", "logging", "selectors", "ssl", "threading", "random"}
+NOT_NEEDED_TO_SERVE = ("textual", "rich", "watchfiles")
+
+
+def modules(package):
+    """(path, dotted name) of each module below the folder `package` of the project."""
+    for folder, _, names in os.walk(os.path.join(ROOT, package)):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                dotted = os.path.relpath(path, ROOT)[:-3].replace(os.sep, ".")
+                yield path, dotted
+
+
+def imports(path, dotted):
+    """(absolute dotted name, line) of all that a module imports, also within functions, but
+    not what is only imported for type checkers."""
+    with open(path, encoding="utf-8") as source:
+        tree = ast.parse(source.read(), path)
+    only_types = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            only_types.update(id(child) for part in node.body for child in ast.walk(part))
+    package = dotted.split(".")[:-1]
+    for node in ast.walk(tree):
+        if id(node) in only_types:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[:len(package) - node.level + 1]
+                yield ".".join([*base, *((node.module or "").split(".") if node.module else [])]
+                               ), node.lineno
+                if not node.module:
+                    for alias in node.names:
+                        yield ".".join([*base, alias.name]), node.lineno
+            else:
+                yield node.module or "", node.lineno
+
+
+def layer_of(dotted):
+    """The layer, a leaf's name, or None for what is not of the project."""
+    parts = dotted.split(".")
+    if parts[0] != "tremolo":
+        return None
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def test_each_layer_imports_only_those_below_it():
+    wrong = []
+    for path, dotted in modules("tremolo"):
+        here = layer_of(dotted)
+        if here in COMPOSITION_ROOTS:
+            continue
+        allowed = LEAVES | ({here} | ALLOWED[here] if here in ALLOWED else set())
+        for name, line in imports(path, dotted):
+            there = layer_of(name)
+            if there is None or (there == "__init__" and name == "tremolo"):
+                continue
+            if there not in allowed:
+                wrong.append(f"{dotted}:{line} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_folder_is_a_layer():
+    folders = {name for name in os.listdir(os.path.join(ROOT, "tremolo"))
+               if os.path.isfile(os.path.join(ROOT, "tremolo", name, "__init__.py"))}
+    assert folders <= set(ALLOWED)
+
+
+def test_the_protocol_engines_are_pure():
+    wrong = [f"{dotted}:{line} imports {name}" for path, dotted in modules("tremolo/protocol")
+             for name, line in imports(path, dotted) if name.split(".")[0] in IMPURE]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_dashboard_imports_of_the_core_only_telemetry_and_leaves():
+    wrong = []
+    for path, dotted in modules("tui"):
+        for name, line in imports(path, dotted):
+            there = layer_of(name)
+            if there not in (None, "__init__", "telemetry") and there not in LEAVES:
+                wrong.append(f"{dotted}:{line} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", NOT_NEEDED_TO_SERVE)
+def test_only_the_supervisor_and_the_dashboard_need_more_than_the_standard_library(package):
+    wrong = [f"{dotted}:{line}" for path, dotted in modules("tremolo")
+             for name, line in imports(path, dotted)
+             if name.split(".")[0] == package and layer_of(dotted) not in ("supervisor", "cli")]
+    assert not wrong, "\n".join(wrong)
+
+
+SERVE = """
+import asyncio, socket, sys
+import tremolo
+from tremolo.config import Settings
+from tremolo.net.server import Server
+{adapter}
+async def main():
+    sock = socket.create_server(("127.0.0.1", 0))
+    server = Server(adapter, Settings(), loop=asyncio.get_running_loop())
+    await adapter.startup()
+    await server.start([sock])
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    writer.write(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+    print((await reader.read()).split(b"\\r\\n")[0].decode())
+    writer.close()
+    await server.drain(1)
+asyncio.run(main())
+"""
+NATIVE = """
+from tremolo import Application
+from tremolo.app.adapter import NativeAdapter
+app = Application()
+@app.route("/")
+async def index():
+    return "Hello"
+adapter = NativeAdapter(app, Settings())
+"""
+ASGI = """
+from tremolo.asgi.adapter import ASGIAdapter
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"Hello"})
+adapter = ASGIAdapter(app, Settings(lifespan="off"))
+"""
+
+
+@pytest.mark.parametrize("program", [
+    pytest.param("import sys, tremolo\nprint('HTTP/1.1 200 OK')\n", id="import"),
+    pytest.param(SERVE.replace("{adapter}", NATIVE), id="native"),
+    pytest.param(SERVE.replace("{adapter}", ASGI), id="asgi"),
+])
+def test_serving_needs_only_the_standard_library(program):
+    program += f"\nprint(sorted(set({NOT_NEEDED_TO_SERVE!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
+                            text=True, timeout=30)
+    assert result.stdout.splitlines() == ["HTTP/1.1 200 OK", "[]"], result.stderr

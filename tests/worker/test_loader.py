@@ -1,0 +1,129 @@
+"""Finding the application, and importing the project from its source."""
+
+import functools
+import sys
+
+import pytest
+
+from tremolo.exceptions import ConfigurationError
+from tremolo.worker.failures import describe
+from tremolo.worker.imports import CodeCache, ProjectImports, installed_modules, is_installed
+from tremolo.worker.loader import classify, parse_target
+from tremolo.worker.stand_in import is_loopback
+
+
+async def asgi(scope, receive, send): ...
+
+
+def returns_awaitable(scope, receive, send): ...
+
+
+class Instance:
+    async def __call__(self, scope, receive, send): ...
+
+
+class Double:
+    def __init__(self, scope): ...
+
+
+@pytest.mark.parametrize(("application", "kind"), [
+    (asgi, "asgi"), (returns_awaitable, "asgi"), (Instance(), "asgi"), (Double, "asgi2"),
+    (functools.partial(asgi), "asgi"), (lambda environ, start_response: [], "wsgi"),
+    (lambda scope: None, "asgi2"), (lambda *args: None, "asgi"),
+])
+def test_how_an_application_is_called_is_seen_by_looking(application, kind):
+    assert classify(application) == kind
+
+
+def test_a_native_application_is_known():
+    from tremolo import Tremolo
+
+    assert classify(Tremolo()) == "native"
+
+
+@pytest.mark.parametrize("application", [None, 3, "x", lambda: None])
+def test_what_cannot_be_an_application_is_refused(application):
+    with pytest.raises(ConfigurationError):
+        classify(application)
+
+
+def test_targets_are_taken_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.py").touch()
+    folder = str(tmp_path)
+    assert parse_target("a.b:c.d") == (folder, "a.b", None, "c.d")
+    assert parse_target("a") == (folder, "a", None, "")
+    assert parse_target("web.py:x") == (folder, "web", str(tmp_path / "web.py"), "x")
+    assert parse_target("a", "sub").folder == str(tmp_path / "sub")
+    for wrong in ("", ":", "a:", "a b", "no.py:1", "a:b:c", "missing.py"):
+        with pytest.raises(ConfigurationError):
+            parse_target(wrong)
+
+
+def test_installed_files_are_told_from_the_projects(tmp_path):
+    assert is_installed(pytest.__file__)
+    assert is_installed(functools.__file__)
+    assert is_installed("/srv/project/.venv/lib/python3.11/site-packages/x.py")
+    assert not is_installed(str(tmp_path / "shop.py"))
+    names = installed_modules()
+    assert "functools" in names
+    assert not any(name.startswith("tremolo") for name in names)
+
+
+@pytest.fixture
+def imports(tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir(mode=0o700)
+    found = ProjectImports(CodeCache(str(tmp_path / "cache")))
+    monkeypatch.setattr(sys, "meta_path", [found, *sys.meta_path])
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    (tmp_path / "code").mkdir()
+    before = set(sys.modules)
+    yield found
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_module_is_compiled_from_its_source_each_time(tmp_path, imports):
+    import importlib
+    import os
+
+    path = tmp_path / "code" / "projectmodule.py"
+    for number in range(3):
+        path.write_text(f"value = {number}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        sys.modules.pop("projectmodule", None)
+        assert importlib.import_module("projectmodule").value == number
+        assert list(imports.files) == [str(path)]
+    assert not (tmp_path / "code" / "__pycache__").exists()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert [name for name, _ in imports.slowest()] == ["projectmodule"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 100, None])
+def test_a_damaged_code_cache_does_no_harm(tmp_path, imports, damage):
+    import importlib
+
+    (tmp_path / "code" / "projectmodule.py").write_text("value = 1\n")
+    importlib.import_module("projectmodule")
+    entry, = (tmp_path / "cache").iterdir()
+    entry.write_bytes(entry.read_bytes()[:-3] if damage is None else damage)
+    del sys.modules["projectmodule"]
+    assert importlib.import_module("projectmodule").value == 1
+
+
+def test_an_exception_that_cannot_be_shown_is_still_described():
+    class Nasty(Exception):
+        def __str__(self):
+            raise RuntimeError("no")
+
+    event = describe(Nasty(), "request", 3, path="/x")
+    assert event["type"] == "Nasty"
+    assert event["path"] == "/x"
+    assert event["gen"] == 3
+
+
+@pytest.mark.parametrize(("host", "trusted"), [
+    ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True),
+    (None, True), ("10.0.0.1", False), ("::ffff:10.0.0.1", False), ("localhost.evil", False)])
+def test_only_this_machine_sees_the_error_page(host, trusted):
+    assert is_loopback(host) is trusted

@@ -1,0 +1,144 @@
+"""Frames: what is in them, how big they get, what happens when nobody reads."""
+
+import asyncio
+import collections
+import json
+import os
+import types
+
+from tremolo.net.counters import Counters
+from tremolo.telemetry.messages import MAX_LINE
+from tremolo.worker.sampler import Sampler, StatsPipe
+
+
+class FakeServer:
+    def __init__(self):
+        self.counters = Counters()
+        self.connections = {}
+        self.recent = None
+
+    def remember(self, wanted):
+        self.recent = collections.deque(maxlen=2000) if wanted else None
+
+    def finish(self, count=1, target=b"/x", error=None):
+        for _ in range(count):
+            self.counters.requests += 1
+            self.counters.status[2] += 1
+            if self.recent is not None:
+                self.recent.append((self.counters.requests, 1, 0.0, b"GET", target, None, 200,
+                                    0, 5, 0.01, 0.005, 0.0, "done", error, b"1.1", False))
+
+    def connect(self, count):
+        for number in range(1, count + 1):
+            self.connections[number] = types.SimpleNamespace(
+                id=number, peer=("127.0.0.1", number), state="idle", bytes_in=number,
+                bytes_out=number * 10, opened=0.0, requests=1, current=None, taken=None,
+                throttled=False)
+
+
+def sampler(sink, detail=1):
+    server = FakeServer()
+    loop = asyncio.new_event_loop()
+    made = Sampler(server, sink, loop)
+    made.set_detail(detail)
+    loop.close()
+    return server, made
+
+
+def collect():
+    frames = []
+
+    def sink(frame):
+        line = json.dumps(frame, separators=(",", ":"))
+        assert len(line) < MAX_LINE
+        frames.append(json.loads(line))
+        return True
+
+    return frames, sink
+
+
+def test_nothing_is_sent_while_nothing_happens_but_a_sign_of_life():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    for tick in range(21):
+        made.sample(100 + tick / 10)
+    assert len(frames) == 3
+    server.finish()
+    made.sample(102.1)
+    assert frames[-1]["totals"]["requests"] == 1
+    assert frames[-1]["totals"]["status"] == [0, 1, 0, 0, 0]
+    assert len(frames[-1]["rows"]) == 1
+
+
+def test_counters_alone_when_nobody_wants_rows():
+    frames, sink = collect()
+    server, made = sampler(sink, detail=0)
+    server.finish(10)
+    made.sample(1.0)
+    assert "rows" not in frames[0]
+    assert "connections" not in frames[0]
+
+
+def test_frames_stay_within_a_line_whatever_the_requests_look_like():
+    for target in (b"/" + b"\x1b" * 8000, "/ä€".encode() * 3000, b"\xff" * 8000):
+        frames, sink = collect()
+        server, made = sampler(sink)
+        server.connect(3000)
+        server.finish(900, target, ValueError("\u202e" * 500))
+        made.sample(1.0)
+        rows = [row for frame in frames for row in frame.get("rows", ())]
+        assert [row["id"] for row in rows] == list(range(1, 901))
+        assert all(len(row["path"]) <= 256 for row in rows)
+
+
+def test_connections_are_the_busiest_and_the_others_are_counted():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    server.connect(1500)
+    server.finish()
+    made.sample(1.0)
+    shown = frames[0]["connections"]
+    assert shown[0]["id"] == 1500
+    assert len(shown) <= 500
+    assert len(shown) + frames[0]["connections_left_out"] == 1500
+    assert frames[0]["totals"]["open"] == 1500
+
+
+def test_what_is_left_out_is_counted():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    server.finish(5000)
+    made.sample(1.0)
+    server.finish()
+    made.sample(2.0)
+    shown = sum(len(frame.get("rows", ())) for frame in frames)
+    assert shown + frames[-1]["totals"]["rows_dropped"] == 5001
+
+
+def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():
+    read_end, write_end = os.pipe()
+    pipe = StatsPipe(write_end)
+    server, made = sampler(pipe.send)
+    for tick in range(400):
+        server.finish(50, b"/" + b"y" * 200)
+        made.sample(float(tick))
+    os.set_blocking(read_end, False)
+    data = b""
+    for tick in range(400, 402):
+        while True:
+            try:
+                data += os.read(read_end, 1 << 20)
+            except BlockingIOError:
+                break
+        server.finish(50)
+        made.sample(float(tick))
+    data += os.read(read_end, 1 << 20)
+    frames = [json.loads(line) for line in data.splitlines()]
+    assert frames[-1]["totals"]["requests"] == 402 * 50
+    shown = sum(len(frame.get("rows", ())) for frame in frames)
+    assert shown + frames[-1]["totals"]["rows_dropped"] == 402 * 50
+    os.close(read_end)
+    server.finish()
+    made.sample(500.0)
+    assert pipe.broken
+    pipe.close()
