@@ -91,6 +91,15 @@ def test_an_application_is_named_by_module_or_file(tmp_path, target):
         assert server.text() == "here"
 
 
+def test_a_wsgi_application_is_served(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [('Content-Type', 'text/plain')])\n"
+        "    return [b'wsgi']\n")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        assert server.text() == "wsgi"
+
+
 def test_a_file_elsewhere_brings_its_folder(tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()

@@ -23,6 +23,7 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
 
     terminal = Terminal()
     terminal.arm()
+    dashboard: Any = None
     try:
         from .app import Dashboard
 
@@ -32,7 +33,11 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
             raise dashboard.failure
     except BaseException:
         terminal.restore()
+        if dashboard is not None:
+            dashboard.feed.align()
         raise
     terminal.disarm()
-    dashboard.last_words()
-    return dashboard.exit_code
+    from .outside import last_words
+
+    last_words(dashboard)
+    return int(dashboard.exit_code)

@@ -6,6 +6,7 @@ new. When drawing is slow the ticks become rarer.
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -20,9 +21,9 @@ from .feed import Feed
 from .layout import Layout
 from .model.logs import Error
 from .model.session import Session
-from .model.text import clean, colour_runs
-from .model.throttling import ALL, DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
+from .model.throttling import ALL, PRESETS
 from .model.traffic import Row
+from .pace import Pace
 from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane
@@ -34,12 +35,6 @@ from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
 from .theme import TREMOLO, blends
-
-TICK = 0.1  # seconds between draws
-SLOWEST = 0.4
-SLOW_DRAW = 0.05
-IDLE_TICK = 0.5
-LAST_LINES = 200
 
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
          ThrottlePane, WorkersPane)
@@ -73,6 +68,9 @@ class Dashboard(App[int]):
 
     def __init__(self, sock: Any, info: Mapping[str, Any]) -> None:
         super().__init__()
+        self.register_theme(TREMOLO)
+        if "TEXTUAL_THEME" not in os.environ:
+            self.theme = TREMOLO.name  # now: later it would cost a second pass over all styles
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
         self.feed = Feed(sock, self.session)
         self.feed.on_news = self.session.on_news = self.news
@@ -81,14 +79,9 @@ class Dashboard(App[int]):
         self.exit_code = 0
         self.failure: Optional[BaseException] = None
         self.stopping = 0  # how often leaving was asked for
-        self.ticks = 0
-        self.interval = TICK
+        self.pace: Optional[Pace] = None
         self.entry: Optional[Any] = None
         self._histories: Dict[str, List[str]] = {"filter": [], "throttle": []}
-        self._handle: Optional[asyncio.TimerHandle] = None
-        self._last_tick = 0.0
-        self._sampled = 0.0
-        self._drawing_since: Optional[float] = None
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
 
@@ -122,17 +115,15 @@ class Dashboard(App[int]):
         yield self.keys
 
     def on_mount(self) -> None:
-        self.register_theme(TREMOLO)
-        if not self.theme or self.theme == "textual-dark":
-            self.theme = TREMOLO.name
         self.arrangement = Layout(self)
         self.arrangement.apply()
         self.screen.set_focus(self.panes["traffic"])
         self.set_timer(0.3, self._make_entry)
-        self._loop_running = asyncio.get_running_loop()
-        self._take_signals(self._loop_running)
-        self.feed.attach(self._loop_running)
-        self._schedule(0.0)
+        loop = asyncio.get_running_loop()
+        self._take_signals(loop)
+        self.pace = Pace(loop, self.session.tick, self.draw_changes)
+        self.feed.attach(loop)
+        self.news()
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -156,45 +147,23 @@ class Dashboard(App[int]):
             self.arrangement.resized(event.size)
 
     def on_unmount(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if self.pace is not None:
+            self.pace.stop()
         self.feed.detach()
 
     # -- drawing
 
     def news(self) -> None:
         """The model has changed: draw at the next tick."""
-        self._schedule(self.interval)
-
-    def _schedule(self, delay: float) -> None:
-        """Tick within `delay` of the last tick, or now if that is past."""
-        loop = getattr(self, "_loop_running", None)
-        if loop is None or not self.is_running:
-            return
-        due = max(loop.time(), self._last_tick + delay)
-        if self._handle is not None:
-            if self._handle.when() <= due + 0.001:
-                return
-            self._handle.cancel()
-        self._handle = loop.call_at(due, self._tick)
-
-    def _tick(self) -> None:
-        self._handle = None
-        loop = self._loop_running
-        self._last_tick = now = loop.time()
-        if now - self._sampled >= IDLE_TICK * 0.9:
-            self._sampled = now
-            self.session.tick()
-        if not self._exit and self._drawing_since is None:
-            self.draw_changes()
-        self._schedule(IDLE_TICK)
+        if self.pace is not None:
+            self.pace.news()
 
     def draw_changes(self, hurry: bool = False) -> bool:
         """Let what is visible draw itself where it has changed; in a hurry also the panes
         that otherwise take their time."""
-        self.ticks += 1
         drawn = False
+        if self._exit:
+            return drawn
         for bar in (self.head, self.tabs, self.news_bar, self.keys):
             if bar.display and bar.size.width:
                 drawn |= bar.sync(hurry)
@@ -203,21 +172,9 @@ class Dashboard(App[int]):
                 drawn |= pane.sync(hurry)
         if self.session.errors.unseen and self.panes["errors"].display:
             self.session.errors.seen()
-        if drawn:
-            self._drawing_since = time.perf_counter()
-            self.call_after_refresh(self._drawn)
+        if drawn and self.pace is not None:
+            self.call_after_refresh(self.pace.drawn)
         return drawn
-
-    def _drawn(self) -> None:
-        """A draw has reached the terminal's writer: slow ones make ticks rarer."""
-        if self._drawing_since is None:
-            return
-        took = time.perf_counter() - self._drawing_since
-        self._drawing_since = None
-        if took > SLOW_DRAW:
-            self.interval = min(SLOWEST, self.interval * 2)
-        elif took < SLOW_DRAW / 2 and self.interval > TICK:
-            self.interval = max(TICK, self.interval / 2)
 
     # -- the feed
 
@@ -228,16 +185,6 @@ class Dashboard(App[int]):
             self.session.tell("server ended" + (f": {cause}" if cause else ""), "error")
             self.draw_changes()
         self.exit()
-
-    def last_words(self) -> None:
-        """On the normal screen: what the application wrote last, and why all ended."""
-        lines = [line for line in self.session.log.lines if line.stream != "tremolo"]
-        for line in lines[-LAST_LINES:]:
-            print("".join(run for _, run in colour_runs(line.raw)))
-        if self.feed.ended is not None and not self.stopping:
-            error = self.session.errors.items[-1] if self.session.errors.items else None
-            cause = self.feed.ended or (f"{error.where}: {error.title}" if error else "")
-            print(f"tremolo: the server ended{': ' + cause if cause else ''}", file=sys.stderr)
 
     # -- leaving
 
@@ -255,7 +202,7 @@ class Dashboard(App[int]):
         active = self.session.totals.sums().gauges["active"]
         self.session.tell(f"finishing {active} request{'' if active == 1 else 's'} · "
                           "q again ends at once" if active else "stopping", "warning")
-        self._schedule(0.0)
+        self.news()
 
     def _fatal_error(self) -> None:
         """Instead of Textual's page of traceback: the caller gets the exception."""
@@ -288,7 +235,7 @@ class Dashboard(App[int]):
     def action_pane(self, number: int) -> None:
         if self.arrangement is not None:
             self.arrangement.choose(number)
-            self._schedule(0.0)
+            self.news()
 
     def on_line_pane_selected(self, message: LinePane.Selected) -> None:
         pane = message.pane
@@ -387,7 +334,7 @@ class Dashboard(App[int]):
             pane.connection = (int(pid), int(number))
         if self.arrangement is not None:
             self.arrangement.toggle_throttle(scope is not None)
-        self._schedule(0.0)
+        self.news()
 
     def action_close_throttle(self) -> None:
         if self.arrangement is not None:
@@ -405,56 +352,16 @@ class Dashboard(App[int]):
         self.session.wish_throttle(ALL, PRESETS[name])
 
     async def ask_throttle(self, scope: str) -> None:
-        """Numbers of one's own, typed."""
-        current = self.session.throttling.at(scope)
-        text = str(current) if current.active else f"{DEFAULT_PRESET} "
+        from .dialogues import ask_throttle
 
-        def changed(value: str) -> None:
-            try:
-                Throttle.parse(value)
-            except InvalidThrottle as exc:
-                self.session.tell(clean(exc), "warning")
-            else:
-                self.session.tell("Enter applies it", "info")
-            self._schedule(0.0)
-
-        def finished(value: str, accepted: bool) -> bool:
-            if accepted:
-                try:
-                    throttle = Throttle.parse(value)
-                except InvalidThrottle as exc:
-                    self.session.tell(clean(exc), "error")
-                    self._schedule(0.0)
-                    return False
-                self.session.wish_throttle(scope, throttle)
-            self.close_entry("throttle")
-            return True
-
-        await self.open_entry("throttle", text.strip(),
-                        "down=1.5Mbit up=750kbit latency=150ms jitter=20ms", changed, finished)
+        await ask_throttle(self, scope)
 
     # -- the entry
 
     async def action_filter(self) -> None:
-        before = self.session.traffic.filter_text
+        from .dialogues import ask_filter
 
-        def changed(value: str) -> None:
-            self.session.traffic.set_filter(value)
-            self.traffic.redraw()
-
-        def finished(value: str, accepted: bool) -> bool:
-            if accepted and self.session.traffic.filter_error is not None:
-                return False
-            if not accepted:
-                self.session.traffic.set_filter(before)
-            self.close_entry("traffic")
-            self.traffic.redraw()
-            return True
-
-        if self.arrangement is not None:
-            self.arrangement.show_traffic()
-        await self.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
-                        changed, finished)
+        await ask_filter(self)
 
     def filter_by(self, value: str) -> None:
         self.session.traffic.set_filter(value)
@@ -470,7 +377,7 @@ class Dashboard(App[int]):
 
     async def _make_entry(self) -> None:
         """Once, after the first paint: keys that follow quickly must find it there."""
-        if self.entry is None:
+        if self.entry is None and self.screen_stack and not self._exit:
             from .entry import Entry
 
             self.entry = Entry()

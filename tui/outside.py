@@ -17,6 +17,7 @@ from .model.export import url
 from .model.logs import Error
 from .model.traffic import Row, Rule
 
+LAST_LINES = 200
 _COLON = {"subl", "zed", "hx", "helix", "zeditor"}
 _GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
 
@@ -142,3 +143,15 @@ def _print_until_key(fd: int, feed: Any, session: Any) -> None:
             return
         if ready:
             feed.readable()
+
+
+def last_words(app: Any) -> None:
+    """On the normal screen, at the end: what the application wrote last, and why all ended."""
+    session, feed = app.session, app.feed
+    lines = [line for line in session.log.lines if line.stream != "tremolo"]
+    for line in lines[-LAST_LINES:]:
+        print("".join(run for _, run in text.colour_runs(line.raw)))
+    if feed.ended is not None and not app.stopping:
+        error = session.errors.items[-1] if session.errors.items else None
+        cause = feed.ended or (f"{error.where}: {error.title}" if error else "")
+        print(f"tremolo: the server ended{': ' + cause if cause else ''}", file=sys.stderr)

@@ -62,6 +62,7 @@ def error_and_peak(events, rate, seconds):
 
 def transfer(peer, kind, rate, connections, seconds):
     """Run `connections` transfers that share `rate`; (error, p95, peak, cpu)."""
+    time.sleep(0.3)  # from rest: the last transfer and its rate shall be forgotten
     with open_transfers(peer, kind, rate, connections) as sockets:
         before, began = peer.cpu(), time.monotonic()
         if kind in UPLOADS:
@@ -125,7 +126,7 @@ def latency(args):
 
 def changes(args):
     """How long after the command a running transfer follows: stop, go, and brake from
-    unlimited to 1 MB/s (until no 20 ms bring more than twice the rate)."""
+    unlimited to 1 MB/s (until no 50 ms bring more than twice the rate)."""
     print("\nchange of a running transfer: milliseconds from the command until it is followed,"
           "\nmedian (most) of 10")
     for loop in args.loops:
@@ -163,7 +164,7 @@ def change(peer, kind):
     go = going[0][0] if going else 1000.0
     brake = 0.0
     for at, _ in braked:
-        if sum(size for other, size in braked if at - 20 < other <= at) > 2 * rate * 0.02:
+        if sum(size for other, size in braked if at - 50 < other <= at) > 2 * rate * 0.05:
             brake = at
     return stop, go, brake
 

@@ -28,9 +28,10 @@ DATA = pattern(400_000)
 @contextlib.asynccontextmanager
 async def client_of(app):
     async with serving_asgi(app) as site:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}", timeout=10) as c:
-            c.site = site
-            yield c
+        url = f"http://127.0.0.1:{site.port}"
+        async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+            client.site = site
+            yield client
 
 
 def starlette_app(tmp_path, log):
@@ -178,7 +179,8 @@ def test_an_upload_that_breaks_off_is_no_error_of_the_application(tmp_path):
     async def main():
         async with client_of(starlette_app(tmp_path, [])) as client:
             raw = await client.site.connect()
-            await raw.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc")
+            await raw.send(b"POST /upload HTTP/1.1\r\nHost: a\r\n"
+                           b"Content-Length: 100\r\n\r\nabc")
             await until(lambda: client.site.server.tasks)
             raw.reset()
             await until(lambda: not client.site.server.tasks)

@@ -5,12 +5,8 @@ Seeded; `TREMOLO_FUZZ_SEED` and `TREMOLO_FUZZ_ROUNDS` choose other and more roun
 
 import os
 import random
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "protocol" / "http1"))
-
-from http1_transcripts import byte_by_byte, queued_transcript, transcript
+from tests.protocol.http1.http1_transcripts import byte_by_byte, queued_transcript, transcript
 
 from tremolo.protocol.http1 import Limits
 

@@ -178,7 +178,8 @@ def test_a_client_that_left_before_it_was_accepted_is_no_matter(caplog):
         failing = Failing(sock)
         taken = []
         loop = asyncio.get_running_loop()
-        acceptor = Acceptor(loop, failing, taken.append, lambda: 10, logging.getLogger("tremolo"))
+        acceptor = Acceptor(loop, failing, taken.append, lambda: 10,
+                            logging.getLogger("tremolo"))
         failing.fault = errno.ECONNABORTED
         acceptor.start()
         client = await Client.open(sock.getsockname())
@@ -250,7 +251,8 @@ def test_a_tls_connection_ends_cleanly(loop_name, connection):
     async def main():
         async with serving(hello, tls=True) as site:
             client = await site.connect()
-            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n" % connection)
+            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n"
+                              % connection)
             assert (await client.response()).body == b"Hello"
             if connection == b"close":
                 assert await client.closed()

@@ -68,8 +68,10 @@ def test_the_response_has_date_and_server():
 
 
 @pytest.mark.parametrize("request_head, answer", [
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close", id="asked"),
-    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n", "close", id="list"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "close",
+                 id="asked"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n", "close",
+                 id="list"),
     pytest.param(b"GET / HTTP/1.0\r\n\r\n", "close", id="http10"),
 ])
 def test_the_connection_is_closed_when_the_client_wants_it(request_head, answer):
@@ -217,7 +219,8 @@ def test_pipelined_bodies_stay_with_their_requests(loop_name):
             client = await site.connect()
             bodies = [b"x" * n for n in (1, 10, 5000, 0, 3)]
             await client.send(b"".join(
-                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
                 for body in bodies))
             for body in bodies:
                 assert (await client.response()).body == body
@@ -464,7 +467,8 @@ def test_reading_the_body_of_a_client_that_left_raises(loop_name):
         async with serving(handle) as site:
             for leave in ("close", "reset", "half_close"):
                 client = await site.connect()
-                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
+                                  b"Content-Length: 9\r\n\r\nabc")
                 await until(lambda: site.connection.state == "reading")
                 getattr(client, leave)()
                 await until(lambda: raised)

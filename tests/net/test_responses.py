@@ -398,7 +398,8 @@ def test_an_error_hook_is_told_instead_of_the_log():
     run(main)
 
 
-@pytest.mark.parametrize("misuse", ["start twice", "write first", "finish first", "write after"])
+@pytest.mark.parametrize("misuse", [
+    "start twice", "write first", "finish first", "write after"])
 def test_misuse_of_the_response_raises_in_the_handler(misuse):
     async def main():
         async def handle(exchange):

@@ -96,13 +96,28 @@ def test_everything_ends_within_two_seconds_when_the_viewer_is_gone(tmp_path):
     with contextlib.closing(View(tmp_path)) as view:
         pid = view.until("worker", state="serving")["pid"]
         view.sock.close()
-        wait_until(lambda: view.process.poll() is not None and not is_alive(pid), "the end", 2)
+        wait_until(lambda: view.process.poll() is not None and not is_alive(pid), "end", 2)
         assert view.process.returncode == 0
+
+
+def test_a_running_request_does_not_hold_up_the_end_of_an_orphan(tmp_path):
+    (tmp_path / "shop.py").write_text("import asyncio\n" + hello("here").replace(
+        "    await send({\"type\": \"http.response.body\"",
+        "    await send({'type': 'http.response.body', 'body': b'x', 'more_body': True})\n"
+        "    await asyncio.sleep(60)\n    await send({\"type\": \"http.response.body\""))
+    with contextlib.closing(View(tmp_path)) as view, socket.create_connection(
+            ("127.0.0.1", view.port)) as client:
+        pid = view.until("worker", state="serving")["pid"]
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(4096)
+        view.sock.close()
+        wait_until(lambda: view.process.poll() is not None and not is_alive(pid), "end", 2.5)
 
 
 def test_prints_and_log_records_come_through_the_feed(tmp_path):
     (tmp_path / "shop.py").write_text(
-        "import logging, sys\nprint('printed \\x1b[31mred')\nprint('warned', file=sys.stderr)\n"
+        "import logging, sys\nprint('printed \\x1b[31mred')\n"
+        "print('warned', file=sys.stderr)\n"
         "logging.getLogger('shop').warning('logged')\n" + hello("here"))
     with contextlib.closing(View(tmp_path)) as view:
         assert view.until("log", stream="stdout")["text"] == "printed red"

@@ -168,7 +168,8 @@ class Site(NamedTuple):
         """The response to one GET."""
         client = await self.connect()
         try:
-            await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, fields))
+            await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
+                              % (target, fields))
             return await client.response()
         finally:
             client.close()

@@ -16,7 +16,8 @@ from tests.support.feed_player import FeedPlayer, line
 from tui.app import Dashboard
 
 SMALL, LARGE = (80, 24), (160, 48)
-HOSTILE = ["/[bold red]x[/]", "/[/", "/[@click=app.quit]go[/]", "/\x1b[2J\x1b]0;t\x07", "/\x9b31m",
+HOSTILE = ["/[bold red]x[/]", "/[/", "/[@click=app.quit]go[/]", "/\x1b[2J\x1b]0;t\x07",
+           "/\x9b31m",
            "/\u202etxt.exe\u2066", "/a\u200bb\ud800", "/日本語" * 20, "/" + "e\u0301" * 100,
            "/\\[x]", "/a\nb\r\tc"]
 
@@ -67,9 +68,8 @@ class Driver:
 
     def screen(self):
         """The screen's text, as the compositor would write it."""
-        width, height = self.app.size
         lines = self.app.screen._compositor.render_strips()
-        return [strip.text for strip in lines][:height]
+        return [strip.text for strip in lines][:self.app.size.height]
 
     def text(self):
         return "\n".join(self.screen())
@@ -262,8 +262,9 @@ async def test_a_connection_is_seen_and_cut(d):
 @drive(SMALL)
 async def test_each_number_shows_its_pane(d):
     await d.say(rows(d.player, 5), d.player.log("hello from the app", "warning"))
-    for key, words in zip("1234567", ("FOLLOW", "P95", "PEER", "hello from the app", "no errors",
-                                      "REQUESTS", "in force")):
+    expected = ("FOLLOW", "P95", "PEER", "hello from the app", "no errors", "REQUESTS",
+                "in force")
+    for key, words in zip("1234567", expected):
         await d.press(key)
         assert words in d.text(), key
 
@@ -309,8 +310,9 @@ def test_nothing_from_a_request_is_markup_or_reaches_the_terminal(size):
                 for n, bad in enumerate(HOSTILE)]
             await d.say(frame)
             for bad in HOSTILE:
+                trace = f'Traceback\n  File "{bad}", line 1\n{bad}'
                 await d.say(d.player.error(text=bad, path=bad, file=bad, type=bad, method=bad,
-                                           traceback=f"Traceback\n  File \"{bad}\", line 1\n{bad}"),
+                                           traceback=trace),
                             d.player.log(bad), d.player.worker(4711, "blocked", cause=bad))
             await d.say({"v": 1, "kind": "reload", "gen": 15, "serving": 14, "state": "failed",
                          "files": HOSTILE, "t": 0.0},
@@ -319,8 +321,10 @@ def test_nothing_from_a_request_is_markup_or_reaches_the_terminal(size):
             for key in "1234567":
                 await d.press(key)
                 seen += d.text()
-            for _ in HOSTILE:
-                await d.press("1", "up", "enter")
+            await d.press("1", "up", "enter")
+            for index in range(len(HOSTILE)):
+                d.app.traffic.select_index(index)
+                await d.pilot.pause()
                 seen += d.text()
             await d.press("5", "enter")
             seen += d.text()
@@ -333,8 +337,8 @@ def test_nothing_from_a_request_is_markup_or_reaches_the_terminal(size):
 async def test_a_large_screen_shows_everything_at_once(d):
     await d.say(rows(d.player, 60), d.player.log("a line of log"))
     text = d.text()
-    for words in ("1 Traffic", "2 Routes", "3 Connections", "4 Log", "6 Workers", "7 Throttle",
-                  "a line of log", "P95", "PEER", "preset", "serving"):
+    for words in ("1 Traffic", "2 Routes", "3 Connections", "4 Log", "6 Workers",
+                  "7 Throttle", "a line of log", "P95", "PEER", "preset", "serving"):
         assert words in text, words
     assert all(len(line) == 160 for line in d.screen())
     await d.press("4", "4")

@@ -1,4 +1,4 @@
-"""The model by itself: exact totals, rows with stable ids, workers, reloads, throttle, errors."""
+"""The model by itself: exact totals, rows with stable ids, reloads, throttle, errors."""
 
 import pytest
 
@@ -215,7 +215,8 @@ def test_an_exchange_in_progress_is_a_row_until_it_ends(session, player, clock):
     player.streams[0]["bytes_out"] = 5000
     session.apply(player.frame(4711))
     (row,) = session.connections.live_rows(clock.now, 8)
-    assert (row.method, row.path, row.state, row.bytes_out) == ("GET", "/big.iso", "live", 5000)
+    assert (row.method, row.path, row.state) == ("GET", "/big.iso", "live")
+    assert row.bytes_out == 5000
     assert row.ms == pytest.approx(1000) and row.uid < 0
     player.streams.clear()
     session.apply(player.frame(4711))
@@ -223,16 +224,18 @@ def test_an_exchange_in_progress_is_a_row_until_it_ends(session, player, clock):
 
 
 def test_text_of_rows_is_clean(session, player):
-    session.apply(player.frame(4711, [player.row(4711, path="/\x1b[2J\u202e[b]x[/]", error="\x07")]))
+    hostile = player.row(4711, path="/\x1b[2J\u202e[b]x[/]", error="\x07")
+    session.apply(player.frame(4711, [hostile]))
     row = session.traffic.entries[0]
     assert row.path == "/\u241b[2J\\u202e[b]x[/]" and row.error == "\u2407"
 
 
 @pytest.mark.parametrize("message", [
-    {"kind": "frame"}, {"kind": "frame", "pid": "x"}, {"kind": "worker"}, {"kind": "hello",
-     "workers": [3]}, {"kind": "frame", "pid": 1, "rows": [7]}, {"kind": "stats", "totals": 3},
-    {"kind": "throttle", "throttle": {"*": {"download": -1}}}, {"kind": "reload", "ms": "soon"},
-    {"kind": "frame", "pid": 1, "totals": {"requests": "many"}}, {"kind": "error", "line": "x"},
+    {"kind": "frame"}, {"kind": "frame", "pid": "x"}, {"kind": "worker"},
+    {"kind": "hello", "workers": [3]}, {"kind": "frame", "pid": 1, "rows": [7]},
+    {"kind": "stats", "totals": 3}, {"kind": "throttle", "throttle": {"*": {"download": -1}}},
+    {"kind": "reload", "ms": "soon"}, {"kind": "error", "line": "x"},
+    {"kind": "frame", "pid": 1, "totals": {"requests": "many"}},
     {"kind": "reload", "modules": 5}, {"kind": "log", "t": "now"},
 ], ids=str)
 def test_a_message_of_the_wrong_form_is_counted_and_left_out(session, message):
@@ -257,12 +260,13 @@ def test_a_reload_puts_a_rule_between_generations(session, player, clock):
     assert session.reload.gen == 15 and "74 ms" in session.news
 
 
-def test_a_failed_reload_keeps_the_serving_generation_and_tells_the_error_once(session, player):
+def test_a_failed_reload_keeps_the_old_generation_and_tells_the_error_once(session, player):
     session.apply(player.reload("started"))
     failed = player.reload("failed")
     session.apply(failed["error"])
     session.apply(failed)
-    assert (session.reload.state, session.reload.gen, session.reload.trying) == ("failed", 14, 15)
+    reload = session.reload
+    assert (reload.state, reload.gen, reload.trying) == ("failed", 14, 15)
     assert len(session.errors.items) == 1
     assert session.errors.items[0].type == "SyntaxError"
     session.apply(player.reload("started"))
@@ -310,7 +314,8 @@ def test_what_is_shown_is_what_the_server_confirmed(session, player):
     command = session.wish_throttle("*", PRESETS["slow-4g"])
     assert session.throttling.headline() == ""
     assert session.wanted_throttle("*") == PRESETS["slow-4g"]
-    for reply in player.answer({"seq": command.seq, "name": command.name, "args": command.args}):
+    sent = {"seq": command.seq, "name": command.name, "args": command.args}
+    for reply in player.answer(sent):
         session.apply(reply)
     assert session.throttling.headline() == "Slow 4G"
     assert session.commands.pending == {} and "applied in" in session.news

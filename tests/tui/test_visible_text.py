@@ -8,9 +8,12 @@ from tui.model import text
 from tui.panes.log import sgr_style
 
 HOSTILE = [
-    "\x1b]0;owned\x07", "\x1b[2J", "a\x9b31mb", "\x00\x07\x08\x7f", "\u202etxt.exe", "\u2066x\u2069",
-    "zero\u200bwidth\u200d\ufeff", "\ud800lone", "line\u2028sep", "\xad", "\u3164\u115f\u2800",
-    "tag\U000e0041", "e" + "\u0301" * 40, "[bold red]x[/]", "[@click=app.quit]x[/]", "a\r\nb\tc",
+    "\x1b]0;owned\x07", "\x1b[2J", "a\x9b31mb", "\x00\x07\x08\x7f", "\u202etxt.exe",
+    "\u2066x\u2069",
+    "zero\u200bwidth\u200d\ufeff", "\ud800lone", "line\u2028sep", "\xad",
+    "\u3164\u115f\u2800",
+    "tag\U000e0041", "e" + "\u0301" * 40, "[bold red]x[/]", "[@click=app.quit]x[/]",
+    "a\r\nb\tc",
 ]
 
 
@@ -38,7 +41,8 @@ def test_long_text_is_cut():
 
 
 def test_only_colours_survive_in_log_lines():
-    runs = list(text.colour_runs("\x1b[31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07\x1b[2Jend"))
+    written = "\x1b[31mred\x1b[0m \x1b]8;;http://x\x07link\x1b]8;;\x07\x1b[2Jend"
+    runs = list(text.colour_runs(written))
     assert "".join(run for _, run in runs) == "red linkend"
     assert runs[0] == ("31", "red") and runs[1][0] == ""
     assert list(text.colour_runs("\u241b[1mbold")) == [("1", "bold")]

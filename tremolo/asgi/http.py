@@ -75,8 +75,8 @@ class HTTPCycle:
             if exchange.connection.lost:
                 raise ASGIConnectionError("the client is gone")
             # Asked for with `in` rather than get(): a call less for each key.
-            body = message["body"] if "body" in message else b""
-            if "more_body" in message and message["more_body"]:
+            body = message["body"] if "body" in message else b""  # noqa: SIM401
+            if "more_body" in message and message["more_body"]:  # noqa: RUF019
                 if body:
                     wait = exchange.write(body)
                     if wait is not None:
@@ -102,10 +102,11 @@ class HTTPCycle:
             if exchange.connection.lost:
                 raise ASGIConnectionError("the client is gone")
             self._wants_trailers = "trailers" in message and bool(message["trailers"])
-            status = message["status"] if "status" in message else None
+            status = message["status"] if "status" in message else None  # noqa: SIM401
             if type(status) is not int or not 200 <= status <= 999:
                 status = _status(message)
-            exchange.start(status, message["headers"] if "headers" in message else ())
+            headers = message["headers"] if "headers" in message else ()  # noqa: SIM401
+            exchange.start(status, headers)
             self._started = True
         else:
             await self._send_other(kind, message)

@@ -22,10 +22,10 @@ class Lifespan:
         self._asked = False
         #: it answered with something else: an application that takes every scope for a request
         self._misused = False
-        self._task: Optional["asyncio.Task[None]"] = None
-        self._inbox: "asyncio.Queue[Dict[str, Any]]"
-        self._started: "asyncio.Future[None]"
-        self._stopped: "asyncio.Future[None]"
+        self._task: Optional[asyncio.Task[None]] = None
+        self._inbox: asyncio.Queue[Dict[str, Any]]
+        self._started: asyncio.Future[None]
+        self._stopped: asyncio.Future[None]
 
     async def startup(self) -> None:
         """Send `lifespan.startup` and wait for its answer.

@@ -14,8 +14,14 @@ import struct
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from ..exceptions import ClientDisconnected
-from ..protocol.http1 import END, NEED_DATA, ProtocolError, RequestHead, RequestParser
-from ..protocol.http1 import ResponseWriter
+from ..protocol.http1 import (
+    END,
+    NEED_DATA,
+    ProtocolError,
+    RequestHead,
+    RequestParser,
+    ResponseWriter,
+)
 from .exchange import Exchange
 from .outbox import HIGH_WATER, LOW_WATER, Outbox
 from .throttle import Pacer
@@ -253,7 +259,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self.deadline = self.server.loop.time() + LINGER_SECONDS
             self._discard()
             return
-        if not exchange.writer.keep_alive or self.eof and not self.parser.buffered:
+        if not exchange.writer.keep_alive or (self.eof and not self.parser.buffered):
             faults = exchange.faults
             if faults is not None and faults.slow_close:
                 self.server.loop.call_later(faults.slow_close, self._finish_connection)

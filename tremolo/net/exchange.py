@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Tupl
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import (
-    END, NEED_DATA, ExcessBody, ProtocolError, RequestHead, ResponseWriter, ShortBody,
+    END,
+    NEED_DATA,
+    ExcessBody,
+    ProtocolError,
+    RequestHead,
+    ResponseWriter,
+    ShortBody,
 )
 from .counters import latency_bucket
 from .pacing import Breaking
@@ -36,11 +42,11 @@ class ResponseMisuse(RuntimeError):
 class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest."""
 
-    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head",
-                 "_stopped", "begun", "body_done",
-                 "body_waiter", "breaking", "bytes_in", "bytes_out", "connection", "continue_pending",
-                 "ended", "error", "faults", "finished", "first_byte", "head", "id", "outcome", "rate", "route",
-                 "started", "status", "task", "throttle_mark", "timed_out", "writer")
+    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "_stopped",
+                 "begun", "body_done", "body_waiter", "breaking", "bytes_in", "bytes_out",
+                 "connection", "continue_pending", "ended", "error", "faults", "finished",
+                 "first_byte", "head", "id", "outcome", "rate", "route", "started", "status",
+                 "task", "throttle_mark", "timed_out", "writer")
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -61,7 +67,7 @@ class Exchange:
         self.bytes_out = 0
         self.body_done = not head.has_body
         self.continue_pending = head.expect_continue and head.has_body
-        self.body_waiter: Optional["asyncio.Future[None]"] = None
+        self.body_waiter: Optional[asyncio.Future[None]] = None
         self._body_since = 0.0
         self._body_mark = 0
         self._body_paused = 0.0
@@ -81,7 +87,7 @@ class Exchange:
         self.breaking: Optional[Breaking] = None
         self.throttle_mark = 0.0
         self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
-        self._gone: List["asyncio.Future[None]"] = []
+        self._gone: List[asyncio.Future[None]] = []
         #: seconds during which the process did not run
         self._stopped = 0.0
 
@@ -275,7 +281,7 @@ class Exchange:
             framed = b""
         try:
             framed += writer.body(data) if data else b""
-            framed += writer.end(trailers)
+            framed += writer.end(tuple(trailers) if trailers else ())
         except ExcessBody as exc:
             self._cut(framed + exc.allowed)
             raise ResponseMisuse(str(exc)) from None

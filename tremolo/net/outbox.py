@@ -35,8 +35,8 @@ class Outbox:
     """The bytes of one connection between its exchanges and its transport."""
 
     __slots__ = ("_counters", "_hold_timer", "_loop", "_on_pace", "_paced", "_pending",
-                 "_scheduled", "_transport", "_waiters", "blocked_since", "bytes_out", "full", "hold_until", "on_empty",
-                 "pace", "size", "throttle_seconds")
+                 "_scheduled", "_transport", "_waiters", "blocked_since", "bytes_out", "full",
+                 "hold_until", "on_empty", "pace", "size", "throttle_seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, counters: Counters,
                  on_pace: Callable[[bool], None]) -> None:
@@ -45,7 +45,7 @@ class Outbox:
         self._counters = counters
         self._pending: List[Bytes] = []
         self._scheduled = False
-        self._waiters: List["asyncio.Future[None]"] = []
+        self._waiters: List[asyncio.Future[None]] = []
         self._on_pace = on_pace
         self._paced = False
         self._hold_timer: Optional[asyncio.TimerHandle] = None

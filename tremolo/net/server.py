@@ -12,6 +12,7 @@ import resource
 import select
 import socket
 import ssl
+import sys
 import time
 from email.utils import formatdate
 from functools import partial
@@ -36,7 +37,7 @@ UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
 HANDSHAKE_TIMEOUT = 10.0
 #: the peer closed its side (Linux only; elsewhere only resets are seen)
-HALF_CLOSED = getattr(select, "POLLRDHUP", 0)
+HALF_CLOSED = getattr(select, "POLLRDHUP", 0x2000 if sys.platform == "linux" else 0)
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
@@ -68,7 +69,7 @@ class Server:
         #: open connections by id
         self.connections: Dict[int, HTTPConnection] = {}
         #: tasks of handlers; asyncio itself holds them only weakly
-        self.tasks: Set["asyncio.Task[None]"] = set()
+        self.tasks: Set[asyncio.Task[None]] = set()
         #: connections that do not read at present, by id
         self.paused: Dict[int, HTTPConnection] = {}
         #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
@@ -97,12 +98,12 @@ class Server:
         self.create_task = self.loop.create_task
         self._context = contextvars.copy_context()
         self._acceptors: List[Acceptor] = []
-        self._setups: Set["asyncio.Task[None]"] = set()
+        self._setups: Set[asyncio.Task[None]] = set()
         self._last_id = 0
         self._second = 0
         self._swept = 0.0
         self._hand_over: Optional[HandOver] = None
-        self._quiet: Optional["asyncio.Future[None]"] = None
+        self._quiet: Optional[asyncio.Future[None]] = None
         self._refusal_said = float("-inf")
         self._server_line = (
             b"server: " + settings.server_name.encode("latin-1") + b"\r\n"

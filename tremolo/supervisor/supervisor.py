@@ -29,6 +29,7 @@ from .worker_handle import WorkerHandle
 SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
 REPLACE_AFTER = 60.0  # and until it is replaced; not in dev, where a debugger may hold it
 SECOND = 1.0
+ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
 
 
 class Launch(NamedTuple):
@@ -60,6 +61,7 @@ class Supervisor:
         self._stop: asyncio.Future[bool] = loop.create_future()
         self._reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
+        self._patience = settings.shutdown_timeout
         self._ticked = time.monotonic()
         self._blocked: Set[WorkerHandle] = set()
         self._modules: List[str] = []
@@ -84,7 +86,7 @@ class Supervisor:
             if consumer is not None:
                 self.feed.add_consumer(consumer, detail)
             if viewer is not None:
-                self.feed.on_owner_gone = self.request_stop
+                self.feed.on_owner_gone = self._on_owner_gone
                 self.feed.add_viewer(viewer, detail, owner=True)
             self._catch_signals()
             return await self._serve()
@@ -110,7 +112,7 @@ class Supervisor:
             if not now:
                 self._stop = self._loop.create_future()
                 stopping = self._loop.create_task(
-                    self.generations.stop(settings.shutdown_timeout))
+                    self.generations.stop(self._patience))
                 either = [stopping, self._stop]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
@@ -186,6 +188,13 @@ class Supervisor:
         """Drain and stop; at once if this was asked for before."""
         if not self._stop.done():
             self._stop.set_result(now or self.generations.stopping)
+
+    def _on_owner_gone(self) -> None:
+        """The viewer was killed, or its terminal closed: nobody waits for a long drain. One
+        that left after asking for the stop changes nothing."""
+        if not self.generations.stopping and not self._stop.done():
+            self._patience = min(self._patience, ORPHAN_PATIENCE)
+            self.request_stop()
 
     def _close(self) -> None:
         if self._reloader is not None:

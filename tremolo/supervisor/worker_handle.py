@@ -90,17 +90,9 @@ class WorkerHandle:
     async def start(self, nursery: Nursery, start: Mapping[str, Any], listeners: List[int],
                     capture: bool) -> None:
         """Bring the process to life and tell it what to do. Raises OSError when that fails."""
-        ours, theirs = socket.socketpair()
-        self._channel = Channel(ours, self._loop, self._on_message, self._on_close)
+        asked = time.monotonic()
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
-        self._read(pipes[0][0], self._on_stats)
-        for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
-            self._read(read_end, _OutputReader(self, stream).feed)
-        message = dict(start, v=VERSION, kind="start", gen=self.gen, slot=self.slot,
-                       capture=capture, asked=time.monotonic())
-        self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
-        for _, write_end in pipes:
-            os.close(write_end)
+        ours, theirs = socket.socketpair()
         bearing = self._loop.create_task(nursery.bear(theirs))
         try:
             birth = await asyncio.shield(bearing)
@@ -108,13 +100,23 @@ class WorkerHandle:
             # Nobody waits for it any more: whatever is born still must not live on.
             bearing.add_done_callback(_end_unwanted)
             self.expected = True
-            for fd in list(self._open_fds):
-                self._close_fd(fd)
-            self._channel.close()
+            ours.close()
+            for fd in (fd for pipe in pipes for fd in pipe):
+                os.close(fd)
             raise
         self.pid, self.mode = birth.pid, birth.mode
-        self._loop.create_task(self._wait(birth.exited))
         self._change("starting")
+        # Only now is anything read, so that what it says finds its process id known.
+        self._channel = Channel(ours, self._loop, self._on_message, self._on_close)
+        self._read(pipes[0][0], self._on_stats)
+        for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
+            self._read(read_end, _OutputReader(self, stream).feed)
+        message = dict(start, v=VERSION, kind="start", gen=self.gen, slot=self.slot,
+                       capture=capture, asked=asked)
+        self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
+        for _, write_end in pipes:
+            os.close(write_end)
+        self._waiting = self._loop.create_task(self._wait(birth.exited))
 
     def _read(self, fd: int, callback: Callable[[bytes], None]) -> None:
         os.set_blocking(fd, False)

@@ -93,8 +93,9 @@ def make_adapter(loaded: Loaded) -> Any:
 
         return NativeAdapter(loaded.application, loaded.settings)
     if loaded.kind == "wsgi":
-        raise ConfigurationError("WSGI applications are not served yet; wrap it as ASGI, for "
-                                 "example with a2wsgi")
+        from ..wsgi.adapter import WSGIAdapter
+
+        return WSGIAdapter(loaded.application, loaded.settings)
     from ..asgi.adapter import ASGIAdapter
 
     application = loaded.application

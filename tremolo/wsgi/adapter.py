@@ -8,6 +8,7 @@ from ..config import Settings
 from ..exceptions import ClientDisconnected
 from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
+from ..net.files import send_file
 from .body import FileWrapper, Input
 from .environ import environ
 
@@ -17,6 +18,8 @@ Headers = List[Tuple[bytes, bytes]]
 HOP_BY_HOP = frozenset((
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
     "transfer-encoding", "upgrade"))
+#: seconds for which the first piece of a body waits whether it is the only one
+HOLD = 0.01
 
 
 class WSGIAdapter:
@@ -49,61 +52,73 @@ class WSGIAdapter:
         call = Call(exchange, loop)
         variables = environ(exchange, Input(exchange, loop), FileWrapper, self._script_name,
                             self._multiprocess)
-        await loop.run_in_executor(self._pool, call.run, self.app, variables)
-        call.complete()
+        try:
+            file = await loop.run_in_executor(self._pool, call.run, self.app, variables)
+            if file is not None:
+                try:
+                    await call.send_file(file)
+                finally:
+                    await loop.run_in_executor(self._pool, file.close)
+            call.complete()
+        finally:
+            call.cancel()
 
 
 class Call:
     """One call of the application, in its thread.
 
-    The head goes out with the first non-empty piece of the body, as PEP 3333 wants it; a body
-    that is one piece is answered whole, from the event loop, with its Content-Length.
+    The head goes out with the first non-empty piece of the body, as PEP 3333 wants it. That
+    piece waits for a moment in the event loop, `HOLD` seconds at most: when the body ends
+    with it, the response is sent whole, with its Content-Length.
     """
 
     def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         self._exchange = exchange
         self._loop = loop
+        # the thread's
         self._head: Optional[Tuple[int, bytes, Headers]] = None
-        self._sent = False
-        self._whole: Optional[bytes] = None
+        self._begun = False
+        # set in the thread before, and used in the loop after, a call from one to the other
+        self._held: Optional[bytes] = None
+        # the loop's
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._ended = False
 
-    def run(self, app: Callable[..., Any], variables: Any) -> None:
-        """Call the application and send what it gives. Runs in a thread."""
+    # -- in the thread ---------------------------------------------------------------------
+
+    def run(self, app: Callable[..., Any], variables: Any) -> Optional[FileWrapper]:
+        """Call the application and send what it gives. Returns a file that is all of the body,
+        to be sent, and closed then."""
         result = app(variables, self.start_response)
+        kept = False
         try:
-            if type(result) in (list, tuple) and len(result) == 1 and not self._sent:
+            if type(result) is FileWrapper and not self._begun and result.extent() is not None:
                 self._need_head()
-                self._whole = self._checked(result[0])
-                return
+                kept = True
+                return result
+            if type(result) in (list, tuple) and len(result) == 1 and not self._begun:
+                self._need_head()
+                self._held = _checked(result[0])
+                return None
             for piece in result:
-                if self._checked(piece):
+                if _checked(piece):
                     self.write(piece)
             self._need_head()
-            if not self._sent:
-                self._whole = b""
         except ClientDisconnected:
             pass  # nobody is left to answer; close() below still runs
         finally:
             close = getattr(result, "close", None)
-            if close is not None:
+            if close is not None and not kept:
                 close()
-
-    def complete(self) -> None:
-        """End the response. Runs in the event loop."""
-        exchange = self._exchange
-        if self._whole is not None and self._head is not None:
-            status, reason, headers = self._head
-            exchange.respond(status, headers, self._whole, reason)
-        elif self._sent and not exchange.finished:
-            exchange.finish()
+        return None
 
     def start_response(self, status: str, headers: List[Tuple[str, str]],
                        exc_info: Any = None) -> Callable[[bytes], None]:
-        """PEP 3333's start_response. Raises what `exc_info` holds once the head is sent."""
+        """PEP 3333's start_response. Raises what `exc_info` holds once the body has begun."""
         try:
-            if exc_info is not None and self._sent:
+            if exc_info and self._begun:
                 raise exc_info[1].with_traceback(exc_info[2])
-            if exc_info is None and self._head is not None:
+            if not exc_info and self._head is not None:
                 raise RuntimeError("start_response was called twice without exc_info")
         finally:
             exc_info = None  # a cycle through the traceback would keep frames alive
@@ -114,35 +129,99 @@ class Call:
         """Send a piece of the body and wait until there is room for more. Raises
         ClientDisconnected when the client left."""
         self._need_head()
-        self._checked(data)
+        if not _checked(data):
+            return
+        if not self._begun:
+            self._begun = True
+            self._held = data
+            self._loop.call_soon_threadsafe(self._hold)
+            return
         asyncio.run_coroutine_threadsafe(self._send(data), self._loop).result()
+
+    def _need_head(self) -> None:
+        if self._head is None:
+            raise RuntimeError(
+                "the WSGI application gave a body before it called start_response")
+
+    # -- in the event loop -------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        if not self._ended and self._timer is None:
+            self._timer = self._loop.call_later(HOLD, self._let_go)
+
+    def _let_go(self) -> None:
+        """The first piece is not the only one, or the next takes long."""
+        if self._held is None or self._head is None or self._ended:
+            return
+        held, self._held = self._held, None
+        exchange = self._exchange
+        try:
+            if not exchange.started:
+                status, reason, headers = self._head
+                exchange.start(status, headers, reason=reason)
+            exchange.write(held)
+            exchange.flush()
+        except (RuntimeError, ValueError):
+            # Raised again, in the thread, by the next piece or the end.
+            self._held = held
 
     async def _send(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange.disconnected:
             raise ClientDisconnected("the client is gone")
-        if not self._sent and self._head is not None:
+        if self._held is not None and self._head is not None:
+            held, self._held = self._held, None
             status, reason, headers = self._head
             exchange.start(status, headers, reason=reason)
-            self._sent = True
+            exchange.write(held)
         wait = exchange.write(data)
         if wait is not None:
             await wait
         else:
             exchange.flush()
 
-    def _need_head(self) -> None:
-        if self._head is None:
-            raise RuntimeError("the WSGI application sent a body before it called start_response")
+    async def send_file(self, file: FileWrapper) -> None:
+        """Send a file as the whole body."""
+        extent = file.extent()
+        if extent is None or self._head is None:
+            return
+        status, reason, headers = self._head
+        exchange = self._exchange
+        if exchange.disconnected:
+            return
+        offset, count = extent
+        for name, value in headers:
+            if name.lower() == b"content-length" and value.isdigit():
+                count = min(count, int(value))
+        exchange.start(status, headers, reason=reason, length=count)
+        await send_file(exchange, file.filelike, offset, count)
 
-    @staticmethod
-    def _checked(data: Any) -> bytes:
-        if not isinstance(data, bytes):
-            raise TypeError(f"a WSGI body consists of bytes, not {type(data).__name__}")
-        return data
+    def complete(self) -> None:
+        """End the response."""
+        exchange = self._exchange
+        self._ended = True
+        if exchange.started:
+            if not exchange.finished:
+                exchange.finish()
+        elif self._head is not None:
+            status, reason, headers = self._head
+            exchange.respond(status, headers, self._held or b"", reason)
+
+    def cancel(self) -> None:
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _checked(data: Any) -> bytes:
+    if not isinstance(data, bytes):
+        raise TypeError(f"a WSGI body consists of bytes, not {type(data).__name__}")
+    return data
 
 
 def _status(status: str) -> Tuple[int, bytes]:
+    if not isinstance(status, str):
+        raise TypeError(f'a WSGI status is a str like "200 OK", not {status!r}')
     code, _, reason = status.partition(" ")
     if not (len(code) == 3 and code.isascii() and code.isdigit()):
         raise ValueError(f'a WSGI status looks like "200 OK", not {status!r}')
@@ -158,4 +237,3 @@ def _headers(headers: List[Tuple[str, str]]) -> Headers:
             raise ValueError(f"{name} is a hop-by-hop header, which is the server's business")
         encoded.append((name.encode("latin-1"), value.encode("latin-1")))
     return encoded
-

@@ -1,7 +1,9 @@
 """The two file-like objects of PEP 3333: `wsgi.input` and `wsgi.file_wrapper`."""
 
 import asyncio
-from typing import Any, Iterator, List
+import os
+import stat
+from typing import Any, Iterator, List, Optional, Tuple
 
 from ..net.exchange import Exchange
 
@@ -11,67 +13,67 @@ BLOCK = 64 * 1024
 class Input:
     """The request's body as a blocking file, read from the client only as it is asked for.
 
-    Used in a worker thread; each read waits for the event loop.
+    Used in a worker thread; each read waits for the event loop. Raises ClientDisconnected (an
+    OSError) when the client left, ProtocolError for a body that breaks its framing or a limit:
+    unless the application catches it, the client gets its status.
     """
 
     def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         self._exchange = exchange
         self._loop = loop
-        self._rest = b""
+        # the piece last read, and how much of it was given out
+        self._piece = b""
+        self._position = 0
         self._ended = exchange.body_done
 
-    def _more(self) -> bytes:
-        """The next piece; b"" at the end. Raises OSError when the client left."""
+    def _fill(self) -> bool:
+        """Have something in `_piece`; False at the end."""
+        if self._position < len(self._piece):
+            return True
         if self._ended:
-            return b""
-        piece = asyncio.run_coroutine_threadsafe(self._exchange.read(), self._loop).result()
-        if not piece:
-            self._ended = True
-        return piece
+            return False
+        self._position = 0
+        self._piece = asyncio.run_coroutine_threadsafe(
+            self._exchange.read(), self._loop).result()
+        self._ended = not self._piece
+        return not self._ended
 
-    def read(self, size: int = -1) -> bytes:
+    def _take(self, end: int) -> bytes:
+        """What is left of the piece, up to `end`."""
+        begin, self._position = self._position, min(end, len(self._piece))
+        if not begin and self._position == len(self._piece):
+            return self._piece
+        return self._piece[begin:self._position]
+
+    def read(self, size: Optional[int] = -1) -> bytes:
         """`size` bytes, fewer only at the end; all that is left without `size`."""
-        if size is None or size < 0:
-            pieces = [self._rest]
-            while True:
-                piece = self._more()
-                if not piece:
-                    self._rest = b""
-                    return b"".join(pieces)
-                pieces.append(piece)
-        pieces = [self._rest]
-        have = len(self._rest)
-        while have < size:
-            piece = self._more()
-            if not piece:
-                break
-            pieces.append(piece)
-            have += len(piece)
-        data = b"".join(pieces)
-        self._rest = data[size:]
-        return data[:size]
-
-    def readline(self, size: int = -1) -> bytes:
-        """A line with its end, at most `size` bytes of it."""
-        limit = size if size is not None and size >= 0 else None
         pieces: List[bytes] = []
-        have = 0
-        while True:
-            if not self._rest:
-                self._rest = self._more()
-                if not self._rest:
-                    return b"".join(pieces)
-            end = self._rest.find(b"\n") + 1
-            take = end or len(self._rest)
-            if limit is not None:
-                take = min(take, limit - have)
-            pieces.append(self._rest[:take])
-            self._rest = self._rest[take:]
-            have += take
-            if (end and take == end) or (limit is not None and have >= limit):
-                return b"".join(pieces)
+        everything = size is None or size < 0
+        left = 0 if size is None else size
+        while (everything or left) and self._fill():
+            piece = self._take(len(self._piece) if everything else self._position + left)
+            left -= len(piece)
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def readlines(self, hint: int = -1) -> List[bytes]:
+    def readline(self, size: Optional[int] = -1) -> bytes:
+        """A line with its end, at most `size` bytes of it."""
+        limited = size is not None and size >= 0
+        left = size if size is not None and limited else 0
+        pieces: List[bytes] = []
+        while (left or not limited) and self._fill():
+            end = self._piece.find(b"\n", self._position) + 1
+            stop = end or len(self._piece)
+            if limited:
+                stop = min(stop, self._position + left)
+            piece = self._take(stop)
+            pieces.append(piece)
+            left -= len(piece)
+            if end and stop == end:
+                break
+        return b"".join(pieces)
+
+    def readlines(self, hint: Optional[int] = -1) -> List[bytes]:
         """All lines, or as many as reach `hint` bytes."""
         lines: List[bytes] = []
         total = 0
@@ -96,8 +98,23 @@ class FileWrapper:
     def __init__(self, filelike: Any, block_size: int = BLOCK) -> None:
         self.filelike = filelike
         self.block_size = block_size
-        if hasattr(filelike, "close"):
-            self.close = filelike.close
+
+    def close(self) -> None:
+        close = getattr(self.filelike, "close", None)
+        if close is not None:
+            close()
+
+    def extent(self) -> Optional[Tuple[int, int]]:
+        """Where a regular file stands and how many bytes are left; None for other objects."""
+        try:
+            descriptor = self.filelike.fileno()
+            facts = os.fstat(descriptor)
+            position = self.filelike.tell()
+        except (AttributeError, OSError, TypeError, ValueError):
+            return None
+        if not stat.S_ISREG(facts.st_mode) or "b" not in getattr(self.filelike, "mode", "b"):
+            return None
+        return position, max(0, facts.st_size - position)
 
     def __iter__(self) -> Iterator[bytes]:
         while True:

@@ -19,13 +19,18 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
     head = exchange.head
     connection = exchange.connection
     path = unquote_to_bytes(head.path) if b"%" in head.path else head.path
+    path_info = path.decode("latin-1")
+    if path_info == "*":  # OPTIONS *: no path
+        path_info = ""
+    elif script_name and (path_info + "/").startswith(script_name + "/"):
+        path_info = path_info[len(script_name):]  # a proxy that does not take it off
     peer = connection.peer if isinstance(connection.peer, tuple) else ("", 0)
     name = connection.sockname if isinstance(connection.sockname, tuple) else ("localhost", 0)
     scheme = "https" if connection.is_tls else "http"
     variables: Dict[str, Any] = {
         "REQUEST_METHOD": head.method.decode("latin-1"),
         "SCRIPT_NAME": script_name,
-        "PATH_INFO": path.decode("latin-1"),
+        "PATH_INFO": path_info,
         "QUERY_STRING": head.query.decode("latin-1"),
         "REQUEST_URI": head.target.decode("latin-1"),
         "SERVER_NAME": str(name[0]),

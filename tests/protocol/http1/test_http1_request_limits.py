@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from http1_transcripts import byte_by_byte, pull, transcript, transcript_however_cut
+from tests.protocol.http1.http1_transcripts import byte_by_byte, pull, transcript, transcript_however_cut
 
 from tremolo.protocol.http1 import Limits, RequestParser
 

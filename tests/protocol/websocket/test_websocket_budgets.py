@@ -4,7 +4,7 @@ import gc
 import sys
 
 import pytest
-from websocket_wire import MASK, agreed, deflated, frame
+from tests.protocol.websocket.websocket_wire import MASK, agreed, deflated, frame
 
 from tremolo.protocol.websocket import NEED_DATA, WebSocketEngine, apply_mask
 

@@ -4,7 +4,7 @@ import random
 import zlib
 
 import pytest
-from websocket_wire import LIMIT, agreed, cuts, deflated, frame, run, sent
+from tests.protocol.websocket.websocket_wire import LIMIT, agreed, cuts, deflated, frame, run, sent
 
 from tremolo.protocol.websocket import WebSocketEngine, serialize_frame
 

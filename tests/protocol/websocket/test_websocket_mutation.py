@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from websocket_wire import agreed, deflated, frame, run, sent
+from tests.protocol.websocket.websocket_wire import agreed, deflated, frame, run, sent
 
 from tremolo.protocol.websocket import WebSocketEngine
 

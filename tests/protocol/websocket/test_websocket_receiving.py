@@ -5,7 +5,7 @@ at every byte, and byte by byte.
 """
 
 import pytest
-from websocket_wire import LIMIT, MASK, agreed, cuts, deflated, frame, plain, run, sent
+from tests.protocol.websocket.websocket_wire import LIMIT, MASK, agreed, cuts, deflated, frame, plain, run, sent
 
 from tremolo.protocol.websocket import (
     CLOSED,

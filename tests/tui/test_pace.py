@@ -1,0 +1,103 @@
+"""How often is drawn: at most ten times a second, less where it is slow, hardly when idle."""
+
+from tui.pace import FASTEST, IDLE, SLOWEST, Pace
+
+
+class Handle:
+    def __init__(self, when, callback):
+        self._when, self.callback, self.cancelled = when, callback, False
+
+    def when(self):
+        return self._when
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class Loop:
+    def __init__(self):
+        self.now, self.handles = 100.0, []
+
+    def time(self):
+        return self.now
+
+    def call_at(self, when, callback):
+        self.handles.append(Handle(when, callback))
+        return self.handles[-1]
+
+    def run(self, seconds):
+        end = self.now + seconds
+        while True:
+            waiting = [h for h in self.handles if not h.cancelled and h.when() <= end]
+            if not waiting:
+                self.now = end
+                return
+            first = min(waiting, key=Handle.when)
+            self.handles.remove(first)
+            self.now = max(self.now, first.when())
+            first.callback()
+
+
+def make(cost=0.0):
+    loop, counts = Loop(), {"samples": 0, "draws": 0}
+
+    def sample():
+        counts["samples"] += 1
+
+    def draw():
+        counts["draws"] += 1
+        loop.now += cost
+        loop.call_at(loop.now, pace.drawn)
+        return True
+
+    pace = Pace(loop, sample, draw)
+    return loop, pace, counts
+
+
+def feed(loop, pace, seconds, step=0.001):
+    for _ in range(int(seconds / step)):
+        pace.news()
+        loop.run(step)
+
+
+def test_a_storm_of_news_is_drawn_ten_times_a_second():
+    loop, pace, counts = make()
+    feed(loop, pace, 5.0)
+    assert 48 <= counts["draws"] <= 52 and 9 <= counts["samples"] <= 11
+
+
+def test_the_first_news_after_quiet_is_drawn_at_once():
+    loop, pace, counts = make()
+    pace.tick()
+    loop.run(FASTEST + 0.01)
+    pace.news()
+    loop.run(0.001)
+    assert counts["draws"] == 2
+
+
+def test_without_news_it_ticks_twice_a_second():
+    loop, pace, _ = make()
+    pace.news()
+    loop.run(10)
+    assert 10 / IDLE - 1 <= pace.ticks <= 10 / IDLE + 2
+
+
+def test_slow_draws_halve_the_rate_down_to_a_quarter_and_fast_ones_bring_it_back():
+    loop, pace, _ = make(cost=0.06)
+    feed(loop, pace, 1.0)
+    assert pace.interval == SLOWEST
+    quick_loop, quick, _ = make()
+    quick.interval = SLOWEST
+    feed(quick_loop, quick, 2.0)
+    assert quick.interval == FASTEST
+
+
+def test_nothing_is_drawn_while_a_draw_is_under_way():
+    loop, pace, _ = make()
+    draws = []
+    pace._draw = lambda: draws.append(1) or True
+    feed(loop, pace, 1.0)
+    assert draws == [1]
+    pace.drawn()
+    feed(loop, pace, 1.0)
+    assert len(draws) == 2
