@@ -355,8 +355,8 @@ async def test_a_large_screen_opens_details_beside_the_list(d):
     assert line.index("→ 200") > 90 and "/beside" in d.text()
 
 
-@pytest.mark.parametrize("size", [(40, 10), (59, 30), (99, 30), (100, 30), (139, 50), (300, 80)],
-                         ids=str)
+@pytest.mark.parametrize(
+    "size", [(40, 10), (59, 30), (99, 30), (100, 30), (139, 50), (300, 80)], ids=str)
 def test_any_size_is_drawn_to_its_edges(size):
     async def main():
         async with dashboard(size) as d:

@@ -26,7 +26,7 @@ def test_cleaned_text_is_printable_and_of_its_own_width(hostile):
     shown.encode("utf-8")  # no lone surrogate is left
 
 
-@pytest.mark.parametrize("plain", ["/api/items?q=1", "büro", "日本語", "[bold]x[/bold]", "a\\b"])
+@pytest.mark.parametrize("plain", ["/api?q=1", "büro", "日本語", "[bold]x[/bold]", "a\\b"])
 def test_harmless_text_stays_as_it_is(plain):
     assert text.clean(plain) == plain
 

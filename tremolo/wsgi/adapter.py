@@ -83,6 +83,7 @@ class Call:
         # the loop's
         self._timer: Optional[asyncio.TimerHandle] = None
         self._ended = False
+        self._failure: Optional[Exception] = None
 
     # -- in the thread ---------------------------------------------------------------------
 
@@ -161,14 +162,15 @@ class Call:
                 exchange.start(status, headers, reason=reason)
             exchange.write(held)
             exchange.flush()
-        except (RuntimeError, ValueError):
-            # Raised again, in the thread, by the next piece or the end.
-            self._held = held
+        except (RuntimeError, ValueError) as exc:
+            self._failure = exc  # raised by the next piece or the end
 
     async def _send(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange.disconnected:
             raise ClientDisconnected("the client is gone")
+        if self._failure is not None:
+            raise self._failure
         if self._held is not None and self._head is not None:
             held, self._held = self._held, None
             status, reason, headers = self._head
@@ -200,6 +202,8 @@ class Call:
         """End the response."""
         exchange = self._exchange
         self._ended = True
+        if self._failure is not None:
+            raise self._failure
         if exchange.started:
             if not exchange.finished:
                 exchange.finish()
