@@ -4,7 +4,7 @@ A leaf. The command line, `run()`, pyproject's `[tool.tremolo]` and the document
 all made from `OPTIONS`; nothing else defines a default. `Settings` holds the values in force.
 """
 
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .exceptions import ConfigurationError
 
@@ -217,7 +217,7 @@ class Settings:
 
 def parse_bind(text: str, default_port: int = 8000) -> Sequence[Tuple[Optional[str], Any]]:
     """Addresses of a `--bind` value: pairs of host and port, or of None and a socket path."""
-    found = []
+    found: List[Tuple[Optional[str], Any]] = []
     for part in text.split(","):
         part = part.strip()
         host, colon, port = part.rpartition(":")

@@ -123,6 +123,7 @@ class Dashboard(App[int]):
         self._take_signals(loop)
         self.pace = Pace(loop, self.session.tick, self.draw_changes)
         self.feed.attach(loop)
+        self.session.commands.give("detail", {"level": 1})  # rows, but no headers and bodies
         self.news()
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -63,10 +63,11 @@ def error_and_peak(events, rate, seconds):
 def transfer(peer, kind, rate, connections, seconds):
     """Run `connections` transfers that share `rate`; (error, p95, peak, cpu)."""
     time.sleep(0.3)  # from rest: the last transfer and its rate shall be forgotten
+    if kind in UPLOADS:
+        peer.ask("reads")
     with open_transfers(peer, kind, rate, connections) as sockets:
         before, began = peer.cpu(), time.monotonic()
         if kind in UPLOADS:
-            peer.ask("reads")
             sent(sockets, kind, rate, seconds + 0.3)
             events = [tuple(item) for item in peer.ask("reads")]
         else:

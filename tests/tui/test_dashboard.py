@@ -86,6 +86,7 @@ async def dashboard(size):
         async with app.run_test(size=size) as pilot:
             driver = Driver(app, pilot, theirs, player)
             await driver.say(player.hello())
+            assert [c["name"] for c in await driver.obey()] == ["detail"]
             yield driver
     finally:
         ours.close()

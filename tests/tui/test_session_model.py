@@ -85,6 +85,18 @@ def test_counters_of_an_ended_worker_stay_and_its_gauges_go(session, player):
     assert "SIGKILL" in session.news and len(session.connections) == 0
 
 
+def test_a_second_hello_after_lost_messages_counts_nothing_twice(session, player, clock):
+    run(session, player, clock, 45)  # across a reload
+    truth = expected(player)["requests"]
+    past = player._zero()
+    for totals in player.past:
+        past["requests"] += totals["requests"]
+    session.apply({**player.hello(), "past": past})
+    session.totals._exact = None
+    assert session.totals.sums().plain["requests"] == truth
+    assert {worker.pid for worker in session.workers.list()} == set(player.pids)
+
+
 def test_exact_stats_make_up_for_a_lost_last_frame(session, player):
     session.apply(player.frame(4711))
     for _ in range(5):

@@ -6,7 +6,7 @@ well-framed responses or a closed connection.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Optional, Tuple
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import (
@@ -42,11 +42,11 @@ class ResponseMisuse(RuntimeError):
 class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest."""
 
-    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "_stopped",
-                 "begun", "body_done", "body_waiter", "breaking", "bytes_in", "bytes_out",
+    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "_over",
+                 "_stopped", "begun", "body_done", "body_waiter", "breaking", "bytes_in", "bytes_out",
                  "connection", "continue_pending", "ended", "error", "faults", "finished",
-                 "first_byte", "head", "id", "outcome", "rate", "route", "started", "status",
-                 "task", "throttle_mark", "timed_out", "writer")
+                 "first_byte", "head", "id", "on_drain", "outcome", "rate", "route", "started",
+                 "status", "task", "throttle_mark", "timed_out", "writer")
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -55,7 +55,7 @@ class Exchange:
         self.id = counters.requests
         self.connection = connection
         self.head = head
-        self.begun = server.loop.time()
+        self.begun = server.clock()
         self.writer = ResponseWriter(head.method, head.version,
                                      head.keep_alive and server.keep_alive)
         #: the response's head was given (though perhaps not sent yet)
@@ -88,6 +88,9 @@ class Exchange:
         self.throttle_mark = 0.0
         self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
         self._gone: List[asyncio.Future[None]] = []
+        self._over: Optional[asyncio.Future[None]] = None
+        #: called when the server begins to drain; for responses without an end of their own
+        self.on_drain: Optional[Callable[[], None]] = None
         #: seconds during which the process did not run
         self._stopped = 0.0
 
@@ -210,7 +213,7 @@ class Exchange:
         self._head = None
         if self.faults is not None:
             server.throttling.arm(connection, self, len(head))
-        self.first_byte = server.loop.time()
+        self.first_byte = server.clock()
         server.counters.status[status // 100] += 1
         connection.deadline = NEVER  # the handler's clock stops: it has begun to answer
         return head
@@ -392,6 +395,7 @@ class Exchange:
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
+        self._nothing_more()
         if self.finished:
             self.record(ABORTED)  # whole, but not all of it was handed over
         elif self.task is None:
@@ -423,6 +427,22 @@ class Exchange:
             self._gone = [other for other in self._gone if not other.done()]
             self._gone.append(waiter)
         return waiter
+
+    def over(self) -> "asyncio.Future[None]":
+        """A future that is done once nothing more can be sent: the response was handed over or
+        given up, or the connection is lost. A client that closed only its own side still gets
+        the rest."""
+        over = self._over
+        if over is None:
+            over = self._over = self.connection.server.loop.create_future()
+            if self.outcome or self.connection.lost:
+                over.set_result(None)
+        return asyncio.shield(over)
+
+    def _nothing_more(self) -> None:
+        over = self._over
+        if over is not None and not over.done():
+            over.set_result(None)
 
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""
@@ -473,11 +493,13 @@ class Exchange:
         if self.outcome:
             return
         self.outcome = outcome
+        if self._over is not None:
+            self._nothing_more()
         connection = self.connection
         server = connection.server
         counters = server.counters
         if not self.ended:
-            self.ended = server.loop.time()
+            self.ended = server.clock()
         seconds = self.ended - self.begun
         counters.latency[latency_bucket(seconds)] += 1
         if outcome != DONE:

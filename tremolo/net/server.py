@@ -52,6 +52,13 @@ def _connection_limit(wanted: int) -> int:
     return min(wanted or 1000, most)
 
 
+def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    kind = type(loop)
+    if kind.__module__.startswith("uvloop") or kind.time is asyncio.BaseEventLoop.time:
+        return time.monotonic
+    return loop.time
+
+
 class Server:
     """Serves connections with `adapter` under `settings`.
 
@@ -65,6 +72,8 @@ class Server:
         self.settings = settings
         self.loop = loop or asyncio.get_event_loop()
         self.logger = logger or logging.getLogger("tremolo")
+        #: the loop's clock, or the one behind it: uvloop's own stands still for a millisecond
+        self.clock = _clock(self.loop)
         self.counters = Counters()
         #: open connections by id
         self.connections: Dict[int, HTTPConnection] = {}
@@ -240,7 +249,8 @@ class Server:
         poll = select.poll()
         by_descriptor = {}
         for connection in self.paused.values():
-            descriptor = connection.socket.fileno()
+            sock = connection.socket
+            descriptor = sock.fileno() if sock is not None else -1  # in memory: none
             if descriptor >= 0:
                 by_descriptor[descriptor] = connection
                 poll.register(descriptor, HALF_CLOSED)
@@ -311,6 +321,9 @@ class Server:
         if hand_over is None:
             self.keep_alive = False
         for connection in tuple(self.connections.values()):
+            exchange = connection.current
+            if exchange is not None and exchange.on_drain is not None:
+                exchange.on_drain()
             if connection.taken is not None:
                 connection.taken.drain()
             elif connection.current is not None and hand_over is None:

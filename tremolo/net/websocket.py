@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Deque, Iterable, List, Optional, Tuple, Union
 
 from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import (
-    CLOSED, NEED_DATA, OPEN, Close, DeflateConfig, Failed, HandshakeError, Message, StateError,
-    Upgrade, WebSocketEngine, origin_is_allowed, parse_upgrade,
+    CLOSED, NEED_DATA, OPEN, Close, DeflateConfig, Failed, Fragment, HandshakeError, Message,
+    StateError, Upgrade, WebSocketEngine, origin_is_allowed, parse_upgrade,
 )
 from .ticker import NEVER
 
@@ -37,14 +37,14 @@ class WebSocketLink:
     """One WebSocket whose handshake was accepted.
 
     `receive()` messages until it gives a `Close`; `send()`; `close()`. After the end
-    `close_code` and `close_reason` tell what the peer said (1006: nothing), or how it broke the
-    protocol.
+    `close_code` and `close_reason` tell what the peer said (1006: nothing), or, if it has
+    `failed`, how the peer broke the protocol. `ping_interval` is in seconds.
     """
 
     __slots__ = ("_bytes_mark", "_connection", "_control_mark", "_control_second", "_deflated",
                  "_engine", "_exchange", "_more", "_outbox", "_pinged", "_queue", "_queued", "_waiter",
-                 "_waiting_for_room", "close_code", "close_reason", "closed", "holding",
-                 "messages_in", "messages_out")
+                 "_waiting_for_room", "close_code", "close_reason", "closed", "failed", "holding",
+                 "messages_in", "messages_out", "ping_interval")
 
     def __init__(self, exchange: "Exchange", engine: WebSocketEngine, deflated: bool) -> None:
         self._exchange = exchange
@@ -52,10 +52,11 @@ class WebSocketLink:
         self._outbox = exchange.connection.outbox
         self._engine = engine
         self._deflated = deflated
-        self._queue: Deque[Message] = collections.deque()
+        self._queue: Deque[Union[Message, Fragment]] = collections.deque()
         self._queued = 0
         self._waiter: Optional["asyncio.Future[None]"] = None
-        self._pinged = False
+        #: when the last ping was sent; 0 when its pong, or anything, was seen since
+        self._pinged = 0.0
         self._bytes_mark = 0
         self._control_mark = 0
         self._control_second = 0
@@ -66,6 +67,9 @@ class WebSocketLink:
         self.holding = False
         #: nothing more will come out of the engine
         self.closed = False
+        #: it was us who gave up: the peer broke the protocol or a limit, or fell silent
+        self.failed = False
+        self.ping_interval = PING_INTERVAL
         self.close_code = ABNORMAL
         self.close_reason = ""
         self.messages_in = 0
@@ -73,15 +77,16 @@ class WebSocketLink:
 
     # -- for the adapters ----------------------------------------------------------------------
 
-    async def receive(self) -> Union[Message, Close]:
-        """The next message, or Close for ever once the WebSocket ended."""
+    async def receive(self) -> Union[Message, Fragment, Close]:
+        """The next message, or Close for ever once the WebSocket ended. One that was accepted
+        with `fragments` gives frames (Fragment) in place of messages."""
         while True:
             event = self.take()
             if event is not None:
                 return event
             await self.arrival()
 
-    def take(self) -> Union[Message, Close, None]:
+    def take(self) -> Union[Message, Fragment, Close, None]:
         """As `receive`, but None when one must wait for `arrival()` first."""
         queue = self._queue
         if not queue:
@@ -189,9 +194,10 @@ class WebSocketLink:
         answers = self._more = False
         while True:
             event = next_event()
-            if type(event) is Message:
+            if type(event) is Message or type(event) is Fragment:
                 queue.append(event)
-                self.messages_in += 1
+                if type(event) is Message or event.fin:
+                    self.messages_in += 1
                 self._queued += len(event.data)
                 if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
                     self.holding = self._more = True
@@ -203,6 +209,7 @@ class WebSocketLink:
             elif event is NEED_DATA:
                 break
             elif type(event) is Close or type(event) is Failed:
+                self.failed = type(event) is Failed
                 self._ended(event.code, event.reason)
                 return
             elif not self._control_frame():
@@ -232,6 +239,7 @@ class WebSocketLink:
     def _fail(self, code: int, reason: str) -> None:
         """End it for a reason that the engine cannot see."""
         self._engine.fail(code, reason)
+        self.failed = True
         self._ended(code, reason)
 
     def _ended(self, code: int, reason: str) -> None:
@@ -315,17 +323,25 @@ class WebSocketLink:
             self._ended(ABNORMAL, "")
             connection.abort()
         elif connection.reading_paused or outbox.full:
-            self._pinged = False
-            connection.deadline = now + PING_INTERVAL  # the silence is ours
+            self._pinged = 0.0
+            connection.deadline = now + self.ping_interval  # the silence is ours
         elif self._pinged and connection.bytes_in == self._bytes_mark:
+            if now < self._pinged + PING_TIMEOUT:
+                connection.deadline = self._pinged + PING_TIMEOUT
+                return
             engine.fail(1011, "no pong came")
+            self.failed = True
             self._ended(ABNORMAL, "")
-        else:  # any bytes are a sign of life: a pong may be behind a long message
-            self._pinged = True
+        elif self._pinged and now < self._pinged + self.ping_interval:
+            # Any bytes are a sign of life: a pong may be behind a long message.
+            connection.deadline = self._pinged + self.ping_interval
+            self._pinged = 0.0
+        else:
+            self._pinged = now
             self._bytes_mark = connection.bytes_in
             engine.ping()
             self._flush()
-            connection.deadline = now + PING_TIMEOUT
+            connection.deadline = now + min(PING_TIMEOUT, self.ping_interval)
 
     def drain(self) -> None:
         """The server ends: ask the client to come back."""
@@ -355,8 +371,13 @@ def judge(exchange: "Exchange") -> Upgrade:
 
 
 def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = None,
-           headers: Iterable[Tuple[bytes, bytes]] = ()) -> WebSocketLink:
+           headers: Iterable[Tuple[bytes, bytes]] = (), *, fragments: bool = False,
+           max_message_size: Optional[int] = None,
+           ping_interval: float = PING_INTERVAL) -> WebSocketLink:
     """Answer 101 and let a WebSocket take over the connection of `exchange`.
+
+    With `fragments` it gives frames in place of whole messages. `max_message_size` is in bytes
+    (None: what the settings say), `ping_interval` in seconds.
 
     Raises ValueError for a subprotocol that was not offered, and for headers that may not be
     sent or belong to the handshake.
@@ -379,9 +400,11 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
     exchange.first_byte = server.loop.time()
     server.counters.status[1] += 1
     link = WebSocketLink(exchange, WebSocketEngine(
-        settings.ws_max_payload_size, deflate=agreed), agreed is not None)
+        settings.ws_max_payload_size if max_message_size is None else max_message_size,
+        deflate=agreed, fragments=fragments), agreed is not None)
+    link.ping_interval = ping_interval
     connection.taken = link
-    connection.deadline = server.loop.time() + PING_INTERVAL
+    connection.deadline = server.loop.time() + ping_interval
     server.throttling.arm(connection, exchange, len(head))
     connection.outbox.push_now(head)
     early = connection.parser.take_buffered()

@@ -84,19 +84,33 @@ class Session:
         self.pid = int(message.get("pid", 0) or 0)
         addresses = [clean(address, 120) for address in message.get("addresses") or ()]
         self.addresses = addresses or self.addresses
-        self.reload.gen = int(message.get("gen", 0) or 0)
-        self.reload.trying = self.reload.gen
-        self.reload.enabled = bool(message.get("reload", False))
-        if message.get("reload_ms") is not None:
-            self.reload.ms = float(message["reload_ms"])
-            self.reload.state = "ready"
+        self._generation(message)
         self.throttling.update(message.get("throttle") or {}, self.clock())
-        self.totals.start(message.get("past") or {})
-        for worker in message.get("workers") or ():
+        workers = message.get("workers") or ()
+        alive = {(int(worker["pid"]), int(worker.get("gen", 0))) for worker in workers
+                 if worker.get("state") != "exited"}
+        self.totals.start(message.get("past") or {}, alive)
+        for pid in self.workers.keep(alive):
+            self.connections.ended(pid)
+        for worker in workers:
             self.workers.event(worker, self.clock())
-        if message.get("failed"):
-            self._reload(message["failed"])
+        failed = message.get("failed")
+        known = (self.reload.state, self.reload.trying)
+        if failed and known != ("failed", int(failed.get("gen", 0))):
+            self._reload(failed)
         self.revision += 1
+
+    def _generation(self, message: Mapping[str, Any]) -> None:
+        reload = self.reload
+        reload.gen = int(message.get("gen", 0) or 0)
+        reload.enabled = bool(message.get("reload", False))
+        if not message.get("failed"):
+            reload.trying = reload.gen
+            reload.state = ""
+        if message.get("reload_ms") is not None:
+            reload.ms = float(message["reload_ms"])
+            if not message.get("failed"):
+                reload.state = "ready"
 
     def _frame(self, message: Mapping[str, Any]) -> None:
         pid, gen = int(message["pid"]), int(message.get("gen", 0))
@@ -186,7 +200,7 @@ class Session:
             self.tell(f"{command.label}: done", "info")
 
     def _throttled(self, command: Command) -> None:
-        told = command.result.get("throttle") if isinstance(command.result, dict) else None
+        told = command.result  # the table in force, if the server tells it
         if isinstance(told, dict) and all(isinstance(value, dict) for value in told.values()):
             self.throttling.update(told, self.clock())
         else:

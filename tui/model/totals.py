@@ -7,7 +7,7 @@ two is shown: exact again right after lost frames, however long the view was sto
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Deque, Dict, List, Mapping, Optional, Tuple
 
 from tremolo.telemetry.histogram import dense, quantiles, subtract
 
@@ -92,9 +92,15 @@ class Totals:
 
     # -- filling
 
-    def start(self, past: Mapping[str, Any]) -> None:
-        """The sums of processes that ended before this view began."""
+    def start(self, past: Mapping[str, Any], alive: Collection[Key]) -> None:
+        """The sums of processes that have ended; `alive` are those that have not.
+
+        Told at the beginning, and again after messages were lost.
+        """
         self._past = Counters(past)
+        self._processes = {key: counters for key, counters in self._processes.items()
+                           if key in alive}
+        self._ended.clear()
         self._sums = None
 
     def frame(self, pid: int, gen: int, seq: int, totals: Mapping[str, Any]) -> bool:

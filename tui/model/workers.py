@@ -1,7 +1,7 @@
 """Worker processes, generations and the state of the last reload."""
 
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Collection, Deque, Dict, List, Mapping, Optional, Tuple
 
 from .text import clean
 
@@ -107,6 +107,15 @@ class Workers:
             worker = self._by_key[pid, gen] = Worker(pid, gen, slot, now)
             self.revision += 1
         return worker
+
+    def keep(self, alive: Collection[Tuple[int, int]]) -> List[int]:
+        """Forget processes that are not `alive`; their pids."""
+        gone = [key for key in self._by_key if key not in alive]
+        for key in gone:
+            del self._by_key[key]
+            self._shown.pop(key, None)
+            self.revision += 1
+        return [pid for pid, _ in gone]
 
     def event(self, message: Mapping[str, Any], now: float) -> Worker:
         worker = self.get(int(message["pid"]), int(message.get("gen", 0)),
