@@ -46,11 +46,10 @@ class Dashboard(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     BINDINGS = [
+        Binding("slash", "filter", "filter", key_display="/", priority=True, id="app.filter"),
         Binding("t", "throttle", "throttle", priority=True, id="app.throttle"),
         Binding("T", "toggle_throttle", "throttle off/on", show=False, id="app.toggle"),
         Binding("R,ctrl+r", "reload", "reload", key_display="R", id="app.reload"),
-        Binding("slash", "filter", "filter", show=False, key_display="/", priority=True,
-                id="app.filter"),
         Binding("space", "pause", "pause", show=False, key_display="␣", id="app.pause"),
         Binding("question_mark", "help", "keys", key_display="?", id="app.help"),
         Binding("q", "leave", "quit", id="app.quit"),

@@ -294,3 +294,112 @@ def test_handlers_end_when_the_client_vanishes():
 
     talk(show, scenario)
     assert ended == [1006]
+
+
+def frames(*frames):
+    return b"".join(WebSocket.create_frame(payload, fin, opcode, mask=True)
+                    for payload, fin, opcode in frames)
+
+
+def test_recv_gives_frames_and_receive_whole_messages():
+    found = []
+
+    async def show(websocket=None):
+        for _ in range(3):
+            found.append((await websocket.recv(), websocket.opcode, websocket.fin))
+        found.append((await websocket.receive(), websocket.opcode, websocket.fin))
+        found.append((await websocket.recv(), websocket.opcode, websocket.fin))
+        found.append((await websocket.receive(), websocket.opcode, websocket.fin))
+
+    async def scenario(websocket, client):
+        websocket.connection.send(frames(
+            ("a\u00e9".encode()[:2], 0, 1), (b"ping", 1, 9), ("\u00e9".encode()[1:], 0, 0),
+            (b"", 1, 0), (b"x", 0, 2), (b"y", 1, 0), (b"b", 0, 1), (b"c", 1, 0)))
+        assert await websocket.receive() is None
+
+    talk(show, scenario)
+    assert found == [
+        (b"a\xc3", 1, 0), (b"\xa9", 0, 0), (b"", 0, 1), (bytearray(b"xy"), 2, 1),
+        (b"b", 1, 0), ("c", 1, 1)]
+
+
+@pytest.mark.parametrize("data, code", [
+    pytest.param(frames((b"x", 1, 0)), 1002, id="continuation of nothing"),
+    pytest.param(frames((b"x", 0, 1), (b"y", 1, 1)), 1002, id="start within a message"),
+    pytest.param(frames((b"x", 1, 3)), 1002, id="unknown opcode"),
+    pytest.param(frames((b"\xff", 1, 1)), 1007, id="not UTF-8"),
+    pytest.param(frames((b"x" * 200, 1, 9)), 1002, id="long ping"),
+    pytest.param(WebSocket.create_frame(b"x"), 1002, id="unmasked"),
+    pytest.param(frames((b"x" * 600, 0, 2), (b"x" * 600, 1, 0)), 1009, id="too big"),
+])
+def test_a_client_that_breaks_the_protocol_is_told_from_one_that_closes(data, code):
+    found = []
+
+    async def show(websocket=None):
+        try:
+            await websocket.receive()
+        except Exception as exc:
+            found.append((type(exc), exc.code))
+
+    async def scenario(websocket, client):
+        websocket.connection.send(data)
+        assert await websocket.receive() is None
+        return websocket.close_code
+
+    assert talk(show, scenario, ws_max_payload_size=1000) == code
+    assert found == [(WebSocketServerClosed, code)]
+
+
+def test_a_client_that_closes_with_1002_has_closed():
+    found = []
+
+    async def show(websocket=None):
+        try:
+            await websocket.receive()
+        except WebSocketClientClosed as exc:
+            found.append(exc.code)
+
+    async def scenario(websocket, client):
+        await websocket.close(1002)
+
+    talk(show, scenario)
+    assert found == [1002]
+
+
+def test_the_size_of_messages_may_be_changed_before_accepting():
+    async def show(websocket=None):
+        websocket.max_payload_size = 10
+        await websocket.receive()
+
+    async def scenario(websocket, client):
+        await websocket.send("x" * 11)
+        assert await websocket.receive() is None
+        return websocket.close_code
+
+    assert talk(show, scenario) == 1009
+
+
+def test_silence_is_pinged_after_half_of_the_request_timeout():
+    async def show(websocket=None):
+        assert websocket.ping_interval == 0.1
+        await websocket.receive()
+
+    async def scenario(websocket, client):
+        data = await websocket.connection.receive()
+        assert data == WebSocket.create_frame(b"", opcode=9)
+        websocket.connection.send(frames((b"", 1, 10)))
+        assert await websocket.connection.receive() == data
+
+    talk(show, scenario, request_timeout=0.2)
+
+
+def test_the_ping_interval_may_be_changed():
+    async def show(websocket=None):
+        assert websocket.ping_interval == 20
+        websocket.ping_interval = 0.1
+        await websocket.receive()
+
+    async def scenario(websocket, client):
+        return await websocket.connection.receive()
+
+    assert talk(show, scenario) == WebSocket.create_frame(b"", opcode=9)

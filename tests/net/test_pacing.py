@@ -132,7 +132,8 @@ def test_offline_holds_what_runs_and_what_is_new_and_releases_both(loop_name, tl
             assert await new.silent(0.15)
             assert connections(site)[0].bytes_out == out
             assert site.server.counters.requests == 1
-            assert sum(c.bytes_in for c in connections(site)) == len(request(100_000))
+            # uvloop reads once more, one byte at most
+            assert sum(c.bytes_in for c in connections(site)) <= len(request(100_000)) + 1
             assert not site.server.ticker._paced  # nothing is asked in vain meanwhile
             site.server.set_throttle("all", None)
             assert (await running.response()).body == pattern(100_000)

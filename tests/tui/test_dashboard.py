@@ -1,113 +1,20 @@
 """The dashboard as a whole, driven by keys, with a feed over a socketpair."""
 
 import asyncio
-import json
-import socket
-from contextlib import asynccontextmanager
 
 import pytest
 
 pytest.importorskip("textual")
 
 from textual import events
-from textual.message_pump import MessagePump
 
-from tests.support.feed_player import FeedPlayer, line
-from tui.app import Dashboard
+from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive, rows
 
-SMALL, LARGE = (80, 24), (160, 48)
 HOSTILE = ["/[bold red]x[/]", "/[/", "/[@click=app.quit]go[/]", "/\x1b[2J\x1b]0;t\x07",
            "/\x9b31m",
            "/\u202etxt.exe\u2066", "/a\u200bb\ud800", "/日本語" * 20, "/" + "e\u0301" * 100,
            "/\\[x]", "/a\nb\r\tc"]
 
-
-class Driver:
-    """The supervisor's end of the feed, and eyes on the screen."""
-
-    def __init__(self, app, pilot, sock, player):
-        self.app, self.pilot, self.sock, self.player = app, pilot, sock, player
-        self.waiting = b""
-        self.log = []
-
-    async def say(self, *messages):
-        for message in messages:
-            self.sock.sendall(line(message))
-        wanted = self.app.session.messages + len(messages)
-        await self.until(lambda: self.app.session.messages >= wanted)
-        self.app.draw_changes(hurry=True)
-        await self.pilot.pause()
-
-    async def until(self, condition, seconds=5.0):
-        deadline = asyncio.get_running_loop().time() + seconds
-        while not condition():
-            assert asyncio.get_running_loop().time() < deadline, "waited in vain"
-            await asyncio.sleep(0.005)
-
-    async def press(self, *keys):
-        await self.pilot.press(*keys)
-        self.app.draw_changes(hurry=True)
-        await self.pilot.pause()
-
-    def commands(self):
-        """Commands that came since the last call."""
-        while True:
-            try:
-                self.waiting += self.sock.recv(65536)
-            except BlockingIOError:
-                break
-        *whole, self.waiting = self.waiting.split(b"\n")
-        return [json.loads(text) for text in whole]
-
-    async def obey(self):
-        """Answer what came, as a supervisor would."""
-        commands = self.commands()
-        for command in commands:
-            await self.say(*self.player.answer(command))
-        return commands
-
-    def screen(self):
-        """The screen's text, as the compositor would write it."""
-        lines = self.app.screen._compositor.render_strips()
-        return [strip.text for strip in lines][:self.app.size.height]
-
-    def text(self):
-        return "\n".join(self.screen())
-
-
-@asynccontextmanager
-async def dashboard(size):
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    player = FeedPlayer(clock=lambda: 1_700_000_000.0)
-    app = Dashboard(ours, {"app": "shop:app", "addresses": ["http://127.0.0.1:8000"]})
-    app.wall_clock = lambda: 1_700_000_000.0
-    try:
-        async with app.run_test(size=size) as pilot:
-            driver = Driver(app, pilot, theirs, player)
-            await driver.say(player.hello())
-            assert [c["name"] for c in await driver.obey()] == ["detail"]
-            yield driver
-    finally:
-        ours.close()
-        theirs.close()
-
-
-def drive(size):
-    """Run an async test against a dashboard of this size."""
-    def wrap(function):
-        def test():
-            async def main():
-                async with dashboard(size) as driver:
-                    await function(driver)
-            asyncio.run(main())
-        test.__name__, test.__doc__ = function.__name__, function.__doc__
-        return test
-    return wrap
-
-
-def rows(player, count, **given):
-    return player.frame(4711, [player.row(4711, **given) for _ in range(count)])
 
 
 @drive(SMALL)
@@ -365,94 +272,3 @@ def test_any_size_is_drawn_to_its_edges(size):
             await d.press("up", "enter", "t", "7", "5", "3", "1")
             assert [len(line) for line in d.screen()] == [size[0]] * size[1]
     asyncio.run(main())
-
-
-# -- leaving
-
-@drive(SMALL)
-async def test_quit_drains_and_a_second_time_ends_at_once(d):
-    await d.press("q")
-    (command,) = d.commands()
-    assert command["name"] == "stop" and command["args"] == {"now": False}
-    assert d.app.is_running
-    await d.press("ctrl+c")
-    (command,) = d.commands()
-    assert command["args"] == {"now": True}
-
-
-@drive(SMALL)
-async def test_the_end_of_the_feed_after_quit_is_a_good_end(d):
-    await d.press("q")
-    d.sock.close()
-    await d.until(lambda: d.app._exit)
-    assert d.app.exit_code == 0
-
-
-@drive(SMALL)
-async def test_the_end_of_the_feed_by_itself_is_told_and_no_good_end(d):
-    d.sock.close()
-    await d.until(lambda: d.app._exit)
-    assert d.app.exit_code == 1 and "server ended" in d.app.session.news
-
-
-@drive(SMALL)
-async def test_rubbish_on_the_feed_ends_it_with_the_reason(d):
-    d.sock.sendall(b"not json\n")
-    await d.until(lambda: d.app._exit)
-    assert "not readable" in d.app.feed.ended
-
-
-# -- the budget
-
-@drive(LARGE)
-async def test_no_textual_message_is_spent_on_an_event(d):
-    posted = []
-    original = MessagePump.post_message
-
-    def counting(self, message):
-        posted.append(type(message).__name__)
-        return original(self, message)
-
-    def burst(count):
-        for _ in range(count // 100):
-            d.sock.sendall(line(rows(d.player, 100)))
-
-    async def messages_for(count):
-        posted.clear()
-        wanted = d.app.session.traffic.seen + count
-        sender = asyncio.get_running_loop().run_in_executor(None, burst, count)
-        await d.until(lambda: d.app.session.traffic.seen >= wanted)
-        await sender
-        d.app.draw_changes(hurry=True)
-        await d.pilot.pause()
-        return len(posted)
-
-    d.sock.setblocking(True)
-    MessagePump.post_message = counting
-    try:
-        few, many = await messages_for(100), await messages_for(10_000)
-    finally:
-        MessagePump.post_message = original
-        d.sock.setblocking(False)
-    assert many < few + 400, (few, many)
-
-
-@drive(LARGE)
-async def test_a_quiet_feed_draws_nothing(d):
-    await d.say(d.player.frame(4711), d.player.frame(4712))
-    d.app.session.tick()
-    d.app.draw_changes(hurry=True)
-    for _ in range(5):
-        await d.say(d.player.frame(4711), d.player.frame(4712))
-    before = [pane.draws for pane in d.app.panes.values()]
-    for _ in range(10):
-        await d.say(d.player.frame(4711), d.player.frame(4712))
-    assert [pane.draws for pane in d.app.panes.values()] == before
-
-
-@drive(SMALL)
-async def test_hidden_panes_are_not_drawn(d):
-    log = d.app.panes["log"]
-    for _ in range(10):
-        await d.say(d.player.log("a line"), rows(d.player, 3))
-    assert log.draws == 0

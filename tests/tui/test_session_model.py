@@ -222,17 +222,39 @@ def test_rows_of_a_frame_come_in_their_order_even_if_newest_first(session, playe
 def test_an_exchange_in_progress_is_a_row_until_it_ends(session, player, clock):
     player.stream(4711, 88, "GET /big.iso", 1e6, "sending")
     session.apply(player.frame(4711))
-    assert session.connections.live_rows(clock.now, 8) == []
+    assert session.live.rows(clock.now, 8) == []
     clock.now += 1
     player.streams[0]["bytes_out"] = 5000
     session.apply(player.frame(4711))
-    (row,) = session.connections.live_rows(clock.now, 8)
+    (row,) = session.live.rows(clock.now, 8)
     assert (row.method, row.path, row.state) == ("GET", "/big.iso", "live")
     assert row.bytes_out == 5000
     assert row.ms == pytest.approx(1000) and row.uid < 0
     player.streams.clear()
     session.apply(player.frame(4711))
-    assert session.connections.live_rows(clock.now, 8) == []
+    assert session.live.rows(clock.now, 8) == []
+
+
+def test_a_running_row_stays_one_row_and_becomes_its_finished_one(session, player, clock):
+    running = dict(player.row(4711), id=77, state="live", status=0, ms=900.0)
+    for bytes_out in (10, 20, 30):
+        session.apply(player.frame(4711, [dict(running, bytes_out=bytes_out)]))
+    (row,) = session.live.rows(clock.now, 8)
+    assert row.bytes_out == 30 and session.traffic.seen == 0
+    session.apply(player.frame(4711, [dict(running, state="done", status=200)]))
+    assert session.live.rows(clock.now, 8) == []
+    assert session.live.became(row.uid) == session.traffic.entries[-1].uid
+
+
+def test_a_websocket_is_live_under_the_path_of_its_handshake(session, player, clock):
+    session.apply(player.frame(4711, [player.row(4711, status=101, path="/ws", conn=91)]))
+    player.stream(4711, 91, "", 3400.0, "websocket")
+    session.apply(player.frame(4711))
+    clock.now += 1
+    (row,) = session.live.rows(clock.now, 8)
+    assert (row.method, row.path, row.status) == ("WS", "/ws", 101)
+    session.apply(player.worker(4711, "exited"))
+    assert session.live.rows(clock.now, 8) == []
 
 
 def test_text_of_rows_is_clean(session, player):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import multiprocessing
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from ..config import Settings
 from ..exceptions import ClientDisconnected, ConfigurationError, MethodNotAllowed, NotFound
@@ -34,6 +34,28 @@ if TYPE_CHECKING:
 BODY_LIMIT = 2 * 1024 * 1024
 
 
+class Place(NamedTuple):
+    """What is in force at one address: all options, those that somebody gave, and settings
+    where they are not the server's."""
+
+    options: Dict[str, Any]
+    given: Mapping[str, Any]
+    settings: Optional[Settings]
+    body_limit: Optional[int]
+
+
+class ServerInfo(Dict[str, Any]):
+    """`server['globals'].info`; `server_date` is always now."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "server_date":
+            return format_http_date(time.time())
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default
+
+
 class NativeAdapter:
     """Serves an application; see `tremolo.net.adapter.Adapter`.
 
@@ -46,13 +68,12 @@ class NativeAdapter:
             raise ConfigurationError("this app was mounted into another one: serve that")
         self.app = application
         self.settings = settings
-        limit = settings.client_max_body_size
-        self.body_limit: Optional[int] = BODY_LIMIT if limit is None else limit
+        self.body_limit = _body_limit(settings)
         self.handler_timeout = settings.app_handler_timeout
         self.close_timeout = settings.app_close_timeout
         self.options: Dict[str, Any] = dict(settings)
         self.options["client_max_body_size"] = self.body_limit
-        self._options_by_address: Dict[Any, Dict[str, Any]] = {}
+        self._places: Dict[Any, Place] = {}
         try:
             self.proxies = TrustedProxies(settings.trusted_proxies)
         except ValueError as exc:
@@ -78,10 +99,9 @@ class NativeAdapter:
         if app.logger is None:
             app.logger = logging.getLogger(multiprocessing.current_process().name)
         shared = self.shared
-        shared.update(executor=self.executor, connections={}, info={
-            "server": (self.settings.host, self.settings.port),
-            "server_date": format_http_date(time.time()),
-            "server_name": self.settings.server_name.encode("latin-1")})
+        shared.update(executor=self.executor, connections={}, info=ServerInfo(
+            server=(self.settings.host, self.settings.port), server_date=b"",
+            server_name=self.settings.server_name.encode("latin-1")))
         if "lifespan" not in shared:
             shared.lifespan = None
         await self._run_hooks("worker_start", self._worker_server())
@@ -113,6 +133,10 @@ class NativeAdapter:
     # -- connections --------------------------------------------------------------------------
 
     def connection_made(self, connection: "HTTPConnection") -> None:
+        if self.app.ports:
+            place = self._place(connection.sockname)
+            if place.settings is not None:
+                connection.adopt_settings(place.settings, place.body_limit)
         if self.app.hooks["connect"]:
             link = self._link(connection)
             link.connecting = self.loop.create_task(self._connected(link))
@@ -146,25 +170,42 @@ class NativeAdapter:
     def _link(self, connection: "HTTPConnection") -> Link:
         link: Optional[Link] = connection.context
         if link is None:
+            place = self._place(connection.sockname)
             link = connection.context = Link(
-                connection, self.app, self.loop, self.shared, self.lock,
-                self._options_for(connection.sockname), self.proxies)
+                connection, self.app, self.loop, self.shared, self.lock, place.options,
+                place.given, self.proxies)
             self.shared.connections[connection.id] = link
         return link
 
-    def _options_for(self, sockname: Any) -> Dict[str, Any]:
-        """The settings in force at an address: those of `listen()` over those of `run()`."""
+    def _place(self, sockname: Any) -> Place:
+        """What is in force at an address: options of `listen()` over those of `run()`."""
         address = sockname[:2] if isinstance(sockname, tuple) else sockname
-        options = self._options_by_address.get(address)
-        if options is None:
-            options = {**self.options, **self._listen_options(address)}
-            self._options_by_address[address] = options
-        return options
+        place = self._places.get(address)
+        if place is None:
+            place = self._places[address] = self._new_place(self._listen_options(address))
+        return place
 
-    def _listen_options(self, address: Any) -> Dict[str, Any]:
-        port = address[1] if isinstance(address, tuple) else address
-        for (_, listened), options in self.app.ports.items():
-            if listened == port:
+    def _new_place(self, own: Mapping[str, Any]) -> Place:
+        settings = self.settings
+        given = {name: self.options[name] for name in settings.given if name in self.options}
+        if not own:
+            return Place(self.options, given, None, self.body_limit)
+        settings = settings.replace(**own)
+        limit = self.body_limit
+        if "client_max_body_size" in own:
+            limit = _body_limit(settings)
+        options = {**self.options, **own, "client_max_body_size": limit}
+        return Place(options, {**given, **own}, settings, limit)
+
+    def _listen_options(self, address: Any) -> Mapping[str, Any]:
+        ports = self.app.ports
+        if not isinstance(address, tuple):
+            return ports.get((None, address), {})
+        exact = ports.get(address)
+        if exact is not None:
+            return exact
+        for (_, port), options in ports.items():
+            if port == address[1]:
                 return options
         return {}
 
@@ -238,3 +279,8 @@ class NativeAdapter:
                 server["prefix"] = parts[:length]
                 return stack
         return self._main
+
+
+def _body_limit(settings: Settings) -> Optional[int]:
+    limit = settings.client_max_body_size
+    return BODY_LIMIT if limit is None else int(limit)

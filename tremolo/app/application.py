@@ -45,11 +45,13 @@ class Tremolo:
         self.hooks: Dict[str, List[Registered]] = {name: [] for name in HOOKS}
         #: (host, port) -> options; host None: the port is the path of a Unix socket
         self.ports: Dict[Tuple[Optional[str], Any], Dict[str, Any]] = {}
+        #: None: processes are the business of a supervisor, which is a process of its own
+        self.manager: None = None
         #: the longest prefix that was mounted, in segments
         self.deepest_prefix = 0
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name or ''} {len(self.routes)} routes>"
+        return f"<{type(self).__name__} {self.name or ''} {self.routes!r}>"
 
     # -- routes -------------------------------------------------------------------------------
 

@@ -36,7 +36,6 @@ Server = Dict[str, Any]
 _OF_THE_BODY = (b"content-length", b"content-encoding", b"content-range",
                 b"content-disposition", b"transfer-encoding", b"etag", b"last-modified",
                 b"accept-ranges", b"cache-control", b"expires")
-_POLL = 0.05
 
 
 async def call_handler(handler: Handler, server: Server, adapter: "NativeAdapter") -> Any:
@@ -66,10 +65,11 @@ async def before(adapter: "NativeAdapter", stack: List[Registered], server: Serv
     """Run the `request` middlewares. True: one of them has answered, or took the request
     over."""
     request, response = server["request"], server["response"]
-    for entry in tuple(stack):
+    for index, entry in enumerate(tuple(stack)):
         handler = entry.handler
         if handler.options:
             request.adopt_options(handler.options)
+        server["next"] = index
         result = await call_handler(handler, server, adapter)
         if exchange.finished:
             return True
@@ -80,6 +80,7 @@ async def before(adapter: "NativeAdapter", stack: List[Registered], server: Serv
         if result:
             await _left_to_handler(exchange)
             return True
+    server["next"] = len(stack)
     return False
 
 
@@ -97,8 +98,10 @@ class Review:
     async def __call__(self, response: Response) -> Optional[bytes]:
         """The body that a middleware wants sent in place of the handler's."""
         request = self._server["request"]
+        left = len(self._stack)
         for entry in tuple(self._stack):
             handler = entry.handler
+            left = self._server["next"] = left - 1
             if handler.options:
                 request.adopt_options(handler.options)
             result = await call_handler(handler, self._server, self._adapter)
@@ -180,9 +183,7 @@ async def answer(result: Any, server: Server, exchange: "Exchange") -> None:
 
 async def _left_to_handler(exchange: "Exchange") -> None:
     """The handler goes on by itself, in a task of its own: wait until it is done."""
-    await exchange.disconnect_waiter()
-    while not (exchange.finished or exchange.disconnected):
-        await asyncio.sleep(_POLL)  # the client has only closed its own side
+    await exchange.over()
 
 
 async def stream(source: Any, server: Server, exchange: "Exchange") -> None:

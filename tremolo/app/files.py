@@ -22,6 +22,7 @@ from ..exceptions import (
     PreconditionFailed,
     RangeNotSatisfiable,
 )
+from ..net.files import send_file as send_from_file
 from ..protocol.conditional import evaluate, format_http_date
 from ..protocol.paths import (
     UnsafePath,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from .response import Response
 
 OCTETS = b"application/octet-stream"
-READ = 256 * 1024
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
             errno.ENXIO, errno.ENODEV)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
@@ -174,17 +174,9 @@ async def _push(exchange: "Exchange", data: bytes) -> None:
 async def _send_part(exchange: "Exchange", file: OpenFile, start: int, count: int) -> None:
     """Send `count` bytes from `start`; resets the connection when the file has become
     shorter."""
-    if exchange.head.method == b"HEAD":
-        return
-    loop = asyncio.get_running_loop()
-    while count and not exchange.disconnected:
-        data = await loop.run_in_executor(None, os.pread, file.fd, min(READ, count), start)
-        if not data:
-            exchange.abort()
-            return
-        start += len(data)
-        count -= len(data)
-        await _push(exchange, data)
+    if await send_from_file(exchange, file.fd, start, count) < count \
+            and not exchange.disconnected and not exchange.finished:
+        exchange.abort()
 
 
 # -- folders ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import (
     Dict,
     Iterable,
     List,
+    Mapping,
     Optional,
     Set,
     Tuple,
@@ -71,13 +72,16 @@ class Link:
     `base` holds the server objects that every handler of the connection gets.
     """
 
-    __slots__ = ("_callbacks", "app", "base", "connecting", "connection", "context", "globals",
-                 "loop", "proxies", "trusted")
+    __slots__ = ("_callbacks", "app", "base", "connecting", "connection", "context", "given",
+                 "globals", "loop", "proxies", "trusted")
 
     def __init__(self, connection: "HTTPConnection", app: "Application",
                  loop: asyncio.AbstractEventLoop, shared: WorkerContext, lock: Any,
-                 options: Dict[str, Any], proxies: TrustedProxies) -> None:
+                 options: Dict[str, Any], given: Mapping[str, Any],
+                 proxies: TrustedProxies) -> None:
         self.connection = connection
+        #: those of the options that are no defaults
+        self.given = given
         self.app = app
         self.loop = loop
         self.globals = shared
@@ -101,6 +105,10 @@ class Link:
     def options(self) -> Dict[str, Any]:
         """The settings in force for this connection."""
         return self.context.options  # type: ignore[no-any-return]
+
+    @property
+    def queue(self) -> None:
+        """None: earlier versions had queues here, now nothing is queued between layers."""
 
     @property
     def transport(self) -> Any:

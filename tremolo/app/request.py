@@ -18,6 +18,7 @@ from .link import Link, TrustedProxies, peer_address
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
+    from .response import Response
 
 QUERY_FIELDS = 100
 
@@ -297,6 +298,18 @@ class Request(RequestBody):
         self._rest = b""
         self._body = None
         self._query = self._cookies = self._headers = None
+
+    def create_response(self) -> "Response":
+        """Another view of this request's response (internal in earlier versions)."""
+        from .response import Response  # deferred: that module needs this one
+
+        return Response(self, self._exchange)
+
+    accept = create_response
+
+    def handler_exit(self) -> None:
+        """The handler is done with this request (internal in earlier versions)."""
+        self.clear()
 
     def __repr__(self) -> str:
         target = quote_from_bytes(self.head.target, "/?&=%:*")

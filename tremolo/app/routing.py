@@ -8,7 +8,18 @@ first.
 import inspect
 import re
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Pattern, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Pattern,
+    Tuple,
+    Union,
+)
 from urllib.parse import unquote_to_bytes
 
 from ..exceptions import ServiceUnavailable
@@ -16,6 +27,8 @@ from .handlers import ERROR_NAMES, Handler
 from .views import allow_value, class_methods, module_methods
 
 Path = Union[str, bytes]
+#: pattern (of an error page: its code), function, options, and an empty dict
+Entry = Tuple[Any, Any, Dict[str, Any], Dict[str, Any]]
 FIRST_ERROR, LAST_ERROR = 400, 511
 _ENCODED_SLASH = re.compile(b"%2[fF]")
 
@@ -82,6 +95,14 @@ class Route:
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
 
+    def entry(self) -> Entry:
+        """This route as earlier versions kept it: (pattern, function, options, {})."""
+        pattern = self.pattern
+        if pattern is None:
+            path = re.escape(self.path.strip(b"/"))
+            pattern = re.compile(b"^/+" + path + rb"(?:/+)?(?:\?.*)?$")
+        return pattern, self.func, dict(self.options), {}
+
     def moved(self, prefix: bytes) -> "Route":
         """This route below `prefix` (of an application that is being mounted)."""
         if self.pattern is None:
@@ -119,11 +140,13 @@ def mounted_pattern(path: bytes, prefix: bytes) -> bytes:
     return start + body + end
 
 
-class Routes:
+class Routes(Mapping[Any, List[Entry]]):
     """The routes and error pages of an application.
 
     `literals` maps a path's key to its route, `patterns` are tried from the last to the first,
-    `errors` maps a status to its handler.
+    `errors` maps a status to its handler. As a mapping it is read-only and laid out as in
+    earlier versions: `[0]` the error pages by `code - 400`, `[1]` the index, `[-1]` the
+    patterns, `[bytes([segments]) + first_segment]` the literals; made when it is asked for.
     """
 
     def __init__(self) -> None:
@@ -133,11 +156,45 @@ class Routes:
         #: what answers `/` while nothing is registered there; None once mounted elsewhere
         self.index: Optional[Route] = Route(_no_index, "/", {})
 
-    def __len__(self) -> int:
-        return len(self.literals) + len(self.patterns)
-
     def __bool__(self) -> bool:
         return self.index is not None  # False: moved into another application
+
+    def __len__(self) -> int:
+        return len(self._table())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._table())
+
+    def __getitem__(self, key: Any) -> List[Entry]:
+        return self._table()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._table()
+
+    def __repr__(self) -> str:
+        return f"<Routes {[*self.literals.values(), *self.patterns]}>"
+
+    def _table(self) -> Dict[Any, List[Entry]]:
+        if self.index is None:
+            return {}
+        table: Dict[Any, List[Entry]] = {
+            0: [self._error_entry(code) for code in range(FIRST_ERROR, LAST_ERROR + 1)],
+            1: [self.literals.get(b"/", self.index).entry()],
+            -1: [route.entry() for route in self.patterns]}
+        for path, route in self.literals.items():
+            parts = path.strip(b"/").split(b"/", 254)
+            if parts[0]:
+                table.setdefault(bytes([len(parts)]) + parts[0], []).append(route.entry())
+        return table
+
+    def _error_entry(self, code: int) -> Entry:
+        handler = self.errors.get(code)
+        if handler is None:
+            return code, None, {}, {}
+        return code, handler.func, dict(handler.options), {}
+
+    def compile(self, executor: Any = None) -> None:
+        """Nothing is left to do: handlers and patterns are made ready at registration."""
 
     def add(self, func: Any, path: Path = "/", kwargs: Optional[Mapping[str, Any]] = None,
             **options: Any) -> Route:

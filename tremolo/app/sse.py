@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .response import Response
 
 Text = Union[str, bytes]
-#: seconds between two looks at whether the stream should end
+#: seconds after which a stream that has nothing to say yet is opened
 LOOK = 0.5
 #: seconds of silence after which a comment keeps proxies from closing the connection
 SILENCE = 15.0
@@ -39,6 +39,9 @@ class EventStream:
         self._keeper = request.link.create_task(self._keep())
         self._handler = asyncio.current_task()
         self._exchange.disconnect_waiter().add_done_callback(self._ended)
+        self._exchange.on_drain = self._drain
+        if self._exchange.connection.server.draining:
+            loop.call_soon(self._drain)
 
     def _ended(self, _: Any) -> None:
         """The client left, or the stream is whole: nothing of it runs on."""
@@ -48,20 +51,28 @@ class EventStream:
             if self._handler is not None:
                 self._handler.cancel()
 
+    def _drain(self) -> None:
+        """The server stops, or other code takes over: end the stream properly, now."""
+        if not self._closed and not self._exchange.finished:
+            self._closed = True
+            self._keeper.cancel()
+            self._keeper = self.request.link.create_task(self._leave())
+
+    async def _leave(self) -> None:
+        await self._open()
+        self.response.close(keepalive=False)
+        if self._handler is not None:
+            self._handler.cancel()
+
     async def _keep(self) -> None:
-        """Open a stream that has nothing to say yet, keep it alive, end it when we stop."""
-        server = self._exchange.connection.server
+        """Open a stream that has nothing to say yet, and keep it alive."""
         while not self._exchange.finished:
-            await asyncio.sleep(LOOK)
-            if server.draining:
-                self._closed = True
-                await self._open()
-                self.response.close(keepalive=False)
-                if self._handler is not None:
-                    self._handler.cancel()
-                return
             silent = self._loop.time() - self._last
-            if silent >= SILENCE or not self._exchange.started:
+            if not self._exchange.started:
+                await asyncio.sleep(LOOK)
+            elif silent < SILENCE:
+                await asyncio.sleep(SILENCE - silent)
+            if not self._exchange.started or self._loop.time() - self._last >= SILENCE:
                 await self.comment()
 
     async def _open(self) -> None:

@@ -6,7 +6,7 @@ protocol itself is the engine's.
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, List, Optional, Union
+from typing import TYPE_CHECKING, Awaitable, Callable, List, Optional, TypeVar, Union
 
 from ..exceptions import HTTPException, WebSocketClientClosed, WebSocketServerClosed
 from ..net.websocket import PING_INTERVAL, WebSocketLink, accept
@@ -14,6 +14,7 @@ from ..protocol.websocket import (
     BINARY,
     TEXT,
     Close,
+    Fragment,
     HandshakeError,
     StateError,
     Upgrade,
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from .response import Response
 
 Data = Union[str, bytes, bytearray]
-#: codes with which the engine ends a WebSocket whose peer breaks the protocol
-_VIOLATIONS = frozenset((1002, 1007, 1008, 1009, 1011))
-_ABNORMAL = 1006
+Received = TypeVar("Received")
 
 
 class WebSocket:
@@ -38,22 +37,42 @@ class WebSocket:
     `subprotocols` are the names that the client offers, `origin` is the page that asks (None
     when no browser does). Raises HTTPException (400, 426) for a request that cannot become
     one.
+
+    `max_payload_size` bounds a message in bytes; it may be changed before `accept`. After
+    `receive` and `recv`, `opcode` and `fin` tell what came. `ping_interval`, in seconds, is that
+    of the server, or half of `request_timeout` where that was set.
     """
 
     def __init__(self, request: "Request", response: "Response") -> None:
         self.request = request
         self.response = response
         self.max_payload_size: int = request.link.options["ws_max_payload_size"]
-        self.ping_interval = PING_INTERVAL
-        #: of the last message received
+        self._ping_interval = PING_INTERVAL
+        given = request.link.given
+        if given.get("request_timeout"):
+            self._ping_interval = given["request_timeout"] / 2
+        #: of the last frame or message received
         self.fin = 1
         self.opcode = TEXT
+        #: of the message that the next frame belongs to
+        self._kind = TEXT
         self._upgrade = _upgrade_of(request)
         self._link: Optional[WebSocketLink] = None
 
     @property
     def subprotocols(self) -> List[str]:
         return list(self._upgrade.subprotocols)
+
+    @property
+    def ping_interval(self) -> float:
+        """Seconds of silence after which the client is pinged."""
+        return self._ping_interval
+
+    @ping_interval.setter
+    def ping_interval(self, seconds: float) -> None:
+        self._ping_interval = seconds
+        if self._link is not None:
+            self._link.ping_interval = seconds
 
     @property
     def origin(self) -> Optional[str]:
@@ -74,37 +93,56 @@ class WebSocket:
         if response.review is not None and not await response.reviewed():
             raise WebSocketServerClosed("a middleware answered the handshake", code=1008)
         self._link = accept(self.request._exchange, self._upgrade, subprotocol,
-                            response.own_fields())
+                            response.own_fields(), fragments=True,
+                            max_message_size=self.max_payload_size,
+                            ping_interval=self._ping_interval)
 
     async def receive(self, timeout: Optional[float] = None) -> Union[str, bytearray]:
         """The next message: str for text, bytearray for binary. Raises WebSocketClientClosed
         when the client has closed, WebSocketServerClosed when it broke the protocol, or sent
         nothing for `timeout` seconds."""
-        data = await self._next(timeout)
-        return data if isinstance(data, str) else bytearray(data)
+        data = await self._within(timeout, self._message)
+        self.opcode = self._kind
+        return data.decode("utf-8") if self._kind == TEXT else data
 
     async def recv(self, timeout: Optional[float] = None) -> bytes:
-        """The payload of the next message as bytes; `opcode` tells its type. Raises as
-        `receive`."""
-        data = await self._next(timeout)
-        return data.encode("utf-8") if isinstance(data, str) else data
+        """The payload of the next frame; `opcode` (0 for all but the first frame of a message)
+        and `fin` tell what it is. Pings and pongs are not given: the server answers them by
+        itself. Raises as `receive`."""
+        frame = await self._within(timeout, self._frame)
+        self.opcode = frame.opcode
+        return frame.data
 
-    async def _next(self, timeout: Optional[float]) -> Union[str, bytes]:
+    async def _within(self, timeout: Optional[float],
+                      receive: Callable[[WebSocketLink], Awaitable[Received]]) -> Received:
         await self.accept()
         link = self._accepted()
+        if timeout is None:
+            return await receive(link)
         try:
-            event = await asyncio.wait_for(link.receive(), timeout)
+            return await asyncio.wait_for(receive(link), timeout)
         except asyncio.TimeoutError:
             link.close(1000)
             raise WebSocketServerClosed(f"no message came within {timeout:g} s",
                                         code=1000) from None
-        if isinstance(event, Close):
-            if event.code in _VIOLATIONS:
-                raise WebSocketServerClosed(event.reason, code=event.code)
-            raise WebSocketClientClosed(event.reason, code=event.code)
-        data: Union[str, bytes] = event.data
-        self.opcode = TEXT if isinstance(data, str) else BINARY
-        return data
+
+    async def _message(self, link: WebSocketLink) -> bytearray:
+        data = bytearray()
+        while True:
+            data += (await self._frame(link)).data
+            if self.fin:
+                return data
+
+    async def _frame(self, link: WebSocketLink) -> Fragment:
+        frame = await link.receive()
+        if isinstance(frame, Close):
+            ended = WebSocketServerClosed if link.failed else WebSocketClientClosed
+            raise ended(frame.reason, code=frame.code)
+        assert isinstance(frame, Fragment)  # as was asked for in accept()
+        self.fin = int(frame.fin)
+        if frame.opcode:
+            self._kind = frame.opcode
+        return frame
 
     async def send(self, data: Data, fin: int = 1, opcode: Optional[int] = None) -> None:
         """Send a message: text for str, binary for bytes; or a frame of one, with `fin` 0 for

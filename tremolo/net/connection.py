@@ -9,14 +9,17 @@ bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
+from ..config import Settings
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import (
     END,
     NEED_DATA,
+    Limits,
     ProtocolError,
     RequestHead,
     RequestParser,
@@ -58,8 +61,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
     __slots__ = ("_discarding", "_head_began", "_stall_mark", "bytes_in", "closing", "context",
                  "current", "deadline", "eof", "held_since", "id", "is_tls", "lingering",
                  "lost", "opened", "outbox", "pacer", "parser", "peer", "reading_paused",
-                 "reads_blocked", "requests", "server", "socket", "sockname", "stall_deadline",
-                 "taken", "transport")
+                 "reads_blocked", "requests", "server", "settings", "socket", "sockname",
+                 "stall_deadline", "taken", "transport")
 
     def __init__(self, server: "Server") -> None:
         self.server = server
@@ -78,6 +81,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.context: Any = None
         self.opened = 0.0
         self.requests = 0
+        #: those of the server, unless the adapter has others for the address
+        self.settings = server.settings
         self.bytes_in = 0
         self.deadline = NEVER
         self.eof = False
@@ -110,6 +115,19 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.deadline = self.opened + server.settings.request_timeout
         server.add(self)
 
+    def adopt_settings(self, settings: Settings, body_limit: Optional[int]) -> None:
+        """Serve this connection, from which nothing was read yet, by settings of its own."""
+        server = self.server
+        self.settings = settings
+        self.parser = RequestParser(Limits(
+            request_line=settings.client_max_request_line,
+            header_section=settings.client_max_header_size,
+            fields=settings.client_max_fields, body=body_limit), server.header_cache)
+        self.deadline = self.opened + settings.request_timeout
+        rates = settings.download_rate, settings.upload_rate
+        if rates != (server.settings.download_rate, server.settings.upload_rate):
+            server.throttling.set_connection_rates(self, *rates)
+
     def get_buffer(self, sizehint: int) -> memoryview:
         pacer = self.pacer
         if pacer is not None and pacer.upload.active:
@@ -118,11 +136,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
                 return self.server.read_view  # delivered though we paused: a debt
             allowed = pacer.upload.allowance(self.server.loop.time(), READ_AHEAD)
             return self.server.read_view[:max(1, allowed)]
-        return self.server.read_view
+        return self.server.read_view if self.taken is None else self.server.wide_view
 
     def buffer_updated(self, nbytes: int) -> None:
         server = self.server
-        data = bytes(server.read_view[:nbytes])
+        data = bytes(server.wide_view[:nbytes])
         self.bytes_in += nbytes
         server.counters.bytes_in += nbytes
         if self.pacer is not None and self.pacer.upload.active:
@@ -202,7 +220,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif self.requests and not self._head_began and parser.in_head:
             # The first head's clock runs from the accept, a later one's from its first byte.
             self._head_began = True
-            self.deadline = self.server.loop.time() + self.server.settings.request_timeout
+            self.deadline = self.server.loop.time() + self.settings.request_timeout
 
     def _begin(self, head: RequestHead) -> None:
         server = self.server
@@ -280,7 +298,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             # Not from within the handler's task: the next one must not inherit its context
             # variables.
             server.call_soon(self._advance)
-        self.deadline = now + server.settings.keepalive_timeout
+        self.deadline = now + self.settings.keepalive_timeout
         if server.draining:
             server.release(self)
         elif server.full:
@@ -434,11 +452,27 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """The throttle holds reading back no longer; something else still may."""
         self._excuse(self.server.loop.time())
         self.reads_blocked = False
-        if self.taken is not None:
-            if not self.taken.holding:
-                self.resume_reading()
-        elif self.parser.buffered < READ_AHEAD or self.current is None:
+        if self._wants_more():
             self.resume_reading()
+
+    def read_held(self, size: int) -> bool:
+        """Read at most `size` bytes although the transport is paused, and let it be so: for slow
+        rates that costs a fifth of waking and pausing it each time. False: it has to see for
+        itself whether there is nothing, the end or an error."""
+        if self.is_tls or self.socket is None or self.lost or self.eof or not self._wants_more():
+            return False
+        try:
+            nbytes = os.readv(self.socket.fileno(), (self.server.read_view[:size],))
+        except OSError:
+            return False
+        if nbytes:
+            self.buffer_updated(nbytes)
+        return nbytes > 0
+
+    def _wants_more(self) -> bool:
+        if self.taken is not None:
+            return not self.taken.holding
+        return self.parser.buffered < READ_AHEAD or self.current is None
 
     def _excuse(self, now: float) -> None:
         """What was not read because we held it back is not the client's delay."""
@@ -505,7 +539,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif self.current is not None:
             self.current.on_deadline(now)
         elif self.parser.in_head:
-            seconds = self.server.settings.request_timeout
+            seconds = self.settings.request_timeout
             self.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
         else:
             self.close()

@@ -16,6 +16,9 @@ HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 #: bytes handed to the transport at once
 WRITE_SIZE = 256 * 1024
+#: bytes after which a writer has to let the loop have its turn, though there is room: others
+#: want to be served too, and a broken connection takes everything until the loop can tell
+UNBROKEN = 1024 * 1024
 #: seconds by which a timer may fire early: uvloop counts milliseconds
 CLOCK_STEP = 0.0005
 
@@ -35,8 +38,9 @@ class Outbox:
     """The bytes of one connection between its exchanges and its transport."""
 
     __slots__ = ("_counters", "_hold_timer", "_loop", "_on_pace", "_paced", "_pending",
-                 "_scheduled", "_transport", "_waiters", "blocked_since", "bytes_out", "full",
-                 "hold_until", "on_empty", "pace", "size", "throttle_seconds")
+                 "_scheduled", "_transport", "_unbroken", "_waiters", "blocked_since",
+                 "bytes_out", "full", "hold_until", "on_empty", "pace", "size",
+                 "throttle_seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, counters: Counters,
                  on_pace: Callable[[bool], None]) -> None:
@@ -49,6 +53,8 @@ class Outbox:
         self._on_pace = on_pace
         self._paced = False
         self._hold_timer: Optional[asyncio.TimerHandle] = None
+        #: bytes written since somebody last waited
+        self._unbroken = 0
         #: bytes waiting here
         self.size = 0
         #: the transport asked to pause
@@ -73,8 +79,17 @@ class Outbox:
         elif not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush_scheduled)
+        return self.room()
+
+    def room(self) -> "Optional[asyncio.Future[None]]":
+        """None while there is room for more, else what to await before the next push."""
         if self.full or self.size >= HIGH_WATER:
             return self.wait()
+        if self._unbroken >= UNBROKEN:
+            self._unbroken = 0
+            waiter = self.wait()
+            self._loop.call_soon(self._relieve)
+            return waiter
         return None
 
     def push_now(self, data: bytes) -> None:
@@ -87,6 +102,7 @@ class Outbox:
             self.flush()
             return
         self.bytes_out += n
+        self._unbroken += n
         counters = self._counters
         counters.bytes_out += n
         counters.writes += 1
@@ -146,6 +162,7 @@ class Outbox:
     def _write(self, data: Bytes) -> None:
         n = len(data)
         self.bytes_out += n
+        self._unbroken += n
         self._counters.bytes_out += n
         self._counters.writes += 1
         self._transport.write(data)

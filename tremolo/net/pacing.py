@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ..throttle import Throttle
+from .bucket import RateLimit
 from .outbox import WritePace
 from .throttle import NO_FAULTS, Pacer
 
@@ -89,6 +90,8 @@ class Throttling:
             for gate in pacer.upload.gates:
                 if gate not in charged:
                     gate.charge(now, connection.parser.buffered)
+            if not pacer.upload.allowance(now, READ_SIZE):
+                self._hold_reads(connection)
         exchange.throttle_mark = connection.outbox.throttle_seconds
         self._apply(connection, pacer)
         if pacer.limits is None:
@@ -138,6 +141,16 @@ class Throttling:
         server.throttle.set_total(download, upload, server.loop.time())
         for connection in tuple(server.connections.values()):
             self.rethrottle(connection)
+
+    def set_connection_rates(self, connection: "HTTPConnection", download: float,
+                             upload: float) -> None:
+        """The API's rates for one connection, bytes per second, 0: unlimited; in place of those
+        of the settings."""
+        now = self._server.loop.time()
+        pacer = self._pacer(connection)
+        pacer.own_rates = (RateLimit(download or None, now), RateLimit(upload or None, now))
+        pacer.begin(None, now)
+        self._apply(connection, pacer)
 
     def rethrottle(self, connection: "HTTPConnection") -> None:
         """What is in force changed: let a connection follow at once."""
@@ -232,9 +245,10 @@ class Throttling:
                 waits = outbox.pace is not None and not outbox.pace.shut
         if connection.reads_blocked:
             pacer = connection.pacer
-            if pacer is None or pacer.upload.allowance(now, READ_SIZE):
+            allowed = READ_SIZE if pacer is None else pacer.upload.allowance(now, READ_SIZE)
+            if allowed >= READ_SIZE or (allowed and not connection.read_held(allowed)):
                 connection.allow_reading()
-            else:
+            elif pacer is not None:
                 waits = waits or not pacer.upload.shut
         if not waits:
             self._server.ticker.unpace(connection)

@@ -35,6 +35,7 @@ RECENT = 2000
 #: seconds that an accepted connection has to send its request while the server stops
 UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
+WIDE_READ = 256 * 1024
 HANDSHAKE_TIMEOUT = 10.0
 #: the peer closed its side (Linux only; elsewhere only resets are seen)
 HALF_CLOSED = getattr(select, "POLLRDHUP", 0x2000 if sys.platform == "linux" else 0)
@@ -89,7 +90,9 @@ class Server:
             header_section=settings.client_max_header_size,
             fields=settings.client_max_fields, body=adapter.body_limit)
         self.header_cache = HeaderCache()
-        self.read_view = memoryview(bytearray(READ_AHEAD))
+        #: where everything is read to; WebSockets may read more at once, for long messages
+        self.wide_view = memoryview(bytearray(WIDE_READ))
+        self.read_view = self.wide_view[:READ_AHEAD]
         self.write_timeout = WRITE_STALL
         self.keep_alive = settings.keepalive_timeout > 0
         #: accepting rests, for there is no room
@@ -227,7 +230,7 @@ class Server:
         self._context.copy().run(callback)
 
     def _on_turn(self, now: float) -> bool:
-        """A few times a second; whether there is something to look after beside connections."""
+        """A few times a second; whether there is something to watch beside connections."""
         second = int(time.time())
         if second != self._second:
             self._second = second

@@ -5,7 +5,7 @@ and randomness are passed in. An unthrottled connection pays one comparison of i
 """
 
 from random import Random
-from typing import Dict, Hashable, List, NamedTuple, Optional, Sequence
+from typing import Dict, Hashable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..throttle import ALL
 from .bucket import Gate, RateLimit, TokenBucket
@@ -118,7 +118,7 @@ class Pacer:
 
     __slots__ = ("_down_bucket", "_handler_limit", "_link", "_path", "_shares", "_table",
                  "_up_bucket", "active", "address", "connection_id", "download", "generation",
-                 "limits", "settled", "upload")
+                 "limits", "own_rates", "settled", "upload")
 
     def __init__(self, table: ThrottleTable, connection_id: int, address: Hashable) -> None:
         self._table = table
@@ -134,6 +134,8 @@ class Pacer:
         self.upload = UNLIMITED
         #: the rule in force
         self.limits: Optional[Limits] = None
+        #: in place of the API's rates for each connection, download and upload
+        self.own_rates: Optional[Tuple[RateLimit, RateLimit]] = None
         self._path: Optional[bytes] = None
         self._handler_limit: Optional[RateLimit] = None
         self._down_bucket: Optional[TokenBucket] = None
@@ -240,7 +242,8 @@ class Pacer:
             own = self._handler_limit
         else:
             if limits is None or limits.scope == ALL:
-                own = table.download_rate if download else table.upload_rate
+                rates = self.own_rates or (table.download_rate, table.upload_rate)
+                own = rates[0] if download else rates[1]
             if link is not None:
                 shared.append(link.download if download else link.upload)
             elif limits is not None:

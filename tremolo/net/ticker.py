@@ -7,6 +7,7 @@ request).
 """
 
 import asyncio
+import contextvars
 import time
 from typing import Callable, Dict, Optional, Protocol, Set
 
@@ -40,8 +41,8 @@ class Paced(Protocol):
 
 
 class Ticker:
-    """Walks `members` a few times a second and calls those whose deadline has passed. It goes on
-    without members while `on_turn` is true."""
+    """Walks `members` a few times a second and calls those whose deadline has passed. It goes
+    on without members while `on_turn` is true."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, members: "Dict[int, Timed]",
                  on_turn: Callable[[float], bool]) -> None:
@@ -52,6 +53,8 @@ class Ticker:
         self._pace_timer: Optional[asyncio.TimerHandle] = None
         self._last = 0.0
         self._pace_due = 0.0
+        # Requests that a turn reads must not inherit the variables of a handler that was paced.
+        self._context = contextvars.copy_context()
         self._paced: Set[Paced] = set()
 
     def wake(self) -> None:
@@ -87,7 +90,8 @@ class Ticker:
         self._paced.add(member)
         if self._pace_timer is None:
             self._pace_due = self._loop.time() + PACE_INTERVAL
-            self._pace_timer = self._loop.call_at(self._pace_due, self._pace_turn)
+            self._pace_timer = self._loop.call_at(self._pace_due, self._pace_turn,
+                                                  context=self._context)
 
     def unpace(self, member: Paced) -> None:
         self._paced.discard(member)
@@ -95,8 +99,13 @@ class Ticker:
     def _pace_turn(self) -> None:
         started = self._loop.time()
         worked = time.thread_time()
-        for member in tuple(self._paced):
-            member.on_pace(started)
+        try:
+            for member in tuple(self._paced):
+                member.on_pace(started)
+        finally:
+            self._pace_again(worked)
+
+    def _pace_again(self, worked: float) -> None:
         if self._paced:
             # Many paced connections stretch the interval, so that pacing them takes a part of
             # the core; not beyond what buckets make up for, though, while that leaves anything.
@@ -105,6 +114,7 @@ class Ticker:
             spent = time.thread_time() - worked
             interval = max(PACE_INTERVAL, min(4 * spent, PACE_STRETCHED), 1.5 * spent)
             self._pace_due = max(self._pace_due + interval, self._loop.time() + spent / 2)
-            self._pace_timer = self._loop.call_at(self._pace_due, self._pace_turn)
+            self._pace_timer = self._loop.call_at(self._pace_due, self._pace_turn,
+                                                  context=self._context)
         else:
             self._pace_timer = None

@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING, Deque, Iterable, List, Optional, Tuple, Union
 
 from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import (
-    CLOSED, NEED_DATA, OPEN, Close, DeflateConfig, Failed, Fragment, HandshakeError, Message,
-    StateError, Upgrade, WebSocketEngine, origin_is_allowed, parse_upgrade,
+    CLOSED,
+    NEED_DATA,
+    OPEN,
+    Close,
+    DeflateConfig,
+    Failed,
+    Fragment,
+    HandshakeError,
+    Message,
+    StateError,
+    Upgrade,
+    WebSocketEngine,
+    origin_is_allowed,
+    parse_upgrade,
 )
 from .ticker import NEVER
 
@@ -54,7 +66,7 @@ class WebSocketLink:
         self._deflated = deflated
         self._queue: Deque[Union[Message, Fragment]] = collections.deque()
         self._queued = 0
-        self._waiter: Optional["asyncio.Future[None]"] = None
+        self._waiter: Optional[asyncio.Future[None]] = None
         #: when the last ping was sent; 0 when its pong, or anything, was seen since
         self._pinged = 0.0
         self._bytes_mark = 0
@@ -67,7 +79,7 @@ class WebSocketLink:
         self.holding = False
         #: nothing more will come out of the engine
         self.closed = False
-        #: it was us who gave up: the peer broke the protocol or a limit, or fell silent
+        #: the peer broke the protocol or a limit
         self.failed = False
         self.ping_interval = PING_INTERVAL
         self.close_code = ABNORMAL
@@ -196,7 +208,7 @@ class WebSocketLink:
             event = next_event()
             if type(event) is Message or type(event) is Fragment:
                 queue.append(event)
-                if type(event) is Message or event.fin:
+                if type(event) is not Fragment or event.fin:
                     self.messages_in += 1
                 self._queued += len(event.data)
                 if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
@@ -288,7 +300,7 @@ class WebSocketLink:
             wait = outbox.push(data)
         else:
             outbox.push_now(data)
-            wait = outbox.wait() if outbox.congested else None
+            wait = outbox.room()
         if wait is not None:
             self._connection.watch_writes()
         return wait
@@ -330,7 +342,6 @@ class WebSocketLink:
                 connection.deadline = self._pinged + PING_TIMEOUT
                 return
             engine.fail(1011, "no pong came")
-            self.failed = True
             self._ended(ABNORMAL, "")
         elif self._pinged and now < self._pinged + self.ping_interval:
             # Any bytes are a sign of life: a pong may be behind a long message.

@@ -29,6 +29,8 @@ from .worker_handle import WorkerHandle
 SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
 REPLACE_AFTER = 60.0  # and until it is replaced; not in dev, where a debugger may hold it
 SECOND = 1.0
+#: where workers find the file of the locks that they share (see `tremolo.app.locks`)
+LOCK_FILE = "TREMOLO_LOCK_FILE"
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
 
 
@@ -62,6 +64,7 @@ class Supervisor:
         self._reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
         self._patience = settings.shutdown_timeout
+        self._lock_file = ""
         self._ticked = time.monotonic()
         self._blocked: Set[WorkerHandle] = set()
         self._modules: List[str] = []
@@ -147,6 +150,8 @@ class Supervisor:
     def _environment(self) -> Dict[str, str]:
         """The environment of processes that start now."""
         values = dict(os.environ)
+        if self._lock_file:
+            values[LOCK_FILE] = self._lock_file
         if self._launch.settings.env_file:
             try:
                 found = read_env_file(self._launch.settings.env_file)
@@ -159,6 +164,7 @@ class Supervisor:
 
     def _open_control(self) -> None:
         try:
+            self._lock_file = os.path.join(folder(), f"{os.getpid()}.lock")
             path = os.path.join(folder(), socket_name(self.listeners))
             self._control = ControlSocket(self.feed, path)
         except (ConfigurationError, OSError) as exc:
@@ -203,6 +209,8 @@ class Supervisor:
         if self._control is not None:
             self._control.close()
         self.listeners.close()
+        if self._lock_file and os.path.exists(self._lock_file):
+            os.unlink(self._lock_file)
 
     # -- what viewers are told -------------------------------------------------------
 

@@ -1,12 +1,10 @@
-"""Open connections as the newest frame of each process shows them, and what runs on them."""
+"""Open connections, as the newest frame of each process shows them."""
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .text import clean
-from .traffic import Row
 
 Key = Tuple[int, int]  # pid, connection id
-LIVE_AFTER = 0.25  # seconds an exchange must have been in progress to get a row of its own
 
 
 class Connection:
@@ -44,34 +42,17 @@ class Connection:
                 self.throttled)
 
 
-class Running:
-    """An exchange in progress, first seen at `since` (model clock)."""
-
-    __slots__ = ("base_in", "base_out", "order", "since", "t")
-
-    def __init__(
-        self, since: float, t: float, base_in: int, base_out: int, order: int
-    ) -> None:
-        self.since = since
-        self.t = t
-        self.base_in = base_in
-        self.base_out = base_out
-        self.order = order
-
-
 class Connections:
     def __init__(self) -> None:
         self.revision = 0
         self._by_pid: Dict[int, List[Connection]] = {}
         self._left_out: Dict[int, int] = {}
         self._shown: Dict[int, Tuple[Any, ...]] = {}
-        self._running: Dict[Tuple[int, int, int, str], Running] = {}
-        self._order = 0
         self._sorted: Tuple[int, str, List[Connection]] = (-1, "", [])
         self.sort = "age"
 
-    def frame(self, pid: int, gen: int, rows: Sequence[Mapping[str, Any]], left_out: int,
-              now: float, t: float) -> None:
+    def frame(self, pid: int, gen: int, rows: Sequence[Mapping[str, Any]], left_out: int
+              ) -> List[Connection]:
         connections = [Connection(pid, gen, row) for row in rows]
         self._by_pid[pid] = connections
         self._left_out[pid] = left_out
@@ -79,29 +60,13 @@ class Connections:
         if shown != self._shown.get(pid):
             self._shown[pid] = shown
             self.revision += 1
-        self._note_running(pid, connections, now, t)
+        return connections
 
     def ended(self, pid: int) -> None:
         self._by_pid.pop(pid, None)
         self._left_out.pop(pid, None)
         self._shown.pop(pid, None)
-        self._note_running(pid, [], 0.0, 0.0)
         self.revision += 1
-
-    def _note_running(self, pid: int, connections: List[Connection], now: float,
-                      t: float) -> None:
-        present = set()
-        for connection in connections:
-            if not connection.current:
-                continue
-            key = (pid, connection.id, connection.requests, connection.current)
-            present.add(key)
-            if key not in self._running:
-                self._order += 1
-                self._running[key] = Running(now, t, connection.bytes_in, connection.bytes_out,
-                                             self._order)
-        for key in [key for key in self._running if key[0] == pid and key not in present]:
-            del self._running[key]
 
     # -- looking
 
@@ -136,34 +101,3 @@ class Connections:
             if connection.id == key[1]:
                 return connection
         return None
-
-    def live_rows(self, now: float, limit: int) -> List[Row]:
-        """Exchanges that have been running for a while, as rows without a history entry.
-
-        Their uid is negative, so that it never meets one of the ring.
-        """
-        found = []
-        for connection in self.list():
-            if not connection.current:
-                continue
-            key = (connection.pid, connection.id, connection.requests, connection.current)
-            running = self._running.get(key)
-            if running is None or now - running.since < LIVE_AFTER:
-                continue
-            found.append((running, connection))
-        found.sort(key=lambda pair: pair[0].order)
-        return [_live_row(running, connection, now) for running, connection in found[-limit:]]
-
-
-def _live_row(running: Running, connection: Connection, now: float) -> Row:
-    method, _, path = connection.current.partition(" ")
-    websocket = connection.state == "websocket"
-    row = Row(-running.order, connection.pid, connection.gen, {
-        "id": 0, "conn": connection.id, "t": running.t,
-        "method": "WS" if websocket else method, "path": path,
-        "status": 101 if websocket else 0, "http": "ws" if websocket else "1.1",
-        "bytes_in": max(0, connection.bytes_in - running.base_in),
-        "bytes_out": max(0, connection.bytes_out - running.base_out),
-        "ms": (now - running.since) * 1000, "state": "live"})
-    row.rate = connection.rate_in + connection.rate_out
-    return row

@@ -7,6 +7,7 @@ counted and left out. The clock is handed in; instants in messages are wall-cloc
 import time
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
+from . import live
 from .commands import Command, Commands
 from .connections import Connections
 from .logs import Errors, Log
@@ -31,6 +32,7 @@ class Session:
         self.traffic = Traffic()
         self.routes = Routes()
         self.connections = Connections()
+        self.live = live.Live()
         self.totals = Totals()
         self.workers = Workers()
         self.reload = Reload()
@@ -91,7 +93,7 @@ class Session:
                  if worker.get("state") != "exited"}
         self.totals.start(message.get("past") or {}, alive)
         for pid in self.workers.keep(alive):
-            self.connections.ended(pid)
+            self._gone(pid)
         for worker in workers:
             self.workers.event(worker, self.clock())
         failed = message.get("failed")
@@ -121,24 +123,31 @@ class Session:
             return
         if not message.get("final"):
             self.workers.frame(message, now)
-        rows: List[Any] = list(message.get("rows") or ())
-        if len(rows) > 1 and rows[0].get("id", 0) > rows[-1].get("id", 0):
-            rows = rows[::-1]
-        for data in rows:
-            self.routes.add(self.traffic.add(pid, gen, data))
+        done, running = live.split(message.get("rows") or ())
+        for data in done:
+            row = self.traffic.add(pid, gen, data)
+            self.routes.add(row)
+            self.live.finished(row)
         if message.get("final"):
-            self.connections.ended(pid)
-        elif message.get("connections") is not None:
-            self.connections.frame(pid, gen, message["connections"],
-                                   int(message.get("connections_left_out", 0)), now,
-                                   float(message.get("t", 0.0)))
+            self._gone(pid)
+            return
+        if running or totals is not None:  # further lines of a frame have no totals
+            self.live.told(pid, gen, running)
+        if message.get("connections") is not None:
+            connections = self.connections.frame(
+                pid, gen, message["connections"], int(message.get("connections_left_out", 0)))
+            self.live.connections(pid, connections, now, float(message.get("t", 0.0)))
+
+    def _gone(self, pid: int) -> None:
+        self.connections.ended(pid)
+        self.live.ended(pid)
 
     def _worker(self, message: Mapping[str, Any]) -> None:
         worker = self.workers.event(message, self.clock())
         if worker.state != "exited":
             return
         self.totals.ended(worker.pid, worker.gen)
-        self.connections.ended(worker.pid)
+        self._gone(worker.pid)
         if not worker.expected:
             cause = worker.cause or "no cause known"
             retry = message.get("retry_in")
@@ -150,7 +159,9 @@ class Session:
         reload.event(message, self.clock())
         self.revision += 1
         files = ", ".join(reload.files[:3]) + ("…" if len(reload.files) > 3 else "")
-        if reload.state == "ready":
+        if reload.state == "ready" and reload.trying <= 1:
+            self.tell(f"serving, started in {reload.ms or 0.0:.0f} ms", "good")
+        elif reload.state == "ready":
             ms = reload.ms or 0.0
             self.traffic.add_rule(reload.trying, t, files, ms)
             self.tell(f"reloaded {files or 'by request'} · {ms:.0f} ms", "good")

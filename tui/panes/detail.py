@@ -54,7 +54,7 @@ class DetailPane(LinePane):
         moving = isinstance(subject, Row) and subject.state == "live"
         return (id(subject), self._unfold, self.session.errors.revision,
                 self.session.log.revision if isinstance(subject, Row) else 0,
-                self.session.connections.revision if moving else 0)
+                (self.session.connections.revision, self.session.traffic.seen) if moving else 0)
 
     def _settle(self) -> None:
         width = max(20, self.size.width - 1)
@@ -82,9 +82,13 @@ class DetailPane(LinePane):
 
     def _newest(self, row: Row) -> Row:
         """What a running exchange has come to."""
-        for live in self.session.connections.live_rows(self.session.clock(), 10_000):
+        for live in self.session.live.rows(self.session.clock(), 10_000):
             if live.uid == row.uid:
                 return live
+        uid = self.session.live.became(row.uid)
+        finished = self.session.traffic.find(uid) if uid is not None else None
+        if isinstance(finished, Row):
+            return finished
         row.state = "over"
         return row
 

@@ -21,7 +21,6 @@ class TrafficPane(LinePane):
     FOLLOWS = True
 
     BINDINGS = [
-        Binding("slash", "app.filter", "filter", key_display="/", id="traffic.filter"),
         Binding("enter", "open", "inspect", key_display="⏎", id="traffic.open"),
         Binding("space", "app.pause", "pause", key_display="␣", id="traffic.pause"),
         Binding("x", "cut", "cut", id="traffic.cut"),
@@ -50,7 +49,7 @@ class TrafficPane(LinePane):
         session = self.session
         if session.traffic.paused or session.traffic.sort != "time":
             return []
-        rows = session.connections.live_rows(session.clock(), LIVE_ROWS)
+        rows = session.live.rows(session.clock(), LIVE_ROWS)
         if session.traffic.filtered:
             rows = [row for row in rows if session.traffic.matches(row)]
         return rows
@@ -90,7 +89,11 @@ class TrafficPane(LinePane):
     def selection_lost(self) -> None:
         """A running exchange that was selected has finished: its row takes over."""
         lost, self.selected = self.selected, None
-        if lost is not None and lost < 0:
+        if lost is None or lost > 0:
+            return
+        self.selected = self.session.live.became(lost)
+        if self.selected is None or self.index_of(self.selected) is None:
+            self.selected = None
             self.follow = True
 
     def cache_key(self, index: int) -> Any:

@@ -23,6 +23,10 @@ _PLAIN_STARTS = frozenset((0x00, TEXT, BINARY, *(FIN | op for op in (0, 1, 2, 8,
 # RFC 7692 section 6: RSV1 on the first frame of a message.
 _DEFLATE_STARTS = _PLAIN_STARTS | {0x41, 0x42, 0xC1, 0xC2}
 
+# Fragments shorter than this count for their limit: longer ones pay for themselves, and the
+# message's size bounds them.
+_COUNTED = 64
+
 _from_bytes = int.from_bytes
 
 
@@ -30,7 +34,7 @@ class WebSocketEngine(Outgoing):
     """One end of a WebSocket whose opening handshake is done.
 
     `max_message_size` bounds a message in bytes, after inflation and over all fragments;
-    `max_fragments` its frames. `deflate` is what the handshake agreed on. `client` makes it
+    `max_fragments` its frames of less than 64 bytes. `deflate` is what the handshake agreed on. `client` makes it
     the end that masks. With `fragments` each data frame is an event of its own (Fragment)
     in place of one Message at the end.
 
@@ -121,18 +125,23 @@ class WebSocketEngine(Outgoing):
         data = self._data
         if not data and not self._segments and not self._eof:
             return NEED_DATA
-        # A message of up to 64 KiB in one frame, written out: for short ones 2.5 times faster
-        # than the general way.
+        # A whole message in one frame, written out: for short ones 2.5 times faster than the
+        # general way.
         pos = self._pos
         size = len(data)
         if size - pos > 5:
             first = data[pos]
             length = data[pos + 1] - MASKED
             start = pos + 6
-            if length > MAX_CONTROL:
+            if length == 126:
                 start += 2
-                length = data[pos + 2] << 8 | data[pos + 3] if length == 126 else -1
+                length = data[pos + 2] << 8 | data[pos + 3]
                 if length < 126:
+                    length = -1
+            elif length == 127:
+                start += 8
+                length = _from_bytes(data[pos + 2 : pos + 10], "big")
+                if length < 65536:
                     length = -1
             end = start + length
             if 0 <= length <= self._short and end <= size and (first == 0x81 or first == 0x82):
@@ -187,7 +196,7 @@ class WebSocketEngine(Outgoing):
 
     def _allow_short(self) -> None:
         usable = self._mask_bit and not self._fragments
-        self._short = min(65535, self._max_size) if usable else -1
+        self._short = self._max_size if usable else -1
 
     def _set_state(self, state: int) -> None:
         super()._set_state(state)
@@ -299,7 +308,8 @@ class WebSocketEngine(Outgoing):
         self._short = -1
         self._fragment_opcode = opcode
         self._fin = first >= FIN
-        self._frames += 1
+        if length < _COUNTED:
+            self._frames += 1
         self._in_frame = True
         self._left = length
         self._mask = mask
@@ -307,7 +317,7 @@ class WebSocketEngine(Outgoing):
             return None
         if self._frames > self._max_fragments:
             limit = self._max_fragments
-            return self._fail(1008, f"A message has more than {limit} fragments.")
+            return self._fail(1008, f"A message has more than {limit} short fragments.")
         self._wire += length
         if self._wire > (self._max_wire if self._compressed else self._max_size):
             return self._fail(1009, f"A message is longer than {self._max_size} bytes.")

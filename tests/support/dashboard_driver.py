@@ -1,0 +1,99 @@
+"""Drives the dashboard in a test: keys in, screen out, a pretended supervisor behind it."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+
+from tests.support.feed_player import FeedPlayer, line
+from tui.app import Dashboard
+
+SMALL, LARGE = (80, 24), (160, 48)
+
+
+class Driver:
+    """The supervisor's end of the feed, and eyes on the screen."""
+
+    def __init__(self, app, pilot, sock, player):
+        self.app, self.pilot, self.sock, self.player = app, pilot, sock, player
+        self.waiting = b""
+        self.log = []
+
+    async def say(self, *messages):
+        for message in messages:
+            self.sock.sendall(line(message))
+        wanted = self.app.session.messages + len(messages)
+        await self.until(lambda: self.app.session.messages >= wanted)
+        self.app.draw_changes(hurry=True)
+        await self.pilot.pause()
+
+    async def until(self, condition, seconds=5.0):
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+            await asyncio.sleep(0.005)
+
+    async def press(self, *keys):
+        await self.pilot.press(*keys)
+        self.app.draw_changes(hurry=True)
+        await self.pilot.pause()
+
+    def commands(self):
+        """Commands that came since the last call."""
+        while True:
+            try:
+                self.waiting += self.sock.recv(65536)
+            except BlockingIOError:
+                break
+        *whole, self.waiting = self.waiting.split(b"\n")
+        return [json.loads(text) for text in whole]
+
+    async def obey(self):
+        """Answer what came, as a supervisor would."""
+        commands = self.commands()
+        for command in commands:
+            await self.say(*self.player.answer(command))
+        return commands
+
+    def screen(self):
+        """The screen's text, as the compositor would write it."""
+        lines = self.app.screen._compositor.render_strips()
+        return [strip.text for strip in lines][:self.app.size.height]
+
+    def text(self):
+        return "\n".join(self.screen())
+
+
+@asynccontextmanager
+async def dashboard(size):
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    player = FeedPlayer(clock=lambda: 1_700_000_000.0)
+    app = Dashboard(ours, {"app": "shop:app", "addresses": ["http://127.0.0.1:8000"]})
+    app.wall_clock = lambda: 1_700_000_000.0
+    try:
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot, theirs, player)
+            await driver.say(player.hello())
+            assert [c["name"] for c in await driver.obey()] == ["detail"]
+            yield driver
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def drive(size):
+    """Run an async test against a dashboard of this size."""
+    def wrap(function):
+        def test():
+            async def main():
+                async with dashboard(size) as driver:
+                    await function(driver)
+            asyncio.run(main())
+        test.__name__, test.__doc__ = function.__name__, function.__doc__
+        return test
+    return wrap
+
+
+def rows(player, count, **given):
+    return player.frame(4711, [player.row(4711, **given) for _ in range(count)])
