@@ -1,6 +1,6 @@
 """A plain ASGI application: no framework, streaming, an echo, an error to look at.
 
-    tremolo dev examples/asgi_app.py
+    tremolo dev examples/asgi_app.py        (or: python3 examples/asgi_app.py)
 """
 
 import asyncio
@@ -82,3 +82,8 @@ async def not_found(scope, receive, send):
 
 
 ROUTES = {"/": index, "/slow": slow, "/stream": stream, "/echo": echo, "/error": error}
+
+if __name__ == "__main__":
+    import tremolo
+
+    tremolo.run(app, port=8000)

@@ -6,6 +6,8 @@ Throttle the upload in the dashboard and watch the page's progress bar.
 """
 
 import html
+import os
+import shutil
 import tempfile
 import time
 
@@ -40,13 +42,23 @@ form.onsubmit = event => {
 """
 
 
+@app.on_worker_start
+async def make_folder(globals):
+    globals.folder = tempfile.mkdtemp(prefix="uploads-")
+
+
+@app.on_worker_stop
+async def remove_folder(globals):
+    shutil.rmtree(globals.folder)  # an example keeps nothing
+
+
 @app.route("/")
 async def index():
     return PAGE
 
 
 @app.route("/upload")
-async def upload(request, response, app):
+async def upload(request, response, globals):
     if request.method != b"POST":
         raise response.redirect("/")
     began = time.monotonic()
@@ -57,11 +69,12 @@ async def upload(request, response, app):
             continue
         size = 0
         # The client's file name is a label, never a path: the file gets a name of our own.
-        with tempfile.TemporaryFile(prefix="upload-") as file:
+        with tempfile.NamedTemporaryFile(dir=globals.folder, delete=False) as file:
             async for data in part.stream():
                 file.write(data)
                 size += len(data)
-        lines.append(f"<li>{html.escape(part['filename'])}: {size:,} bytes</li>")
+        lines.append(f"<li>{html.escape(part['filename'])}: {size:,} bytes, stored as "
+                     f"{os.path.basename(file.name)}</li>")
     seconds = time.monotonic() - began
     return f"<ul>{''.join(lines)}</ul><p>{seconds:.2f} seconds</p>"
 

@@ -144,6 +144,8 @@ def test_a_handler_that_keeps_the_connection_ends_with_its_response():
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         connection.send_eof()
         answer = await connection.receive_all()
+        for _ in range(10):  # turns of the loop, no time
+            await asyncio.sleep(0)
         assert not client.server.tasks
         return answer
 

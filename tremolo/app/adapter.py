@@ -53,7 +53,8 @@ class ServerInfo(Dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        found = super().get(name, default)
+        return self[name] if name == "server_date" else found
 
 
 class NativeAdapter:

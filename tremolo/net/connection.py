@@ -226,7 +226,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         server = self.server
         self.requests += 1
         self._head_began = False
-        exchange = self.current = Exchange(self, head)
+        exchange = self.current = server.new_exchange(self, head)
         timeout = server.adapter.handler_timeout
         self.deadline = exchange.begun + timeout if timeout else NEVER
         if server.throttle.active or self.pacer is not None:

@@ -43,10 +43,13 @@ class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest."""
 
     __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "_over",
-                 "_stopped", "begun", "body_done", "body_waiter", "breaking", "bytes_in", "bytes_out",
-                 "connection", "continue_pending", "ended", "error", "faults", "finished",
-                 "first_byte", "head", "id", "on_drain", "outcome", "rate", "route", "started",
-                 "status", "task", "throttle_mark", "timed_out", "writer")
+                 "_stopped", "begun", "body_done", "body_waiter", "breaking", "bytes_in",
+                 "bytes_out", "connection", "continue_pending", "ended", "error", "faults",
+                 "finished", "first_byte", "head", "id", "on_drain", "outcome", "rate", "route",
+                 "started", "status", "task", "throttle_mark", "timed_out", "writer")
+
+    #: what is written is changed on its way, so that nothing may go past `write`
+    filtered = False
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -341,7 +344,8 @@ class Exchange:
 
     # -- the end ------------------------------------------------------------------------------
 
-    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False) -> None:
+    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False,
+               headers: Headers = PLAIN) -> None:
         """Answer with an error and close; or reset, if a response is already under way."""
         if self.finished:
             return
@@ -352,7 +356,7 @@ class Exchange:
         self._head = None
         self.writer = ResponseWriter(self.head.method, self.head.version,
                                      keep_alive and self.writer.keep_alive)
-        self.respond(status, PLAIN, body + b"\n")
+        self.respond(status, headers, body + b"\n")
 
     def settle(self) -> None:
         """The handler ended without a whole response."""

@@ -69,6 +69,7 @@ async def _send_by_kernel(exchange: "Exchange", descriptor: int, offset: int,
     transport = connection.transport
     outbox = connection.outbox
     if connection.is_tls or exchange.writer.chunked or exchange.faults is not None \
+            or exchange.filtered \
             or not hasattr(os, "sendfile"):
         return 0
     for _ in range(2):

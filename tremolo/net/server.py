@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..config import Settings
-from ..protocol.http1 import HeaderCache, Limits, ProtocolError
+from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
 from .adapter import Adapter
@@ -85,6 +85,8 @@ class Server:
         #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
         self.recent: Optional[Deque[Tuple[Any, ...]]] = None
         self.on_error: Optional[ErrorHook] = None
+        #: makes the exchange of a request; another kind of it may see what applications send
+        self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange
         self.limits = Limits(
             request_line=settings.client_max_request_line,
             header_section=settings.client_max_header_size,

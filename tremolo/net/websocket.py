@@ -54,9 +54,9 @@ class WebSocketLink:
     """
 
     __slots__ = ("_bytes_mark", "_connection", "_control_mark", "_control_second", "_deflated",
-                 "_engine", "_exchange", "_more", "_outbox", "_pinged", "_queue", "_queued", "_waiter",
-                 "_waiting_for_room", "close_code", "close_reason", "closed", "failed", "holding",
-                 "messages_in", "messages_out", "ping_interval")
+                 "_engine", "_exchange", "_more", "_outbox", "_pinged", "_queue", "_queued",
+                 "_waiter", "_waiting_for_room", "close_code", "close_reason", "closed",
+                 "failed", "holding", "messages_in", "messages_out", "ping_interval")
 
     def __init__(self, exchange: "Exchange", engine: WebSocketEngine, deflated: bool) -> None:
         self._exchange = exchange

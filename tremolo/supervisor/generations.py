@@ -17,11 +17,13 @@ from .feed import Feed, wall
 from .listeners import Listeners
 from .nursery import Nursery
 from .policy import Backoff
-from .reload import Change
+from .relevance import Change
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 SWITCH_LIMIT = 5.0
 KILL_GRACE = 2.0
+FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
+FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
 
 class Generation:
@@ -30,6 +32,9 @@ class Generation:
     def __init__(self, number: int, stand_in: bool = False) -> None:
         self.number = number
         self.stand_in = stand_in
+        self.began = time.time()
+        self.done = 0.0  # when it was ready, or had failed, by the wall clock
+        self.cause = ""  # "start", "change", "request", "hangup", "packages"
         self.workers: Dict[int, WorkerHandle] = {}
 
     @property
@@ -62,6 +67,7 @@ class Generations:
         self.newest: Optional[Generation] = None
         self.failed: Optional[Dict[str, Any]] = None
         self.reload_ms: Optional[float] = None
+        self.last_ready: Optional[Dict[str, Any]] = None  # the last ReloadEvent that was one
         self.workers: Set[WorkerHandle] = set()
         self.stopping = False
         self._attempt: Optional[asyncio.Task[bool]] = None
@@ -86,20 +92,23 @@ class Generations:
 
     # -- new code --------------------------------------------------------------------
 
-    def renew(self, change: Optional[Change] = None) -> "asyncio.Task[bool]":
-        """Start a new generation. One that is still starting is given up for it."""
+    def renew(self, change: Optional[Change] = None,
+              cause: str = "request") -> "asyncio.Task[bool]":
+        """Start a new generation. One that is still starting is given up for it. `cause` is
+        "start", "change", "request", "hangup" or "packages"."""
         previous = self._attempt
         if previous is not None and not previous.done():
             previous.cancel()
-        self._attempt = self.spawn_task(self._renew(change, previous))
+        self._attempt = self.spawn_task(self._renew(change, cause, previous))
         return self._attempt
 
-    async def _renew(self, change: Optional[Change],
+    async def _renew(self, change: Optional[Change], cause: str,
                      previous: "Optional[asyncio.Task[bool]]") -> bool:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
         self._number += 1
         generation = self.newest = Generation(self._number)
+        generation.cause = cause
         began = change.seen if change is not None else time.monotonic()
         self._publish(generation, "started", change)
         if self._settings.reload_order == "stop-first" and self.serving is not None:
@@ -160,8 +169,7 @@ class Generations:
         start = self._describe()
         if generation.stand_in:
             start["app"] = {"stand_in": self.failed or {}}
-        start["listeners"] = [listener.description() for listener in self._listeners]
-        fds = [listener.fd(worker.slot) for listener in self._listeners]
+        start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
         try:
             await worker.start(self._nursery, start, fds, self._capture)
         except OSError as exc:
@@ -175,6 +183,7 @@ class Generations:
     async def _switch(self, generation: Generation, change: Optional[Change],
                       began: float) -> None:
         ready = time.monotonic()
+        generation.done = time.time()
         old, self.serving = self.serving, generation
         self.failed = None
         for worker in generation.workers.values():
@@ -200,6 +209,7 @@ class Generations:
     async def _note_failure(self, generation: Generation, change: Optional[Change],
                             failure: WorkerFailed) -> None:
         self.failed = failure.error
+        generation.done = time.time()
         self._publish(generation, "failed", change, error=failure.error,
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
         if self.serving is None and self._dev and not failure.configuration:
@@ -224,9 +234,13 @@ class Generations:
         for path in (change.paths if change is not None else ()):
             shown = os.path.relpath(path, folder)
             files.append(clean(path if shown.startswith("..") else shown))
-        self._feed.publish({
+        event = {
             "v": VERSION, "kind": "reload", "t": wall(), "gen": generation.number,
-            "serving": self.number, "state": state, "files": files[:50], **more})
+            "serving": self.number, "state": state, "cause": generation.cause,
+            "files": files[:50], **more}
+        if state == "ready":
+            self.last_ready = event
+        self._feed.publish(event)
 
     # -- replacing -------------------------------------------------------------------
 
@@ -244,6 +258,9 @@ class Generations:
         if backoff.looping:
             self._feed.log("error", f"crash loop: worker slot {worker.slot} died "
                            f"{backoff.deaths} times in a row, the last time: {worker.cause}")
+        if worker.mode == "zygote" and worker.cause in FORK_SIGNALS and (
+                time.monotonic() - worker.began < FRESH):
+            self._nursery.distrust(f"a forked worker died in its first second ({worker.cause})")
         self.spawn_task(self._replace(generation, worker.slot, delay))
         return delay
 
@@ -301,6 +318,12 @@ class Generations:
             worker = generation.workers.pop(slot, None)
             if worker is not None:
                 worker.drain(self._settings.shutdown_timeout, hand_over=True)
+        for slot, worker in generation.workers.items():
+            # Connections to the sockets of slots that are no more are accepted by the others.
+            descriptions, fds = self._listeners.share(slot, count, beside=before)
+            if fds and worker.state == "serving":
+                worker.send({"v": VERSION, "kind": "listeners", "listeners": descriptions,
+                             "error": None}, tuple(fds))
 
     def heir(self, worker: WorkerHandle) -> Optional[WorkerHandle]:
         """Who takes over connections of `worker`: one that serves, in its slot if possible."""

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import stat
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..config import Settings, parse_bind
 from ..exceptions import ConfigurationError
@@ -66,6 +66,14 @@ class Listener:
         """The descriptor for a worker slot."""
         return self._sockets[slot % len(self._sockets)].fileno()
 
+    def share(self, slot: int, slots: int) -> List[int]:
+        """The descriptors that a slot of `slots` accepts on: its own, and those of slots that
+        there are no more, for the kernel goes on to give them connections."""
+        count = len(self._sockets)
+        if slot >= count:
+            return [self._sockets[slot % count].fileno()]
+        return [self._sockets[index].fileno() for index in range(slot, count, slots)]
+
     def description(self) -> Dict[str, Any]:
         return {"name": self.name, "options": self.wanted.options}
 
@@ -104,6 +112,19 @@ class Listeners:
         listener = Listener(wanted, sockets, self._tls)
         self._listeners.append(listener)
         return listener
+
+    def share(self, slot: int, slots: int,
+              beside: int = 0) -> Tuple[List[Dict[str, Any]], List[int]]:
+        """Descriptions and descriptors for a worker slot of `slots`; only those beside what
+        it got when there were `beside` slots, if that is given."""
+        descriptions, fds = [], []
+        for listener in self._listeners:
+            known = set(listener.share(slot, beside)) if beside else ()
+            for fd in listener.share(slot, slots):
+                if fd not in known:
+                    descriptions.append(listener.description())
+                    fds.append(fd)
+        return descriptions, fds
 
     @property
     def names(self) -> List[str]:

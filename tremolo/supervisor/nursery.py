@@ -22,6 +22,8 @@ FORK_LIMIT = 5.0
 CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
         "tremolo.app.adapter", "tremolo.net.tls")
 NAMES_A_MESSAGE = 400
+GROWTH = 1.5
+GROWTH_BYTES = 32 << 20
 
 
 class Birth(NamedTuple):
@@ -80,6 +82,25 @@ class Nursery:
     @property
     def zygote_pid(self) -> Optional[int]:
         return self._zygote.process.pid if self._zygote is not None else None
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory of the zygote once it has imported everything; else 0."""
+        link = self._zygote
+        return 0 if link is None or not link.preloaded else _resident(link.process.pid)
+
+    def check_growth(self) -> None:
+        """Replace a zygote that has grown: what leaks there would be in every worker."""
+        link = self._zygote
+        if link is None or not link.preloaded or link.busy:
+            return
+        size = _resident(link.process.pid)
+        link.settled = link.settled or size
+        if size > link.settled * GROWTH + GROWTH_BYTES:
+            self._note(f"the zygote has grown from {link.settled >> 20} to {size >> 20} MiB and "
+                       "is replaced")
+            self.renew()
+            self._start_zygote()
 
     def preload(self, names: Iterable[str]) -> None:
         """Have the zygote import modules ahead; remembered for its successors."""
@@ -187,6 +208,14 @@ class Nursery:
         self._loop.remove_signal_handler(signal.SIGCHLD)
 
 
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 class _ZygoteLink:
     """The supervisor's end of one zygote."""
 
@@ -196,6 +225,8 @@ class _ZygoteLink:
         self.process = process
         self._judge = judge
         self.preloaded = 0
+        self.busy = False  # importing what it was told to
+        self.settled = 0  # bytes of memory after its imports
         self.dead = False
         self._ids = itertools.count(1)
         self._forks: Dict[int, asyncio.Future[Birth]] = {}
@@ -204,6 +235,7 @@ class _ZygoteLink:
 
     def preload(self, names: List[str], now: bool = False) -> None:
         """Have modules imported: in between, or `now`, before the next fork."""
+        self.busy, self.settled = self.busy or bool(names), 0
         for index in range(0, len(names), NAMES_A_MESSAGE):
             self._channel.send({"v": VERSION, "kind": "preload", "now": now,
                                 "names": names[index:index + NAMES_A_MESSAGE]})
@@ -240,6 +272,7 @@ class _ZygoteLink:
                 child.set_result(int(message["status"]))
         elif kind == "preloaded":
             self.preloaded = int(message.get("count", 0))
+            self.busy = False
             self._judge(int(message.get("threads", 0)))
 
     def _on_close(self, reason: str) -> None:

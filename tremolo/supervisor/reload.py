@@ -1,134 +1,72 @@
-"""From touched files to new code: telling a change from noise, and asking for a generation.
+"""From touched files to new code: gathering what belongs together, asking for a generation.
 
-Decides by content. What no worker imported, or what holds the same bytes as before, is no
-change.
+What a touched file means is decided in `relevance`; this says when. A burst (a checkout, a
+formatter over the whole tree) becomes one reload, a file that vanished may be about to come
+back, and what the application writes itself does not reload it for ever.
 """
 
 import asyncio
-import fnmatch
 import os
-import stat
 import time
-from hashlib import blake2b
-from typing import (
-    TYPE_CHECKING,
-    Callable,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Set,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ..config import Settings
-from .watcher import Watcher, is_noise
+from ..telemetry.visible import clean
+from .relevance import Change, LoopGuard, Relevance, age
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .generations import Generations
     from .nursery import Nursery
 
-MAX_DIGESTED = 16 * 1024 * 1024
-
-
-class Change(NamedTuple):
-    """Files that changed; `saved` seconds passed between the save and its being seen."""
-
-    paths: Tuple[str, ...]
-    saved: float
-    seen: float  # monotonic
-
-
-def _digest(path: str) -> Optional[str]:
-    """The digest of a regular file's content; None if it is none or cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_DIGESTED:
-                return None
-            return blake2b(file.read(), digest_size=16).hexdigest()
-    except OSError:
-        return None
-
-
-class Relevance:
-    """Decides which touched files call for new code.
-
-    `always` are files that count beside the imported ones (an env file), by content too.
-    """
-
-    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = (),
-                 always: Iterable[str] = ()) -> None:
-        self._include = tuple(include)
-        self._exclude = tuple(exclude)
-        self._others: Dict[str, Optional[str]] = {
-            os.path.abspath(path): _digest(path) for path in always}
-
-    def changed(self, paths: Iterable[str], imported: Mapping[str, str],
-                broken: bool) -> List[str]:
-        """Those of `paths` whose content is not what runs. `imported` maps the files that the
-        newest code read to their digests; while it is `broken` any module may repair it."""
-        found = []
-        for path in sorted(set(paths)):
-            if self._matches(path, self._exclude):
-                continue
-            if path in imported:
-                digest = _digest(path)
-                if digest is not None and digest != imported[path]:
-                    found.append(path)
-            elif path in self._others or self._matches(path, self._include):
-                digest = _digest(path)
-                if digest is not None and digest != self._others.get(path):
-                    self._others[path] = digest
-                    found.append(path)
-            elif broken and path.endswith(".py") and not is_noise(path):
-                found.append(path)
-        return found
-
-    @staticmethod
-    def _matches(path: str, patterns: Iterable[str]) -> bool:
-        name = os.path.basename(path)
-        return any(fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, pattern)
-                   for pattern in patterns)
-
-
-def age(paths: Iterable[str]) -> float:
-    """Seconds since the last of `paths` was written, 0 when that cannot be told."""
-    newest = 0.0
-    for path in paths:
-        try:
-            newest = max(newest, os.stat(path).st_mtime)
-        except OSError:
-            continue
-    passed = time.time() - newest
-    return passed if 0 <= passed < 2.0 else 0.0
+CROWD = 8  # touched files that look like a tool at work, whose next batch is waited for
+SETTLE = 0.05
+SETTLE_LIMIT = 5.0
+COME_BACK = 0.25  # seconds in which a deleted file may be written anew
+MISSED_AFTER = 1.0  # seconds after which a change should have been notified
+LOCK_FILES = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
 
 class Reloader:
-    """Watches the project of `generations` and renews them when it changed."""
+    """Watches the project of `generations` and renews them when it changed.
+
+    `assets(paths)` is told of templates, styles and the like, which need no new code.
+    """
 
     def __init__(self, settings: Settings, folder: str, generations: "Generations",
                  nursery: "Nursery", loop: asyncio.AbstractEventLoop,
-                 note: Callable[[str], None]) -> None:
+                 note: Callable[[str, str], None],
+                 assets: Callable[[List[str]], None]) -> None:
         self._generations = generations
         self._nursery = nursery
         self._loop = loop
         self._note = note
+        self._assets = assets
         folders = {folder, *settings.reload_dir}
         #: files on which modules of others may depend that were imported ahead
         self._settings_files = {os.path.abspath("pyproject.toml")}
         if settings.env_file:
             self._settings_files.add(os.path.abspath(settings.env_file))
             folders.add(os.path.dirname(os.path.abspath(settings.env_file)))
+        self._lock_files = {os.path.abspath(os.path.join(where, name))
+                            for name in LOCK_FILES for where in (folder, os.curdir)}
+        self._git_locks = sorted({os.path.join(found, "index.lock") for found in map(
+            _git_folder, folders) if found})
         self._relevance = Relevance(settings.reload_include, settings.reload_exclude,
                                     self._settings_files)
+        self.guard = LoopGuard()
         self._tried: Set[str] = set()
+        self._gathered: Set[str] = set()
+        self._gathering_since = 0.0
+        self._settling: Optional[asyncio.TimerHandle] = None
+        self._marks: Dict[str, Tuple[int, int]] = {}
+        self._unseen: Dict[str, float] = {}
         self._watcher = self._watch(folders)
 
     def close(self) -> None:
         self._watcher.stop()
+        if self._settling is not None:
+            self._settling.cancel()
 
     def follow_imports(self) -> None:
         """Watch also the folders of project files that lie elsewhere (editable installs)."""
@@ -136,37 +74,152 @@ class Reloader:
         outside = {os.path.dirname(path) for path in self._generations.imported
                    if not watcher.covers(path)}
         if outside - self._tried:
-            self._watcher = self._watch({*watcher.folders, *outside})
+            self._watcher = self._watch({*watcher.folders, *outside}, watcher.polling)
             self._tried |= outside
             watcher.stop()
 
-    def _watch(self, folders: Iterable[str]) -> Watcher:
-        watcher = Watcher(folders, self._touched_from_thread, self._note_from_thread)
+    def _watch(self, folders: Iterable[str], polling: bool = False) -> Watcher:
+        watcher = Watcher(folders, self._touched_from_thread, self._note_from_thread, polling)
         watcher.start()
         return watcher
 
     def _note_from_thread(self, text: str) -> None:
-        self._call(self._note, text)
+        self._call(self._note, text, "warning")
 
     def _touched_from_thread(self, paths: Set[str]) -> None:
         self._call(self.touched, paths)
 
-    def _call(self, function: Callable[..., None], argument: object) -> None:
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(function, argument)
+            self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:
             return  # the loop was closed: the server has ended
 
+    # -- changes ---------------------------------------------------------------------
+
     def touched(self, paths: Set[str]) -> None:
         """Files were touched: renew the generations if that changes what runs."""
+        if not self._gathered:
+            self._gathering_since = time.monotonic()
+        self._gathered |= paths
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        late = time.monotonic() - self._gathering_since > SETTLE_LIMIT
+        if not late and (len(self._gathered) >= CROWD or self._git_works()):
+            self._settling = self._loop.call_later(SETTLE, self._settled)
+        else:
+            self._settled()
+
+    def _settled(self) -> None:
+        if self._git_works() and time.monotonic() - self._gathering_since < SETTLE_LIMIT:
+            self._settling = self._loop.call_later(SETTLE, self._settled)
+            return
+        self._settling = None
+        paths, self._gathered = self._gathered, set()
+        self._decide(paths)
+
+    def _git_works(self) -> bool:
+        return any(map(os.path.lexists, self._git_locks))
+
+    def _decide(self, paths: Set[str], gone: bool = False) -> None:
         generations = self._generations
         seen = time.monotonic()
         if generations.stopping:
             return
-        changed = self._relevance.changed(
-            paths, generations.imported, broken=generations.failed is not None)
+        for path in paths:
+            self._unseen.pop(path, None)
+        if not self._lock_files.isdisjoint(paths):
+            self._nursery.renew()
+        found = self._relevance.look(paths - self.guard.stopped, generations.imported,
+                                     broken=generations.failed is not None)
+        if found.assets:
+            self._assets(found.assets)
+        changed = found.code + found.missing if gone else found.code
+        if found.missing and not gone:
+            self._loop.call_later(COME_BACK, self._decide, set(found.missing), True)
         if not changed:
             return
         if not self._settings_files.isdisjoint(changed):
             self._nursery.renew()
-        generations.renew(Change(tuple(changed), age(changed), seen))
+        self._blame(changed, seen)
+        looping = self.guard.caught(changed, seen)
+        generations.renew(Change(tuple(changed), age(changed), seen), "change")
+        if looping is not None:
+            self._note(f"a process of the server itself writes {clean(_shown(looping))}, which "
+                       "reloads it again and again: changes of this file are ignored from now "
+                       "on (--reload-exclude keeps them ignored)", "error")
+
+    def _blame(self, changed: Iterable[str], now: float) -> None:
+        """What was written while the newest code started was written by it, or its child."""
+        newest = self._generations.newest
+        if newest is None or not newest.done:
+            return
+        for path in changed:
+            try:
+                written = os.stat(path).st_mtime
+            except OSError:
+                continue
+            if newest.began <= written <= newest.done:
+                self.guard.wrote(path, now)
+
+    # -- once a second ---------------------------------------------------------------
+
+    def look_for_missed(self) -> None:
+        """Find out whether notifications arrive at all: a file that the code was read from
+        and that differs now must have been told of. Network and container mounts do not."""
+        if self._watcher.polling:
+            return
+        now = time.monotonic()
+        imported = self._generations.imported
+        missed = [path for path, since in self._unseen.items() if now - since > MISSED_AFTER]
+        self._unseen = {path: since for path, since in self._unseen.items()
+                        if path in imported and path not in missed}
+        if missed:
+            self._poll(missed)
+            return
+        marks = _marks(imported)
+        for path, mark in marks.items():
+            if self._marks.get(path, mark) != mark and self._watcher.covers(path):
+                self._unseen.setdefault(path, now)
+        self._marks = marks
+
+    def _poll(self, missed: List[str]) -> None:
+        relevant = self._relevance.look(
+            missed, self._generations.imported, self._generations.failed is not None)
+        if not relevant.code:
+            return  # touched only, or seen meanwhile
+        watcher = self._watcher
+        self._note(f"no notification came for {clean(_shown(missed[0]))} (a network or container "
+                   "mount?): files are looked at three times a second from now on", "warning")
+        self._watcher = self._watch(watcher.folders, polling=True)
+        watcher.stop()
+        self.touched(set(missed))
+
+
+def _marks(paths: Mapping[str, Any]) -> Dict[str, Tuple[int, int]]:
+    found = {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _git_folder(folder: str) -> str:
+    """The .git folder of the checkout that a folder lies in, "" if it does not."""
+    folder = os.path.abspath(folder)
+    while True:
+        found = os.path.join(folder, ".git")
+        if os.path.isdir(found):
+            return found
+        folder, name = os.path.split(folder)
+        if not name:
+            return ""
+
+
+def _shown(path: str) -> str:
+    shown = os.path.relpath(path)
+    return path if shown.startswith("..") else shown

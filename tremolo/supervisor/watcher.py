@@ -2,13 +2,15 @@
 modification times. Says which paths, not whether it matters."""
 
 import os
+import re
 import stat
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 STEP_MS = 10  # quiet time after which a burst of events is a batch
 DEBOUNCE_MS = 200  # the longest a batch may take to gather
 POLL = 0.3
+ABSENT = 0.05  # between two looks whether a deleted folder is back
 MAX_POLLED = 20_000
 
 IGNORED_FOLDERS = frozenset((
@@ -17,6 +19,11 @@ IGNORED_FOLDERS = frozenset((
     ".venv", "venv", ".tox", ".nox", ".eggs"))
 IGNORED_ENDINGS = (".pyc", ".pyo", ".swp", ".swx", ".swo", "~", ".tmp", ".db", ".db-wal",
                    ".db-shm", ".db-journal", ".sqlite", ".sqlite3", ".log", "4913")
+
+REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf",
+                    "prl_fs", "fuse.sshfs", "fuse.grpcfuse", "fuse.osxfs", "fakeowner", "afs"))
+
+Mark = Tuple[int, int, int]
 
 
 def is_noise(path: str) -> bool:
@@ -29,17 +36,21 @@ def is_noise(path: str) -> bool:
 class Watcher:
     """Calls `touched(paths)` from a thread of its own when files below `folders` change.
 
-    `note(text)` is called when it has to work in a lesser way. Folders that everybody may
-    write to, and a home folder or the root as a whole, are watched without those below.
+    `note(text)` is called when it has to work in a lesser way. A home folder, the root and
+    sticky folders such as /tmp are watched without those below. A folder in which everybody
+    may replace files is not watched at all: reloading would run their code.
     """
 
     def __init__(self, folders: Iterable[str], touched: Callable[[Set[str]], None],
                  note: Callable[[str], None], polling: bool = False) -> None:
-        self.folders = tuple(sorted({os.path.abspath(folder) for folder in folders
-                                     if os.path.isdir(folder)}))
+        wanted = {os.path.abspath(folder) for folder in folders}
+        refused = sorted(filter(is_anybodys, wanted))
+        self.folders = tuple(sorted(wanted.difference(refused)))
         self._touched = touched
         self._note = note
-        self._polling = polling
+        self.polling = polling
+        for folder in refused:
+            note(f"everybody may write to {folder}: it is not watched (chmod o-w repairs that)")
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tremolo-watcher", daemon=True)
 
@@ -56,12 +67,19 @@ class Watcher:
                                       and not is_exposed(root)) for root in self.folders)
 
     def _run(self) -> None:
-        if not self._polling:
+        remote = next(filter(is_remote, self.folders), None)
+        if remote is not None and not self.polling:
+            self._note(f"{remote} is a network or container mount, where notifications may not "
+                       f"arrive: files are also looked at every {POLL * 1000:.0f} ms")
+            threading.Thread(target=self._poll, name="tremolo-watcher-poll",
+                             daemon=True).start()
+        if not self.polling:
             try:
                 import watchfiles
             except ImportError:
                 self._note("watchfiles is not installed: files are looked at every "
                            f"{POLL * 1000:.0f} ms")
+                self.polling = True
             else:
                 self._watch(watchfiles)
                 return
@@ -78,20 +96,32 @@ class Watcher:
             self._watch_folders(watchfiles, deep or flat, bool(deep))
 
     def _watch_folders(self, watchfiles: Any, folders: List[str], recursive: bool) -> None:
+        known: Optional[Dict[str, Mark]] = None
         while not self._stopped.is_set():
             present = [folder for folder in folders if os.path.isdir(folder)]
             if not present:
-                self._stopped.wait(POLL)
+                self._stopped.wait(ABSENT)
+                known = {}  # what is there when the folder comes back is new
                 continue
+            if known is not None:
+                found = self._look()
+                self._touched({path for path, mark in found.items() if known.get(path) != mark})
+            known = None
+            partly = len(present) < len(folders)
+            inodes = list(map(_inode, present))
             try:
                 for changes in watchfiles.watch(
                         *present, watch_filter=lambda _, path: not is_noise(path),
                         debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=self._stopped,
                         raise_interrupt=False, recursive=recursive,
-                        ignore_permission_denied=True):
-                    self._touched({os.path.abspath(path) for _, path in changes})
-                    if not all(map(os.path.isdir, present)):
-                        break  # a folder was deleted, and may come back as another
+                        ignore_permission_denied=True, rust_timeout=500 if partly else None,
+                        yield_on_timeout=partly):
+                    if changes:
+                        self._touched({os.path.abspath(path) for _, path in changes})
+                    if inodes != list(map(_inode, present)) or (
+                            partly and len(present) < sum(map(os.path.isdir, folders))):
+                        known = {}
+                        break  # a folder was deleted, and may have come back as another
             except (OSError, RuntimeError) as exc:
                 self._note(f"watching failed ({exc}): files are looked at every "
                            f"{POLL * 1000:.0f} ms")
@@ -101,13 +131,14 @@ class Watcher:
         known = self._look()
         while not self._stopped.wait(POLL):
             found = self._look()
-            touched = {path for path, mark in found.items() if known.get(path) != mark}
+            touched = {path for path in found.keys() | known.keys()
+                       if known.get(path) != found.get(path)}
             known = found
             if touched:
                 self._touched(touched)
 
-    def _look(self) -> Dict[str, Tuple[int, int, int]]:
-        found: Dict[str, Tuple[int, int, int]] = {}
+    def _look(self) -> Dict[str, Mark]:
+        found: Dict[str, Mark] = {}
         for root in self.folders:
             for folder, folders, names in os.walk(root):
                 if is_exposed(root):
@@ -135,3 +166,34 @@ def is_exposed(folder: str) -> bool:
         return bool(os.stat(folder).st_mode & stat.S_IWOTH)
     except OSError:
         return False
+
+
+def is_anybodys(folder: str) -> bool:
+    """Whether everybody may replace others' files in a folder (in a sticky one, nobody can)."""
+    try:
+        mode = os.stat(folder).st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
+def is_remote(folder: str) -> bool:
+    """Whether a folder lies on a mount whose changes are made where nobody notifies us."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = [line.split() for line in file]
+    except OSError:
+        return False
+    best, kind = "", ""
+    for fields in mounts:
+        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1])
+        if len(point) >= len(best) and (folder + os.sep).startswith(point.rstrip("/") + "/"):
+            best, kind = point, fields[2]
+    return kind in REMOTE
+
+
+def _inode(folder: str) -> int:
+    try:
+        return os.stat(folder).st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,175 @@
+"""The channel to browser pages: what `/__tremolo__/` answers, and what open pages are told.
+
+    GET /__tremolo__/refresh.js   the script that pages load
+    GET /__tremolo__/token        what the next one asks for; only for scripts of this host
+    GET /__tremolo__/events       server-sent events: "generation" first, then what happens
+
+Only in development, only to clients on this machine that name it by a trusted Host (R61, R62,
+R64). Nothing here does more than tell.
+"""
+
+import asyncio
+import hmac
+import json
+import os
+from hashlib import blake2b
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
+
+from ..net.exchange import Exchange
+from ..protocol.paths import percent_decode
+from ..protocol.sse import encode_comment, encode_event
+from . import content_policy
+from .pages import Page, is_trusted, say_once
+
+PREFIX = b"/__tremolo__/"
+#: seconds between comments that keep a stream awake
+SILENCE = 25.0
+MAX_TEXT = 16 * 1024
+MAX_FILES = 50
+_FRIENDS: FrozenSet[Optional[bytes]] = frozenset((None, b"same-origin", b"none"))
+_COMMON = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"),
+           (b"cross-origin-resource-policy", b"same-origin")]
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8"), *_COMMON]
+_SCRIPT = [(b"content-type", b"text/javascript; charset=utf-8"), *_COMMON]
+_EVENTS = [(b"content-type", b"text/event-stream"), *_COMMON]
+
+
+class Browser:
+    """The channel of one worker. `token` is the server's secret of this start, `gen` the
+    generation of the code; a page of a broken start is `good` for nothing but to be replaced.
+    """
+
+    def __init__(self, token: str, gen: int, *, good: bool = True,
+                 broken: Optional[Mapping[str, Any]] = None) -> None:
+        self._token = token.encode("ascii")
+        start = blake2b(self._token, digest_size=6, person=b"generation").hexdigest()
+        #: also tells one start of the server from another
+        self.generation = f"{start}-{gen}"
+        self._good = good
+        self._broken = _shown(broken)
+        self._streams: Set[Exchange] = set()
+        self._script: Optional[bytes] = None
+        self._said: Set[str] = set()
+
+    @property
+    def streams(self) -> int:
+        """How many pages listen."""
+        return len(self._streams)
+
+    # -- what is told ------------------------------------------------------------------------
+
+    def set_broken(self, error: Optional[Mapping[str, Any]]) -> None:
+        """The newest code does not start, for this ErrorEvent; or (None) it does again."""
+        self._broken = _shown(error)
+        self._publish("broken", self._broken)
+
+    def tell_assets(self, files: List[str]) -> None:
+        """Files changed that pages show but that are no code."""
+        self._publish("assets", {"files": files[:MAX_FILES]})
+
+    def _publish(self, event: str, data: Any) -> None:
+        encoded = encode_event(json.dumps(data), event)
+        for exchange in tuple(self._streams):
+            if exchange.write(encoded) is not None:
+                exchange.abort()  # it does not read; when it comes back it hears the newest
+            else:
+                exchange.flush()
+
+    # -- the script's tag --------------------------------------------------------------------
+
+    def snippet(self, exchange: Exchange, page: Page) -> bytes:
+        """The tag for a page; b"" if its headers do not let the script work."""
+        logger = exchange.connection.server.logger
+        if page.coding not in (b"", b"identity"):
+            say_once(logger, self._said, "pages are not refreshed that the application sends "
+                     f"with Content-Encoding {ascii(page.coding.decode('latin-1'))[1:-1]}")
+            return b""
+        verdict = content_policy.judge(page.policies, exchange.head.host)
+        if verdict.blocked_by:
+            say_once(logger, self._said, "pages are not refreshed whose Content-Security-Policy "
+                     f"forbids it by {ascii(verdict.blocked_by)[1:-1]}: 'self' must be allowed "
+                     "(--no-browser-reload switches this off)")
+            return b""
+        nonce = f' nonce="{verdict.nonce}"' if verdict.nonce else ""
+        return (f'<script async src="/__tremolo__/refresh.js"{nonce} '
+                f'data-generation="{self.generation}"></script>').encode("ascii")
+
+    # -- requests of our own -----------------------------------------------------------------
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer a request below PREFIX."""
+        head = exchange.head
+        name = head.path[len(PREFIX):]
+        if not is_trusted(exchange) or head.header(b"sec-fetch-site") not in _FRIENDS:
+            exchange.respond(403, _TEXT, b"Forbidden\n")
+        elif name not in (b"refresh.js", b"token", b"events"):
+            exchange.respond(404, _TEXT, b"Not Found\n")
+        elif head.method != b"GET":
+            exchange.respond(405, [(b"allow", b"GET"), *_TEXT], b"Method Not Allowed\n")
+        elif name == b"refresh.js":
+            exchange.respond(200, _SCRIPT, self._read_script())
+        elif name == b"token":
+            # Pages elsewhere cannot send this field without being asked for leave first.
+            if head.header(b"x-tremolo") == b"refresh":
+                exchange.respond(200, _TEXT, self._token)
+            else:
+                exchange.respond(403, _TEXT, b"Forbidden\n")
+        elif not hmac.compare_digest(_parameter(head.query, b"token"), self._token):
+            exchange.respond(403, _TEXT, b"Forbidden\n")
+        else:
+            await self._stream(exchange)
+
+    def _read_script(self) -> bytes:
+        if self._script is None:
+            with open(os.path.join(os.path.dirname(__file__), "refresh.js"), "rb") as file:
+                self._script = file.read()
+        return self._script
+
+    async def _stream(self, exchange: Exchange) -> None:
+        """Keep a page informed until it leaves, or until this worker does."""
+        if exchange.connection.server.draining:
+            exchange.writer.keep_alive = False  # it shall look for our heir
+        exchange.start(200, _EVENTS)
+        exchange.write(encode_event(json.dumps({
+            "id": self.generation, "good": self._good, "broken": self._broken}), "generation"))
+        exchange.flush()
+        gone = exchange.disconnect_waiter()
+        exchange.on_drain = lambda: _finish(exchange)
+        self._streams.add(exchange)
+        try:
+            while not exchange.connection.server.draining:
+                await asyncio.wait([gone], timeout=SILENCE)
+                if gone.done():
+                    break
+                exchange.write(encode_comment())
+                exchange.flush()
+        finally:
+            self._streams.discard(exchange)
+        _finish(exchange)
+
+
+def _finish(exchange: Exchange) -> None:
+    if not exchange.finished:
+        exchange.finish()
+
+
+def _parameter(query: bytes, name: bytes) -> bytes:
+    for pair in query.split(b"&"):
+        key, _, value = pair.partition(b"=")
+        if key == name:
+            return percent_decode(value)
+    return b""
+
+
+def _shown(error: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+    """What of an ErrorEvent the overlay shows, each part bounded."""
+    if error is None:
+        return None
+    text: Tuple[Tuple[str, int], ...] = (("where", 40), ("type", 200), ("text", 2000),
+                                         ("file", 1000))
+    shown: Dict[str, Any] = {name: str(error.get(name) or "")[:size] for name, size in text}
+    trace = str(error.get("traceback") or "")
+    shown["traceback"] = trace if len(trace) <= MAX_TEXT else "...\n" + trace[-MAX_TEXT:]
+    line = error.get("line")
+    shown["line"] = line if isinstance(line, int) else 0
+    return shown

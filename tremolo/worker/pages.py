@@ -1,0 +1,214 @@
+"""Responses of a server in development: error pages that say what happened, and HTML pages that
+load the script which refreshes them.
+
+Two kinds of Exchange, made by the server in place of the plain one. What an application sends
+passes through here on its way to the writer; it never waits here for its end.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequence, Tuple
+
+from ..net.exchange import Exchange
+from ..protocol.hosts import host_is_trusted, is_loopback
+from ..protocol.http1 import RequestHead
+from .content_policy import judge
+from .injection import Injection
+
+if TYPE_CHECKING:
+    from ..net.connection import HTTPConnection
+    from .browser import Browser
+
+Header = Tuple[bytes, bytes]
+
+#: what browsers want a page for (Fetch standard, section 2.2.5): a tab, or a frame in one
+PAGES = (b"document", b"iframe", b"frame")
+#: fields that describe the bytes of the body, which are others now
+_OF_THE_BYTES = frozenset((b"content-md5", b"digest", b"content-digest", b"repr-digest"))
+_WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
+
+
+def is_trusted(exchange: Exchange) -> bool:
+    """Whether the client is on this machine and means it: who may see tracebacks (R65)."""
+    connection = exchange.connection
+    allowed = connection.server.settings.allowed_hosts
+    return is_loopback(connection.peer) and host_is_trusted(exchange.head.host, allowed)
+
+
+def wants_page(head: RequestHead) -> bool:
+    """Whether a browser asks, to show what it gets as a page. Scripts, `curl` and other clients
+    get the bytes of the application untouched."""
+    wanted = head.header(b"sec-fetch-dest")
+    if wanted is not None:
+        return wanted in PAGES
+    return accepts_html(head)
+
+
+def accepts_html(head: RequestHead) -> bool:
+    """Whether HTML is asked for by its name."""
+    return any(b"text/html" in value.lower() for name, value in head.headers
+               if name == b"accept")
+
+
+class DebugExchange(Exchange):
+    """Answers with the traceback, to those who may see it, where a plain one has a bare 500."""
+
+    __slots__ = ()
+
+    def settle(self) -> None:
+        error = self.error
+        begun = self.started and self._head is None
+        if error is None or begun or self.finished or self.connection.lost \
+                or not is_trusted(self):
+            super().settle()
+            return
+        from .error_page import error_page
+
+        try:
+            headers, body = error_page(error, self.head)
+        except Exception as exc:  # of the application's own __str__ or __repr__
+            self.connection.server.logger.error("the error page failed: %s", type(exc).__name__)
+            super().settle()
+            return
+        self.refuse(500, body, headers=headers)
+
+
+class PageExchange(DebugExchange):
+    """Puts a script into the HTML pages that a browser asks for.
+
+    The head says at once how long the body will be, for the script goes in whatever the body
+    is: after <head>, or else where the document ends.
+    """
+
+    __slots__ = ("_added", "_browser", "_injection", "_left", "filtered")
+
+    def __init__(self, browser: "Browser", connection: "HTTPConnection",
+                 head: RequestHead) -> None:
+        super().__init__(connection, head)
+        self._browser: Optional[Browser] = browser
+        self._injection: Optional[Injection] = None
+        #: bytes of the body that the application still owes, None when it promised none
+        self._left: Optional[int] = None
+        self._added = 0
+        self.filtered = False
+        if head.method in (b"GET", b"HEAD") and head.upgrade is None and wants_page(head) \
+                and is_trusted(self):
+            # Nothing can be put into a compressed page.
+            head.headers[:] = [(name, b"identity" if name == b"accept-encoding" else value)
+                               for name, value in head.headers]
+        else:
+            self._browser = None
+
+    # -- what the application sends ----------------------------------------------------------
+
+    def start(self, status: int, headers: Iterable[Header], *, reason: bytes = b"",
+              length: Optional[int] = None) -> None:
+        self._injection = None
+        self.filtered = False
+        if self._browser is not None and not self.started:
+            headers = tuple(headers)
+            changed = self._prepare(status, headers, length)
+            if changed is not None:
+                headers = changed
+                if length is not None:
+                    length += self._added
+        super().start(status, headers, reason=reason, length=length)
+
+    def _prepare(self, status: int, headers: Sequence[Any],
+                 length: Optional[int]) -> Optional[List[Header]]:
+        """The headers of this response with the script in its body; None to leave it alone."""
+        if status < 200 or 300 <= status < 400 or status in (204, 205, 206):
+            return None
+        try:
+            page = Page(headers)
+        except (TypeError, ValueError):
+            return None  # the writer says what is wrong with them
+        if not page.is_html:
+            return None
+        own = length if page.length is None else page.length
+        if own == 0:
+            return None
+        snippet = self._browser.snippet(self, page)
+        if not snippet:
+            return None
+        self._added = len(snippet)
+        self._left = own
+        self._injection = Injection(snippet)
+        self.filtered = True
+        return page.with_script(self._added)
+
+    def promise(self, length: int) -> None:
+        if self._injection is not None and self._head is not None and self._left is None:
+            self._left = length
+            length += self._added
+        super().promise(length)
+
+    def write(self, data: bytes) -> Optional[Awaitable[None]]:
+        return super().write(data if self._injection is None else self._pass(data))
+
+    def write_last(self, data: bytes, trailers: Iterable[Header] = ()) -> None:
+        injection = self._injection
+        if injection is not None and not self.finished:
+            data = self._pass(data)
+            if injection.fed:  # a body of nothing stays one, and a HEAD's
+                data += injection.end()
+        super().write_last(data, trailers)
+
+    def _pass(self, data: bytes) -> bytes:
+        """`data` as it goes on. More than was promised is more in the end, too."""
+        injection = self._injection
+        if type(data) is not bytes:
+            data = bytes(memoryview(data))
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                return injection.feed(data) + injection.end()  # type: ignore[union-attr]
+        return injection.feed(data)  # type: ignore[union-attr]
+
+
+class Page:
+    """What the headers of a response say about its body. Raises TypeError or ValueError for
+    what are no headers."""
+
+    def __init__(self, headers: Sequence[Any]) -> None:
+        self._headers: List[Header] = [(name, value) for name, value in headers]
+        self.is_html = False
+        self.coding = b""
+        self.policies: List[bytes] = []
+        self.length: Optional[int] = None
+        for name, value in self._headers:
+            lower = name.lower()
+            if lower == b"content-type":
+                kind, _, parameters = value.lower().partition(b";")
+                self.is_html = kind.strip() == b"text/html" and not any(
+                    charset in parameters for charset in _WIDE)
+            elif lower == b"content-encoding":
+                self.coding = value.strip().lower()
+            elif lower == b"content-security-policy":
+                self.policies.append(value)
+            elif lower == b"content-length":
+                if self.length is not None or not value.strip().isdigit():
+                    raise ValueError("the writer says what is wrong with it")
+                self.length = int(value)
+
+    def with_script(self, added: int) -> List[Header]:
+        """The headers when the body has `added` bytes more than the application sends."""
+        changed = []
+        for name, value in self._headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                value = b"%d" % (int(value) + added)
+            elif lower == b"etag" and not value.startswith(b"W/"):
+                value = b"W/" + value  # of one meaning, no longer of the same bytes
+            elif lower == b"accept-ranges":
+                value = b"none"
+            elif lower in _OF_THE_BYTES:
+                continue
+            changed.append((name, value))
+        return changed
+
+
+def say_once(logger: logging.Logger, said: "set[str]", text: str) -> None:
+    """A hint, once for each text; a bounded number of them."""
+    if text not in said and len(said) < 20:
+        said.add(text)
+        logger.warning("%s", text)
