@@ -23,7 +23,7 @@ GROUPS = (("address", "where to listen"), ("application", "the application"),
 USAGE = """tremolo dev [OPTIONS] APP     develop: dashboard, reload on save, debug pages
        tremolo [run] [OPTIONS] APP   serve
        tremolo throttle PRESET|off   throttle a running server
-       tremolo reload | status | last error"""
+       tremolo reload | status | last error | debug"""
 
 EPILOG = """APP is MODULE:NAME, MODULE, FILE.py or FILE.py:NAME; without a NAME, "app".
 Options can also stand in [tool.tremolo] of pyproject.toml; the command line wins."""
@@ -216,7 +216,7 @@ def _has_terminal(settings: Settings) -> bool:
 
 def _client_parser(name: str, help: str) -> argparse.ArgumentParser:
     parser = _Parser(prog=f"tremolo {name}", description=help, allow_abbrev=False)
-    parser.add_argument("--address", default="", metavar="PORT",
+    parser.add_argument("--port", "--address", dest="address", default="", metavar="PORT",
                         help="which server, if several run: its port, or its control socket")
     return parser
 
@@ -267,6 +267,15 @@ def _status(arguments: List[str]) -> int:
     print(f"{totals['requests']} requests, {rates['requests']:.0f}/s, "
           f"p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms, "
           f"{totals['open']} connections")
+    reload = status.get("last_reload")
+    if reload:
+        from .supervisor.plain import reload_line
+
+        print(reload_line(reload))
+        for name, ms in reload.get("modules", ()):
+            print(f"  {ms:7.1f} ms  {name}")
+    for path in status.get("ignored", ()):
+        print(f"changes of {path} are ignored: the server wrote it itself")
     for worker in status["workers"]:
         print(f"worker {worker['pid']}  gen {worker['gen']}  {worker['state']}")
     return 0
@@ -287,8 +296,17 @@ def _last(arguments: List[str]) -> int:
     return 0
 
 
+def _debug(arguments: List[str]) -> int:
+    _Parser(prog="tremolo debug", description="The debugger of a breakpoint() that waits.",
+            allow_abbrev=False).parse_args(arguments)
+    from .supervisor.debug import attach
+
+    return attach()
+
+
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "run": lambda arguments: _serve(arguments, dev=False),
     "dev": lambda arguments: _serve(arguments, dev=True),
     "throttle": _throttle, "reload": _reload, "status": _status, "last": _last,
+    "debug": _debug,
 }

@@ -67,6 +67,10 @@ OPTIONS: Tuple[Option, ...] = (
        "number of locks", low=1),
     _o("limit_memory", "int", 0, "processes", "KiB of memory after which a worker is replaced; "
        "0: none"),
+    _o("max_requests", "int", 0, "processes", "requests after which a worker is replaced; "
+       "0: none"),
+    _o("stuck_timeout", "float", 60.0, "processes", "seconds without a sign of life after which "
+       "a worker is replaced; 0: never, as in dev", metavar="SECONDS"),
     _o("loop", "str", "auto", "processes", "auto, asyncio, uvloop, or MODULE.CLASS: auto takes "
        "uvloop when it is installed"),
     _o("shutdown_timeout", "float", 10.0, "processes", "seconds that running requests may take "

@@ -1,9 +1,10 @@
 """Serving from Python: `tremolo.run(app, ...)` and `app.run(...)`.
 
-A composition root. With one worker, no reload and no limit of its memory the server runs in this
-very process, so that debuggers work. Otherwise this process becomes the supervisor, and workers run the script again
-as `__mp_main__`: behind the usual guard `run()` is not reached there, and the application is
-found by its name; where it is reached, it only records what it was given.
+A composition root. With one worker, no reload and no limit of its memory the server runs in
+this very process, so that debuggers work. Otherwise this process becomes the supervisor, and
+workers run the script again as `__mp_main__`: behind the usual guard `run()` is not reached
+there, and the application is found by its name; where it is reached, it only records what it
+was given.
 """
 
 import contextlib
@@ -76,7 +77,8 @@ def _serve(application: Any, options: Mapping[str, Any],
         _recordings[-1].append(Run(application, given))
         raise Recorded
     settings = Settings(**given)
-    restarts = settings.reload or (settings.limit_memory and settings.worker_num)
+    restarts = settings.reload or (
+        (settings.limit_memory or settings.max_requests) and settings.worker_num)
     if settings.worker_num in (0, 1) and not restarts:
         from .worker.here import serve_here
 

@@ -17,11 +17,10 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
+from .actions import Actions
 from .feed import Feed
 from .layout import Layout
-from .model.logs import Error
 from .model.session import Session
-from .model.throttling import ALL, PRESETS
 from .model.traffic import Row
 from .pace import Pace
 from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
@@ -40,7 +39,7 @@ PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPa
          ThrottlePane, WorkersPane)
 
 
-class Dashboard(App[int]):
+class Dashboard(Actions, App[int]):
     CSS_PATH = "dashboard.tcss"
     TITLE = "Tremolo"
     ENABLE_COMMAND_PALETTE = True
@@ -256,7 +255,8 @@ class Dashboard(App[int]):
         if row is None:
             return
         pane = self.throttle_pane
-        pane.route = row.route or row.path.split("?", 1)[0]
+        path = row.route or row.path.split("?", 1)[0]
+        pane.route = path if path.startswith("/") and "…" not in path else None
         pane.connection = (row.pid, row.conn)
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.show_subject(row)
@@ -268,93 +268,6 @@ class Dashboard(App[int]):
     def action_step_back(self) -> None:
         if self.arrangement is not None:
             self.arrangement.back()
-
-    # -- keys that act
-
-    def action_pause(self) -> None:
-        traffic = self.session.traffic
-        traffic.pause(not traffic.paused)
-        self.traffic.redraw()
-
-    def action_reload(self) -> None:
-        self.session.commands.give("reload", {}, "reload")
-        self.session.tell("reloading …", "info")
-
-    def action_help(self) -> None:
-        from .help import HelpScreen, groups_of
-
-        kinds = sorted((kind for kind in PANES), key=lambda kind: kind.NUMBER or 9)
-        self.push_screen(HelpScreen(groups_of(self, kinds)))
-
-    def action_open_url(self) -> None:
-        from .outside import open_url
-
-        open_url(self)
-
-    def action_edit(self) -> None:
-        from .outside import edit
-
-        edit(self, self.shown_error())
-
-    def action_plain(self) -> None:
-        from .outside import plain_log
-
-        plain_log(self)
-
-    def action_command_palette(self) -> None:
-        from .palette import DashboardCommands
-
-        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}
-        super().action_command_palette()
-
-    def shown_error(self) -> Optional[Error]:
-        """The exception in the detail or the errors pane, else the newest."""
-        if self.arrangement is not None and self.arrangement.detail and self.detail.error:
-            return self.detail.error
-        pane = self.panes["errors"]
-        assert isinstance(pane, ErrorsPane)
-        chosen = pane.selected_error() if pane.display else None
-        items = self.session.errors.items
-        return chosen or (items[-1] if items else None)
-
-    # -- the throttle
-
-    def action_throttle(self) -> None:
-        connection = None
-        pane = self.panes["connections"]
-        if pane.has_focus and isinstance(pane, ConnectionsPane):
-            connection = pane.selected_connection()
-        self.open_throttle(connection.scope if connection else None)
-
-    def open_throttle(self, scope: Optional[str]) -> None:
-        if scope is not None:
-            pane = self.throttle_pane
-            pane.scope = scope
-            _, pid, number = scope.split(":")
-            pane.connection = (int(pid), int(number))
-        if self.arrangement is not None:
-            self.arrangement.toggle_throttle(scope is not None)
-        self.news()
-
-    def action_close_throttle(self) -> None:
-        if self.arrangement is not None:
-            self.arrangement.close_throttle()
-
-    def action_toggle_throttle(self) -> None:
-        pane = self.throttle_pane
-        scope = pane.scope if pane.display else ALL
-        wanted = self.session.wanted_throttle(scope)
-        off = wanted.active
-        self.session.wish_throttle(
-            scope, PRESETS["off"] if off else self.session.throttling.toggled(scope))
-
-    def throttle_all(self, name: str) -> None:
-        self.session.wish_throttle(ALL, PRESETS[name])
-
-    async def ask_throttle(self, scope: str) -> None:
-        from .dialogues import ask_throttle
-
-        await ask_throttle(self, scope)
 
     # -- the entry
 

@@ -84,6 +84,41 @@ def test_listen_options_count_for_their_address():
     assert get(app, "/").text == "there"
 
 
+def test_limits_of_an_address_count_for_its_connections():
+    app = Tremolo()
+    app.listen(8000, "127.0.0.1", client_max_fields=3, client_max_body_size=10)
+    app.add_route(lambda request: str(len(request.body())))
+
+    async def scenario(client):
+        fields = {"A": "1", "B": "2", "C": "3"}
+        assert (await client.get("/", headers=fields)).status == 431
+        assert (await client.post("/", body="x" * 11)).status == 413
+        client.address = ("127.0.0.1", 8001)
+        assert (await client.get("/", headers=fields)).status == 200
+
+    serve(app, scenario)
+    assert get(app, "/", method="POST", body="x" * 9, client_max_body_size=5).text == "9"
+
+
+def test_the_rate_of_an_address_counts_for_its_connections():
+    app = Tremolo()
+    app.listen(8000, "127.0.0.1", download_rate=200_000)
+    app.add_route(lambda: b"x" * 100_000)
+
+    async def scenario(client):
+        began = time.monotonic()
+        await client.get("/")
+        slow = time.monotonic() - began
+        client.address = ("127.0.0.1", 8001)
+        connection = client.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await connection.receive_exactly(100_000)
+        assert [c.throttled for c in client.server.connections.values()] == [True, False]
+        return slow
+
+    assert serve(app, scenario) > 0.2
+
+
 # -- tasks ------------------------------------------------------------------------------------
 
 

@@ -285,16 +285,30 @@ def test_true_with_a_client_that_closed_its_own_side():
     assert serve(handler(show), scenario).endswith(b"later")
 
 
-@pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_content_has_no_body_and_no_length(status):
+@pytest.mark.parametrize("how", ["return", "yield", "end", "write"])
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_without_content_has_no_body_and_no_type(status, how):
+    async def stream(response):
+        response.set_status(status)
+        yield "ignored"
+
     async def show(response):
         response.set_status(status)
-        return "ignored"
+        if how == "return":
+            return "ignored"
+        await getattr(response, how)(b"ignored")
 
-    response = get(handler(show), "/")
-    assert (response.status, response.body) == (status, b"")
-    assert not response.header("content-length") or status == 304
-    assert not response.header("content-type")
+    async def scenario(client):
+        response = await client.get("/")
+        assert (response.status, response.body) == (status, b"")
+        # RFC 9110 section 15.3.6 has a 205 say that nothing follows.
+        assert response.header("content-length") in {205: ("0",), 304: ("", "7")}.get(
+            status, ("",))
+        assert not response.header("content-type")
+        assert not response.header("transfer-encoding")
+        assert (await client.get("/")).status == status
+
+    serve(handler(stream if how == "yield" else show), scenario)
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -644,3 +644,26 @@ def test_the_handler_timeout_is_off_unless_it_is_set():
             assert site.adapter.body_limit == 10
 
     run(main)
+
+
+def test_a_client_that_leaves_with_all_it_was_promised_is_no_error():
+    outcome = []
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            raise RuntimeError("no lifespan here")
+        await send({"type": "http.response.start", "status": 200,
+                    "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"done", "more_body": True})
+        await receive()
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.body"})
+        outcome.append("complete")
+
+    async def main():
+        async with serving_asgi(app) as site:
+            assert (await site.get()).body == b"done"  # and closes
+            await until(lambda: outcome)
+            assert site.server.counters.errors == 0
+
+    run(main)

@@ -129,7 +129,7 @@ def test_a_throttle_that_is_set_meanwhile_counts_from_then(loop_name, path):
         async with serve(Sender(pathsend(path))) as site:
             client = await site.connect(receive_buffer=65536)
             await client.send(GET)
-            await until(lambda: site.connection.outbox.full)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
             site.server.set_throttle("*", Throttle.parse("down=3MB"))
             begun = loop.time()
             assert (await client.response()).body == DATA
@@ -258,7 +258,7 @@ def test_a_client_that_leaves_ends_the_sending_and_leaks_nothing(loop_name, how,
             client = await site.connect(receive_buffer=4096)
             before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
             await client.send(GET)
-            await until(lambda: site.connection.outbox.full)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
             getattr(client, how)()
             await until(lambda: app.done)
             assert isinstance(app.error, OSError)
@@ -275,7 +275,7 @@ def test_a_client_that_does_not_read_a_file_is_given_up(path):
         async with serve(app) as site:
             client = await site.connect(receive_buffer=4096)
             await client.send(GET)
-            await until(lambda: site.connection.outbox.full)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
             await pass_time(70)
             await until(lambda: app.done)
             assert isinstance(app.error, OSError)

@@ -271,7 +271,7 @@ def test_an_application_can_accept_after_a_refused_accept():
 
     async def main():
         async with serving_asgi(Recorder(script)) as site, peer(site) as ws:
-            assert (await ws.closed()).code == 1000
+            assert (await ws.receive()).code == 1000
 
     run(main)
 
@@ -357,7 +357,8 @@ def test_a_message_that_cannot_be_sent_raises_a_value_error(message):
         app = Recorder(script)
         async with serving_asgi(app) as site, peer(site) as ws:
             assert (await ws.receive()).payload == b"still open"
-            assert (await ws.closed()).code == 1000
+            assert (await ws.receive()).code == 1000
+            await ws.close()
             await until(lambda: app.done)
             assert app.error is None
 
@@ -546,10 +547,9 @@ def test_receive_goes_on_saying_that_the_client_is_gone():
     run(main)
 
 
-@pytest.mark.parametrize("message", [{"type": "websocket.send", "text": "x"},
-                                     {"type": "websocket.close"}],
-                         ids=lambda message: message["type"])
-def test_sending_after_the_client_closed_raises_an_os_error(message):
+def test_sending_after_the_client_closed_raises_an_os_error():
+    message = {"type": "websocket.send", "text": "x"}
+
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         app.messages.append(await receive())
@@ -564,6 +564,22 @@ def test_sending_after_the_client_closed_raises_an_os_error(message):
             await until(lambda: app.done)
             assert isinstance(app.error, OSError)
             assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_closing_after_the_client_closed_has_no_effect():
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        app.messages.append(await receive())
+        await send({"type": "websocket.close"})
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            await ws.close()
+            await until(lambda: app.done)
+            assert app.error is None
 
     run(main)
 

@@ -275,10 +275,10 @@ class Streams:
         try:
             while True:
                 data = await link.reader.read(65536)
-                if not data:
-                    self.sse_ends.append("end" if end.endswith(b"0\r\n\r\n") else "cut")
-                    return
                 end = (end + data)[-8:]
+                if end.endswith(b"\n0\r\n\r\n") or not data:
+                    self.sse_ends.append("end" if data else "cut")
+                    return
         except OSError:
             self.sse_ends.append("reset")
         finally:
@@ -298,7 +298,8 @@ class Streams:
             link.close()
 
     async def ended(self, timeout=5.0):
-        await asyncio.wait(self._tasks, timeout=timeout)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._tasks:
             task.cancel()
 

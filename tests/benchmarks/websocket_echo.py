@@ -17,7 +17,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.requests_per_second import (  # noqa: E402
+from tests.benchmarks.requests_per_second import (
     ROOT,
     children,
     cpu_seconds,

@@ -91,14 +91,18 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path, arguments):
             probe.bind(("127.0.0.1", port))
 
 
-def test_a_worker_in_an_endless_loop_ends_with_its_supervisor(tmp_path):
+@pytest.mark.parametrize("source", [
+    pytest.param("while True: pass\n", id="python"),
+    pytest.param("import re\nre.match('(a+)+$', 'a' * 60 + 'b')\n", id="holding-the-interpreter"),
+])
+def test_a_worker_in_an_endless_loop_ends_with_its_supervisor(tmp_path, source):
     shop = project(tmp_path)
     with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
         server.wait_for("hello")
-        shop.write_text("while True: pass\n")
+        shop.write_text(source)
         pid = server.wait_for("worker", gen=2, state="starting")["pid"]
         server.end(signal.SIGKILL)
-        wait_until(lambda: not is_alive(pid), "the end of the worker", 4.0)
+        wait_until(lambda: not is_alive(pid), "the end of the worker", 2.0)
 
 
 def _descendants(pid):

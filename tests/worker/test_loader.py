@@ -65,7 +65,9 @@ def test_installed_files_are_told_from_the_projects(tmp_path):
     assert is_installed(functools.__file__)
     assert is_installed("/srv/project/.venv/lib/python3.11/site-packages/x.py")
     assert not is_installed(str(tmp_path / "shop.py"))
-    names = installed_modules()
+    names, files = installed_modules()
+    assert pytest.__file__ in files
+    assert functools.__file__ not in files
     assert "functools" in names
     assert not any(name.startswith("tremolo") for name in names)
 

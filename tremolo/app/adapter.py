@@ -97,8 +97,9 @@ class NativeAdapter:
         """Run the `worker_start` hooks."""
         app = self.app
         self.loop = asyncio.get_running_loop()
-        if app.logger is None:
-            app.logger = logging.getLogger(multiprocessing.current_process().name)
+        process = multiprocessing.current_process().name
+        if app.name is None and process != "MainProcess":
+            app.logger = logging.getLogger(process)
         shared = self.shared
         shared.update(executor=self.executor, connections={}, info=ServerInfo(
             server=(self.settings.host, self.settings.port), server_date=b"",

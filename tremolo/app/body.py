@@ -128,7 +128,8 @@ class RequestBody:
 
         Files of a multipart form are in `params.files`: name -> list of parts. Raises
         PayloadTooLarge for more than `max_size` bytes or `max_fields` fields, BadRequest for
-        another Content-Type.
+        another Content-Type. Plain fields of a multipart form may have 256 KiB together, unless
+        another `max_size` is given.
         """
         context = self.context
         if "post" in context:
@@ -165,10 +166,11 @@ class RequestBody:
     async def _multipart(self, max_fields: int, max_size: int) -> Dict[str, List[str]]:
         fields: Dict[str, List[str]] = {}
         files: Dict[str, List[Part]] = {}
-        parts = self._open_parts(max_fields, max_size)
+        # Without a limit of the handler's own that of R73 counts for what is no file.
+        parts = self._open_parts(max_fields, max_size if max_size != FORM_SIZE else None)
         total = 0
         async for part in parts.iterate(max_size):
-            total += len(part["data"])
+            total += part.size
             if total > max_size or not part["eof"]:
                 raise PayloadTooLarge("form size limit reached")
             if part["filename"] is None:

@@ -29,7 +29,7 @@ _SPELLING: Dict[bytes, bytes] = {}
 _SPELLINGS = 1000
 #: what is left as it is when a redirect's address beyond ASCII is percent-encoded
 _URL = "".join(map(chr, range(0x21, 0x7F)))
-_BODILESS = frozenset((204, 304))
+_BODILESS = frozenset((204, 205, 304))
 _DEFAULT_HEAD = ((b"Content-Type", DEFAULT_TYPE),)
 
 

@@ -20,11 +20,12 @@ class HTTPCycle:
     expected and what came; the client gets a clean 500 or a closed connection.
     """
 
-    __slots__ = ("_body_sent", "_exchange", "_request_done", "_started", "_trailers",
+    __slots__ = ("_body_sent", "_exchange", "_headers", "_request_done", "_started", "_trailers",
                  "_wants_trailers", "request_broken")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._headers: Iterable[Any] = ()
         self._request_done = False
         #: the client left in the middle of its request, or broke its framing
         self.request_broken = False
@@ -73,10 +74,19 @@ class HTTPCycle:
                     "'http.response.body' came after the response was complete "
                     "(a message with more_body=False)")
             if exchange.connection.lost:
+                writer = exchange.writer
+                if writer.length == writer.body_bytes and not (
+                        message.get("body") or message.get("more_body")):
+                    self._body_sent = True  # it left with all that it was promised
+                    return
                 raise ASGIConnectionError("the client is gone")
+            if exchange.finished:
+                raise ASGIConnectionError("the stream was ended: the server restarts")
             # Asked for with `in` rather than get(): a call less for each key.
             body = message["body"] if "body" in message else b""  # noqa: SIM401
             if "more_body" in message and message["more_body"]:  # noqa: RUF019
+                if exchange.on_drain is None and not self._wants_trailers:
+                    self._prepare_to_drain()
                 if body:
                     wait = exchange.write(body)
                     if wait is not None:
@@ -107,9 +117,25 @@ class HTTPCycle:
                 status = _status(message)
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401
             exchange.start(status, headers)
+            self._headers = headers
             self._started = True
         else:
             await self._send_other(kind, message)
+
+    def _prepare_to_drain(self) -> None:
+        """An event stream has no end of its own: when other code takes over it is ended
+        properly, so that the client connects to that. Other streams have the drain limit."""
+        events = any(bytes(name).lower() == b"content-type"
+                     and bytes(value).lower().startswith(b"text/event-stream")
+                     for name, value in self._headers)
+        self._exchange.on_drain = self._end_stream if events else _go_on
+        if events and self._exchange.connection.server.draining:
+            self._exchange.connection.server.loop.call_soon(self._end_stream)
+
+    def _end_stream(self) -> None:
+        exchange = self._exchange
+        if not exchange.finished and not exchange.connection.lost and not self._body_sent:
+            exchange.finish()  # send() tells the application, receive() says http.disconnect
 
     async def _send_other(self, kind: str, message: Message) -> None:
         """The messages of extensions."""
@@ -192,6 +218,10 @@ class HTTPCycle:
         return "the ASGI application returned without completing its response"
 
 
+def _go_on() -> None:
+    """A response that has an end finishes by itself."""
+
+
 def _open(path: Any) -> int:
     """The descriptor of a regular file. Blocks."""
     if not isinstance(path, (str, os.PathLike)) or not os.path.isabs(path):
@@ -217,9 +247,8 @@ def _part(file: Any, message: Message) -> Tuple[int, int]:
 
 def _status(message: Message) -> int:
     status = message.get("status")
-    if type(status) is int or isinstance(status, int):
-        if 200 <= status <= 999:
-            return int(status)
+    if isinstance(status, int) and 200 <= status <= 999:
+        return int(status)
     raise RuntimeError(f"'http.response.start' needs a status from 200 to 999, got {status!r}")
 
 

@@ -85,12 +85,15 @@ class WebSocketCycle:
             raise RuntimeError(f"{kind!r} came after the WebSocket was closed or refused")
 
     def _close(self, message: Message) -> None:
-        link = self._link
-        if link is None or not link.open:
-            raise ASGIConnectionError("the WebSocket is closed")
+        # Without effect once the client has closed: what is wanted is the case already.
         code = message.get("code")
-        link.close(1000 if code is None else code, message.get("reason") or "")
+        self._opened().close(1000 if code is None else code, message.get("reason") or "")
         self._state = _CLOSED
+
+    def _opened(self) -> WebSocketLink:
+        if self._link is None:
+            raise RuntimeError("the WebSocket is not open")
+        return self._link
 
     def _answer(self, kind: str, message: Message) -> None:
         """The answer to the opening handshake."""
@@ -101,8 +104,8 @@ class WebSocketCycle:
             headers = _pairs(message)
             for name, _ in headers:
                 if name.lower() == b"sec-websocket-protocol":
-                    raise ValueError("'websocket.accept' has the key 'subprotocol' for the header "
-                                     "Sec-WebSocket-Protocol")
+                    raise ValueError("'websocket.accept' has the key 'subprotocol' in place of "
+                                     "the header Sec-WebSocket-Protocol")
             self._link = accept(exchange, self._upgrade, message.get("subprotocol"), headers)
             self._state = _OPEN
             exchange.wake_waiter()

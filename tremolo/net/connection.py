@@ -459,7 +459,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """Read at most `size` bytes although the transport is paused, and let it be so: for slow
         rates that costs a fifth of waking and pausing it each time. False: it has to see for
         itself whether there is nothing, the end or an error."""
-        if self.is_tls or self.socket is None or self.lost or self.eof or not self._wants_more():
+        if self.is_tls or self.socket is None or self.lost or self.eof \
+                or not hasattr(os, "readv") or not self._wants_more():  # PyPy has none
             return False
         try:
             nbytes = os.readv(self.socket.fileno(), (self.server.read_view[:size],))

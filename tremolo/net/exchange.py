@@ -17,6 +17,7 @@ from ..protocol.http1 import (
     RequestHead,
     ResponseWriter,
     ShortBody,
+    Truncated,
 )
 from .counters import latency_bucket
 from .pacing import Breaking
@@ -50,6 +51,8 @@ class Exchange:
 
     #: what is written is changed on its way, so that nothing may go past `write`
     filtered = False
+    #: business of the server's own, which those who look at requests are not shown
+    hidden = False
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -121,10 +124,11 @@ class Exchange:
             raise ClientDisconnected("the client is gone")
         try:
             event = connection.parser.next_event()
+        except Truncated:
+            self.writer.keep_alive = False
+            raise ClientDisconnected("the client closed in the middle of its body") from None
         except ProtocolError:
             self.writer.keep_alive = False
-            if connection.eof:
-                raise ClientDisconnected("the client closed in the middle of its body") from None
             raise
         if event is NEED_DATA:
             if connection.eof:
@@ -365,6 +369,9 @@ class Exchange:
             self.record(ABORTED)
         elif self.started and self._head is None:
             self.abort()
+        elif self.connection.eof and not self.body_done:
+            # It may still read why (RFC 9112 section 8).
+            self.refuse(400, b"bad request: the connection ended in the middle of it")
         else:
             self.refuse(500, b"Internal Server Error")
 
@@ -508,7 +515,7 @@ class Exchange:
         counters.latency[latency_bucket(seconds)] += 1
         if outcome != DONE:
             counters.aborted += 1
-        if server.recent is not None:
+        if server.recent is not None and not self.hidden:
             head = self.head
             server.recent.append((
                 self.id, connection.id, self.begun, head.method, head.target, self.route,

@@ -10,7 +10,7 @@ import socket
 import stat
 import tempfile
 import time
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ..exceptions import ConfigurationError
 from ..telemetry.channel import READ_SIZE
@@ -48,12 +48,17 @@ def _private(path: str) -> None:
         raise ConfigurationError(f"cannot make the folder {path}: {exc.strerror}") from None
 
 
-def socket_name(listeners: Listeners) -> str:
-    """The file name for a server: its first port, else its first path made a name."""
-    first = next(iter(listeners))
-    if first.port:
-        return f"{first.port}.sock"
-    return re.sub(r"[^A-Za-z0-9._-]", "_", os.path.abspath(first.wanted.path))[-80:] + ".sock"
+def socket_names(listeners: Listeners) -> List[str]:
+    """The file names for a server, one an address: its port, else its path made a name."""
+    found = []
+    for listener in listeners:
+        if listener.port:
+            name = str(listener.port)
+        else:
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", os.path.abspath(listener.wanted.path))[-80:]
+        if name + ".sock" not in found:
+            found.append(name + ".sock")
+    return found
 
 
 class ControlSocket:
@@ -74,9 +79,24 @@ class ControlSocket:
         finally:
             os.umask(mask)
         self._inode = os.lstat(path).st_ino
+        self._aliases: List[str] = []
         self._sock.listen(MAX_VIEWERS)
         self._sock.setblocking(False)
         feed.loop.add_reader(self._sock.fileno(), self._accept)
+
+    def alias(self, listeners: Listeners) -> None:
+        """Have this socket found by all addresses of the server."""
+        for name in socket_names(listeners):
+            path = os.path.join(os.path.dirname(self.path), name)
+            if path == self.path or path in self._aliases:
+                continue
+            try:
+                if os.path.islink(path) or (os.path.exists(path) and not _is_alive(path)):
+                    os.unlink(path)
+                os.symlink(os.path.basename(self.path), path)
+            except OSError:
+                continue  # another server's: ours is found by its other addresses
+            self._aliases.append(path)
 
     def _accept(self) -> None:
         try:
@@ -94,6 +114,9 @@ class ControlSocket:
         try:
             if os.lstat(self.path).st_ino == self._inode:
                 os.unlink(self.path)
+            for path in self._aliases:
+                if os.path.islink(path):
+                    os.unlink(path)
         except OSError:
             return  # somebody tidied up before us
 
@@ -119,13 +142,14 @@ def find(address: str = "") -> str:
                 return path
         raise ConfigurationError(f"no server of yours runs at {address}")
     alive = [os.path.join(where, name) for name in sorted(os.listdir(where))
-             if name.endswith(".sock") and _is_alive(os.path.join(where, name))]
+             if name.endswith(".sock") and not os.path.islink(os.path.join(where, name))
+             and _is_alive(os.path.join(where, name))]
     if len(alive) == 1:
         return alive[0]
     if not alive:
         raise ConfigurationError("no server of yours runs")
     ports = ", ".join(os.path.basename(path)[:-5] for path in alive)
-    raise ConfigurationError(f"several servers run: say which with --address ({ports})")
+    raise ConfigurationError(f"several servers run: say which with --port ({ports})")
 
 
 def _is_socket(path: str) -> bool:

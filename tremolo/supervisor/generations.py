@@ -8,12 +8,13 @@ Nothing is waited for without a limit.
 import asyncio
 import os
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Mapping, Optional, Set
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
 from .feed import Feed, wall
+from .generation import Generation, all_ready, gone, timeout_error
 from .listeners import Listeners
 from .nursery import Nursery
 from .policy import Backoff
@@ -22,27 +23,9 @@ from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 SWITCH_LIMIT = 5.0
 KILL_GRACE = 2.0
+MAX_TRACEBACK = 16 * 1024
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
-
-
-class Generation:
-    """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
-
-    def __init__(self, number: int, stand_in: bool = False) -> None:
-        self.number = number
-        self.stand_in = stand_in
-        self.began = time.time()
-        self.done = 0.0  # when it was ready, or had failed, by the wall clock
-        self.cause = ""  # "start", "change", "request", "hangup", "packages"
-        self.workers: Dict[int, WorkerHandle] = {}
-
-    @property
-    def files(self) -> Dict[str, str]:
-        found: Dict[str, str] = {}
-        for worker in self.workers.values():
-            found.update(worker.files)
-        return found
 
 
 class Generations:
@@ -117,8 +100,10 @@ class Generations:
         try:
             await self._start_all(generation)
         except WorkerFailed as failure:
+            self._note_failure(generation, change, failure)
             await self._dismiss(generation)
-            await self._note_failure(generation, change, failure)
+            if self.serving is None and self._dev and not failure.configuration:
+                await self._stand_in()
             return False
         except asyncio.CancelledError:
             await self._dismiss(generation)
@@ -151,12 +136,12 @@ class Generations:
 
     async def _start_once(self, generation: Generation) -> None:
         workers = [self._new_worker(generation, slot) for slot in range(self.slots)]
-        waiting = self._loop.create_task(_all_ready(
+        waiting = self._loop.create_task(all_ready(
             [self._start_worker(worker, generation) for worker in workers]))
         try:
             await asyncio.wait_for(waiting, self._settings.startup_timeout)
         except asyncio.TimeoutError:
-            raise WorkerFailed(_timeout_error(
+            raise WorkerFailed(timeout_error(
                 generation.number, self._settings.startup_timeout)) from None
 
     def _new_worker(self, generation: Generation, slot: int) -> WorkerHandle:
@@ -168,7 +153,7 @@ class Generations:
     async def _start_worker(self, worker: WorkerHandle, generation: Generation) -> None:
         start = self._describe()
         if generation.stand_in:
-            start["app"] = {"stand_in": self.failed or {}}
+            start["app"] = {"stand_in": _brief(self.failed or {})}
         start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
         try:
             await worker.start(self._nursery, start, fds, self._capture)
@@ -206,14 +191,13 @@ class Generations:
                       modules=slowest.slowest, mode=slowest.mode,
                       preloaded=self._nursery.preloaded)
 
-    async def _note_failure(self, generation: Generation, change: Optional[Change],
-                            failure: WorkerFailed) -> None:
+    def _note_failure(self, generation: Generation, change: Optional[Change],
+                      failure: WorkerFailed) -> None:
         self.failed = failure.error
         generation.done = time.time()
         self._publish(generation, "failed", change, error=failure.error,
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
-        if self.serving is None and self._dev and not failure.configuration:
-            await self._stand_in()
+        self.tell_serving("broken", error=_brief(failure.error))
 
     async def _stand_in(self) -> None:
         """Answer with the error while there is no code that could."""
@@ -226,6 +210,11 @@ class Generations:
         self.serving = stand_in
         for worker in stand_in.workers.values():
             worker.tell("serve")
+
+    def tell_serving(self, name: str, **args: Any) -> None:
+        """Give a command to all workers that serve."""
+        for worker in self.serving.workers.values() if self.serving is not None else ():
+            worker.tell(name, **args)
 
     def _publish(self, generation: Generation, state: str, change: Optional[Change],
                  **more: Any) -> None:
@@ -255,14 +244,17 @@ class Generations:
         served = None if worker.serving_since is None else (
             time.monotonic() - worker.serving_since)
         delay = 0.0 if worker.cause == "drained" else backoff.died(served)
-        if backoff.looping:
-            self._feed.log("error", f"crash loop: worker slot {worker.slot} died "
-                           f"{backoff.deaths} times in a row, the last time: {worker.cause}")
+        self._judge(worker.slot, backoff, worker.cause)
         if worker.mode == "zygote" and worker.cause in FORK_SIGNALS and (
                 time.monotonic() - worker.began < FRESH):
             self._nursery.distrust(f"a forked worker died in its first second ({worker.cause})")
         self.spawn_task(self._replace(generation, worker.slot, delay))
         return delay
+
+    def _judge(self, slot: int, backoff: Backoff, cause: Optional[str]) -> None:
+        if backoff.looping:
+            self._feed.log("error", f"crash loop: worker slot {slot} died {backoff.deaths} "
+                           f"times in a row, the last time: {cause}")
 
     async def _replace(self, generation: Generation, slot: int, delay: float) -> None:
         """Put a new worker into a slot of the serving generation, however often it takes."""
@@ -278,12 +270,14 @@ class Generations:
             except (WorkerFailed, asyncio.TimeoutError) as exc:
                 worker.kill()
                 failure = exc if isinstance(exc, WorkerFailed) else WorkerFailed(
-                    _timeout_error(generation.number, self._settings.startup_timeout))
+                    timeout_error(generation.number, self._settings.startup_timeout))
                 self._feed.publish(failure.error)
                 if old is not None and not old.gone.done():
                     generation.workers[slot] = old  # it was to be replaced, but it lives
                     return
-                delay = self._backoff.setdefault(slot, Backoff()).died(None)
+                backoff = self._backoff.setdefault(slot, Backoff())
+                delay = backoff.died(None)
+                self._judge(slot, backoff, str(failure))
                 if self._dev and all(w.gone.done() or w is worker
                                      for w in generation.workers.values()):
                     self.failed = failure.error
@@ -294,6 +288,8 @@ class Generations:
                 worker.drain(0, hand_over=False)
                 return
             worker.tell("serve")
+            if self.failed is not None:
+                worker.tell("broken", error=_brief(self.failed))
             if old is not None and not old.gone.done():
                 old.drain(self._settings.drain_timeout, hand_over=True)
             return
@@ -342,7 +338,7 @@ class Generations:
         timeout = self._settings.drain_timeout
         for worker in generation.workers.values():
             worker.drain(timeout, hand_over)
-        await _gone(list(generation.workers.values()), timeout + KILL_GRACE)
+        await gone(list(generation.workers.values()), timeout + KILL_GRACE)
 
     async def _dismiss(self, generation: Generation) -> None:
         """End workers that never served; a moment is theirs to say what they have to say."""
@@ -351,7 +347,7 @@ class Generations:
                 worker.kill()
             elif worker.state != "exited":
                 worker.drain(0, hand_over=False, grace=1.0)
-        await _gone(list(generation.workers.values()), KILL_GRACE)
+        await gone(list(generation.workers.values()), KILL_GRACE)
 
     async def stop(self, timeout: float) -> None:
         """Drain all workers, for at most `timeout` seconds, then kill what is left."""
@@ -363,7 +359,7 @@ class Generations:
                 worker.kill()
             else:
                 worker.drain(timeout, hand_over=False, grace=KILL_GRACE)
-        await _gone(list(self.workers), timeout + KILL_GRACE)
+        await gone(list(self.workers), timeout + KILL_GRACE)
         await self.stop_now()
 
     async def stop_now(self) -> None:
@@ -371,26 +367,9 @@ class Generations:
         self.stopping = True
         for worker in list(self.workers):
             worker.kill()
-        await _gone(list(self.workers), KILL_GRACE)
+        await gone(list(self.workers), KILL_GRACE)
 
 
-async def _all_ready(starts: List[Any]) -> None:
-    """Wait for all; the first failure ends the waiting."""
-    tasks = [asyncio.ensure_future(start) for start in starts]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-async def _gone(workers: List[WorkerHandle], timeout: float) -> None:
-    waiting = [worker.gone for worker in workers if worker.pid and not worker.gone.done()]
-    if waiting:
-        await asyncio.wait(waiting, timeout=timeout)
-
-
-def _timeout_error(gen: int, seconds: float) -> Mapping[str, Any]:
-    return {"v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": gen,
-            "where": "startup", "type": "StartupTimeout", "traceback": "",
-            "text": f"the application did not start within {seconds:g} seconds"}
+def _brief(error: Mapping[str, Any]) -> Dict[str, Any]:
+    """An ErrorEvent whose texts fit into the line of a command, the end of its traceback kept."""
+    return {**error, "traceback": str(error.get("traceback") or "")[-MAX_TRACEBACK:]}

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
+from ..config import Settings
 from ..telemetry.channel import Channel
 from ..telemetry.messages import VERSION
 from .bootstrap import command
@@ -41,6 +42,14 @@ def fork_is_trusted() -> bool:
     """Whether forking works at all on this platform and interpreter, and is a good idea."""
     return (hasattr(os, "fork") and sys.platform != "darwin"
             and sys.implementation.name == "cpython" and sys.gettrace() is None)
+
+
+def choose_mode(settings: Settings) -> str:
+    """How workers are started under `settings`: "zygote" or "spawn"."""
+    if settings.reload_mode != "auto":
+        return settings.reload_mode if hasattr(os, "fork") else "spawn"
+    # Without reloading nothing is ever learnt to load ahead, and forking gains little.
+    return "zygote" if fork_is_trusted() and settings.reload else "spawn"
 
 
 def describe_status(status: Optional[int]) -> str:
@@ -99,8 +108,7 @@ class Nursery:
         if size > link.settled * GROWTH + GROWTH_BYTES:
             self._note(f"the zygote has grown from {link.settled >> 20} to {size >> 20} MiB and "
                        "is replaced")
-            self.renew()
-            self._start_zygote()
+            self.refresh()
 
     def preload(self, names: Iterable[str]) -> None:
         """Have the zygote import modules ahead; remembered for its successors."""
@@ -163,6 +171,13 @@ class Nursery:
             self.mode = "spawn"
             self._note(f"workers are started afresh from now on, which is slower: {reason}")
             self.renew()
+
+    def refresh(self) -> None:
+        """As renew(), with the next zygote importing already before it is asked to fork."""
+        had = self._zygote is not None
+        self.renew()
+        if had and self.mode == "zygote" and not self._closed:
+            self._start_zygote()
 
     def renew(self) -> None:
         """Let the zygote go once its last worker has ended; the next fork starts another."""

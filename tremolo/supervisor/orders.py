@@ -136,7 +136,9 @@ class Orders:
     # -- the rest --------------------------------------------------------------------
 
     async def _reload(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
-        if not await self._supervisor.generations.renew():
+        if self._supervisor.reloader is not None:
+            self._supervisor.reloader.guard.forgive()
+        if not await self._supervisor.generations.renew(cause="request"):
             failed = self._supervisor.generations.failed or {}
             raise OrderError(f"{failed.get('type')}: {failed.get('text')}")
         return self._supervisor.generations.number

@@ -13,6 +13,9 @@ from ..telemetry.visible import clean_lines
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
+_VERBS = {"start": "started", "request": "reloaded by request", "hangup": "workers renewed",
+          "packages": "reloaded, installed packages changed,"}
+
 
 def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and (
@@ -38,7 +41,7 @@ def reload_line(event: Mapping[str, Any]) -> str:
     if state == "started":
         return f"gen {event.get('gen')} starting{f' ({shown})' if shown else ''}"
     parts = " · ".join(f"{name} {ms:.0f}" for name, ms in event.get("parts", {}).items())
-    verb = f"reloaded {shown}" if shown else "started" if event.get("gen") == 1 else "reloaded"
+    verb = f"reloaded {shown}" if shown else _VERBS.get(str(event.get("cause")), "reloaded")
     return f"{verb} {event.get('ms', 0):.0f} ms: {parts}  gen={event.get('gen')}"
 
 
@@ -173,9 +176,11 @@ def _paint(text: str, colour: str, on: bool) -> str:
 
 
 class JSONConsumer:
-    """One object a line on `out`: request, reload, error, log, stats, worker, throttle."""
+    """One object a line on `out`: request, reload, assets, error, log, stats, worker,
+    throttle."""
 
-    KINDS = frozenset(("reload", "error", "log", "stats", "worker", "throttle", "hello"))
+    KINDS = frozenset(("reload", "error", "log", "stats", "worker", "throttle", "hello",
+                       "assets"))
 
     def __init__(self, out: Optional[TextIO] = None) -> None:
         self._out = Output(out or sys.stdout)

@@ -8,12 +8,23 @@ back, and what the application writes itself does not reload it for ever.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from ..config import Settings
 from ..telemetry.visible import clean
 from .relevance import Change, LoopGuard, Relevance, age
-from .watcher import Watcher
+from .watcher import Watcher, is_noise
 
 if TYPE_CHECKING:
     from .generations import Generations
@@ -23,7 +34,7 @@ CROWD = 8  # touched files that look like a tool at work, whose next batch is wa
 SETTLE = 0.05
 SETTLE_LIMIT = 5.0
 COME_BACK = 0.25  # seconds in which a deleted file may be written anew
-MISSED_AFTER = 1.0  # seconds after which a change should have been notified
+MISSED_AFTER = 1.5  # seconds after which a change should have been notified
 LOCK_FILES = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
 
@@ -102,6 +113,8 @@ class Reloader:
         if not self._gathered:
             self._gathering_since = time.monotonic()
         self._gathered |= paths
+        for path in paths:
+            self._unseen.pop(path, None)
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
@@ -127,10 +140,8 @@ class Reloader:
         seen = time.monotonic()
         if generations.stopping:
             return
-        for path in paths:
-            self._unseen.pop(path, None)
         if not self._lock_files.isdisjoint(paths):
-            self._nursery.renew()
+            self._nursery.refresh()
         found = self._relevance.look(paths - self.guard.stopped, generations.imported,
                                      broken=generations.failed is not None)
         if found.assets:
@@ -180,7 +191,8 @@ class Reloader:
             return
         marks = _marks(imported)
         for path, mark in marks.items():
-            if self._marks.get(path, mark) != mark and self._watcher.covers(path):
+            if self._marks.get(path, mark) != mark and not is_noise(path) and (
+                    self._watcher.covers(path)):
                 self._unseen.setdefault(path, now)
         self._marks = marks
 

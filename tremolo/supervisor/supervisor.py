@@ -6,6 +6,7 @@ its own with a viewer behind a socket, whose end means: drain and stop.
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import time
@@ -17,18 +18,17 @@ from ..envfile import read_env_file
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
-from .control import ControlSocket, folder, socket_name
+from ..telemetry.visible import clean
+from .control import ControlSocket, folder, socket_names
 from .feed import Consumer, Feed, wall
 from .generations import Generations
 from .listeners import Address, Listeners, address, wanted_addresses
-from .nursery import Nursery, fork_is_trusted
+from .nursery import Nursery, choose_mode
 from .orders import Orders, WantedThrottle, throttle_event
+from .pulse import ModuleNames, Pulse
 from .reload import Reloader
 from .worker_handle import WorkerHandle
 
-SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
-REPLACE_AFTER = 60.0  # and until it is replaced; not in dev, where a debugger may hold it
-SECOND = 1.0
 #: where workers find the file of the locks that they share (see `tremolo.app.locks`)
 LOCK_FILE = "TREMOLO_LOCK_FILE"
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
@@ -59,15 +59,15 @@ class Supervisor:
         self.listeners = Listeners(settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
         self._orders = Orders(self)
+        #: what pages in browsers must know to listen to us (R62)
+        self._token = secrets.token_urlsafe(24)
         self._errors: List[Dict[str, Any]] = []
         self._stop: asyncio.Future[bool] = loop.create_future()
-        self._reloader: Optional[Reloader] = None
+        self.reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
         self._patience = settings.shutdown_timeout
         self._lock_file = ""
-        self._ticked = time.monotonic()
         self._blocked: Set[WorkerHandle] = set()
-        self._modules: List[str] = []
 
     # -- the whole life --------------------------------------------------------------
 
@@ -79,10 +79,11 @@ class Supervisor:
             self.listeners.bind(wanted)
         if settings.env_file:
             read_env_file(settings.env_file)  # what is wrong with it is said now
-        self._nursery = Nursery(
-            loop, self._mode(), self._note, self._environment, settings.no_preload)
+        self.nursery = Nursery(
+            loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
+        self._modules = ModuleNames(self.nursery.preload)
         self.generations = Generations(
-            loop, settings, self._nursery, self.listeners, self.feed, self, self._describe,
+            loop, settings, self.nursery, self.listeners, self.feed, self, self._describe,
             self._slots, self._launch.capture, self._launch.dev)
         try:
             self._open_control()
@@ -95,15 +96,15 @@ class Supervisor:
             return await self._serve()
         finally:
             self._close()
-            await self._nursery.close()
+            await self.nursery.close()
 
     async def _serve(self) -> int:
         settings = self._launch.settings
-        first = self.generations.renew()
+        first = self.generations.renew(cause="start")
         if settings.reload:
-            self._reloader = Reloader(settings, self._launch.folder, self.generations,
-                                      self._nursery, self._loop, self._note)
-        ticker = self._loop.create_task(self._tick())
+            self.reloader = Reloader(settings, self._launch.folder, self.generations,
+                                     self.nursery, self._loop, self.note, self._on_assets)
+        self._pulse = Pulse(self, self._loop, settings.stuck_timeout, self._launch.dev)
         try:
             either: List[asyncio.Future[Any]] = [first, self._stop]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -122,8 +123,8 @@ class Supervisor:
             await self.generations.stop_now()
             return 0
         finally:
-            ticker.cancel()
-            self._publish_stats()
+            self._pulse.stop()
+            self.publish_stats()
 
     def _ended_at_first(self, first: "asyncio.Task[bool]") -> bool:
         """The first start failed, and no later save can help."""
@@ -132,13 +133,6 @@ class Supervisor:
         failed = self.generations.failed or {}
         return not self._launch.settings.reload or (
             self.generations.serving is None and failed.get("type") == "ConfigurationError")
-
-    def _mode(self) -> str:
-        settings = self._launch.settings
-        if settings.reload_mode != "auto":
-            return settings.reload_mode if hasattr(os, "fork") else "spawn"
-        # Without reloading nothing is ever learnt to load ahead, and forking gains little.
-        return "zygote" if fork_is_trusted() and settings.reload else "spawn"
 
     def _addresses(self) -> List[Address]:
         named = self._launch.app.get("addresses")
@@ -156,7 +150,7 @@ class Supervisor:
             try:
                 found = read_env_file(self._launch.settings.env_file)
             except ConfigurationError as exc:
-                self._note(str(exc), "warning")  # the worker fails over it, and says so too
+                self.note(str(exc), "warning")  # the worker fails over it, and says so too
                 return values
             for name, value in found.items():
                 values.setdefault(name, value)
@@ -165,20 +159,19 @@ class Supervisor:
     def _open_control(self) -> None:
         try:
             self._lock_file = os.path.join(folder(), f"{os.getpid()}.lock")
-            path = os.path.join(folder(), socket_name(self.listeners))
+            path = os.path.join(folder(), socket_names(self.listeners)[0])
             self._control = ControlSocket(self.feed, path)
+            self._control.alias(self.listeners)
         except (ConfigurationError, OSError) as exc:
-            self._note(f"commands from other terminals are not possible: {exc}", "warning")
+            self.note(f"commands from other terminals are not possible: {exc}", "warning")
 
     def _catch_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self.request_stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        if not self._launch.capture:
-            self._loop.add_signal_handler(
-                signal.SIGTTIN, lambda: self._scale(1))
-            self._loop.add_signal_handler(
-                signal.SIGTTOU, lambda: self._scale(-1))
+        if not self._launch.dev:
+            self._loop.add_signal_handler(signal.SIGTTIN, self._scale, 1)
+            self._loop.add_signal_handler(signal.SIGTTOU, self._scale, -1)
 
     def _scale(self, by: int) -> None:
         self.generations.scale(max(1, self.generations.slots + by))
@@ -188,7 +181,7 @@ class Supervisor:
         if self._launch.dev:
             self.request_stop()
         else:
-            self.generations.renew()
+            self.generations.renew(cause="hangup")
 
     def request_stop(self, now: bool = False) -> None:
         """Drain and stop; at once if this was asked for before."""
@@ -203,8 +196,8 @@ class Supervisor:
             self.request_stop()
 
     def _close(self) -> None:
-        if self._reloader is not None:
-            self._reloader.close()
+        if self.reloader is not None:
+            self.reloader.close()
         self.feed.close()
         if self._control is not None:
             self._control.close()
@@ -236,9 +229,11 @@ class Supervisor:
         return {
             **self.hello(), "totals": self._rollup.totals(), "rates": self._rollup.rates(),
             "latency": self._rollup.latency(), "control": self._control and self._control.path,
-            "mode": self._nursery.mode, "preloaded": self._nursery.preloaded,
-            "zygote": self._nursery.zygote_pid,
+            "mode": self.nursery.mode, "preloaded": self.nursery.preloaded,
+            "zygote": self.nursery.zygote_pid,
             "last_error": self._errors[-1] if self._errors else None,
+            "last_reload": self.generations.last_ready,
+            "ignored": sorted(self.reloader.guard.stopped) if self.reloader else [],
         }
 
     def publish_throttle(self) -> None:
@@ -253,14 +248,16 @@ class Supervisor:
     def _on_command(self, viewer: Any, message: Dict[str, Any]) -> None:
         self._orders.take(viewer, message)
 
-    def _note(self, text: str, level: str = "info") -> None:
+    def note(self, text: str, level: str = "info") -> None:
         self.feed.log(level, text)
 
     def _describe(self) -> Dict[str, Any]:
         launch = self._launch
         return {"app": launch.app, "settings": launch.settings.as_dict(), "dev": launch.dev,
-                "reload": bool(launch.settings.reload), "detail": self.feed.detail,
-                "throttle": self.throttle.for_worker()}
+                "reload": bool(launch.settings.reload),
+                "debug": os.path.dirname(self._control.path) if self._control and (
+                    launch.dev) else "", "detail": self.feed.detail,
+                "throttle": self.throttle.for_worker(), "token": self._token}
 
     @staticmethod
     def _worker_event(worker: WorkerHandle, state: str, **more: Any) -> Dict[str, Any]:
@@ -277,6 +274,7 @@ class Supervisor:
             self._rollup.ended(worker.pid)
             self.throttle.forget_worker(worker.pid)
             self._blocked.discard(worker)
+            self._modules.forget(worker.pid)
             more["retry_in"] = self.generations.exited(worker)
         self.feed.publish(self._worker_event(worker, state, **more))
 
@@ -284,6 +282,8 @@ class Supervisor:
                      line: Optional[bytes]) -> None:
         self._rollup.update(frame)
         self.feed.publish(frame, line)
+        if worker in self._blocked:
+            self._unblocked(worker)
 
     def worker_event(self, worker: WorkerHandle, event: Dict[str, Any]) -> None:
         if event["kind"] == "error":
@@ -305,16 +305,21 @@ class Supervisor:
     def worker_life(self, worker: WorkerHandle, life: Dict[str, Any]) -> None:
         state = life.get("state")
         if state == "modules":
-            self._modules.extend(life.get("modules", ()))
-            if life.get("last"):
-                self._nursery.preload(self._modules)
-                self._modules = []
+            self._modules.add(worker, life.get("modules"), bool(life.get("last")))
+        elif state == "packages":
+            self._pulse.packages.learn(map(str, life.get("files", ())))
+        elif state == "wrote":
+            if self.reloader is not None:
+                self.reloader.guard.wrote(str(life.get("path")), time.monotonic())
         elif state == "addresses":
             self._bind_more(worker, life.get("addresses", []))
         elif state == "memory":
             size = life.get("resident", 0) // 1024
-            self._note(f"worker {worker.pid} has grown to {size} KiB and is replaced",
+            self.note(f"worker {worker.pid} has grown to {size} KiB and is replaced",
                        "warning")
+            self.generations.replace(worker)
+        elif state == "requests":
+            self.note(f"worker {worker.pid} has had {life.get('count')} requests and is replaced")
             self.generations.replace(worker)
         elif state == "blocked":
             self._blocked.add(worker)
@@ -325,9 +330,8 @@ class Supervisor:
                 "stream": "tremolo", "level": "warning", "name": "tremolo.watchdog",
                 "text": f"{place}, for {life.get('seconds', 0) * 1000:.0f} ms so far\n"
                         f"{life.get('stack', '')}"})
-        elif state == "unblocked":
-            self._blocked.discard(worker)
-            self.feed.publish(self._worker_event(worker, worker.state))
+        elif state == "unblocked" and worker in self._blocked:
+            self._unblocked(worker)
         elif state == "switching":
             # It was told the throttle and the detail of when it began to start.
             worker.tell("detail", level=self.feed.detail)
@@ -351,45 +355,34 @@ class Supervisor:
             if listener is not None:
                 descriptions.append(listener.description())
                 fds.append(listener.fd(worker.slot))
+        if self._control is not None:
+            self._control.alias(self.listeners)
         worker.send({"v": VERSION, "kind": "listeners", "listeners": descriptions,
                      "error": error}, tuple(fds))
 
-    # -- time ------------------------------------------------------------------------
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(SECOND)
-            now = time.monotonic()
-            gap, self._ticked = now - self._ticked, now
-            if gap > 3 * SECOND:  # the machine slept, or we were stopped: nobody is to blame
-                for worker in self.generations.workers:
-                    worker.last_sign = now
-            self._publish_stats()
-            self._check_signs(now)
-            if self._reloader is not None:
-                self._reloader.follow_imports()
-
-    def _publish_stats(self) -> None:
+    def publish_stats(self) -> None:
         self._rollup.sample(time.monotonic())
         self.feed.publish({
             "v": VERSION, "kind": "stats", "t": wall(), "gen": self.generations.number,
             "totals": self._rollup.totals(), "rates": self._rollup.rates(),
             "latency": self._rollup.latency()})
 
-    def _check_signs(self, now: float) -> None:
-        for worker in list(self.generations.workers):
-            silent = now - worker.last_sign
-            if worker.state != "serving" or silent < SILENT_AFTER:
-                continue
-            if worker not in self._blocked:
-                self._blocked.add(worker)
-                self.feed.publish(self._worker_event(
-                    worker, "blocked", cause=f"no sign of life for {silent:.0f} s"))
-            if silent > REPLACE_AFTER and not self._launch.dev:
-                self._note(f"worker {worker.pid} gave no sign of life for {silent:.0f} s and "
-                           "is replaced", "error")
-                worker.kill(signal.SIGABRT, expected=False)
-                worker.last_sign = now
+    def found_blocked(self, worker: WorkerHandle, cause: str) -> None:
+        """Tell, once, that a worker stands still."""
+        if worker not in self._blocked:
+            self._blocked.add(worker)
+            self.feed.publish(self._worker_event(worker, "blocked", cause=cause))
+
+    def _unblocked(self, worker: WorkerHandle) -> None:
+        self._blocked.discard(worker)
+        self.feed.publish(self._worker_event(worker, worker.state))
+
+    def _on_assets(self, paths: List[str]) -> None:
+        """Templates, styles and the like changed: pages are looked at afresh, no more."""
+        shown = [clean(os.path.relpath(path, self._launch.folder)) for path in paths[:50]]
+        self.feed.publish({"v": VERSION, "kind": "assets", "t": wall(),
+                           "gen": self.generations.number, "files": shown})
+        self.generations.tell_serving("assets", files=shown)
 
 
 def _worker_count(wanted: int) -> int:

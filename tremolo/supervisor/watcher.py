@@ -114,7 +114,7 @@ class Watcher:
                         *present, watch_filter=lambda _, path: not is_noise(path),
                         debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=self._stopped,
                         raise_interrupt=False, recursive=recursive,
-                        ignore_permission_denied=True, rust_timeout=500 if partly else None,
+                        ignore_permission_denied=True, rust_timeout=500 if partly else 5000,
                         yield_on_timeout=partly):
                     if changes:
                         self._touched({os.path.abspath(path) for _, path in changes})

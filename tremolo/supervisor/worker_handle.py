@@ -231,7 +231,7 @@ class WorkerHandle:
         """Tell it to finish and leave; `grace` seconds after `timeout` it is killed."""
         self.expected = True
         self.tell("drain", timeout=timeout, hand_over=hand_over)
-        self._kill_at(timeout + grace)
+        self.kill_in(timeout + grace)
 
     def kill(self, number: int = signal.SIGKILL, expected: bool = True) -> None:
         """Send a signal, unless the process is gone."""
@@ -242,10 +242,12 @@ class WorkerHandle:
             except ProcessLookupError:
                 return
 
-    def _kill_at(self, seconds: float) -> None:
+    def kill_in(self, seconds: float) -> None:
+        """Have it killed in so many seconds, if it still lives then."""
         if self._killer is not None:
             self._killer.cancel()
-        self._killer = self._loop.call_later(seconds, self.kill)
+        self._killer = self._loop.call_later(
+            seconds, self.kill, signal.SIGKILL, False)
 
     # -- the end ---------------------------------------------------------------------
 

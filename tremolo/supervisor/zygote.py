@@ -20,6 +20,8 @@ from ..telemetry.channel import MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
 
+ORPHAN_LIMIT = 1.6  # seconds that children may take to end once the supervisor is gone
+
 
 class Zygote:
     """Serves the wishes that come on `sock`: "fork" (with a descriptor), "preload" and
@@ -149,6 +151,17 @@ class Zygote:
             self._children.discard(pid)
             self._send({"v": VERSION, "kind": "exited", "pid": pid, "status": status})
 
+    def leave(self) -> None:
+        """The supervisor is gone, or nothing is left to do. Children end by themselves; one
+        that cannot (an endless loop that holds the interpreter) is ended."""
+        deadline = time.monotonic() + ORPHAN_LIMIT
+        while self._children and time.monotonic() < deadline:
+            select.select([self._wake_read], [], [], 0.1)
+            self._drain_wakeups()
+            self._reap()
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
             self._sock.sendall(encode_cut(message))
@@ -158,8 +171,11 @@ class Zygote:
 
 def main(fd: int) -> None:
     """Entry of the zygote's process, and of the workers that are forked from it."""
-    child = Zygote(socket.socket(fileno=fd)).run()
-    if child is not None:
+    zygote = Zygote(socket.socket(fileno=fd))
+    child = zygote.run()
+    if child is None:
+        zygote.leave()
+    else:
         from ..worker.main import Worker
 
         sys.exit(Worker(child).run())

@@ -143,6 +143,7 @@ class ReloadEvent(TypedDict, total=False):
     gen: int
     serving: int  # the generation that serves now
     state: str
+    cause: str  # "start" (the first), "change", "request", "hangup", "packages"
     files: List[str]  # changed files, relative to the project
     ms: float  # save seen to new code accepting
     parts: Dict[str, float]  # ms by phase: seen, fork, import, lifespan, switch
@@ -150,6 +151,17 @@ class ReloadEvent(TypedDict, total=False):
     preloaded: int  # modules that the zygote had loaded
     mode: str  # "zygote" or "spawn"
     error: Optional[Dict[str, Any]]  # an ErrorEvent, when failed
+
+
+class AssetsEvent(TypedDict, total=False):
+    """kind "assets": templates, styles and the like changed, which need no new code. Workers
+    are told as well."""
+
+    v: int
+    kind: str
+    t: float
+    gen: int
+    files: List[str]
 
 
 class ErrorEvent(TypedDict, total=False):
@@ -238,5 +250,5 @@ class Ack(TypedDict, total=False):
     result: Any
 
 
-Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, ErrorEvent, LogEvent, ThrottleEvent,
-                StatsEvent, Command, Ack]
+Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, AssetsEvent, ErrorEvent, LogEvent,
+                ThrottleEvent, StatsEvent, Command, Ack]

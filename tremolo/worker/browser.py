@@ -12,6 +12,7 @@ import asyncio
 import hmac
 import json
 import os
+import secrets
 from hashlib import blake2b
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
 
@@ -19,9 +20,9 @@ from ..net.exchange import Exchange
 from ..protocol.paths import percent_decode
 from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
-from .pages import Page, is_trusted, say_once
+from .error_page import DEBUG_POLICY
+from .pages import PREFIX, Page, is_trusted, say_once
 
-PREFIX = b"/__tremolo__/"
 #: seconds between comments that keep a stream awake
 SILENCE = 25.0
 MAX_TEXT = 16 * 1024
@@ -70,6 +71,8 @@ class Browser:
     def _publish(self, event: str, data: Any) -> None:
         encoded = encode_event(json.dumps(data), event)
         for exchange in tuple(self._streams):
+            if exchange.finished:
+                continue
             if exchange.write(encoded) is not None:
                 exchange.abort()  # it does not read; when it comes back it hears the newest
             else:
@@ -84,6 +87,9 @@ class Browser:
             say_once(logger, self._said, "pages are not refreshed that the application sends "
                      f"with Content-Encoding {ascii(page.coding.decode('latin-1'))[1:-1]}")
             return b""
+        if page.policies == [DEBUG_POLICY]:  # of our own; it shall go once that is repaired
+            page.add_policy(b"; script-src 'nonce-%b'; connect-src 'self'"
+                            % secrets.token_urlsafe(12).encode("ascii"))
         verdict = content_policy.judge(page.policies, exchange.head.host)
         if verdict.blocked_by:
             say_once(logger, self._said, "pages are not refreshed whose Content-Security-Policy "

@@ -4,11 +4,13 @@ Every value is validated here again, whoever sent it: bounded, finite, of the ri
 Every command is answered by one acknowledgement, with what is in force or why it is not.
 """
 
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from ..exceptions import TremoloException
 from ..telemetry.messages import VERSION
 from ..throttle import Throttle
+from .browser import Browser
+from .stand_in import StandIn
 
 MAX_DETAIL = 2
 
@@ -25,14 +27,18 @@ class Commands:
     """
 
     def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
-                 drain: Callable[[float, bool], None]) -> None:
+                 drain: Callable[[float, bool], None], browser: Optional[Browser] = None,
+                 application: Any = None) -> None:
         self._server = server
         self._sampler = sampler
         self._serve = serve
         self._drain = drain
+        self._browser = browser
+        self._application = application
         self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
             "serve": self._start_serving, "drain": self._start_draining,
+            "broken": self._note_broken, "assets": self._note_assets,
         }
 
     def obey(self, message: Mapping[str, Any]) -> Dict[str, Any]:
@@ -85,3 +91,23 @@ class Commands:
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 86400:
             raise CommandError("a drain timeout is in seconds, at most a day")
         self._drain(float(timeout), bool(args.get("hand_over")))
+
+    def _note_broken(self, args: Mapping[str, Any]) -> None:
+        """A save is broken: pages in browsers say so, and the page of a broken start."""
+        error = args.get("error")
+        if error is not None and not isinstance(error, dict):
+            raise CommandError("an error is an object or null")
+        if error is not None and isinstance(self._application, StandIn):
+            self._application.error = error
+        if self._browser is not None:
+            self._browser.set_broken(error)
+
+    def _note_assets(self, args: Mapping[str, Any]) -> int:
+        """Files changed that are no code: pages fetch them again. How many pages were told."""
+        files = args.get("files")
+        if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+            raise CommandError("assets are a list of names of files")
+        if self._browser is None:
+            return 0
+        self._browser.tell_assets(files)
+        return self._browser.streams

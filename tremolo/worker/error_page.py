@@ -1,24 +1,56 @@
-"""The page of an exception that an application let escape, for whoever develops it.
+"""Pages about errors, for whoever develops the application: an exception that it let escape, a
+start that failed.
 
-Text, or HTML for those who ask for it; everything in it is escaped, nothing in it runs (R65).
+Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing runs (R65).
 """
 
-from typing import List, Tuple
+from html import escape
+from typing import Any, List, Mapping, Tuple
 
-from ..protocol.http1 import RequestHead
 from .failures import describe
-from .pages import accepts_html
+
+Header = Tuple[bytes, bytes]
+
+#: nothing is loaded, nothing runs (its own style aside); the framework's debug page has the same
+DEBUG_POLICY = (b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+                b"form-action 'none'")
+_COMMON = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_HTML = [(b"content-type", b"text/html; charset=utf-8"),
+         (b"content-security-policy", DEBUG_POLICY), *_COMMON]
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8"), *_COMMON]
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0; color: #222; background: #fafafa }}
+main {{ max-width: 70rem; margin: 8vh auto; padding: 0 1rem }}
+h1 {{ font-size: 1.4rem; overflow-wrap: anywhere }} p {{ overflow-wrap: anywhere }}
+pre {{ font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere }}
+footer {{ color: #777 }}
+</style></head>
+<body><main><p>{title}</p><h1>{what}</h1><p><code>{place}</code></p><pre>{traceback}</pre>
+<footer>{note}</footer></main></body></html>
+"""
 
 
-def error_page(exc: BaseException, head: RequestHead) -> Tuple[List[Tuple[bytes, bytes]], bytes]:
-    """Headers and body of the answer to `head` in which `exc` was raised."""
-    headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-    if accepts_html(head):
-        from ..app.errors import DEBUG_POLICY, debug_page
+def exception_page(exc: BaseException, html: bool) -> Tuple[List[Header], bytes]:
+    """Headers and body of the 500 for an exception."""
+    return page(describe(exc, "request", 0), "500 Internal Server Error", "", html)
 
-        headers += [(b"content-type", b"text/html; charset=utf-8"),
-                    (b"content-security-policy", DEBUG_POLICY)]
-        return headers, debug_page(exc)
-    headers.append((b"content-type", b"text/plain; charset=utf-8"))
-    text = f"500 Internal Server Error\n\n{describe(exc, 'request', 0)['traceback']}"
-    return headers, text.rstrip("\n").encode("utf-8", "backslashreplace")
+
+def page(error: Mapping[str, Any], title: str, note: str,
+         html: bool) -> Tuple[List[Header], bytes]:
+    """Headers and body of a page about an ErrorEvent."""
+    what = str(error.get("type") or "Error")
+    if error.get("text"):
+        what += f": {error['text']}"
+    traceback = str(error.get("traceback") or "").rstrip("\n")
+    if not html:
+        text = "\n\n".join(part for part in (title, what, traceback, note) if part) + "\n"
+        return list(_TEXT), text.encode("utf-8", "backslashreplace")
+    place = error.get("file") or ""
+    if place and error.get("line"):
+        place += f":{error['line']}"
+    text = _PAGE.format(title=escape(title), what=escape(what), place=escape(place),
+                        traceback=escape(traceback), note=escape(note))
+    return list(_HTML), text.encode("utf-8", "backslashreplace")

@@ -64,3 +64,12 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
                 break
     event.update(more)  # type: ignore[typeddict-item]
     return event
+
+
+class ApplicationExited(Exception):
+    """The application's code called sys.exit()."""
+
+
+def exited(exc: SystemExit) -> BaseException:
+    error = ApplicationExited(f"the application called sys.exit({exc.code!r})")
+    return error.with_traceback(exc.__traceback__)

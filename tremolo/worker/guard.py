@@ -3,14 +3,18 @@
 An adapter around an adapter. Knows heads and settings; nothing of what the application does.
 """
 
-from typing import Any, Awaitable, Optional
+from functools import partial
+from typing import Any, Coroutine, Mapping, Optional, Set
 
 from ..config import Settings
 from ..net.adapter import Adapter
 from ..net.exchange import PLAIN, Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
-from .browser import PREFIX, Browser
+from .browser import Browser
+from .pages import PREFIX, DebugExchange, PageExchange
+
+MAX_REMEMBERED = 64
 
 
 class Guard:
@@ -26,6 +30,8 @@ class Guard:
         self._adapter = adapter
         self._allowed = settings.allowed_hosts
         self._browser = browser
+        #: Host values that were judged before; clients send one of few
+        self._trusted: Set[bytes] = set()
         self.body_limit = adapter.body_limit
         self.handler_timeout = adapter.handler_timeout
         self.close_timeout = adapter.close_timeout
@@ -34,22 +40,33 @@ class Guard:
         self.startup = adapter.startup
         self.shutdown = adapter.shutdown
 
-    def handle(self, exchange: Exchange) -> Awaitable[None]:
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """See Adapter.handle. Not a coroutine itself: that would be one more for each
         request."""
         head = exchange.head
-        if not host_is_trusted(head.host, self._allowed) and (head.host or head.version == b"1.1") \
-                and is_loopback(exchange.connection.sockname) \
-                and isinstance(exchange.connection.sockname, tuple):
+        if head.host not in self._trusted and not self._is_trusted(head.host) \
+                and self._may_be_rebound(exchange):
             return self._refuse(exchange)
         if self._browser is not None and head.path.startswith(PREFIX):
             return self._browser.answer(exchange)
         return self._adapter.handle(exchange)
 
+    def _is_trusted(self, host: bytes) -> bool:
+        trusted = host_is_trusted(host, self._allowed)
+        if trusted and len(self._trusted) < MAX_REMEMBERED:
+            self._trusted.add(host)
+        return trusted
+
+    @staticmethod
+    def _may_be_rebound(exchange: Exchange) -> bool:
+        """Browsers always name a Host: what has none (HTTP/1.0) comes from none of them."""
+        address = exchange.connection.sockname
+        return bool(exchange.head.host) and isinstance(address, tuple) and is_loopback(address)
+
     async def _refuse(self, exchange: Exchange) -> None:
         name = ascii(exchange.head.host.decode("latin-1"))[1:-1][:256]
         reason = (f'the Host "{name}" is not this machine\'s; to serve it in development, allow '
-                  f"it with --allowed-hosts {name or 'NAME'}")
+                  f"it with --allowed-hosts {name}")
         server = exchange.connection.server
         server.refused(exchange.connection, ProtocolError(403, reason))
         exchange.writer.keep_alive = False
@@ -62,3 +79,19 @@ def guarded(adapter: Any, settings: Settings, browser: Optional[Browser] = None)
     if settings.debug or settings.reload or browser is not None:
         return Guard(adapter, settings, browser)
     return adapter
+
+
+def exchange_kind(settings: Settings, browser: Optional[Browser] = None) -> Any:
+    """What the server shall make exchanges by."""
+    if browser is not None:
+        return partial(PageExchange, browser)
+    return DebugExchange if settings.debug else Exchange
+
+
+def make_browser(start: Mapping[str, Any], settings: Settings) -> Optional[Browser]:
+    """The channel to browser pages that a start message asks for; only `dev` ever does."""
+    token = start.get("token")
+    if not (start.get("dev") and settings.reload and settings.browser_reload and token):
+        return None
+    error = start["app"].get("stand_in")
+    return Browser(token, start.get("gen", 0), good=error is None, broken=error)

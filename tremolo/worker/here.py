@@ -13,6 +13,7 @@ from typing import Any, List, Mapping, Sequence, Tuple
 from ..config import Settings
 from .application import Loaded, make_adapter
 from .failures import describe
+from .guard import exchange_kind, guarded
 from .loader import classify
 from .loops import new_loop
 from .output import set_up_logging
@@ -57,8 +58,9 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
     contexts = [None if listener.wanted.path and not listener.wanted.options.get("ssl")
                 else server_context(settings, listener.wanted.options.get("ssl"))
                 for listener in listeners]
-    adapter = make_adapter(loaded)
+    adapter = guarded(make_adapter(loaded), settings)
     server = Server(adapter, settings, loop=loop, logger=logging.getLogger("tremolo"))
+    server.new_exchange = exchange_kind(settings)
     for rule in settings.throttle:
         server.set_throttle(*parse_rule(rule))
     requests = settings.log_level.upper() in ("", "DEBUG", "INFO")

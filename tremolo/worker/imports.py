@@ -17,7 +17,10 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from time import perf_counter
 from types import CodeType, ModuleType
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+MAX_WRITTEN = 100
+_WRITING = os.O_WRONLY | os.O_RDWR
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -44,16 +47,19 @@ def is_installed(path: str) -> bool:
     return path.startswith(_PREFIXES) or any(part in path for part in _PARTS)
 
 
-def installed_modules() -> List[str]:
-    """Names of the loaded modules that are not the project's, in the order of their import."""
-    names = []
+def installed_modules() -> Tuple[List[str], List[str]]:
+    """Names of the loaded modules that are not the project's, in the order of their import,
+    and the files of those that do not belong to Python itself."""
+    names, files = [], []
     for name, module in list(sys.modules.items()):
         if name.startswith(("__", "tremolo")) or not isinstance(module, ModuleType):
             continue
         origin = getattr(getattr(module, "__spec__", None), "origin", None)
         if isinstance(origin, str) and is_installed(origin):
             names.append(name)
-    return names
+            if any(part in origin for part in _PARTS):
+                files.append(origin)
+    return names, files
 
 
 def digest(source: bytes) -> str:
@@ -159,6 +165,23 @@ class ProjectImports(importlib.abc.MetaPathFinder):
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
+
+    def watch_writes(self, wrote: Callable[[str], None]) -> None:
+        """Call `wrote(path)` when this process opens a file of the project for writing: if it
+        is one that reloads, that would go on for ever. A path is told once."""
+        told: Set[str] = set()
+
+        def hook(event: str, arguments: Tuple[Any, ...]) -> None:
+            if event != "open" or len(arguments) < 3 or not isinstance(arguments[2], int) or (
+                    not arguments[2] & _WRITING) or not isinstance(arguments[0], str):
+                return
+            path = os.path.abspath(arguments[0])
+            if path not in told and len(told) < MAX_WRITTEN and not is_installed(path):
+                told.add(path)
+                wrote(path)
+
+        if hasattr(sys, "addaudithook"):
+            sys.addaudithook(hook)
 
     def saw(self, path: str, hash: str) -> None:
         path = os.path.abspath(path)

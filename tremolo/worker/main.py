@@ -23,14 +23,16 @@ from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
-from .failures import describe
+from .debugger import Debugger
+from .failures import describe, exited
+from .guard import exchange_kind, guarded, make_browser
 from .imports import ProjectImports, installed_modules
 from .loops import new_loop
 from .output import MessageHandler, line_buffered, redirect, set_up_logging
 from .sampler import Sampler, StatsPipe
 from .watchdog import Watchdog
 
-ORPHAN_DRAIN = 1.0
+ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 MAX_LOG_PENDING = 1 << 20
 NAMES_A_MESSAGE = 400
@@ -73,6 +75,9 @@ class Worker:
         line_buffered()
         self._watchdog = Watchdog(self._blocked, self._unblocked, self._sock.fileno())
         self._watchdog.start()
+        if start.get("debug") and not os.isatty(0):
+            Debugger(start["debug"], self._say, self._watchdog.rest,
+                     self._watchdog.beat).install()
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             # Ctrl+C reaches the whole foreground group; the supervisor says what to do.
             # A handler rather than SIG_IGN, which the application's children would inherit.
@@ -127,6 +132,7 @@ class Worker:
         if self._start.get("reload"):
             self._imports = ProjectImports()
             self._imports.install()
+            self._imports.watch_writes(self._wrote)
         began = time.monotonic()
         loaded = load_application(self._start, settings, self._imports)
         self._parts["import"] = (time.monotonic() - began) * 1000
@@ -134,7 +140,7 @@ class Worker:
 
     def _fail(self, exc: BaseException, where: str) -> None:
         if isinstance(exc, SystemExit):
-            exc = _exited(exc)
+            exc = exited(exc)
         self._tell_files()
         error = describe(exc, where, self._gen)
         self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
@@ -169,17 +175,21 @@ class Worker:
         began = time.monotonic()
         try:
             self._contexts(settings)
-            adapter = make_adapter(loaded)
+            self._browser = browser = make_browser(self._start, settings)
+            adapter = guarded(make_adapter(loaded), settings, browser)
             self._server = server = Server(adapter, settings, loop=loop,
                                            logger=logging.getLogger("tremolo"))
+            server.new_exchange = exchange_kind(settings, browser)
             server.on_error = self._on_error
             self._adapter = adapter
             self._limit_memory = settings.limit_memory * 1024
+            self._max_requests = settings.max_requests
             self._sampler = Sampler(server, self._stats.send, loop, gen=self._gen,
                                     slot=self._slot, on_tick=self._on_tick,
                                     on_memory=self._on_memory)
             self._sampler.set_detail(int(self._start.get("detail", 0)))
-            self._commands = Commands(server, self._sampler, self._serve, self._drain)
+            self._commands = Commands(server, self._sampler, self._serve, self._drain,
+                                      self._browser, loaded.application)
             for scope, throttle in self._start.get("throttle", {}).items():
                 self._commands.obey({"name": "throttle", "args": {
                     "scope": scope, "throttle": throttle}})
@@ -242,8 +252,11 @@ class Worker:
             while fds:
                 self._server.adopt(socket.socket(fileno=fds.pop(0)))
         elif kind == "listeners":
+            known = len(self._listeners)
             self._add_listeners(message, fds)
-            if self._more_listeners is not None and not self._more_listeners.done():
+            if self._serve_task is not None:
+                self._loop.create_task(self._serve_more(known))
+            elif self._more_listeners is not None and not self._more_listeners.done():
                 if message.get("error"):
                     self._more_listeners.set_exception(ConfigurationError(message["error"]))
                 else:
@@ -274,13 +287,21 @@ class Worker:
         self._life("serving")
         self._loop.call_later(0.05, self._tell_modules)
 
+    async def _serve_more(self, known: int) -> None:
+        """Accept also on the sockets that came since there were `known`."""
+        self._contexts(self._server.settings)
+        for (_, sock), context in list(zip(self._listeners, self._tls))[known:]:
+            await self._server.start([sock], ssl_context=context)
+
     def _tell_modules(self) -> None:
         """Name what a zygote may import ahead; after the switch, for it is in no hurry."""
         if self._start.get("reload") and self._channel is not None:
-            names = installed_modules()
+            names, files = installed_modules()
             for index in range(0, len(names), NAMES_A_MESSAGE):
                 self._life("modules", modules=names[index:index + NAMES_A_MESSAGE],
                            last=index + NAMES_A_MESSAGE >= len(names))
+            for index in range(0, len(files), NAMES_A_MESSAGE // 2):
+                self._life("packages", files=files[index:index + NAMES_A_MESSAGE // 2])
 
     def _drain(self, timeout: float, hand_over: bool) -> None:
         if self._drain_task is None:
@@ -319,11 +340,17 @@ class Worker:
         self._watchdog.beat()
         if self._imports is not None and self._imports.fresh:
             self._tell_files()
+        if 0 < self._max_requests <= self._server.counters.requests:
+            self._max_requests = 0
+            self._life("requests", count=self._server.counters.requests)
 
     def _on_memory(self, resident: int) -> None:
         if 0 < self._limit_memory < resident and not self._told_memory:
             self._told_memory = True
             self._life("memory", resident=resident)
+
+    def _wrote(self, path: str) -> None:
+        self._life("wrote", path=path)
 
     def _on_error(self, exchange: Any, exc: BaseException) -> None:
         now = self._loop.time()
@@ -342,25 +369,19 @@ class Worker:
         else:
             self._log("error", clean(str(context.get("message", "")), 1024))
 
-    def _log(self, level: str, text: str) -> None:
+    def _say(self, text: str) -> None:
+        self._log("warning", clean(text, 1024), "tremolo.debugger")
+
+    def _log(self, level: str, text: str, name: str = "tremolo") -> None:
         self._send_log({"v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
                         "gen": self._gen, "stream": "tremolo", "level": level,
-                        "name": "tremolo", "text": text})
+                        "name": name, "text": text})
 
     def _blocked(self, seconds: float, place: str, stack: str) -> None:
         self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)
 
     def _unblocked(self, seconds: float) -> None:
         self._life("unblocked")
-
-
-class ApplicationExited(Exception):
-    """The application's code called sys.exit()."""
-
-
-def _exited(exc: SystemExit) -> BaseException:
-    error = ApplicationExited(f"the application called sys.exit({exc.code!r})")
-    return error.with_traceback(exc.__traceback__)
 
 
 def _load_env_file(path: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequ
 from ..net.exchange import Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import RequestHead
-from .content_policy import judge
+from .error_page import exception_page
 from .injection import Injection
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .browser import Browser
 
 Header = Tuple[bytes, bytes]
+
+#: where paths of our own begin
+PREFIX = b"/__tremolo__/"
 
 #: what browsers want a page for (Fetch standard, section 2.2.5): a tab, or a frame in one
 PAGES = (b"document", b"iframe", b"frame")
@@ -28,10 +31,21 @@ _WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
 
 
 def is_trusted(exchange: Exchange) -> bool:
-    """Whether the client is on this machine and means it: who may see tracebacks (R65)."""
+    """Whether the client is on this machine and means it: who may see tracebacks (R65).
+
+    Stricter than the Host check: `*` does not count, and a proxy on this machine (a tunnel)
+    must not say that it speaks for somebody elsewhere.
+    """
     connection = exchange.connection
-    allowed = connection.server.settings.allowed_hosts
-    return is_loopback(connection.peer) and host_is_trusted(exchange.head.host, allowed)
+    head = exchange.head
+    allowed = [name for name in connection.server.settings.allowed_hosts if name != "*"]
+    if not is_loopback(connection.peer) or not host_is_trusted(head.host, allowed):
+        return False
+    for name, value in head.headers:
+        if name == b"forwarded" or (name == b"x-forwarded-for" and not all(
+                is_loopback(item.strip()) for item in value.decode("latin-1").split(","))):
+            return False
+    return True
 
 
 def wants_page(head: RequestHead) -> bool:
@@ -58,17 +72,10 @@ class DebugExchange(Exchange):
         error = self.error
         begun = self.started and self._head is None
         if error is None or begun or self.finished or self.connection.lost \
-                or not is_trusted(self):
+                or not self.connection.server.settings.debug or not is_trusted(self):
             super().settle()
             return
-        from .error_page import error_page
-
-        try:
-            headers, body = error_page(error, self.head)
-        except Exception as exc:  # of the application's own __str__ or __repr__
-            self.connection.server.logger.error("the error page failed: %s", type(exc).__name__)
-            super().settle()
-            return
+        headers, body = exception_page(error, accepts_html(self.head))
         self.refuse(500, body, headers=headers)
 
 
@@ -79,7 +86,7 @@ class PageExchange(DebugExchange):
     is: after <head>, or else where the document ends.
     """
 
-    __slots__ = ("_added", "_browser", "_injection", "_left", "filtered")
+    __slots__ = ("_added", "_browser", "_injection", "_left", "filtered", "hidden")
 
     def __init__(self, browser: "Browser", connection: "HTTPConnection",
                  head: RequestHead) -> None:
@@ -90,6 +97,7 @@ class PageExchange(DebugExchange):
         self._left: Optional[int] = None
         self._added = 0
         self.filtered = False
+        self.hidden = head.path.startswith(PREFIX)
         if head.method in (b"GET", b"HEAD") and head.upgrade is None and wants_page(head) \
                 and is_trusted(self):
             # Nothing can be put into a compressed page.
@@ -104,16 +112,17 @@ class PageExchange(DebugExchange):
               length: Optional[int] = None) -> None:
         self._injection = None
         self.filtered = False
-        if self._browser is not None and not self.started:
+        browser = self._browser
+        if browser is not None and not self.started:
             headers = tuple(headers)
-            changed = self._prepare(status, headers, length)
+            changed = self._prepare(browser, status, headers, length)
             if changed is not None:
                 headers = changed
                 if length is not None:
                     length += self._added
         super().start(status, headers, reason=reason, length=length)
 
-    def _prepare(self, status: int, headers: Sequence[Any],
+    def _prepare(self, browser: "Browser", status: int, headers: Sequence[Any],
                  length: Optional[int]) -> Optional[List[Header]]:
         """The headers of this response with the script in its body; None to leave it alone."""
         if status < 200 or 300 <= status < 400 or status in (204, 205, 206):
@@ -127,7 +136,7 @@ class PageExchange(DebugExchange):
         own = length if page.length is None else page.length
         if own == 0:
             return None
-        snippet = self._browser.snippet(self, page)
+        snippet = browser.snippet(self, page)
         if not snippet:
             return None
         self._added = len(snippet)
@@ -189,6 +198,14 @@ class Page:
                 if self.length is not None or not value.strip().isdigit():
                     raise ValueError("the writer says what is wrong with it")
                 self.length = int(value)
+
+    def add_policy(self, directives: bytes) -> None:
+        """Extend the only policy."""
+        [policy] = self.policies
+        self.policies = [policy + directives]
+        self._headers = [
+            (name, value + directives if name.lower() == b"content-security-policy" else value)
+            for name, value in self._headers]
 
     def with_script(self, added: int) -> List[Header]:
         """The headers when the body has `added` bytes more than the application sends."""

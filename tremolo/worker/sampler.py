@@ -289,7 +289,8 @@ class Sampler:
         count = len(recent)
         for connection in self._server.connections.values():
             exchange = connection.current
-            if exchange is not None and now - exchange.begun >= LIVE_AFTER:
+            if exchange is not None and now - exchange.begun >= LIVE_AFTER \
+                    and not exchange.hidden:
                 rows.append(self._live(connection, exchange, now))
                 if len(rows) >= MIN_ROWS:
                     break
@@ -360,8 +361,10 @@ class Sampler:
     def _connection_row(connection: Any, rate_in: float, rate_out: float,
                         now: float) -> Dict[str, Any]:
         exchange = connection.current
-        current = "" if exchange is None else (
-            f"{clean(exchange.head.method, 16)} {clean(exchange.head.target, 100)}")
+        head = None if exchange is None else exchange.head
+        current = "" if head is None else (  # our own queries hold a secret
+            f"{clean(head.method, 16)} "
+            f"{clean(head.path if exchange.hidden else head.target, 100)}")
         return {
             "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
             "state": connection.state, "bytes_in": connection.bytes_in,

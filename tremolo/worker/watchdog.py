@@ -19,7 +19,8 @@ from .imports import is_installed
 
 LOOK = 0.1
 BLOCKED_AFTER = 0.25
-ORPHAN_AFTER = 2.0
+ORPHAN_AFTER = 1.5  # a loop that runs ends by itself before that
+ORPHAN_AT_IMPORT = 0.3  # it serves nobody
 
 Report = Callable[[float, str, str], None]
 
@@ -77,7 +78,8 @@ class Watchdog:
                 self._unblocked(blocked)
             if self._supervisor_gone():
                 orphaned_since = orphaned_since or now
-                if now - orphaned_since > ORPHAN_AFTER and (
+                patience = ORPHAN_AFTER if self._watching else ORPHAN_AT_IMPORT
+                if now - orphaned_since > patience and (
                         not self._watching or blocked > BLOCKED_AFTER):
                     os._exit(1)  # nobody is left to tell, and the main thread does not return
 

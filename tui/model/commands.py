@@ -37,14 +37,14 @@ class Command:
 
 
 class Commands:
-    """Numbers commands, remembers those without an answer, and the newest with one."""
+    """Numbers commands, remembers those without an answer, and the newest throttle with one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seq = 0
         self.pending: Dict[int, Command] = {}
         self.outbox: List[Command] = []
-        self.last: Optional[Command] = None
+        self.last_throttle: Optional[Command] = None
         self.revision = 0
         self.on_given: Callable[[], None] = lambda: None
 
@@ -67,7 +67,8 @@ class Commands:
         command.error = clean(message.get("error") or "")
         command.result = message.get("result")
         command.took = self._clock() - command.sent
-        self.last = command
+        if command.name == "throttle":
+            self.last_throttle = command
         self.revision += 1
         if command.done is not None:
             command.done(command)

@@ -31,7 +31,7 @@ class Live:
 
     # -- filling
 
-    def told(self, pid: int, gen: int, rows: Sequence[Dict[str, Any]]) -> None:
+    def told(self, pid: int, gen: int, rows: Sequence[Dict[str, Any]]) -> List[Row]:
         """All exchanges of a process that have been running for a while."""
         fresh: Dict[Key, Row] = {}
         for data in rows:
@@ -43,6 +43,7 @@ class Live:
         for key in [key for key in self._told if key[0] == pid and key not in fresh]:
             del self._told[key]
         self._told.update(fresh)
+        return list(fresh.values())
 
     def connections(self, pid: int, connections: Sequence[Connection], now: float,
                     t: float) -> None:

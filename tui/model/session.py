@@ -11,11 +11,12 @@ from . import live
 from .commands import Command, Commands
 from .connections import Connections
 from .logs import Errors, Log
+from .meters import Directions, Meters
 from .routes import Routes
 from .text import clean
 from .throttling import ALL, OFF, Throttle, Throttling, describe, scope_label
 from .totals import Totals
-from .traffic import Traffic
+from .traffic import Row, Traffic
 from .workers import Reload, Workers
 
 Clock = Callable[[], float]
@@ -34,6 +35,8 @@ class Session:
         self.connections = Connections()
         self.live = live.Live()
         self.totals = Totals()
+        self.meters = Meters()
+        self.wall = 0.0  # what to add to an instant of a message for the model's clock
         self.workers = Workers()
         self.reload = Reload()
         self.log = Log()
@@ -121,6 +124,9 @@ class Session:
         if totals is not None and not self.totals.frame(
                 pid, gen, int(message.get("seq", 0)), totals):
             return
+        if totals is not None:
+            self.meters.process(pid, gen, totals, now)
+            self.wall = now - float(message.get("t", now))
         if not message.get("final"):
             self.workers.frame(message, now)
         done, running = live.split(message.get("rows") or ())
@@ -128,19 +134,23 @@ class Session:
             row = self.traffic.add(pid, gen, data)
             self.routes.add(row)
             self.live.finished(row)
+            self.meters.row(row, now)
         if message.get("final"):
             self._gone(pid)
             return
         if running or totals is not None:  # further lines of a frame have no totals
-            self.live.told(pid, gen, running)
+            for row in self.live.told(pid, gen, running):
+                self.meters.row(row, now)
         if message.get("connections") is not None:
             connections = self.connections.frame(
                 pid, gen, message["connections"], int(message.get("connections_left_out", 0)))
+            self.meters.connections(connections, now)
             self.live.connections(pid, connections, now, float(message.get("t", 0.0)))
 
     def _gone(self, pid: int) -> None:
         self.connections.ended(pid)
         self.live.ended(pid)
+        self.meters.ended(pid)
 
     def _worker(self, message: Mapping[str, Any]) -> None:
         worker = self.workers.event(message, self.clock())
@@ -216,6 +226,11 @@ class Session:
             self.throttling.update(told, self.clock())
         else:
             self.throttling.assume(command.args["scope"], _wished(command), self.clock())
+
+    def measured(self, scope: str) -> Directions:
+        """What passes under `scope`, since it was first asked for."""
+        rows = (entry for entry in reversed(self.traffic.entries) if isinstance(entry, Row))
+        return self.meters.of(scope, rows, self.clock(), self.wall)
 
     # -- wishes
 

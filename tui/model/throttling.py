@@ -5,8 +5,11 @@ what the feed says is in force.
 """
 
 import math
+import re
+from collections import deque
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from functools import lru_cache
+from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Pattern, Tuple
 
 from tremolo.throttle import OFF as OFF
 from tremolo.throttle import PRESETS as PRESETS
@@ -14,7 +17,7 @@ from tremolo.throttle import InvalidThrottle as InvalidThrottle
 from tremolo.throttle import Throttle as Throttle
 from tremolo.throttle import format_rate
 
-from .text import clean
+from .text import clean, size
 
 ALL = "*"
 TOTAL = "total"
@@ -23,7 +26,8 @@ CUSTOM = "custom"
 
 
 class Slider(NamedTuple):
-    """One number of a throttle, moved on a logarithmic scale; the top end means *no limit*."""
+    """One number of a throttle, moved on a logarithmic scale. `kind` is "rate", "time",
+    "share" or "size"."""
 
     field: str
     label: str
@@ -31,15 +35,19 @@ class Slider(NamedTuple):
     high: float
     steps: int
     unlimited: bool  # the top of the scale stands for no limit; else the bottom stands for 0
+    kind: str
 
 
 SLIDERS = (
-    Slider("download", "down", 1_000, 125_000_000, 51, True),
-    Slider("upload", "up", 1_000, 125_000_000, 51, True),
-    Slider("latency", "latency", 0.001, 10.0, 40, False),
-    Slider("jitter", "jitter", 0.001, 2.0, 33, False),
-    Slider("error_rate", "errors", 0.001, 1.0, 30, False),
-    Slider("reset_rate", "resets", 0.001, 1.0, 30, False),
+    Slider("download", "down", 1_000, 125_000_000, 51, True, "rate"),
+    Slider("upload", "up", 1_000, 125_000_000, 51, True, "rate"),
+    Slider("latency", "latency", 0.001, 10.0, 40, False, "time"),
+    Slider("jitter", "jitter", 0.001, 2.0, 33, False, "time"),
+    Slider("error_rate", "errors", 0.001, 1.0, 30, False, "share"),
+    Slider("reset_rate", "resets", 0.001, 1.0, 30, False, "share"),
+    Slider("stall_rate", "stalls", 0.001, 1.0, 30, False, "share"),
+    Slider("cut_after", "cut", 1_000, 1_000_000_000, 36, True, "size"),
+    Slider("slow_close", "close", 0.01, 60.0, 38, False, "time"),
 )
 
 
@@ -64,7 +72,7 @@ def value_at(slider: Slider, place: int) -> Optional[float]:
         return slider.low if slider.unlimited else 0.0
     inner = slider.steps - (1 if slider.unlimited else 0)
     exact: float = slider.low * (slider.high / slider.low) ** ((place - 1) / (inner - 1))
-    scale = 8 if slider.unlimited else 1  # rates are read in bits: round them there
+    scale = 8 if slider.kind == "rate" else 1  # rates are read in bits: round them there
     digits = 1 - math.floor(math.log10(exact * scale))
     return min(slider.high, round(exact * scale, digits) / scale)
 
@@ -122,8 +130,62 @@ def bits(rate: Optional[float]) -> str:
     return "no limit" if rate is None else format_rate(rate)
 
 
+def value_words(slider: Slider, throttle: Throttle) -> str:
+    """The value of one number as it is shown."""
+    value = getattr(throttle, slider.field)
+    if slider.kind == "rate":
+        return bits(value)
+    if slider.kind == "size":
+        return "never" if value is None else f"after {size(value)}"
+    if slider.kind == "time":
+        if not value:
+            return "0"
+        return f"{value * 1000:.0f} ms" if value < 9.9995 else f"{value:.0f} s"
+    words = f"{value * 100:.3g}%"
+    if value and slider.field == "error_rate":
+        return f"{words} → {throttle.error_status}"
+    return words
+
+
+@lru_cache(maxsize=128)
+def _compiled(pattern: str) -> Pattern[str]:
+    parts = re.split(r"(\*|\{[^/{}]*\})", pattern)
+    return re.compile("".join(".*" if part == "*" else "[^/]+" if part.startswith("{")
+                              else re.escape(part) for part in parts))
+
+
+def covers(pattern: str, path: str) -> bool:
+    """Whether the scope `pattern` is for the target `path`."""
+    return _compiled(pattern).fullmatch(path.split("?", 1)[0]) is not None
+
+
+class Change(NamedTuple):
+    """What was in force from an instant of the model's clock on."""
+
+    since: float
+    force: Dict[str, Throttle]
+    total: Optional[Throttle]
+
+    def limits(self, scope: str, path: str) -> Tuple[Optional[float], Optional[float]]:
+        """Download and upload rate for `scope`, whose requests have `path` if known."""
+        rule = self.force.get(scope)
+        if rule is None and path:
+            fitting = [known for known in self.force
+                       if known.startswith("/") and (known == path or covers(known, path))]
+            rule = self.force[max(fitting, key=len)] if fitting else None
+        if rule is None:
+            rule = self.force.get(ALL)
+        return (_least(rule and rule.download, self.total and self.total.download),
+                _least(rule and rule.upload, self.total and self.total.upload))
+
+
+def _least(*rates: Optional[float]) -> Optional[float]:
+    return min((rate for rate in rates if rate is not None), default=None)
+
+
 class Throttling:
     def __init__(self) -> None:
+        self.changes: Deque[Change] = deque([Change(-1e9, {}, None)], maxlen=200)
         self.force: Dict[str, Throttle] = {}
         self.total: Optional[Throttle] = None
         self.revision = 0
@@ -146,8 +208,27 @@ class Throttling:
         self.force = force
         for scope, throttle in force.items():
             self._remembered[scope] = throttle
+        self._changed(now)
+
+    def _changed(self, now: float) -> None:
         self.since = now
         self.revision += 1
+        self.changes.append(Change(now, dict(self.force), self.total))
+
+    def limits(self, scope: str, path: str, now: float, seconds: float, count: int
+               ) -> List[Tuple[Optional[float], Optional[float]]]:
+        """The rates in force for `scope` over the last `seconds`, in `count` steps."""
+        steps = []
+        changes = list(self.changes)
+        at, known = 0, changes[0].limits(scope, path)
+        for step in range(count):
+            t = now - seconds + (step + 0.5) * seconds / count
+            while at + 1 < len(changes) and changes[at + 1].since <= t:
+                at += 1
+                known = changes[at].limits(scope, path)
+            steps.append(known)
+        steps[-1:] = [changes[-1].limits(scope, path)]
+        return steps
 
     def at(self, scope: str) -> Throttle:
         return self.force.get(scope, OFF)
@@ -167,8 +248,7 @@ class Throttling:
         self.force.pop(scope, None)
         if throttle.active:
             self.force[scope] = self._remembered[scope] = throttle
-        self.since = now
-        self.revision += 1
+        self._changed(now)
 
     def headline(self) -> str:
         """For the top row: what is throttled, the widest scope first; "" when nothing is."""

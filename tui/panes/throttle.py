@@ -1,7 +1,7 @@
 """The throttle control: presets at a key press, sliders, numbers of one's own, any scope.
 
 Shows the value that the server says is in force; a key sends a wish at once, and the display
-follows when the acknowledgement comes.
+follows when the acknowledgement comes. Beside it what really passes.
 """
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -9,12 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from textual import events
 from textual.binding import Binding
 
-from ..draw import Piece, fit, right, sparkline, spread
-from ..model import text
+from ..draw import Piece, fit, spread
 from ..model import throttling as model
 from .lines import LinePane
+from .measured import Measured, cells
 
-ROOMY = 12  # lines from which on there is room for one slider a line, and the plots
+ROOMY = 13  # lines from which on the plots stand below the sliders
+PLOTS = 62  # columns for the plots where they stand beside them
 
 
 class ThrottlePane(LinePane):
@@ -44,16 +45,15 @@ class ThrottlePane(LinePane):
         self.row = 0  # 0 presets, 1 scope, then the sliders
         self._zones: Dict[int, List[Tuple[int, int, str, Any]]] = {}
         self._body: List[Sequence[Piece]] = []
+        self._measured = Measured(self)
+        self._dragged: Optional[Tuple[int, model.Slider, int, int]] = None
 
     # -- what is shown
 
     def version(self) -> Any:
         session = self.session
-        plotted: Tuple[int, ...] = ()
-        if self.size.height - self.titled >= ROOMY:
-            plotted = (round(session.totals.out_rate), round(session.totals.in_rate))
         return (session.throttling.revision, session.commands.revision, self.scope, self.row,
-                plotted, self.size.width, self.size.height)
+                self._measured.mark(), self.has_focus, self.size.width, self.size.height)
 
     def count(self) -> int:
         return len(self._body)
@@ -62,7 +62,7 @@ class ThrottlePane(LinePane):
         return self._body[index]
 
     def _settle(self) -> None:
-        self._body = self._lines(self.size.width)
+        self._body = self._lines(max(20, self.size.width - 1))
         super()._settle()
 
     def title_end(self) -> str:
@@ -76,8 +76,8 @@ class ThrottlePane(LinePane):
         commands = self.session.commands
         if any(command.name == "throttle" for command in commands.pending.values()):
             return "applying…", "warning"
-        last = commands.last
-        if last is not None and last.name == "throttle":
+        last = commands.last_throttle
+        if last is not None:
             if last.ok:
                 return f"applied in {last.took * 1000:.0f} ms", "good"
             return f"refused: {last.error}", "error"
@@ -86,17 +86,36 @@ class ThrottlePane(LinePane):
     def _lines(self, width: int) -> List[Sequence[Piece]]:
         room = self.size.height - self.titled
         self._zones = {}
-        lines: List[Sequence[Piece]] = [self._preset_line(0, width)]
-        across = 3 if width >= 132 else 2 if width >= 70 else 1
-        lines.append(self._scope_line(1, width))
         if room >= ROOMY:
-            lines.append([])
-            across = 1
-        for start in range(0, len(model.SLIDERS), across):
-            lines.append(self._slider_line(len(lines), start, across, width))
-        if room >= ROOMY:
-            lines += [[], *self._measured(width)]
-        return lines
+            return self._tall(width, room)
+        beside = width >= 132 and room >= 5
+        across = width - PLOTS - 2 if beside else width
+        lines: List[Sequence[Piece]] = [self._preset_line(0, across),
+                                        self._scope_line(1, across)]
+        lines += self._sliders(2, across, room - 2 - (not beside))
+        if not beside:
+            return [*lines, self._measured.short(width)]
+        plots = self._measured.plots(PLOTS, room)
+        rule: Piece = (" │ ", self.style("faint"))
+        lines += [[]] * (room - len(lines))
+        return [[*_exactly(left, across), rule, *right]
+                for left, right in zip(lines, plots)]
+
+    def _tall(self, width: int, room: int) -> List[Sequence[Piece]]:
+        lines: List[Sequence[Piece]] = [self._preset_line(0, width),
+                                        self._scope_line(1, width), []]
+        lines += self._sliders(3, width, 9)
+        left = min(18, room - len(lines) - 1)
+        return [*lines, [], *self._measured.plots(width, left)]
+
+    def _sliders(self, line: int, width: int, room: int) -> List[Sequence[Piece]]:
+        """As many lines of sliders as there is room for, with the chosen one among them."""
+        across = 3 if width >= 93 else 2 if width >= 66 else 1
+        starts = list(range(0, len(model.SLIDERS), across))
+        chosen = max(0, self.row - 2) // across
+        first = max(0, min(chosen - room + 1, len(starts) - room)) if room > 0 else 0
+        return [self._slider_line(line + index, start, across, width)
+                for index, start in enumerate(starts[first:first + max(0, room)])]
 
     def _mark(self, row: int) -> Piece:
         on = row == self.row and self.has_focus
@@ -113,7 +132,7 @@ class ThrottlePane(LinePane):
         at = names.index(current)
         first, last = at, at
         used = len(labels[at]) + 2
-        limit = width - 16
+        limit = width - 14
         while True:
             grown = False
             for nearer in (last + 1, first - 1):
@@ -123,9 +142,9 @@ class ThrottlePane(LinePane):
                     grown = True
             if not grown:
                 break
-        pieces: List[Piece] = [self._mark(0), ("preset   ", self.style("dim")),
+        pieces: List[Piece] = [self._mark(0), ("preset ", self.style("dim")),
                                ("‹ " if first > 0 else "  ", self.style("faint"))]
-        column = sum(len(part) for part, _ in pieces)
+        column = cells(pieces)
         for index in range(first, last + 1):
             chosen = index == at
             label = f"▸{labels[index]}" if chosen else labels[index]
@@ -141,8 +160,8 @@ class ThrottlePane(LinePane):
         return pieces
 
     def _scope_line(self, line: int, width: int) -> Sequence[Piece]:
-        pieces: List[Piece] = [self._mark(1), ("scope      ", self.style("dim"))]
-        column = sum(len(part) for part, _ in pieces)
+        pieces: List[Piece] = [self._mark(1), ("scope    ", self.style("dim"))]
+        column = cells(pieces)
         for index, scope in enumerate(self.choices()):
             if index:
                 pieces.append((" │ ", self.style("faint")))
@@ -155,9 +174,14 @@ class ThrottlePane(LinePane):
             self._zone(line, column, len(label), "scope", scope)
             column += len(label)
         words, kind = self._state_words()
-        force = model.describe(self.session.throttling.at(self.scope))
-        end: List[Piece] = [("in force: ", self.style("dim")),
-                            (force, self.style("strong")), (" ", None)]
+        force = self.session.throttling.force.get(self.scope)
+        around = self.session.throttling.force.get(model.ALL)
+        if force is None and self.scope != model.ALL and around is not None:
+            named = f"as all: {model.describe(around)}"
+        else:
+            named = model.describe(force or model.OFF)
+        end: List[Piece] = [(" in force: ", self.style("dim")),
+                            (named, self.style("strong")), (" ", None)]
         if words and not self.titled:
             end += [("· " + words + " ", self.style(kind))]
         return spread(pieces, end, width)
@@ -165,39 +189,26 @@ class ThrottlePane(LinePane):
     def _slider_line(self, line: int, start: int, across: int, width: int) -> Sequence[Piece]:
         throttle = self.session.throttling.at(self.scope)
         pieces: List[Piece] = []
-        column = 0
         cell = width // across
         for offset, slider in enumerate(model.SLIDERS[start:start + across]):
+            column = offset * cell
             place = model.position(slider, throttle)
-            scale = max(8, min(52, cell - 24))
+            scale = max(6, min(52, cell - 23))
             knob = min(scale - 1, round(place / slider.steps * (scale - 1)))
-            value = _value_words(slider, throttle)
-            idle = value in ("no limit", "0", "0%")
+            value = model.value_words(slider, throttle)
+            idle = value in ("no limit", "0", "0%", "never")
             kind = "dim" if idle else "warning"
-            left = [self._mark(2 + start + offset), (fit(slider.label, 8), self.style("dim"))]
-            used = sum(len(part) for part, _ in left)
+            chosen = self.row == 2 + start + offset and self.has_focus
+            left = [self._mark(2 + start + offset),
+                    (fit(slider.label, 8), self.style("accent" if chosen else "dim"))]
+            used = cells(left)
             self._zone(line, column + used, scale, "slider", (slider, scale))
-            left += [("─" * knob, self.style("faint" if idle else "second")),
+            left += [("━" * knob, self.style("faint" if idle else "second")),
                      ("●", self.style(kind if idle else "accent")),
                      ("─" * (scale - knob - 1), self.style("faint")),
                      (" " + fit(value, 13), self.style(kind))]
-            used += scale + 14
-            pieces += left + [(" " * max(0, cell - used), None)]
-            column += max(cell, used)
+            pieces += left + [(" " * max(0, cell - used - scale - 14), None)]
         return pieces
-
-    def _measured(self, width: int) -> List[Sequence[Piece]]:
-        totals, dim = self.session.totals, self.style("dim")
-        plot = max(10, min(60, width - 44))
-        lines: List[Sequence[Piece]] = []
-        for name, rate, history in (("down", totals.out_rate, totals.out_history),
-                                    ("up", totals.in_rate, totals.in_history)):
-            lines.append([
-                (f" {name} now ".ljust(12), dim),
-                (sparkline(history, plot), self.style("second")),
-                (right(model.bits(rate) if rate >= 1 else "–", 14), self.style("text")),
-                (right(text.rate(rate), 12), dim)])
-        return lines
 
     # -- keys
 
@@ -236,31 +247,71 @@ class ThrottlePane(LinePane):
     def _zone(self, line: int, column: int, width: int, kind: str, value: Any) -> None:
         self._zones.setdefault(line, []).append((column, column + width, kind, value))
 
+    def _zone_at(self, x: int, y: int) -> Optional[Tuple[int, str, Any]]:
+        for start, end, kind, value in self._zones.get(y - self.titled + self.top, ()):
+            if start <= x < end:
+                return start, kind, value
+        return None
+
     def on_click(self, event: events.Click) -> None:
-        for start, end, kind, value in self._zones.get(event.y - self.titled + self.top, ()):
-            if not start <= event.x < end:
-                continue
-            if kind == "preset" and value != model.CUSTOM:
-                self.wish(model.PRESETS[value])
-            elif kind == "scope":
-                self.scope = value
-                self.redraw()
-            elif kind == "slider":
-                slider, scale = value
-                place = round((event.x - start) / (scale - 1) * slider.steps)
-                self.row = 2 + model.SLIDERS.index(slider)
-                base = self.session.wanted_throttle(self.scope)
-                self.wish(model.with_value(base, slider, model.value_at(slider, place)))
+        zone = self._zone_at(event.x, event.y)
+        if zone is None:
             return
+        _, kind, value = zone
+        if kind == "preset" and value != model.CUSTOM:
+            self.row = 0
+            self.wish(model.PRESETS[value])
+        elif kind == "scope":
+            self.row = 1
+            self.scope = value
+            self.redraw()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Press on a slider's scale, and drag."""
+        zone = self._zone_at(event.x, event.y)
+        if zone is not None and zone[1] == "slider":
+            slider, scale = zone[2]
+            self.row = 2 + model.SLIDERS.index(slider)
+            self._dragged = (zone[0], slider, scale, -1)
+            self.capture_mouse()
+            self._drag(event.x)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._dragged is not None:
+            self._drag(event.x)
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        if self._dragged is not None:
+            self._dragged = None
+            self.release_mouse()
+
+    def _drag(self, x: int) -> None:
+        if self._dragged is None:
+            return
+        start, slider, scale, before = self._dragged
+        place = round(max(0, min(scale - 1, x - start)) / (scale - 1) * slider.steps)
+        if place == before:
+            return
+        self._dragged = (start, slider, scale, place)
+        base = self.session.wanted_throttle(self.scope)
+        self.wish(model.with_value(base, slider, model.value_at(slider, place)))
+
+    def _wheel(self, event: events.MouseEvent, step: int) -> bool:
+        zone = self._zone_at(int(event.x), int(event.y))
+        if zone is None or zone[1] != "slider":
+            return False
+        event.stop()
+        self.row = 2 + model.SLIDERS.index(zone[2][0])
+        self.action_step(step)
+        return True
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, -1)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, 1)
 
 
-def _value_words(slider: model.Slider, throttle: model.Throttle) -> str:
-    value = getattr(throttle, slider.field)
-    if slider.unlimited:
-        return model.bits(value)
-    if slider.field in ("latency", "jitter"):
-        return f"{value * 1000:.0f} ms" if value else "0"
-    words = f"{value * 100:.3g}%"
-    if value and slider.field == "error_rate":
-        return f"{words} → {throttle.error_status}"
-    return words
+def _exactly(pieces: Sequence[Piece], width: int) -> List[Piece]:
+    """`pieces` filled up to `width` cells."""
+    return spread(pieces, (), width)

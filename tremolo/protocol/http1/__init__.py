@@ -1,6 +1,6 @@
 """HTTP/1.0 and HTTP/1.1 of a server: `RequestParser` and `ResponseWriter`, without any I/O."""
 
-from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody
+from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody, Truncated
 from .fields import Field, Limits
 from .head import HeaderCache, RequestHead
 from .parser import END, NEED_DATA, Event, RequestParser, Signal
@@ -21,4 +21,5 @@ __all__ = [
     "ResponseWriter",
     "ShortBody",
     "Signal",
+    "Truncated",
 ]

@@ -21,6 +21,10 @@ class ProtocolError(Exception):
         return f"{self.status}: {self.reason}"
 
 
+class Truncated(ProtocolError):
+    """The connection ended in the middle of a message."""
+
+
 class ResponseError(RuntimeError):
     """The application used a response in an order or amount that HTTP does not allow."""
 

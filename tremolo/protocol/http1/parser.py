@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Deque, Final, List, Optional, Union
 
 from .body import BodyReader, ChunkedReader, LengthReader, SectionReader
-from .errors import ProtocolError
+from .errors import ProtocolError, Truncated
 from .fields import Field, FieldBlock, Limits
 from .grammar import HEAD_END, METHODS, TARGET
 from .head import HeaderCache, RequestHead, parse_head
@@ -183,7 +183,7 @@ class RequestParser:
     def _next_after_head(self) -> Event:
         if self._fault is not None:
             # A new one each time: a raised exception grows a traceback.
-            raise ProtocolError(self._fault.status, self._fault.reason)
+            raise type(self._fault)(self._fault.status, self._fault.reason)
         reader = self._reader
         if self._state != _BODY or reader is None:
             return NEED_DATA
@@ -282,12 +282,12 @@ class RequestParser:
         self._pos = self._size = 0
         self._begun = bool(self._section.buffer) or self._empty_lines % 2 == 1
         if self._eof and (self._state == _BODY or self._section.buffer):
-            raise ProtocolError(400, "bad request: the connection ended in the middle of it")
+            raise Truncated(400, "bad request: the connection ended in the middle of it")
         return NEED_DATA
 
     def _fail(self, fault: ProtocolError) -> None:
         # A copy: the one that is raised holds frames, and they hold the input.
-        self._fault = ProtocolError(fault.status, fault.reason)
+        self._fault = type(fault)(fault.status, fault.reason)
         self._state = _FAILED
         self._reader = None
         self._drop_input()

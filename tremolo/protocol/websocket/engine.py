@@ -34,9 +34,9 @@ class WebSocketEngine(Outgoing):
     """One end of a WebSocket whose opening handshake is done.
 
     `max_message_size` bounds a message in bytes, after inflation and over all fragments;
-    `max_fragments` its frames of less than 64 bytes. `deflate` is what the handshake agreed on. `client` makes it
-    the end that masks. With `fragments` each data frame is an event of its own (Fragment)
-    in place of one Message at the end.
+    `max_fragments` its frames of less than 64 bytes. `deflate` is what the handshake agreed on.
+    `client` makes it the end that masks. With `fragments` each data frame is an event of its own
+    (Fragment) in place of one Message at the end.
 
     Close codes of violations: 1002 framing, 1007 data (UTF-8, deflate), 1008 too many
     fragments, 1009 size. Pings are answered and close frames echoed without being asked.

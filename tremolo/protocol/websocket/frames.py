@@ -87,7 +87,7 @@ def _mask_first_long(payload: bytes, mask: bytes) -> Union[bytes, bytearray]:
     return _mask_long(payload, mask)
 
 
-_mask_long: Mask = _mask_first_long
+_mask_long = cast(Mask, _mask_first_long)
 
 
 def frame_head(first: int, length: int, masked: int = 0) -> bytes:

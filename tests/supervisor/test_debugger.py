@@ -1,0 +1,65 @@
+"""`breakpoint()` in a worker whose terminal is somebody else's."""
+
+import json
+import subprocess
+import sys
+
+from tests.supervisor.test_processes import in_background
+from tests.support.processes import Server, hello, wait_until
+
+STOPPING = hello("x").replace(
+    "    await send({\"type\": \"http.response.start\"",
+    "    total = 41\n"
+    "    if scope['path'] == '/stop': breakpoint()\n"
+    "    if scope['path'] == '/ask': input()\n"
+    "    await send({\"type\": \"http.response.start\"").replace(
+        'b"x"', "str(total).encode()")
+
+
+def notes(server):
+    return [event["text"] for event in server.find("log", stream="tremolo")]
+
+
+def test_a_breakpoint_waits_for_the_debugger_in_another_terminal(tmp_path):
+    (tmp_path / "shop.py").write_text(STOPPING)
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        assert server.text() == "41"
+        thread, answers = in_background(lambda: server.get("/stop"))
+        place = "shop.py:10 in app"
+        wait_until(lambda: any(f"breakpoint at {place}: " in text for text in notes(server)),
+                   "the note")
+        done = subprocess.run(
+            [sys.executable, "-m", "tremolo", "debug"], env=server.environ, text=True,
+            input="p 'total is', total\ntotal = 42\nc\n", capture_output=True, timeout=15)
+        thread.join(15)
+        assert done.returncode == 0, done.stderr
+        assert "('total is', 41)" in done.stdout
+        assert answers == [(200, b"42")] or answers == [(200, b"41")]  # PEP 667 decides
+        assert server.text() == "41"
+        again = subprocess.run([sys.executable, "-m", "tremolo", "debug"], env=server.environ,
+                               text=True, capture_output=True, timeout=15)
+        assert (again.returncode, again.stderr) == (1, "no breakpoint waits\n")
+
+
+def test_a_debugger_that_leaves_lets_the_program_go_on(tmp_path):
+    (tmp_path / "shop.py").write_text(STOPPING)
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        assert server.text() == "41"
+        thread, answers = in_background(lambda: server.get("/stop"))
+        wait_until(lambda: any("breakpoint at" in text for text in notes(server)), "the note")
+        subprocess.run([sys.executable, "-m", "tremolo", "debug"], env=server.environ,
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=15, check=True)
+        thread.join(15)
+        assert answers == [(200, b"41")]
+
+
+def test_reading_the_terminal_says_what_to_do_instead(tmp_path):
+    (tmp_path / "shop.py").write_text(STOPPING)
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        assert server.get("/ask")[0] == 500
+        note = wait_until(lambda: [text for text in notes(server) if "shop.py:11" in text],
+                          "the note")[0]
+        assert "tremolo debug" in note
+        assert "--plain" in note
+        assert server.find("error", type="EOFError")
+        assert json.loads(server.control("status", "--json"))["gen"] == 1

@@ -1,0 +1,120 @@
+"""What is under way at a switch: streams, WebSockets, TLS, throttled transfers, kept links."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import ssl
+import threading
+import time
+
+import pytest
+
+from tests.benchmarks.reload_client import Link, Load, Project, Streams, one, until_new
+from tests.support.processes import Server, hello, project, wait_until
+from tests.support.serving import CERTIFICATE, KEY, LOOPS
+
+
+def dev(folder, *more, **environ):
+    return Server(folder, "dev", "shop:app", "--port", "0", *more, **environ)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_hundred_streams_and_websockets_end_so_that_their_clients_come_back(tmp_path, loop):
+    shop = Project(tmp_path, "small")
+    with dev(tmp_path, "--loop", loop) as server:
+        port = server.port
+
+        async def scenario():
+            streams = Streams(port)
+            await streams.open(100)
+            running = asyncio.ensure_future(one(port, "/slow"))
+            load = Load(port, rate=100)
+            loading = asyncio.ensure_future(load.run())
+            await asyncio.sleep(0.2)
+            began = shop.save("1")
+            passed = await until_new(port, "1", began)
+            answer = await running
+            await streams.ended(5.0)
+            load.stop()
+            await loading
+            return passed, answer, streams, load
+
+        passed, answer, streams, load = asyncio.run(scenario())
+        assert streams.sse_ends == ["end"] * 100
+        assert streams.ws_ends == ["1012"] * 100
+        assert answer == (200, b"0")
+        assert load.failures == {}
+        assert passed < 2.0
+
+
+def test_a_kept_connection_goes_on_with_the_new_code_while_throttled(tmp_path):
+    shop = Project(tmp_path, "small")
+    with dev(tmp_path, "--throttle", "down=200kB up=200kB latency=5ms") as server:
+        port = server.port
+
+        async def scenario():
+            link = Link()
+            await link.open(port)
+            for version in ("1", "2", "3"):
+                await link.get()
+                began = shop.save(version)
+                assert await until_new(port, version, began) is not None
+                assert link.writer is not None
+                assert await asyncio.wait_for(link.get(), 5) == (200, version.encode())
+            link.close()
+
+        asyncio.run(scenario())
+
+
+def test_tls_is_served_across_reloads_and_no_request_fails(tmp_path):
+    shop = project(tmp_path, "gen 0")
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    with dev(tmp_path, "--ssl-cert", CERTIFICATE, "--ssl-key", KEY) as server:
+        port, failures, texts, done = server.port, [], [], threading.Event()
+
+        def load():
+            while not done.is_set():
+                connection = http.client.HTTPSConnection(
+                    "127.0.0.1", port, timeout=5, context=trust)
+                with contextlib.closing(connection):
+                    try:
+                        connection.request("GET", "/")
+                        texts.append(connection.getresponse().read().decode())
+                    except OSError as exc:
+                        failures.append(repr(exc))
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        try:
+            for number in range(1, 4):
+                shop.write_text(hello(f"gen {number}"))
+                wait_until(lambda n=number: texts[-1:] == [f"gen {n}"], f"text {number}")
+        finally:
+            done.set()
+            thread.join()
+        assert failures == []
+
+
+def test_a_transfer_that_outlives_the_limit_does_not_hold_up_the_new_code(tmp_path):
+    body = hello("x").replace('b"x"', 'b"x" * 3_000_000')
+    shop = project(tmp_path)
+    shop.write_text(body)
+    with dev(tmp_path, "--throttle", "down=100kB", "--drain-timeout", "0.5") as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read(1000)
+            old = server.workers[0]
+            began = time.monotonic()
+            shop.write_text(body + "# new\n")
+            server.wait_for("reload", gen=2, state="ready")
+            exited = server.wait_for("worker", pid=old, state="exited")
+            assert exited["cause"] == "drained"
+            assert time.monotonic() - began < 5
+            with pytest.raises((OSError, http.client.HTTPException)):
+                while response.read(1 << 16):
+                    pass
+        assert json.loads(server.control("status", "--json"))["totals"]["aborted"] == 1

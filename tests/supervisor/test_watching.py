@@ -1,0 +1,275 @@
+"""What is seen of the project's files, and what is made of it, without any server."""
+
+import asyncio
+import os
+import sys
+import time
+import types
+
+import pytest
+
+from tests.support.processes import wait_until
+from tremolo.config import Settings
+from tremolo.supervisor.packages import Packages
+from tremolo.supervisor.relevance import LoopGuard, Relevance, digest
+from tremolo.supervisor.reload import Reloader
+from tremolo.supervisor.watcher import Watcher, is_anybodys, is_noise
+
+
+class Seen:
+    """A watcher on a folder, and what it has told so far."""
+
+    def __init__(self, *folders, polling=False):
+        self.paths = set()
+        self.notes = []
+        self.watcher = Watcher(map(str, folders), self.paths.update, self.notes.append, polling)
+
+    def __enter__(self):
+        self.watcher.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.watcher.stop()
+        self.watcher._thread.join(10)
+
+    def wait_for(self, path, write):
+        """`write()` again and again (the watch may not have begun) until it is seen."""
+        def seen():
+            write()
+            return str(path) in self.paths
+        wait_until(seen, f"{path} to be seen")
+
+
+@pytest.fixture(params=[False, True], ids=["notified", "polled"])
+def polling(request):
+    return request.param
+
+
+def test_a_deleted_and_recreated_folder_is_watched_again(tmp_path, polling):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    file = folder / "shop.py"
+    with Seen(folder, polling=polling) as seen:
+        seen.wait_for(file, lambda: file.write_text(str(time.monotonic())))
+        file.unlink()
+        folder.rmdir()
+        wait_until(lambda: not folder.exists())
+        folder.mkdir()
+        seen.paths.clear()
+        seen.wait_for(file, lambda: file.write_text(str(time.monotonic())))
+
+
+def test_links_in_a_circle_do_no_harm(tmp_path, polling):
+    (tmp_path / "circle").symlink_to(tmp_path)
+    (tmp_path / "itself.py").symlink_to("itself.py")
+    file = tmp_path / "shop.py"
+    with Seen(tmp_path, polling=polling) as seen:
+        seen.wait_for(file, lambda: file.write_text(str(time.monotonic())))
+
+
+@pytest.mark.parametrize("name", [
+    ".shop.py.swp", "4913", "shop.py~", "#shop.py#", ".#shop.py", "__pycache__/shop.pyc",
+    ".git/index.lock", "data.sqlite-journal.db-wal", "run.log", ".venv/lib/x.py"])
+def test_what_editors_and_tools_write_is_noise(name):
+    assert is_noise(os.path.join("/srv/project", name))
+
+
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert is_anybodys(str(folder))
+    seen = Seen(folder)
+    assert seen.watcher.folders == ()
+    assert "chmod o-w" in seen.notes[0]
+    folder.chmod(0o1777)  # as /tmp: nobody can replace the files of others
+    assert not is_anybodys(str(folder))
+
+
+# -- what it means ---------------------------------------------------------------------------
+
+
+def test_a_fifo_among_the_files_holds_nothing_up(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    assert digest(str(tmp_path / "pipe.py")) is None
+
+
+def test_templates_and_styles_are_assets_and_only_when_their_content_changed(tmp_path):
+    page, style = tmp_path / "page.html", tmp_path / "style.css"
+    page.write_text("a")
+    style.write_text("b")
+    relevance = Relevance()
+    paths = {str(page), str(style)}
+    assert relevance.look(paths, {}, broken=False).assets == sorted(paths)
+    page.touch()
+    style.write_text("c")
+    found = relevance.look(paths, {}, broken=False)
+    assert found.assets == [str(style)]
+    assert found.code == []
+
+
+def test_an_included_template_calls_for_new_code_instead(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("a")
+    found = Relevance(include=["*.html"]).look({str(page)}, {}, broken=False)
+    assert (found.code, found.assets) == ([str(page)], [])
+
+
+def test_three_reloads_by_a_file_of_our_own_within_five_seconds_are_stopped():
+    guard = LoopGuard()
+    for now in (0.0, 1.0):
+        guard.wrote("/x.py", now)
+        assert guard.caught(["/x.py"], now) is None
+    guard.wrote("/x.py", 2.0)
+    assert guard.caught(["/x.py"], 2.0) == "/x.py"
+    assert guard.stopped == {"/x.py"}
+    guard.forgive()
+    assert guard.stopped == set()
+
+
+def test_saves_of_somebody_else_are_never_a_loop():
+    guard = LoopGuard()
+    assert not any(guard.caught(["/x.py"], now / 10) for now in range(50))
+    guard = LoopGuard()
+    guard.wrote("/x.py", 0.0)
+    assert not any(guard.caught(["/x.py", "/y.py"], now / 10) for now in range(10))
+    guard = LoopGuard()
+    for now in range(0, 60, 3):
+        guard.wrote("/x.py", now)
+        assert guard.caught(["/x.py"], now) is None
+
+
+def test_a_changed_package_is_told_once_it_stands_still(tmp_path):
+    file = tmp_path / "library.py"
+    file.write_text("1")
+    packages = Packages()
+    packages.learn([str(file)])
+    assert packages.changed() == []
+    file.write_text("22")
+    assert packages.changed() == []  # it may still be being written
+    assert packages.changed() == [str(file)]
+    assert packages.changed() == []
+    file.unlink()
+    packages.changed()
+    assert packages.changed() == [str(file)]
+
+
+# -- when it is acted on ---------------------------------------------------------------------
+
+
+class Project:
+    """A Reloader whose generations only note that they were asked for."""
+
+    def __init__(self, folder, loop):
+        self.changes = []
+        self.assets = []
+        self.notes = []
+        self.zygotes = 0
+        self.generations = types.SimpleNamespace(
+            imported={}, failed=None, newest=None, stopping=False,
+            renew=lambda change, cause: self.changes.append(change.paths))
+        nursery = types.SimpleNamespace(renew=self._renew, refresh=self._renew)
+        self.reloader = Reloader(
+            Settings(), str(folder), self.generations, nursery, loop,
+            lambda text, level: self.notes.append(text), self.assets.extend)
+
+    def _renew(self):
+        self.zygotes += 1
+
+    def imports(self, *paths):
+        self.generations.imported = {str(path): digest(str(path)) for path in paths}
+
+
+def with_project(folder, scenario):
+    async def main():
+        project = Project(folder, asyncio.get_running_loop())
+        try:
+            await asyncio.wait_for(scenario(project), 20)
+        finally:
+            project.reloader.close()
+
+    asyncio.run(main())
+
+
+async def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+
+def test_a_checkout_of_hundreds_of_files_is_one_reload(tmp_path):
+    (tmp_path / ".git").mkdir()
+    lock = tmp_path / ".git" / "index.lock"
+    files = [tmp_path / f"module{number}.py" for number in range(300)]
+    for file in files:
+        file.write_text("before")
+
+    async def checkout(project):
+        project.imports(*files)
+        lock.write_text("")
+        for start in range(0, 300, 100):  # batches, as a slow disk makes them
+            for file in files[start:start + 100]:
+                file.write_text("after")
+            project.reloader.touched(set(map(str, files[start:start + 100])))
+            await asyncio.sleep(0.12)
+        assert project.changes == []
+        lock.unlink()
+        await until(lambda: project.changes)
+        assert [len(paths) for paths in project.changes] == [300]
+
+    with_project(tmp_path, checkout)
+
+
+def test_a_module_that_is_deleted_for_good_counts_and_one_that_comes_back_does_not(tmp_path):
+    gone, back = tmp_path / "gone.py", tmp_path / "back.py"
+    gone.write_text("1")
+    back.write_text("1")
+
+    async def delete(project):
+        project.imports(gone, back)
+        gone.unlink()
+        back.unlink()
+        project.reloader.touched({str(gone), str(back)})
+        back.write_text("1")
+        await until(lambda: project.changes)
+        assert project.changes == [(str(gone),)]
+
+    with_project(tmp_path, delete)
+
+
+def test_a_lock_file_renews_what_is_imported_ahead(tmp_path):
+    async def lock(project):
+        project.reloader.touched({str(tmp_path / "uv.lock")})
+        assert project.zygotes == 1
+        assert project.changes == []
+
+    with_project(tmp_path, lock)
+
+
+def test_where_no_notification_comes_files_are_polled(tmp_path, monkeypatch):
+    def watch(*paths, stop_event, **options):
+        stop_event.wait(20)
+        return iter(())
+
+    monkeypatch.setitem(sys.modules, "watchfiles", types.SimpleNamespace(watch=watch))
+    file = tmp_path / "shop.py"
+    file.write_text("before")
+
+    async def save(project):
+        project.imports(file)
+        project.reloader.look_for_missed()
+        file.write_text("after!")
+        project.reloader.look_for_missed()
+        project.reloader._unseen = dict.fromkeys(project.reloader._unseen, 0.0)  # later
+        project.reloader.look_for_missed()
+        assert project.changes == [(str(file),)]
+        assert "no notification came for" in project.notes[-1]
+        project.imports(file)
+
+        def again():
+            file.write_text(f"and again {time.monotonic()}")
+            return len(project.changes) > 1
+        await until(again)
+
+    with_project(tmp_path, save)

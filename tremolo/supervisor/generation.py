@@ -1,0 +1,53 @@
+"""One generation: the workers of one state of the code, and waiting for them.
+
+Knows no other generation and starts nothing.
+"""
+
+import asyncio
+import time
+from typing import Any, Dict, List, Mapping
+
+from ..telemetry.messages import VERSION
+from .feed import wall
+from .worker_handle import WorkerHandle
+
+
+class Generation:
+    """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
+
+    def __init__(self, number: int, stand_in: bool = False) -> None:
+        self.number = number
+        self.stand_in = stand_in
+        self.began = time.time()
+        self.done = 0.0  # when it was ready, or had failed, by the wall clock
+        self.cause = ""  # "start", "change", "request", "hangup", "packages"
+        self.workers: Dict[int, WorkerHandle] = {}
+
+    @property
+    def files(self) -> Dict[str, str]:
+        found: Dict[str, str] = {}
+        for worker in self.workers.values():
+            found.update(worker.files)
+        return found
+
+
+async def all_ready(starts: List[Any]) -> None:
+    """Wait for all; the first failure ends the waiting."""
+    tasks = [asyncio.ensure_future(start) for start in starts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def gone(workers: List[WorkerHandle], timeout: float) -> None:
+    waiting = [worker.gone for worker in workers if worker.pid and not worker.gone.done()]
+    if waiting:
+        await asyncio.wait(waiting, timeout=timeout)
+
+
+def timeout_error(gen: int, seconds: float) -> Mapping[str, Any]:
+    return {"v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": gen,
+            "where": "startup", "type": "StartupTimeout", "traceback": "",
+            "text": f"the application did not start within {seconds:g} seconds"}
