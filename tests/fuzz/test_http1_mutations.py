@@ -7,7 +7,6 @@ import os
 import random
 
 from tests.protocol.http1.http1_transcripts import byte_by_byte, queued_transcript, transcript
-
 from tremolo.protocol.http1 import Limits
 
 SEED = int(os.environ.get("TREMOLO_FUZZ_SEED", "20240501"))

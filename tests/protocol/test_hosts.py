@@ -15,7 +15,8 @@ def test_names_of_this_machine_are_trusted(host):
 @pytest.mark.parametrize("host", [
     b"", b"evil.test", b"evil.test:8000", b"localhost.evil.test", b"evil-localhost",
     b"xlocalhost", b"127.0.0.1.evil.test", b"user@localhost", b"localhost@evil.test",
-    b"localhost:8000@evil.test", b"xn--80ak6aa92e.localhost", b"0.0.0.0", b"0.0.0.0:8000", b"[::]", b"[::ffff:127.0.0.1]",
+    b"localhost:8000@evil.test", b"xn--80ak6aa92e.localhost", b"0.0.0.0", b"0.0.0.0:8000",
+    b"[::]", b"[::ffff:127.0.0.1]",
     b"127.1", b"0177.0.0.1", b"0x7f.0.0.1", b"2130706433", b"127.0.0.1:", b"127.0.0.1:x",
     b"localhost.", b".localhost", b"a..localhost", b"-.localhost", b"localhost:999999",
     b"localhost evil.test", b"localhost,evil.test", b"localhost/", b"localhost\\", b"loc%61lhost",

@@ -1,8 +1,8 @@
 """Request bodies: RFC 9112 sections 6 and 7; each row whole, cut everywhere, dripped."""
 
 import pytest
-from tests.protocol.http1.http1_transcripts import HOST, transcript, transcript_however_cut
 
+from tests.protocol.http1.http1_transcripts import HOST, transcript, transcript_however_cut
 from tremolo.protocol.http1 import END, NEED_DATA, Limits, ProtocolError, RequestParser
 
 CHUNKED = b"POST /up HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: Chunked\r\n\r\n"

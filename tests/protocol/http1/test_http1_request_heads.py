@@ -1,8 +1,8 @@
 """Request heads: RFC 9112 sections 2, 3, 5 and 9; each row whole, cut everywhere, dripped."""
 
 import pytest
-from tests.protocol.http1.http1_transcripts import HOST, transcript, transcript_however_cut
 
+from tests.protocol.http1.http1_transcripts import HOST, transcript, transcript_however_cut
 from tremolo.protocol.http1 import NEED_DATA, HeaderCache, Limits, ProtocolError, RequestParser
 
 

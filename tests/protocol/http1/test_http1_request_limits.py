@@ -3,8 +3,13 @@
 import sys
 
 import pytest
-from tests.protocol.http1.http1_transcripts import byte_by_byte, pull, transcript, transcript_however_cut
 
+from tests.protocol.http1.http1_transcripts import (
+    byte_by_byte,
+    pull,
+    transcript,
+    transcript_however_cut,
+)
 from tremolo.protocol.http1 import Limits, RequestParser
 
 LIMITS = Limits(request_line=60, header_section=120, fields=4)

@@ -4,8 +4,16 @@ import random
 import zlib
 
 import pytest
-from tests.protocol.websocket.websocket_wire import LIMIT, agreed, cuts, deflated, frame, run, sent
 
+from tests.protocol.websocket.websocket_wire import (
+    LIMIT,
+    agreed,
+    cuts,
+    deflated,
+    frame,
+    run,
+    sent,
+)
 from tremolo.protocol.websocket import WebSocketEngine, serialize_frame
 
 TEXT, BINARY, CONT = 1, 2, 0

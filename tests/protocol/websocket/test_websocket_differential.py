@@ -7,8 +7,8 @@ compression, cut at random places.
 import random
 
 import pytest
-from tests.protocol.websocket.websocket_wire import agreed, run, sent
 
+from tests.protocol.websocket.websocket_wire import agreed, run, sent
 from tremolo.protocol.websocket import CONTINUATION, WebSocketEngine
 
 SETTINGS = [

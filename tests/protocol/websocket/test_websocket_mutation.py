@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from tests.protocol.websocket.websocket_wire import agreed, deflated, frame, run, sent
 
+from tests.protocol.websocket.websocket_wire import agreed, deflated, frame, run, sent
 from tremolo.protocol.websocket import WebSocketEngine
 
 LIMIT = 300

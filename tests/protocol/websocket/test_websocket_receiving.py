@@ -5,8 +5,18 @@ at every byte, and byte by byte.
 """
 
 import pytest
-from tests.protocol.websocket.websocket_wire import LIMIT, MASK, agreed, cuts, deflated, frame, plain, run, sent
 
+from tests.protocol.websocket.websocket_wire import (
+    LIMIT,
+    MASK,
+    agreed,
+    cuts,
+    deflated,
+    frame,
+    plain,
+    run,
+    sent,
+)
 from tremolo.protocol.websocket import (
     CLOSED,
     CLOSING,

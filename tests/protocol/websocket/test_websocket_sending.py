@@ -1,8 +1,8 @@
 """What the engine sends: RFC 6455 sections 5.2, 5.3, 5.5 and 7."""
 
 import pytest
-from tests.protocol.websocket.websocket_wire import agreed, run, sent
 
+from tests.protocol.websocket.websocket_wire import agreed, run, sent
 from tremolo.protocol.websocket import (
     BINARY,
     CLOSED,

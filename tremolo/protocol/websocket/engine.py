@@ -9,7 +9,7 @@ are found at the first possible byte and no limit is exceeded before it acts. Kn
 import zlib
 from codecs import utf_8_decode
 from collections import deque
-from typing import Deque, Optional, Union
+from typing import Deque, List, Optional, Union
 
 from .deflate import DeflateParameters, Inflater, TooLarge
 from .events import NEED_DATA, Close, Event, Failed, Fragment, Message, Ping, Pong
@@ -45,8 +45,8 @@ class WebSocketEngine(Outgoing):
     __slots__ = (
         "_carried", "_checked", "_compressed", "_data", "_eof", "_fin", "_fragment_opcode",
         "_fragments", "_frames", "_in_frame", "_inflater", "_left", "_mask", "_mask_bit",
-        "_max_fragments", "_max_size", "_max_wire", "_message", "_opcode", "_pos", "_segments",
-        "_short", "_size", "_starts", "_wire", "control_frames",
+        "_max_fragments", "_max_size", "_max_wire", "_message", "_opcode", "_parts", "_pos",
+        "_segments", "_short", "_size", "_starts", "_wire", "control_frames",
     )
 
     def __init__(
@@ -92,6 +92,7 @@ class WebSocketEngine(Outgoing):
         self._compressed = False
         self._frames = self._size = self._wire = 0
         self._message = bytearray()
+        self._parts: List[Union[bytes, bytearray]] = []  # of a binary message, in its place
         self._checked = 0  # how far it is known to be UTF-8
         self._carried = 0  # how far it was given out as fragments
         # Longest frame that next_event may take the short way; -1 for none.
@@ -193,6 +194,7 @@ class WebSocketEngine(Outgoing):
         self._segments.clear()
         self._in_frame = False
         self._message = bytearray()
+        self._parts = []
 
     def _allow_short(self) -> None:
         usable = self._mask_bit and not self._fragments
@@ -361,7 +363,15 @@ class WebSocketEngine(Outgoing):
             except zlib.error:
                 return self._fail(1007, "A compressed message cannot be inflated.")
             self._size += len(chunk)
-        if last and not self._message and not self._fragments:
+        if not self._fragments and (self._opcode == BINARY or (last and not self._message)):
+            # Nothing looks at it before it is whole: joined once.
+            if not last:
+                self._keep(chunk)
+                return None
+            if self._parts:
+                self._parts.append(chunk)
+                chunk = b"".join(self._parts)
+                self._parts = []
             return self._finish(chunk)
         self._message += chunk
         if self._fragments:
@@ -371,6 +381,17 @@ class WebSocketEngine(Outgoing):
         if self._opcode == TEXT and not self._valid(False):
             return self._fail(1007, "A text message is not UTF-8.")
         return None
+
+    def _keep(self, chunk: Union[bytes, bytearray]) -> None:
+        """Remember a part of a binary message; short ones in one object, so that a message
+        that comes byte by byte takes no more memory than another."""
+        parts = self._parts
+        if len(chunk) >= 4096:
+            parts.append(chunk)
+        elif parts and isinstance(parts[-1], bytearray):
+            parts[-1] += chunk
+        else:
+            parts.append(bytearray(chunk))
 
     def _finish(self, payload: Union[bytes, bytearray]) -> Event:
         """End the message begun; `payload` is all of it."""

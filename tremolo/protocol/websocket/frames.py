@@ -4,9 +4,7 @@ Knows the bytes of one frame; knows nothing of messages, states or limits.
 """
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Callable, List, Optional, Union, cast
+from typing import List, Optional, Union
 
 CONTINUATION = 0x0
 TEXT = 0x1
@@ -21,8 +19,6 @@ MASKED = 0x80
 
 #: bytes that the payload of a control frame may have (section 5.5)
 MAX_CONTROL = 125
-
-Mask = Callable[[bytes, bytes], Union[bytes, bytearray]]
 
 # Up to this many bytes one XOR of big integers is the fastest way to mask, above it four
 # strided translations (CPython: 64 KiB in 80 us instead of 170; PyPy's integers are slower).
@@ -52,42 +48,13 @@ def apply_mask(payload: bytes, mask: bytes) -> Union[bytes, bytearray]:
     if length <= _XOR_LIMIT:
         key = _from_bytes((mask * ((length + 3) >> 2))[:length], "little")
         return (_from_bytes(payload, "little") ^ key).to_bytes(length, "little")
-    return _mask_long(payload, mask)
-
-
-def mask_by_tables(payload: bytes, mask: bytes) -> bytearray:
-    """`apply_mask` for long payloads, where nothing faster is installed."""
-    masked = bytearray(len(payload))
+    masked = bytearray(length)
     first, second, third, fourth = mask
     masked[::4] = payload[::4].translate(_TABLES[first])
     masked[1::4] = payload[1::4].translate(_TABLES[second])
     masked[2::4] = payload[2::4].translate(_TABLES[third])
     masked[3::4] = payload[3::4].translate(_TABLES[fourth])
     return masked
-
-
-def _compiled_mask() -> Optional[Mask]:
-    """The masking function in C of the package `websockets`, if that is installed: 64 KiB in
-    1.3 us instead of 60. Not a module of that name beside the application."""
-    if sys.implementation.name != "cpython":
-        return None
-    try:
-        spec = find_spec("websockets")
-        if spec is None or "-packages" not in (spec.origin or ""):
-            return None
-        return cast(Mask, import_module("websockets.speedups").apply_mask)
-    except (ImportError, AttributeError, ValueError):
-        return None
-
-
-def _mask_first_long(payload: bytes, mask: bytes) -> Union[bytes, bytearray]:
-    # Looked for when first needed: importing it costs milliseconds that few programs need.
-    global _mask_long
-    _mask_long = _compiled_mask() or mask_by_tables
-    return _mask_long(payload, mask)
-
-
-_mask_long = cast(Mask, _mask_first_long)
 
 
 def frame_head(first: int, length: int, masked: int = 0) -> bytes:
