@@ -12,6 +12,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: what each layer may import of the project, beside itself
 LEAVES = {"config", "exceptions", "units", "throttle", "envfile"}
 ALLOWED = {
+    "tremolo": {"app", "Application", "Tremolo"},
     "protocol": set(),
     "telemetry": set(),
     "net": {"protocol"},

@@ -3,7 +3,6 @@
 Knows nothing of its own.
 """
 
-from . import __version__
-from .app.application import Application, Tremolo
+from . import Application, Tremolo, __version__
 
 __all__ = ["Application", "Tremolo", "__version__"]

@@ -1,15 +1,20 @@
 """What the dashboard's own keys do, apart from leaving: a mixin of the app."""
 
-from typing import Any, Optional
+import asyncio
+from typing import Any, Dict, Optional, Sequence, Set
 
 from textual.app import App
 
 from .model.logs import Error
+from .model.pins import Key, refusal
 from .model.throttling import ALL, PRESETS
 from .panes.connections import ConnectionsPane
 from .panes.errors import ErrorsPane
 from .panes.routes import RoutesPane
 from .panes.traffic import TrafficPane
+
+ALARM = 8.0  # seconds that a notice stands
+ALARM_AGAIN = 30.0  # and until the same one may come again
 
 
 class Actions:
@@ -18,8 +23,11 @@ class Actions:
     session: Any
     panes: Any
     arrangement: Any
-    info: Any
-    COMMANDS: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alarms: Dict[str, float] = {}
+        self._replays: Set[Any] = set()
 
     # -- keys that act
 
@@ -56,8 +64,8 @@ class Actions:
     def action_command_palette(self) -> None:
         from .palette import DashboardCommands
 
-        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}
-        super().action_command_palette()
+        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}  # type: ignore[attr-defined]
+        super().action_command_palette()  # type: ignore[misc]
 
     def shown_error(self) -> Optional[Error]:
         """The exception in the detail or the errors pane, else the newest."""
@@ -68,6 +76,91 @@ class Actions:
         chosen = pane.selected_error() if pane.display else None
         items = self.session.errors.items
         return chosen or (items[-1] if items else None)
+
+    def action_last_reload(self) -> None:
+        reload = self.session.reload
+        if not reload.parts and not reload.error:
+            self.session.tell("no start or reload was seen yet", "info")
+            return
+        self.show_in_detail(reload)
+
+    def alarm(self, title: str, words: str) -> None:
+        """A notice that goes away by itself; the same one not again and again."""
+        now = self.session.clock()
+        if now - self._alarms.get(words, -1e9) < ALARM_AGAIN:
+            return
+        self._alarms = {known: at for known, at in self._alarms.items()
+                        if now - at < ALARM_AGAIN}
+        self._alarms[words] = now
+        self.notify(words, title=title, severity="error", timeout=ALARM, markup=False)
+
+    # -- sending requests again
+
+    def _key_under_cursor(self) -> Optional[Key]:
+        """The request that replay and pin are about; says why if there is none."""
+        row = self.traffic.selected_row()
+        if row is None:
+            self.session.tell("select a request first", "warning")
+            return None
+        why = refusal(row.method, row.path)
+        if why:
+            self.session.tell(why, "warning")
+            return None
+        return (row.method, row.path)
+
+    def action_replay(self) -> None:
+        key = self._key_under_cursor()
+        if key is not None:
+            self.session.tell(f"{' '.join(key)} is sent again …", "info")
+            self._replay([key], by_hand=True)
+
+    def action_pin(self) -> None:
+        row = self.traffic.selected_row()
+        key = (row.method, row.path) if row is not None else None
+        if key not in self.session.pins:
+            key = self._key_under_cursor()
+        if key is None:
+            return
+        if self.session.pins.toggle(key):
+            self.session.tell(f"pinned {' '.join(key)}: sent again after each reload", "good")
+            self._replay([key], by_hand=False)  # what later answers are compared with
+        else:
+            self.session.tell(f"unpinned {' '.join(key)}", "info")
+        self.traffic.redraw()
+
+    def replay_pins(self) -> None:
+        """A new generation serves: does it answer as the one before?"""
+        if len(self.session.pins):
+            self._replay(self.session.pins.keys(), by_hand=False)
+
+    def _replay(self, keys: Sequence[Key], by_hand: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._send_again(keys, by_hand))
+        self._replays.add(task)  # the loop itself keeps tasks only weakly
+        task.add_done_callback(self._replays.discard)
+
+    async def _send_again(self, keys: Sequence[Key], by_hand: bool) -> None:
+        from .replay import send
+
+        session = self.session
+        changed = []
+        for key in keys:
+            gen = session.reload.gen
+            answer = await send(key, session.addresses, gen)
+            changes = session.pins.answered(key, answer)
+            if by_hand:
+                bad = bool(answer.error) or answer.status >= 500
+                session.tell(f"{' '.join(key)} → {answer.words()}"
+                             + (f"  ({', '.join(changes)})" if changes else ""),
+                             "error" if bad else "good")
+            elif changes:
+                changed.append(f"{' '.join(key)}: {', '.join(changes)}")
+        if not by_hand and changed:
+            more = f" (+{len(changed) - 1} more)" if len(changed) > 1 else ""
+            session.tell(f"pinned {changed[0]}{more}", "warning")
+        elif not by_hand and any(len(session.pins.answers(key)) > 1 for key in keys):
+            count = len(keys)
+            session.tell(f"{session.news} · {count} pinned "
+                         f"{'answer' if count == 1 else 'answers'} as before", "good")
 
     # -- the throttle
 

@@ -19,7 +19,7 @@ from textual.containers import Container
 
 from .actions import Actions
 from .feed import Feed
-from .layout import Layout
+from .layout import NAMES, Layout
 from .model.session import Session
 from .model.traffic import Row
 from .pace import Pace
@@ -33,6 +33,7 @@ from .panes.routes import RoutesPane
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
+from .remembered import load, save
 from .theme import TREMOLO, blends
 
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
@@ -58,6 +59,7 @@ class Dashboard(Actions, App[int]):
                 priority=True, id="app.suspend"),
         Binding("o", "open_url", "open in the browser", show=False, id="app.open"),
         Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
+        Binding("i", "last_reload", "what the last reload took", show=False, id="app.reloaded"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
         *(Binding(str(number), f"pane({number})", "a pane; again: alone, and back", show=False,
@@ -73,6 +75,9 @@ class Dashboard(Actions, App[int]):
         self.feed = Feed(sock, self.session)
         self.feed.on_news = self.session.on_news = self.news
         self.feed.on_end = self.server_ended
+        self.session.on_ready = self.replay_pins
+        self.session.on_alarm = self.alarm
+        self.project = str(info.get("folder") or "")  # what is remembered belongs to it
         self.wall_clock = time.time
         self.exit_code = 0
         self.failure: Optional[BaseException] = None
@@ -114,8 +119,12 @@ class Dashboard(Actions, App[int]):
 
     def on_mount(self) -> None:
         self.arrangement = Layout(self)
+        if self.project:
+            saved = load(self.project)
+            self.arrangement.restore(saved.get("layout"))
+            self.session.pins.restore(saved.get("pins"))
         self.arrangement.apply()
-        self.screen.set_focus(self.panes["traffic"])
+        self.screen.set_focus(self.panes[NAMES[self.arrangement.active]])
         self.set_timer(0.3, self._make_entry)
         loop = asyncio.get_running_loop()
         self._take_signals(loop)
@@ -149,6 +158,9 @@ class Dashboard(Actions, App[int]):
         if self.pace is not None:
             self.pace.stop()
         self.feed.detach()
+        if self.project and self.arrangement is not None:
+            save(self.project, {"layout": self.arrangement.kept(),
+                                "pins": self.session.pins.keys()})
 
     # -- drawing
 
@@ -245,6 +257,11 @@ class Dashboard(Actions, App[int]):
             subject = pane.selected_line()
         elif isinstance(pane, ErrorsPane):
             subject = pane.selected_error()
+        elif isinstance(pane, WorkersPane):
+            subject = pane.selected_worker()
+        self.show_in_detail(subject)
+
+    def show_in_detail(self, subject: Any) -> None:
         if subject is None or self.arrangement is None:
             return
         self.detail.show_subject(subject)

@@ -4,7 +4,7 @@ tiny: the list and the news. narrow: one pane, the detail below it. medium: one 
 detail beside it. overview: everything at once, unless one pane was chosen twice (alone).
 """
 
-from typing import Any, List, Set
+from typing import Any, Dict, List, Set
 
 from textual.geometry import Size
 
@@ -41,6 +41,29 @@ class Layout:
         if mode != self.mode:
             self.mode = mode
             self.apply()
+
+    # -- from one run to the next
+
+    def kept(self) -> Dict[str, Any]:
+        """What is worth remembering."""
+        return {"active": self.active, "side": self.side, "alone": self.alone,
+                "connections": self.app.session.connections.sort,
+                "log": self.app.session.log.threshold}
+
+    def restore(self, saved: Any) -> None:
+        """As `kept()` gave it; anything else in it is left out."""
+        if not isinstance(saved, dict):
+            return
+        if saved.get("active") in NAMES:
+            self.active = saved["active"]
+        if saved.get("side") in ("connections", "errors"):
+            self.side = saved["side"]
+        self.alone = saved.get("alone") is True and self.mode == "overview"
+        session = self.app.session
+        if saved.get("connections") in ("age", "rate", "bytes"):
+            session.connections.sort = saved["connections"]
+        if saved.get("log") in (0, 20, 30, 40):
+            session.log.threshold = saved["log"]
 
     # -- what the keys mean
 

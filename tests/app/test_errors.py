@@ -55,11 +55,15 @@ def test_the_type_and_charset_of_an_exception_count():
 
 
 @pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("host", ["localhost", "evil.test"])
 @pytest.mark.parametrize("peer", [("127.0.0.1", 1), ("192.0.2.1", 1)])
-def test_the_text_of_other_exceptions_is_shown_to_debugging_loopback_peers_only(debug, peer):
-    response = get(failing(ValueError("<secret>")), "/", debug=debug, peer=peer)
+def test_the_text_of_other_exceptions_is_shown_to_debugging_loopback_peers_only(
+        debug, peer, host):
+    response = get(failing(ValueError("<secret>")), "/", debug=debug, peer=peer,
+                   headers=[(b"Host", host.encode())])
     assert response.status == 500
-    assert ("secret" in response.text) is (debug and peer[0] == "127.0.0.1")
+    trusted = peer[0] == "127.0.0.1" and host == "localhost"
+    assert ("secret" in response.text) is (debug and trusted)
     assert "<secret>" not in response.text
     if "secret" in response.text:
         assert response.header("content-security-policy").startswith("default-src 'none'")

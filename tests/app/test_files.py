@@ -1,13 +1,18 @@
 """API.md section 7, sendfile: conditional requests and ranges (RFC 9110 sections 13 and 14);
 folders of static files."""
 
+import asyncio
 import os
+import socket
 
 import pytest
 
 from tests.app.serving import get, handler, serve
 from tremolo import Tremolo
+from tremolo.app.adapter import NativeAdapter
 from tremolo.app.files import add_static
+from tremolo.config import Settings
+from tremolo.net.server import Server
 
 DATA = bytes(range(256)) * 10
 
@@ -154,6 +159,37 @@ def test_a_file_that_becomes_shorter_resets_the_connection(path, monkeypatch):
         return connection.was_reset
 
     assert serve(handler(show), scenario)
+
+
+@pytest.mark.parametrize("headers, throttled, by_kernel", [
+    (b"", False, True), (b"Range: bytes=100-2000\r\n", False, True), (b"", True, False)])
+def test_the_kernel_sends_files_where_nothing_throttles(path, monkeypatch, headers, throttled,
+                                                        by_kernel):
+    sent = []
+    kernel = os.sendfile
+    monkeypatch.setattr(os, "sendfile", lambda *args: sent.append(args) or kernel(*args))
+
+    async def show(response):
+        await response.sendfile(path)
+
+    async def scenario():
+        settings = Settings(download_rate=10_000_000 if throttled else 0)
+        adapter = NativeAdapter(handler(show), settings)
+        await adapter.startup()
+        server = Server(adapter, settings)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            await server.start([listening])
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                         + headers + b"\r\n")
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            await server.drain(1.0)
+        await adapter.shutdown()
+        return answer.partition(b"\r\n\r\n")[2]
+
+    assert asyncio.run(scenario()) == (DATA[100:2001] if headers else DATA)
+    assert bool(sent) is by_kernel
 
 
 def test_sendfile_in_a_thread(path):

@@ -85,8 +85,8 @@ def test_the_handler_ends_when_the_client_leaves():
     serve(handler(show), scenario)
 
 
-def test_the_stream_ends_properly_when_the_server_drains(monkeypatch):
-    monkeypatch.setattr(sse_module, "LOOK", 0.01)
+@pytest.mark.parametrize("hand_over", [None, lambda descriptor: None], ids=["stop", "reload"])
+def test_the_stream_ends_properly_at_once_when_the_server_drains(hand_over):
     ended = []
 
     async def show(sse=None):
@@ -98,13 +98,34 @@ def test_the_stream_ends_properly_when_the_server_drains(monkeypatch):
 
     async def scenario(client):
         async with client.stream("GET", "/") as response:
-            draining = asyncio.ensure_future(client.server.drain(5.0))
-            body = await response.read()
+            draining = asyncio.ensure_future(client.server.drain(5.0, hand_over))
+            body = await response.read()  # fails for a chunked body without its end
+            for _ in range(20):  # turns of the loop, no time
+                await asyncio.sleep(0)
+            assert ended
             await draining
         return body
 
     assert serve(handler(show), scenario) == b"data: x\n\n"
-    assert ended
+
+
+def test_a_silent_stream_is_opened_and_ended_when_the_server_drains():
+    async def show(sse=None):
+        await asyncio.sleep(30)
+
+    async def scenario(client):
+        connection = client.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not client.server.tasks:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        draining = asyncio.ensure_future(client.server.drain(5.0))
+        answer = await connection.receive_all()
+        await draining
+        return answer
+
+    answer = serve(handler(show), scenario)
+    assert b"text/event-stream" in answer and answer.endswith(b"\r\n\r\n0\r\n\r\n")
 
 
 def test_events_from_a_thread():

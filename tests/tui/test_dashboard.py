@@ -101,9 +101,9 @@ async def test_a_throttle_of_ones_own_is_typed_and_wrong_ones_are_explained(d):
 @drive(SMALL)
 async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
     await d.say(rows(d.player, 2, route="/api/items/{id}", conn=9))
-    await d.press("up", "t", "down", "right")
+    await d.press("up", "t")
     assert d.app.throttle_pane.scope == "/api/items/{id}"
-    await d.press("down", "left")
+    await d.press("down", "down", "left")
     (command,) = await d.obey()
     assert command["args"]["scope"] == "/api/items/{id}"
     assert command["args"]["throttle"]["download"] == 125_000_000

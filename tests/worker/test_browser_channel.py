@@ -47,10 +47,11 @@ class Stream:
 
 
 @contextlib.asynccontextmanager
-async def listening(site):
+async def listening(site, query=b""):
     client = await site.site.connect()
     with contextlib.closing(client):
-        await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % EVENTS)
+        await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                          % (EVENTS + query))
         await client.line(b"\r\n\r\n")
         yield Stream(client)
 
@@ -118,8 +119,10 @@ def test_a_page_hears_the_generation_then_broken_saves_and_assets():
     async def main():
         async with developing(page_app(b"x")) as site:
             async with listening(site) as stream:
-                assert await stream.event() == ("generation", {
-                    "id": site.browser.generation, "good": True, "broken": None})
+                name, state = await stream.event()
+                assert name == "generation"
+                assert state.pop("t") > 0
+                assert state == {"id": site.browser.generation, "good": True, "broken": None}
                 site.browser.set_broken({"type": "SyntaxError", "text": "</script>\n\r\0",
                                          "traceback": "x" * 100_000, "file": "shop.py", "line": 3,
                                          "pid": 5})
@@ -130,11 +133,31 @@ def test_a_page_hears_the_generation_then_broken_saves_and_assets():
                 site.browser.set_broken(None)
                 assert await stream.event() == ("broken", None)
                 site.browser.tell_assets(["static/a.css"])
-                assert await stream.event() == ("assets", {"files": ["static/a.css"]})
+                name, change = await stream.event()
+                assert (name, change["files"]) == ("assets", ["static/a.css"])
                 site.browser.set_broken({"type": "Late"})
                 await stream.event()
             async with listening(site) as later:
                 assert (await later.event())[1]["broken"]["type"] == "Late"
+    run(main)
+
+
+def test_a_page_that_comes_back_hears_what_it_missed_once():
+    async def main():
+        async with developing(page_app(b"x")) as site:
+            async with listening(site) as stream:
+                since = (await stream.event())[1]["t"] - 1
+            for name in ("a.css", "b.css", "a.css"):
+                site.browser.tell_assets([name])
+            async with listening(site, b"&since=%d" % since) as stream:
+                await stream.event()
+                name, change = await stream.event()
+                assert (name, change["files"]) == ("assets", ["a.css", "b.css"])
+            for query in (b"&since=%d" % change["t"], b"&since=x", b"&since=-1", b""):
+                async with listening(site, query) as stream:
+                    await stream.event()
+                    site.browser.set_broken(None)
+                    assert (await stream.event())[0] == "broken"
     run(main)
 
 

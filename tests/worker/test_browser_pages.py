@@ -280,6 +280,18 @@ def test_a_body_of_another_length_than_promised_closes_the_connection(promised, 
     run(main)
 
 
+@pytest.mark.parametrize("header", [
+    (b"etag", "text"), (1, b"x"), (b"content-length", b"-1"), (b"x", b"a\nb"), b"no pair"])
+def test_headers_that_may_not_be_sent_are_the_applications_error_as_ever(header):
+    async def main():
+        async with developing(page_app(PAGE, headers=[HTML, header], length=False)) as site:
+            errors = []
+            site.server.on_error = lambda exchange, exc: errors.append(exc)
+            assert (await site.ask()).status == 500
+            assert [type(exc) for exc in errors] == [ValueError]
+    run(main)
+
+
 # -- error pages ------------------------------------------------------------------------------
 
 

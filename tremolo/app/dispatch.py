@@ -18,10 +18,10 @@ from ..exceptions import (
     WebSocketException,
     WebSocketServerClosed,
 )
+from ..net.trust import is_trusted
 from ..protocol.http1 import ProtocolError
 from .errors import DEBUG_POLICY, debug_page, exception_for, not_found_page
 from .handlers import COROUTINE, GENERATOR, SERVER_NAMES, STREAM, Handler, field_bytes
-from .link import is_loopback
 from .registry import Registered
 from .response import Response, body_bytes
 from .threads import call_on_thread, generate_on_thread
@@ -311,8 +311,7 @@ async def _error_page(adapter: "NativeAdapter", error: HTTPException, server: Se
         body = body_bytes(result)
     elif handler is None and isinstance(error, NotFound) and not error.args:
         body = not_found_page(head.path, adapter.settings.server_name)
-    elif (error.code == 500 and adapter.settings.debug
-          and is_loopback(exchange.connection.peer)):
+    elif error.code == 500 and adapter.settings.debug and is_trusted(exchange):
         response.set_header(b"Content-Security-Policy", DEBUG_POLICY)
         body = debug_page(error)
     else:

@@ -181,16 +181,3 @@ def fileno_of(transport: Any) -> int:
     """The descriptor below a transport, -1 when there is none (in-memory transports)."""
     sock = transport.get_extra_info("socket") if transport is not None else None
     return sock.fileno() if sock is not None else -1
-
-
-def is_loopback(peer: Any) -> bool:
-    """Whether the peer is on this machine: a loopback address or a Unix socket."""
-    address = peer_address(peer)
-    if address is None:
-        return True
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return parsed.is_loopback

@@ -12,21 +12,26 @@ import asyncio
 import hmac
 import json
 import os
+import re
 import secrets
+import time
+from collections import deque
 from hashlib import blake2b
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
+from typing import Any, Deque, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
 
 from ..net.exchange import Exchange
+from ..net.trust import is_trusted
 from ..protocol.paths import percent_decode
 from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
 from .error_page import DEBUG_POLICY
-from .pages import PREFIX, Page, is_trusted, say_once
+from .pages import PREFIX, Page, say_once
 
 #: seconds between comments that keep a stream awake
 SILENCE = 25.0
 MAX_TEXT = 16 * 1024
 MAX_FILES = 50
+_TIME = re.compile(rb"[0-9]{1,16}")
 _FRIENDS: FrozenSet[Optional[bytes]] = frozenset((None, b"same-origin", b"none"))
 _COMMON = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"),
            (b"cross-origin-resource-policy", b"same-origin")]
@@ -49,6 +54,7 @@ class Browser:
         self._good = good
         self._broken = _shown(broken)
         self._streams: Set[Exchange] = set()
+        self._changes: Deque[Dict[str, Any]] = deque(maxlen=MAX_FILES)
         self._script: Optional[bytes] = None
         self._said: Set[str] = set()
 
@@ -66,7 +72,15 @@ class Browser:
 
     def tell_assets(self, files: List[str]) -> None:
         """Files changed that pages show but that are no code."""
-        self._publish("assets", {"files": files[:MAX_FILES]})
+        change = {"files": files[:MAX_FILES], "t": _now()}
+        self._changes.append(change)
+        self._publish("assets", change)
+
+    def _missed(self, since: int) -> List[str]:
+        """Files that changed after `since`, when a page last heard of us."""
+        files = (name for change in self._changes if change["t"] > since
+                 for name in change["files"])
+        return list(dict.fromkeys(files))[:MAX_FILES]
 
     def _publish(self, event: str, data: Any) -> None:
         encoded = encode_event(json.dumps(data), event)
@@ -136,8 +150,14 @@ class Browser:
         if exchange.connection.server.draining:
             exchange.writer.keep_alive = False  # it shall look for our heir
         exchange.start(200, _EVENTS)
+        now = _now()
         exchange.write(encode_event(json.dumps({
-            "id": self.generation, "good": self._good, "broken": self._broken}), "generation"))
+            "id": self.generation, "good": self._good, "broken": self._broken, "t": now}),
+            "generation"))
+        since = _parameter(exchange.head.query, b"since")
+        missed = self._missed(int(since)) if _TIME.fullmatch(since) else []
+        if missed:
+            exchange.write(encode_event(json.dumps({"files": missed, "t": now}), "assets"))
         exchange.flush()
         gone = exchange.disconnect_waiter()
         exchange.on_drain = lambda: _finish(exchange)
@@ -152,6 +172,11 @@ class Browser:
         finally:
             self._streams.discard(exchange)
         _finish(exchange)
+
+
+def _now() -> int:
+    """Milliseconds by the clock of this machine, which is the browser's as well."""
+    return int(time.time() * 1000)
 
 
 def _finish(exchange: Exchange) -> None:

@@ -170,13 +170,15 @@ class ProjectImports(importlib.abc.MetaPathFinder):
         """Call `wrote(path)` when this process opens a file of the project for writing: if it
         is one that reloads, that would go on for ever. A path is told once."""
         told: Set[str] = set()
+        here = os.path.join(os.getcwd(), "")
 
         def hook(event: str, arguments: Tuple[Any, ...]) -> None:
             if event != "open" or len(arguments) < 3 or not isinstance(arguments[2], int) or (
                     not arguments[2] & _WRITING) or not isinstance(arguments[0], str):
                 return
             path = os.path.abspath(arguments[0])
-            if path not in told and len(told) < MAX_WRITTEN and not is_installed(path):
+            if path not in told and len(told) < MAX_WRITTEN and (
+                    path in self.files or (path.startswith(here) and not is_installed(path))):
                 told.add(path)
                 wrote(path)
 

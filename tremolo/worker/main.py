@@ -255,7 +255,7 @@ class Worker:
             known = len(self._listeners)
             self._add_listeners(message, fds)
             if self._serve_task is not None:
-                self._loop.create_task(self._serve_more(known))
+                self._more_task = self._loop.create_task(self._serve_more(known))
             elif self._more_listeners is not None and not self._more_listeners.done():
                 if message.get("error"):
                     self._more_listeners.set_exception(ConfigurationError(message["error"]))

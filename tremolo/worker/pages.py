@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequence, Tuple
 
 from ..net.exchange import Exchange
-from ..protocol.hosts import host_is_trusted, is_loopback
+from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
 from .error_page import exception_page
 from .injection import Injection
@@ -28,24 +28,6 @@ PAGES = (b"document", b"iframe", b"frame")
 #: fields that describe the bytes of the body, which are others now
 _OF_THE_BYTES = frozenset((b"content-md5", b"digest", b"content-digest", b"repr-digest"))
 _WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
-
-
-def is_trusted(exchange: Exchange) -> bool:
-    """Whether the client is on this machine and means it: who may see tracebacks (R65).
-
-    Stricter than the Host check: `*` does not count, and a proxy on this machine (a tunnel)
-    must not say that it speaks for somebody elsewhere.
-    """
-    connection = exchange.connection
-    head = exchange.head
-    allowed = [name for name in connection.server.settings.allowed_hosts if name != "*"]
-    if not is_loopback(connection.peer) or not host_is_trusted(head.host, allowed):
-        return False
-    for name, value in head.headers:
-        if name == b"forwarded" or (name == b"x-forwarded-for" and not all(
-                is_loopback(item.strip()) for item in value.decode("latin-1").split(","))):
-            return False
-    return True
 
 
 def wants_page(head: RequestHead) -> bool:
@@ -185,6 +167,8 @@ class Page:
         self.policies: List[bytes] = []
         self.length: Optional[int] = None
         for name, value in self._headers:
+            if not isinstance(name, bytes) or not isinstance(value, bytes):
+                raise TypeError("the writer says what is wrong with it")
             lower = name.lower()
             if lower == b"content-type":
                 kind, _, parameters = value.lower().partition(b";")

@@ -16,6 +16,7 @@
   var ROOT = location.origin + "/__tremolo__/";
   var FIRST_DELAY = 50, LONGEST_DELAY = 2000, DELAY_WHEN_REFUSED = 30000;
   var made = script.dataset.generation;
+  var heard = performance.timeOrigin;  // when we last knew of all changes
   var source = null, timer = 0, attempt = 0, failures = 0, overlay = null;
 
   function isWithinOurs() {
@@ -50,7 +51,8 @@
   }
 
   function listen(mine, token) {
-    source = new EventSource(ROOT + "events?token=" + encodeURIComponent(token));
+    source = new EventSource(ROOT + "events?token=" + encodeURIComponent(token) +
+                             "&since=" + Math.floor(heard));
     source.onerror = function () { connectLater(mine, 0); };
     on("generation", onGeneration);
     on("broken", showOrHide);
@@ -99,6 +101,7 @@
 
   function onGeneration(state) {
     failures = 0;
+    heard = state.t;
     if (state.good && state.id !== made) {
       refreshFor(state.id);
     }
@@ -122,6 +125,7 @@
 
   function onAssets(change) {
     var files = change.files;
+    heard = change.t;
     var styles = files.length > 0 && files.every(function (file) {
       return /\.css$/i.test(file);
     });

@@ -166,15 +166,12 @@ class Meters:
 
     def row(self, row: Row, now: float) -> None:
         """An exchange in progress, or one that has ended, for the paths that are measured."""
-        paths = [scope for scope in self._scoped if scope.startswith("/")]
-        if not paths:
-            return
         key = (row.pid, row.id)
         since, sent, read = self._exchanges.pop(key, (now - row.ms / 1000, 0, 0))
-        if row.state == "live":
+        if row.state == "live":  # kept in any case: a meter begins with what it is from then
             self._exchanges[key] = (now, row.bytes_out, row.bytes_in)
-        for scope in paths:
-            if _concerns(scope, row):
+        for scope in self._scoped:
+            if scope.startswith("/") and _concerns(scope, row):
                 self._scoped[scope].add(row.bytes_out - sent, row.bytes_in - read, since, now)
 
 

@@ -12,8 +12,9 @@ from .commands import Command, Commands
 from .connections import Connections
 from .logs import Errors, Log
 from .meters import Directions, Meters
+from .pins import Pins
 from .routes import Routes
-from .text import clean
+from .text import clean, clean_lines
 from .throttling import ALL, OFF, Throttle, Throttling, describe, scope_label
 from .totals import Totals
 from .traffic import Row, Traffic
@@ -43,6 +44,7 @@ class Session:
         self.errors = Errors()
         self.throttling = Throttling()
         self.commands = Commands(clock)
+        self.pins = Pins()
         self.messages = 0
         self.rejected = 0
         self.revision = 0  # of what the header shows and has no revision of its own
@@ -50,10 +52,13 @@ class Session:
         self.news_kind = "info"  # "info", "good", "warning", "error"
         self.news_at = 0.0
         self.on_news: Callable[[], None] = lambda: None
+        self.on_ready: Callable[[], None] = lambda: None  # a new generation serves
+        self.on_alarm: Callable[[str, str], None] = lambda title, text: None
         self._handlers: Dict[str, Callable[[Dict[str, Any]], None]] = {
             "hello": self._hello, "frame": self._frame, "worker": self._worker,
             "reload": self._reload, "error": self._error, "log": self._log,
-            "throttle": self._throttle, "stats": self._stats, "ack": self._ack}
+            "throttle": self._throttle, "stats": self._stats, "ack": self._ack,
+            "assets": self._assets}
 
     def apply(self, message: Dict[str, Any]) -> None:
         """Take in one message; unknown kinds are for newer viewers."""
@@ -154,6 +159,9 @@ class Session:
 
     def _worker(self, message: Mapping[str, Any]) -> None:
         worker = self.workers.event(message, self.clock())
+        if worker.state == "blocked":
+            self.tell(f"worker {worker.pid} is blocked: {worker.cause}", "error")
+            self.on_alarm(f"worker {worker.pid} is blocked", worker.cause)
         if worker.state != "exited":
             return
         self.totals.ended(worker.pid, worker.gen)
@@ -169,12 +177,13 @@ class Session:
         reload.event(message, self.clock())
         self.revision += 1
         files = ", ".join(reload.files[:3]) + ("…" if len(reload.files) > 3 else "")
-        if reload.state == "ready" and reload.trying <= 1:
-            self.tell(f"serving, started in {reload.ms or 0.0:.0f} ms", "good")
+        if reload.state == "ready" and reload.first:
+            self.tell(f"started in {reload.spent()}", "good")
         elif reload.state == "ready":
-            ms = reload.ms or 0.0
-            self.traffic.add_rule(reload.trying, t, files, ms)
-            self.tell(f"reloaded {files or 'by request'} · {ms:.0f} ms", "good")
+            self.traffic.add_rule(reload.trying, t, files, reload.ms or 0.0)
+            self.tell(f"reloaded {files or 'by request'} · {reload.spent()}", "good")
+        if reload.state == "ready":
+            self.on_ready()
         elif reload.state == "failed":
             self.traffic.add_rule(reload.trying, t, reload.error or files, 0.0, failed=True)
             self.tell(f"generation {reload.trying} failed, generation {reload.gen} goes on "
@@ -200,6 +209,13 @@ class Session:
 
     def _log(self, message: Mapping[str, Any]) -> None:
         self.log.add(message)
+        if message.get("name") == "tremolo.watchdog":
+            self.workers.stack(int(message.get("pid", 0)),
+                               clean_lines(message.get("text", ""), 60)[1:])
+
+    def _assets(self, message: Mapping[str, Any]) -> None:
+        names = [clean(name, 80) for name in message.get("files") or ()][:4]
+        self.tell(f"{', '.join(names)} changed: no new code, browsers are refreshed", "good")
 
     def _throttle(self, message: Mapping[str, Any]) -> None:
         self.throttling.update(message.get("throttle") or {}, self.clock())

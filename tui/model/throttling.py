@@ -213,7 +213,9 @@ class Throttling:
     def _changed(self, now: float) -> None:
         self.since = now
         self.revision += 1
-        self.changes.append(Change(now, dict(self.force), self.total))
+        last = self.changes[-1]
+        if (last.force, last.total) != (self.force, self.total):
+            self.changes.append(Change(now, dict(self.force), self.total))
 
     def limits(self, scope: str, path: str, now: float, seconds: float, count: int
                ) -> List[Tuple[Optional[float], Optional[float]]]:

@@ -18,6 +18,10 @@ class Worker:
         self.state = "starting"
         self.cause = ""
         self.expected = True
+        self.blocked_at: Optional[float] = None  # model clock
+        self.blocked_for = 0.0  # seconds that the last block took, when it is over
+        self.blocked_by = ""
+        self.stack: List[str] = []  # of the main thread, when it was found blocked
         self.retry_at: Optional[float] = None
         self.ended_at: Optional[float] = None
         self.requests = 0
@@ -60,7 +64,8 @@ class Reload:
         self.ms: Optional[float] = None
         self.files: List[str] = []
         self.parts: Dict[str, float] = {}
-        self.modules: List[Tuple[str, float]] = []
+        self.modules: List[Tuple[str, float]] = []  # slowest first
+        self.cause = ""
         self.mode = ""
         self.preloaded = 0
         self.history: Deque[float] = deque(maxlen=20)
@@ -72,11 +77,23 @@ class Reload:
     def mean_ms(self) -> Optional[float]:
         return sum(self.history) / len(self.history) if self.history else None
 
+    @property
+    def first(self) -> bool:
+        """It is the start of the server, no reload."""
+        return self.cause == "start" or (not self.cause and self.trying <= 1)
+
+    def spent(self) -> str:
+        """What the time went into: "74 ms: seen 12 · fork 3 · import 41"."""
+        whole = f"{self.ms or 0.0:.0f} ms"
+        parts = " · ".join(f"{name} {ms:.0f}" for name, ms in self.parts.items())
+        return f"{whole}: {parts}" if parts else whole
+
     def event(self, message: Mapping[str, Any], now: float) -> None:
         self.state = clean(message.get("state", ""), 16)
         self.trying = int(message.get("gen", self.trying))
         self.gen = int(message.get("serving", self.gen))
         self.files = [clean(name, 80) for name in message.get("files") or self.files][:20]
+        self.cause = clean(message.get("cause") or self.cause, 16)
         self.at = now
         if message.get("ms") is not None:
             self.ms = float(message["ms"])
@@ -122,6 +139,10 @@ class Workers:
                           int(message.get("slot", 0)), now)
         worker.state = clean(message.get("state", ""), 16)
         worker.cause = clean(message.get("cause") or "", 120)
+        if worker.state == "blocked":
+            worker.blocked_at, worker.blocked_by = now, worker.cause
+        elif worker.blocked_at is not None:
+            worker.blocked_for, worker.blocked_at = now - worker.blocked_at, None
         worker.expected = bool(message.get("expected", True))
         retry = message.get("retry_in")
         worker.retry_at = now + float(retry) if retry is not None else None
@@ -140,6 +161,13 @@ class Workers:
         if self._shown.get((pid, gen)) != shown:
             self._shown[pid, gen] = shown
             self.revision += 1
+
+    def stack(self, pid: int, lines: List[str]) -> None:
+        """Where the main thread of a blocked process stands."""
+        for worker in self._by_key.values():
+            if worker.pid == pid:
+                worker.stack = lines
+                self.revision += 1
 
     def tick(self, now: float) -> None:
         """Forget processes that ended a while ago."""

@@ -5,15 +5,18 @@ from typing import Any, List, Optional, Sequence, Union
 from rich.cells import cell_len
 from textual.binding import Binding
 
+from ..clipboard import copy
 from ..draw import Piece
 from ..model import text
 from ..model.export import curl
 from ..model.logs import Error, LogLine
 from ..model.traffic import Row
+from ..model.workers import Reload, Worker
+from . import happenings
 from .errors import traceback_pieces
 from .lines import STATUS_KINDS, LinePane
 
-Subject = Union[Row, Error, LogLine]
+Subject = Union[Row, Error, LogLine, Worker, Reload]
 
 
 class DetailPane(LinePane):
@@ -23,6 +26,8 @@ class DetailPane(LinePane):
     BINDINGS = [
         Binding("escape", "app.close_detail", "close", key_display="Esc", id="detail.close"),
         Binding("e", "app.edit", "editor", id="detail.edit"),
+        Binding("r", "app.replay", "replay", id="detail.replay"),
+        Binding("p", "app.pin", "pin", id="detail.pin"),
         Binding("y", "curl", "copy as curl", id="detail.curl"),
         Binding("Y", "copy", "copy traceback", show=False, id="detail.copy"),
         Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
@@ -52,7 +57,11 @@ class DetailPane(LinePane):
     def version(self) -> Any:
         subject = self.subject
         moving = isinstance(subject, Row) and subject.state == "live"
-        return (id(subject), self._unfold, self.session.errors.revision,
+        moving = moving or isinstance(subject, (Worker, Reload))
+        return (id(subject), self._unfold, self.session.pins.revision,
+                self.session.workers.revision if moving else 0,
+                self.session.reload.at if isinstance(subject, Reload) else 0,
+                self.session.errors.revision,
                 self.session.log.revision if isinstance(subject, Row) else 0,
                 (self.session.connections.revision, self.session.traffic.seen) if moving else 0)
 
@@ -67,6 +76,10 @@ class DetailPane(LinePane):
             self._body = self._error_lines(subject, width)
         elif isinstance(subject, LogLine):
             self._body = self._log_lines(subject, width)
+        elif isinstance(subject, Worker):
+            self._body = happenings.worker_lines(self, subject, width)
+        elif isinstance(subject, Reload):
+            self._body = happenings.reload_lines(self, subject, width)
         else:
             self._body = []
         super()._settle()
@@ -109,35 +122,36 @@ class DetailPane(LinePane):
              ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
         lines += [[(" ", None), (part, plain)] for part in _wrapped(row.path, width - 2)]
         if row.route and row.route != row.path:
-            lines.append(self._fact("route", row.route))
+            lines.append(self.fact("route", row.route))
         if row.error:
             lines += [[(" ", None), (part, self.style("error"))]
                       for part in _wrapped(row.error, width - 2)]
         lines.append([])
         if row.state in ("live", "over"):
-            lines.append(self._fact("rate now", text.rate(row.rate)))
+            lines.append(self.fact("rate now", text.rate(row.rate)))
         else:
             lines += self._timing(row, width)
         lines += [
             [],
-            self._fact("at", text.clock(row.t, fraction=True)
+            self.fact("at", text.clock(row.t, fraction=True)
                        + (f"  #{row.id}" if row.id else "")),
-            self._fact("sizes",
+            self.fact("sizes",
                        f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
-            self._fact("served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
+            self.fact("served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
                                     f"{'TLS · ' if row.secure else ''}{protocol}"),
         ]
         error = self.error
         if error is not None:
-            lines += [[], *self._heading("Traceback", error.place, width),
+            lines += [[], *self.heading("Traceback", error.place, width),
                       *traceback_pieces(self, error, self._unfold)]
+        lines += happenings.pin_lines(self, row, width)
         written = self.session.log.near(row.pid, row.t, row.t + row.ms / 1000)
         if written:
-            lines += [[], *self._heading("Log", f"{len(written)} meanwhile", width)]
+            lines += [[], *self.heading("Log", f"{len(written)} meanwhile", width)]
             for line in written:
                 clean = "".join(run for _, run in text.colour_runs(line.raw))
                 lines.append([(" " + text.clock(line.t, True) + " ", dim), (clean, plain)])
-        lines += [[], *self._heading("curl", "y copies", width)]
+        lines += [[], *self.heading("curl", "y copies", width)]
         lines += [[(" ", None), (part, plain)]
                   for part in _wrapped(curl(row, self.session.addresses), width - 2)]
         return lines
@@ -161,10 +175,10 @@ class DetailPane(LinePane):
             start += ms
         return lines
 
-    def _fact(self, name: str, value: str) -> List[Piece]:
+    def fact(self, name: str, value: str) -> List[Piece]:
         return [(f" {name:<10}", self.style("dim")), (value, self.style("text"))]
 
-    def _heading(self, name: str, note: str, width: int) -> List[Sequence[Piece]]:
+    def heading(self, name: str, note: str, width: int) -> List[Sequence[Piece]]:
         line = self.style("rule")
         words = f" {name} "
         rest = max(0, width - len(words) - 2 - cell_len(note) - 2)
@@ -178,9 +192,9 @@ class DetailPane(LinePane):
         lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("error"))]
                                         for part in _wrapped(error.title, width - 2)]
         if error.path:
-            lines.append(self._fact("request", f"{error.method} {error.path}"))
-        lines += [self._fact("where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
-                  self._fact("at", error.place or "–"), []]
+            lines.append(self.fact("request", f"{error.method} {error.path}"))
+        lines += [self.fact("where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
+                  self.fact("at", error.place or "–"), []]
         for pieces in traceback_pieces(self, error, self._unfold):
             whole = "".join(part for part, _ in pieces)
             style = pieces[-1][1] or plain
@@ -190,8 +204,8 @@ class DetailPane(LinePane):
     def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
         clean = "".join(run for _, run in text.colour_runs(line.raw))
         return [
-            self._fact("at", text.clock(line.t, fraction=True)),
-            self._fact("from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
+            self.fact("at", text.clock(line.t, fraction=True)),
+            self.fact("from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
                                f"gen {line.gen}"), [],
             *([(" " + part, self.style("text"))] for part in _wrapped(clean, width - 2))]
 
@@ -203,13 +217,11 @@ class DetailPane(LinePane):
 
     def action_curl(self) -> None:
         if isinstance(self.subject, Row):
-            self.app.copy_to_clipboard(curl(self.subject, self.session.addresses))
-            self.session.tell("copied as curl", "good")
+            copy(self.app, curl(self.subject, self.session.addresses), "curl command")
 
     def action_copy(self) -> None:
         if self.error is not None:
-            self.app.copy_to_clipboard("\n".join(self.error.traceback))
-            self.session.tell("traceback copied", "good")
+            copy(self.app, "\n".join(self.error.traceback), "traceback")
 
 
 def _wrapped(line: str, width: int) -> List[str]:

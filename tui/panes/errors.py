@@ -4,6 +4,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
 
+from ..clipboard import copy
 from ..draw import Piece, fit, middle_cut, spread, strip_of
 from ..model import text
 from ..model.logs import Error
@@ -143,5 +144,4 @@ class ErrorsPane(LinePane):
     def action_copy(self) -> None:
         error = self.selected_error()
         if error is not None:
-            self.app.copy_to_clipboard("\n".join(error.traceback))
-            self.session.tell("traceback copied", "good")
+            copy(self.app, "\n".join(error.traceback), "traceback")

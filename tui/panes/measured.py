@@ -29,7 +29,7 @@ class Measured:
         """Changes when the plots do."""
         session = self._pane.session
         now = session.clock()
-        recent = now - session.throttling.since < SECONDS
+        recent = now - session.throttling.changes[-1].since < SECONDS  # the rule moves on
         return (session.measured(self._pane.scope).mark(now), int(now) if recent else 0)
 
     def _path(self) -> str:
@@ -75,10 +75,13 @@ class Measured:
         if limit:
             share = rate / limit
             kind = "error" if share > OVER else "good" if share > 0.93 else "text"
+        of = model.bits(limit) if limit else "nothing"
+        if limit and actual.partition(" ")[2] == of.partition(" ")[2]:
+            actual = actual.partition(" ")[0]  # the unit is said once
         pieces: List[Piece] = [(f" {mark} ", style("dim")), (actual, style(kind))]
         if limit is not None:
             pieces += [(" of ", style("dim")),
-                       (model.bits(limit) if limit else "nothing", style("warning"))]
+                       (of, style("warning"))]
             if limit and rate >= 1 and not short:
                 pieces.append((f"  {rate / limit * 100:.0f}%", style(kind)))
         elif rate >= 1 and not short:
@@ -110,7 +113,7 @@ class Measured:
         top = scale(values, limits)
         rule = rule_row(limits[-1], height, top)
         lines = [self._words("↓ down" if mark == "↓" else "↑ up", rate, limits[-1],
-                             short=count < 30)]
+                             short=count < 24)]
         for row, runs in enumerate(area(values, limits, height, top)):
             label, kind = "", "faint"
             if row == rule:

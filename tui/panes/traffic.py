@@ -24,6 +24,8 @@ class TrafficPane(LinePane):
         Binding("enter", "open", "inspect", key_display="⏎", id="traffic.open"),
         Binding("space", "app.pause", "pause", key_display="␣", id="traffic.pause"),
         Binding("x", "cut", "cut", id="traffic.cut"),
+        Binding("r", "app.replay", "replay", id="traffic.replay"),
+        Binding("p", "app.pin", "pin", id="traffic.pin"),
         Binding("y", "curl", "curl", id="traffic.curl"),
         Binding("s", "sort", "sort", show=False, id="traffic.sort"),
         Binding("S", "reverse", "reverse the order", show=False, id="traffic.reverse"),
@@ -43,7 +45,8 @@ class TrafficPane(LinePane):
         live = tuple((row.uid, row.bytes_out, row.bytes_in, int(row.ms // 500), int(row.rate))
                      for row in self._live)
         revision = (traffic.filter_text, traffic.sort) if traffic.paused else traffic.revision
-        return (traffic.paused, revision, live, self.follow, self.selected)
+        return (traffic.paused, revision, live, self.follow, self.selected,
+                self.session.pins.revision)
 
     def _live_rows(self) -> List[Row]:
         session = self.session
@@ -98,7 +101,7 @@ class TrafficPane(LinePane):
 
     def cache_key(self, index: int) -> Any:
         entry = self.entry(index)
-        return entry.uid if entry.uid > 0 else None
+        return (entry.uid, self.session.pins.revision) if entry.uid > 0 else None
 
     def empty_text(self) -> str:
         if self.session.traffic.filtered:
@@ -139,6 +142,8 @@ class TrafficPane(LinePane):
             shown = sum(isinstance(entry, Row) for entry in self._lines)
             whole = sum(isinstance(entry, Row) for entry in traffic.entries)
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
+        if len(self.session.pins):
+            end += [(f"{len(self.session.pins)} pinned", self.style("accent")), ("  ", None)]
         dropped = self.session.totals.sums().plain["rows_dropped"]
         if dropped:
             end += [(f"{text.number(dropped)} sampled out", dim), ("  ", None)]
@@ -206,6 +211,8 @@ class TrafficPane(LinePane):
             tail = f" {arrow} {text.rate(row.rate)}"
         elif row.state == "aborted" and width > 30:
             tail = " cut off"
+        elif (row.method, row.path) in self.session.pins:
+            tail = " ⟲ pinned" if width > 30 else " ⟲"
         elif row.error and width > 40:
             tail = " " + middle_cut(row.error, width // 3)
         room = max(4, width - len(tail))
@@ -218,7 +225,7 @@ class TrafficPane(LinePane):
         else:
             pieces.append((" " * max(0, left), None))
         if tail:
-            kind = "accent" if row.state == "live" else "error"
+            kind = "accent" if row.state == "live" or "⟲" in tail else "error"
             pieces.append((tail, self.style(kind)))
         return [(fit("".join(t for t, _ in pieces), width), plain)] if sum(
             len(t) for t, _ in pieces) != width or not row.path.isascii() else pieces
@@ -283,10 +290,10 @@ class TrafficPane(LinePane):
         if row is None:
             self.session.tell("select a request first, then y copies it as curl", "warning")
             return
+        from ..clipboard import copy
         from ..model.export import curl
 
-        self.app.copy_to_clipboard(curl(row, self.session.addresses))
-        self.session.tell("copied as curl", "good")
+        copy(self.app, curl(row, self.session.addresses), "curl command")
 
     def selection_changed(self) -> None:
         self.app.row_selected(self.selected_row())  # type: ignore[attr-defined]

@@ -1,12 +1,13 @@
 """Worker processes, and what the last reload spent its time on."""
 
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
 from textual.binding import Binding
 
 from ..draw import Piece, fit, right
 from ..model import text
 from ..model.workers import Worker
+from .happenings import stack_line
 from .lines import LinePane
 
 _STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "accent"),
@@ -20,6 +21,7 @@ class WorkersPane(LinePane):
     PERIOD = 0.4
 
     BINDINGS = [
+        Binding("enter", "open", "inspect", key_display="⏎", id="workers.open"),
         Binding("r", "restart", "restart", id="workers.restart"),
         Binding("plus,equals_sign", "count(1)", "one more", key_display="+",
                 id="workers.more"),
@@ -33,8 +35,9 @@ class WorkersPane(LinePane):
 
     def version(self) -> Any:
         now = self.session.clock()
-        waiting = any(worker.retry_at is not None and worker.retry_at > now
-                      for worker in self._workers)
+        waiting = any(worker.blocked_at is not None or (
+            worker.retry_at is not None and worker.retry_at > now)
+            for worker in self._workers)
         return (self.session.workers.revision, self.session.reload.at, self.selected,
                 int(now * 2) if waiting else 0)
 
@@ -85,6 +88,11 @@ class WorkersPane(LinePane):
                 cause += f", replaced in {left:.1f} s" if left > 0 else ", being replaced"
             line.append((cause, self.style("dim" if worker.expected else "error")))
             return line
+        if worker.blocked_at is not None:
+            since = self.session.clock() - worker.blocked_at
+            line += [(right(f"{since:.1f} s", 8) + "  ", self.style("warning")),
+                     (worker.blocked_by, self.style("error"))]
+            return line
         lag = self.style("warning" if worker.lag_ms >= 50 else "dim")
         line += [
             (right(f"{worker.cpu * 100:.0f}%", 6), plain),
@@ -97,18 +105,33 @@ class WorkersPane(LinePane):
         return line
 
     def _reload_notes(self) -> List[List[Piece]]:
+        """Below the workers: what the last reload took, and who was blocked by what."""
         reload, dim = self.session.reload, self.style("dim")
         notes: List[List[Piece]] = []
         if reload.parts:
-            parts = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.parts.items())
-            notes.append([(f" last reload {reload.ms or 0:.0f} ms: ", dim),
-                          (parts, self.style("text"))])
-        if reload.modules:
-            slow = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.modules)
-            notes.append([(" slowest imports (ms): ", dim), (slow, self.style("text"))])
-        if notes:
-            notes.insert(0, [("", None)])
+            what = "start" if reload.first else "last reload"
+            notes.append([(f" {what} ", dim), (reload.spent(), self.style("text")),
+                          ("   i shows more", self.style("faint"))])
+        for worker in self._workers:
+            if not worker.blocked_by:
+                continue
+            over = worker.blocked_at is None
+            how = f"was blocked for {worker.blocked_for:.1f} s" if over else "is blocked"
+            notes += [[], [(f" {worker.pid} {how}: ", self.style("dim" if over else "error")),
+                           (worker.blocked_by, self.style("text"))]]
+            notes += [list(stack_line(self, line)) for line in worker.stack]
+        if notes and notes[0]:
+            notes.insert(0, [])
         return notes
+
+    def action_open(self) -> None:
+        if self.selected is None and self._workers:
+            self.select_index(0)
+        if self.selected is not None:
+            self.post_message(self.Selected(self))
+
+    def selected_worker(self) -> Optional[Worker]:
+        return next((w for w in self._workers if w.pid == self.selected), None)
 
     def action_restart(self) -> None:
         if self.selected is None:

@@ -1,0 +1,45 @@
+"""Copying text out of the dashboard: by the terminal where it is known to obey, and always
+into a file where it is not.
+
+OSC 52 has no answer, so nobody can know whether it worked; terminals that are known to take it
+are told apart by the environment.
+"""
+
+import os
+from typing import Any, Mapping, Optional
+
+from .remembered import state_folder
+
+_PROGRAMS = {"WezTerm", "ghostty", "rio", "vscode", "mintty", "contour"}
+_TERMS = {"xterm-kitty", "foot", "foot-extra", "alacritty", "xterm-ghostty", "wezterm",
+          "contour", "rio"}
+
+
+def obeys(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is known to copy on OSC 52. Multiplexers stand in between."""
+    if environ.get("TMUX") or environ.get("STY"):
+        return False
+    return (environ.get("TERM_PROGRAM") in _PROGRAMS or environ.get("TERM") in _TERMS
+            or "WT_SESSION" in environ or "KITTY_WINDOW_ID" in environ)
+
+
+def copy(app: Any, text: str, what: str, environ: Optional[Mapping[str, str]] = None) -> None:
+    """Copy `text`, and say where to find it."""
+    environ = os.environ if environ is None else environ
+    app.copy_to_clipboard(text)
+    if obeys(environ):
+        app.session.tell(f"{what} copied", "good")
+        return
+    path = os.path.join(state_folder(environ), "copied.txt")
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as exc:
+        app.session.tell(f"{what} copied, if this terminal can; {path}: {exc.strerror}",
+                         "warning")
+        return
+    home = os.path.expanduser("~")
+    shown = "~" + path[len(home):] if path.startswith(home + os.sep) else path
+    app.session.tell(f"{what} copied, and in {shown}", "good")

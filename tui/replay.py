@@ -1,0 +1,133 @@
+"""Sends a GET or HEAD request to the server again, over a socket of its own.
+
+No more of HTTP than that takes; nothing waits without a limit. Imported on first use.
+"""
+
+import asyncio
+import hashlib
+import ssl
+import time
+from typing import Any, List, Sequence, Tuple
+from urllib.parse import urlsplit
+
+from .model.pins import Answer, Key
+
+TIMEOUT = 10.0  # seconds for all
+LARGEST = 16 * 1024 * 1024  # bytes of a body; more is an endless one
+HEAD_LIMIT = 64 * 1024
+
+
+class ReplayError(Exception):
+    """No whole answer came; the text says why."""
+
+
+async def send(key: Key, addresses: Sequence[str], gen: int = 0) -> Answer:
+    """Send `key` (method, target) to the first of `addresses`. Never raises for what the
+    network or the server does: `Answer.error` says it."""
+    began = time.perf_counter()
+
+    def failed(why: str) -> Answer:
+        return Answer(0, 0, "", (time.perf_counter() - began) * 1000, gen, why, time.time())
+
+    try:
+        status, size, digest = await asyncio.wait_for(_exchange(key, addresses), TIMEOUT)
+    except asyncio.TimeoutError:
+        return failed(f"no whole answer within {TIMEOUT:.0f} s")
+    except ReplayError as exc:
+        return failed(str(exc))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        return failed("the answer was cut off or not HTTP")
+    except OSError as exc:
+        return failed(exc.strerror or type(exc).__name__)
+    return Answer(status, size, digest, (time.perf_counter() - began) * 1000, gen, "",
+                  time.time())
+
+
+async def _exchange(key: Key, addresses: Sequence[str]) -> Tuple[int, int, str]:
+    if not addresses:
+        raise ReplayError("the server's address is not known")
+    reader, writer, host = await _connect(addresses[0])
+    try:
+        method, target = key
+        writer.write(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n"
+                     "User-Agent: tremolo-replay\r\nConnection: close\r\n\r\n".encode("ascii"))
+        status, fields = await _head(reader)
+        while 100 <= status < 200:
+            status, fields = await _head(reader)
+        body = _Body(reader)
+        if method != "HEAD" and status not in (204, 304):
+            await body.read(fields)
+        return status, body.size, body.digest.hexdigest()
+    finally:
+        writer.transport.abort()
+
+
+async def _connect(address: str) -> Tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
+    if address.startswith("unix:"):
+        reader, writer = await asyncio.open_unix_connection(address[5:], limit=HEAD_LIMIT)
+        return reader, writer, "localhost"
+    parts = urlsplit(address)
+    host = parts.hostname or "127.0.0.1"
+    connect = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    options: Any = {}
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        context.check_hostname = False  # it is our own server, often with a certificate
+        context.verify_mode = ssl.CERT_NONE  # that nobody has signed
+        options = {"ssl": context, "server_hostname": host}
+    port = parts.port or (443 if options else 80)
+    reader, writer = await asyncio.open_connection(connect, port, limit=HEAD_LIMIT, **options)
+    return reader, writer, parts.netloc
+
+
+async def _head(reader: asyncio.StreamReader) -> Tuple[int, List[Tuple[str, str]]]:
+    text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = text[:-4].split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        raise ReplayError("the answer is not HTTP")
+    fields = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields.append((name.lower(), value.strip()))
+    return int(rest[:3]), fields
+
+
+class _Body:
+    """Reads a body in any of its three framings, keeping only its size and digest."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    async def read(self, fields: Sequence[Tuple[str, str]]) -> None:
+        known = dict(fields)
+        if "chunked" in known.get("transfer-encoding", "").lower():
+            while True:
+                line = await self._reader.readuntil(b"\r\n")
+                count = int(line.split(b";")[0], 16)
+                if not count:
+                    return
+                await self._take(count)
+                await self._reader.readexactly(2)
+        elif "content-length" in known:
+            await self._take(int(known["content-length"]))
+        else:
+            while await self._some(65536):
+                pass
+
+    async def _take(self, count: int) -> None:
+        while count:
+            got = await self._some(min(count, 65536))
+            if not got:
+                raise ReplayError("the answer was cut off")
+            count -= got
+
+    async def _some(self, most: int) -> int:
+        data = await self._reader.read(most)
+        self.size += len(data)
+        if self.size > LARGEST:
+            raise ReplayError(f"more than {LARGEST >> 20} MiB; it seems to be endless")
+        self.digest.update(data)
+        return len(data)
