@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from tests.app.serving import get, handler, serve
+from tests.support.serving import run, serving, until
+from tremolo.app import Tremolo
 from tremolo.app import sse as sse_module
+from tremolo.app.adapter import NativeAdapter
+from tremolo.config import Settings
 
 
 def test_events_are_sent_as_they_come():
@@ -134,3 +138,34 @@ def test_events_from_a_thread():
         sse.send("two")
 
     assert get(handler(show), "/").text == "data: one\n\ndata: two\n\n"
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_event_that_comes_as_the_server_leaves_does_not_break_the_stream_off(begun):
+    app = Tremolo()
+    wake = asyncio.Event()
+
+    @app.route("/")
+    async def events(sse=None):
+        if begun:
+            await sse.send("one")
+        await wake.wait()
+        await sse.send("two")
+
+    async def main():
+        adapter = NativeAdapter(app, Settings())
+        await adapter.startup()
+        async with serving(adapter) as site:
+            client = await site.connect()
+            await client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: site.server.tasks and site.connection.current.on_drain)
+            if begun:
+                await client.line(b"one\n")
+            wake.set()  # the handler goes on in the next turn, and hears of the end in this one
+            site.connection.current.on_drain()
+            rest = await client.rest()
+            assert begun or rest.startswith(b"HTTP/1.1 200 ")
+            assert rest.endswith(b"0\r\n\r\n")
+        await adapter.shutdown()
+
+    run(main)

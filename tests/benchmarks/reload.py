@@ -71,9 +71,11 @@ class Running:
             [sys.executable, *arguments], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
             stdout=self._log, stderr=self._log, start_new_session=True)
 
-    async def save(self, limit=20.0):
+    async def save(self, limit=10.0):
         """Save a new version; milliseconds to its first response, None if it never comes."""
         self.version += 1
+        if self.process.poll() is not None:
+            limit = 0.0  # it has ended
         began = self.project.save(str(self.version))
         passed = await until_new(self.port, str(self.version), began, limit)
         return None if passed is None else passed * 1000
@@ -106,6 +108,8 @@ async def measure_load(server, count):
     times = []
     for _ in range(count):
         times.append(await server.save())
+        if times[-1] is None:
+            break
         await asyncio.sleep(PAUSE)
     load.stop()
     await running
@@ -187,12 +191,16 @@ async def measure(kind, names, options):
                 print(f"{server.name} did not start", file=sys.stderr)
                 servers.remove(server)
         await asyncio.sleep(1.0)
-        await measure_saves(servers, options.saves)
-        for server in servers:
-            await measure_load(server, options.loaded)
-            await measure_broken(server)
-            await measure_in_flight(server, options.streams)
-        report(kind, servers)
+        measured = []
+        try:
+            await measure_saves(servers, options.saves)
+            for server in servers:
+                await measure_load(server, options.loaded)
+                await measure_broken(server)
+                await measure_in_flight(server, options.streams)
+                measured.append(server)
+        finally:
+            report(kind, measured)
 
 
 def main():

@@ -61,5 +61,5 @@ def test_reading_the_terminal_says_what_to_do_instead(tmp_path):
                           "the note")[0]
         assert "tremolo debug" in note
         assert "--plain" in note
-        assert server.find("error", type="EOFError")
+        assert server.wait_for("error", type="EOFError")["where"] == "request"
         assert json.loads(server.control("status", "--json"))["gen"] == 1

@@ -44,7 +44,7 @@ def children(pid):
 @pytest.mark.parametrize("mode", ["zygote", "spawn"])
 def test_reloads_leave_no_descriptors_memory_or_zombies_behind(tmp_path, mode):
     shop = project(tmp_path, "gen 0")
-    count = RELOADS if mode == "zygote" else min(RELOADS, 20)
+    count = RELOADS if mode == "zygote" else min(RELOADS, 20) // 2
     with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode", mode) as server:
         supervisor = server.process.pid
         assert server.text() == "gen 0"

@@ -62,7 +62,7 @@ def test_a_worker_without_a_sign_of_life_is_replaced_and_what_queued_is_served(t
         "    await send({\"type\": \"http.response.start\"",
         "    while scope['path'] == '/spin': pass\n"
         "    await send({\"type\": \"http.response.start\""))
-    with run(tmp_path, "--stuck-timeout", "1.5") as server:
+    with run(tmp_path, "--stuck-timeout", "1.0") as server:
         assert server.text() == "here"
         stopped = server.workers[0]
         os.kill(stopped, signal.SIGSTOP)  # not even its watchdog runs
@@ -86,12 +86,12 @@ def test_a_supervisor_that_stood_still_blames_nobody(tmp_path):
         worker = server.wait_for("worker", state="serving")["pid"]
         for pid in (server.process.pid, worker):
             os.kill(pid, signal.SIGSTOP)
-        stood = time.monotonic() + 4  # as a closed lid: this is about the time that passes
+        stood = time.monotonic() + 3.3  # as a closed lid: this is about the time that passes
         wait_until(lambda: time.monotonic() > stood)
         for pid in (worker, server.process.pid):
             os.kill(pid, signal.SIGCONT)
         count = len(server.find("stats"))
-        server.wait_for("stats", count=count + 3)
+        server.wait_for("stats", count=count + 2)
         assert server.text() == "here"
         assert is_alive(worker)
         assert not server.find("worker", state="exited")

@@ -32,6 +32,7 @@ class EventStream:
         self._loop = loop
         self._last = loop.time()
         self._closed = False
+        self._leaving: Optional[asyncio.Task[Any]] = None
         response.set_header(b"Content-Type", b"text/event-stream")
         response.set_header(b"Cache-Control", b"no-cache, must-revalidate")
         response.set_header(b"Expires", b"Thu, 01 Jan 1970 00:00:00 GMT")
@@ -56,7 +57,7 @@ class EventStream:
         if not self._closed and not self._exchange.finished:
             self._closed = True
             self._keeper.cancel()
-            self._keeper = self.request.link.create_task(self._leave())
+            self._keeper = self._leaving = self.request.link.create_task(self._leave())
 
     async def _leave(self) -> None:
         await self._open()
@@ -81,6 +82,9 @@ class EventStream:
             self._exchange.flush()
 
     async def _write(self, data: bytes) -> None:
+        if self._leaving is not None:
+            # A handler that ended before the stream is whole would break it off.
+            await asyncio.shield(self._leaving)
         if self._closed or self._exchange.disconnected:
             raise ClientDisconnected("the event stream has ended")
         self._last = self._loop.time()

@@ -181,7 +181,7 @@ class Session:
             self.tell(f"started in {reload.spent()}", "good")
         elif reload.state == "ready":
             self.traffic.add_rule(reload.trying, t, files, reload.ms or 0.0)
-            self.tell(f"reloaded {files or 'by request'} · {reload.spent()}", "good")
+            self.tell(f"reloaded {reload.spent()} · {files or 'by request'}", "good")
         if reload.state == "ready":
             self.on_ready()
         elif reload.state == "failed":

@@ -46,12 +46,14 @@ class Worker:
             samples.popleft()
         span = t - samples[0][0]
         if span > 0.05:
-            self.cpu = max(0.0, (samples[-1][1] - samples[0][1]) / 1e6 / span)
+            cpu = max(0.0, (samples[-1][1] - samples[0][1]) / 1e6 / span)
+            if abs(cpu - self.cpu) > 0.012:  # less is noise, and noise costs a drawing
+                self.cpu = cpu
             self.telemetry = max(0.0, (samples[-1][2] - samples[0][2]) / 1e6 / span)
 
     def shown(self) -> Tuple[Any, ...]:
         return (self.state, self.requests, self.open, self.active, self.rss >> 20,
-                round(self.lag_ms, 1), round(self.cpu, 2))
+                round(self.lag_ms), round(self.cpu, 2))
 
 
 class Reload:
@@ -140,7 +142,8 @@ class Workers:
         worker.state = clean(message.get("state", ""), 16)
         worker.cause = clean(message.get("cause") or "", 120)
         if worker.state == "blocked":
-            worker.blocked_at, worker.blocked_by = now, worker.cause
+            worker.blocked_at = now
+            worker.blocked_by = worker.cause.split(" is blocked by ")[-1]
         elif worker.blocked_at is not None:
             worker.blocked_for, worker.blocked_at = now - worker.blocked_at, None
         worker.expected = bool(message.get("expected", True))

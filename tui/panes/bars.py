@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from rich.cells import cell_len
 from rich.style import Style
 from textual import events
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -49,10 +50,13 @@ class Bar(Widget):
         version = self.version()
         if version == self._drawn:
             return False
-        self._drawn = version
+        self._draw(version)
         self._drawn_at = now
-        self.refresh()
         return True
+
+    def _draw(self, version: Any) -> None:
+        self._drawn = version
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -69,6 +73,13 @@ class HeadBar(Bar):
     def version(self) -> Any:
         width = self.size.width
         return tuple("".join(part for part, _ in self.row(y, width)) for y in (0, 1))
+
+    def _draw(self, version: Any) -> None:
+        """Only the row that has changed: the clock in the second ticks all the time."""
+        width, before = self.size.width, self._drawn or ("", "")
+        self._drawn = version
+        regions = [Region(0, y, width, 1) for y in (0, 1) if before[y] != version[y]]
+        self.refresh(*regions)
 
     def row(self, y: int, width: int) -> List[Piece]:
         return self._server(width) if y == 0 else self._figures(width)

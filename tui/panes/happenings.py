@@ -10,6 +10,7 @@ from ..model.workers import Reload, Worker
 
 Lines = List[Sequence[Piece]]
 SLOWEST = 3  # modules
+ROOMY = 14  # lines from which on there is room for headings
 
 
 def worker_lines(pane: Any, worker: Worker, width: int) -> Lines:
@@ -51,13 +52,18 @@ def reload_lines(pane: Any, reload: Reload, width: int) -> Lines:
         [(" generation ", pane.style("dim")), (str(reload.trying), pane.style("strong")),
          (f"  {title}", pane.style("good" if good else "error")),
          (f"  {reload.ms or 0.0:.0f} ms", pane.style("text"))]]
+    compact = pane.body_height < ROOMY
     if reload.files and not reload.first:
         lines.append(pane.fact("files", ", ".join(reload.files)))
-    if reload.mode:
+    if reload.mode and not compact:
         ahead = f" · {reload.preloaded:,} modules preloaded" if reload.preloaded else ""
         lines.append(pane.fact("by", reload.mode + ahead))
     if reload.error:
         lines.append([(" ", None), (reload.error, pane.style("error"))])
+    if compact and reload.parts:
+        lines += _bars(pane, list(reload.parts.items()), width, one_after_another=True)
+        slowest = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.modules[:SLOWEST])
+        return [*lines, pane.fact("slowest", slowest + " ms")] if slowest else lines
     if reload.parts:
         lines += [[], *pane.heading("Time", f"{reload.ms or 0.0:.0f} ms", width)]
         lines += _bars(pane, list(reload.parts.items()), width, one_after_another=True)

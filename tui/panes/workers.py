@@ -97,7 +97,7 @@ class WorkersPane(LinePane):
         line += [
             (right(f"{worker.cpu * 100:.0f}%", 6), plain),
             (right(f"{worker.rss / 1048576:.0f} MB" if worker.rss else "–", 8), plain),
-            (right(text.millis(worker.lag_ms), 8), lag),
+            (right(f"{worker.lag_ms:.0f} ms" if worker.lag_ms >= 0.5 else "–", 8), lag),
             (right(text.number(worker.open), 7), plain),
             (right(text.number(worker.active), 6), plain),
             (right(f"{worker.requests:,}", 12), plain),

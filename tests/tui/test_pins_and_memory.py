@@ -1,0 +1,223 @@
+"""Replay, pins, the clipboard's file, what is remembered, blocked workers, the reload line."""
+
+import asyncio
+import os
+import stat
+
+import pytest
+
+pytest.importorskip("textual")
+
+from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
+from tui import clipboard, remembered
+from tui.model.pins import Answer, Pins, compare, refusal
+from tui.replay import send
+
+
+async def serve(answer, use):
+    """Run `use(address, heads)` against a server that answers each request with `answer`."""
+    heads = []
+
+    async def client(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(client, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        return await use(address, heads)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("answer, status, size, error", [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, 5, ""),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n",
+     200, 5, ""),
+    (b"HTTP/1.0 404 No\r\n\r\nup to the end", 404, 13, ""),
+    (b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 204 None\r\n\r\n", 204, 0, ""),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 0, 0, "cut off"),
+    (b"SSH-2.0-x\r\n\r\n", 0, 0, "not HTTP"),
+    (b"HTTP/1.1 200", 0, 0, "not HTTP"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 0, 0, "not HTTP"),
+], ids=["length", "chunked", "close", "informational", "short", "other", "no head", "bad chunk"])
+def test_a_request_is_sent_again_whatever_the_framing(answer, status, size, error):
+    async def use(address, heads):
+        found = await send(("GET", "/x?y=1"), [address], gen=3)
+        assert heads[0].startswith(b"GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:")
+        return found
+
+    found = asyncio.run(serve(answer, use))
+    assert (found.status, found.bytes, found.gen) == (status, size, 3)
+    assert error in found.error and bool(error) == bool(found.error)
+
+
+def test_nobody_listening_is_an_answer_too():
+    found = asyncio.run(send(("GET", "/"), ["unix:/nowhere/at/all"]))
+    assert "No such file" in found.error
+
+
+def test_only_what_is_known_whole_is_sent_again():
+    assert refusal("GET", "/a?b=c") == "" == refusal("HEAD", "/")
+    assert "headers and body" in refusal("POST", "/")
+    for bad in ("*", "/a b", "/ä", "/" + "x" * 255, "http://x/"):
+        assert "not known whole" in refusal("GET", bad)
+
+
+def test_answers_are_compared_by_status_size_content_and_time():
+    good = Answer(200, 10, "a", 5.0)
+    assert compare(good, good._replace(ms=9.0)) == []
+    assert compare(good, good._replace(status=500, bytes=21)) == ["200 → 500", "10 b → 21 b"]
+    assert compare(good, good._replace(digest="b")) == ["same size, other content"]
+    assert compare(good, good._replace(ms=60.0)) == ["5.0 → 60.0 ms"]
+    assert compare(good, Answer(0, 0, "", 1.0, error="refused")) == ["refused"]
+    assert compare(Answer(0, 0, "", 1.0, error="refused"), good) == ["answers again: 200"]
+
+
+def test_pins_come_back_only_when_they_make_sense():
+    again = Pins()
+    again.restore([["GET", "/a"], ["POST", "/"], "x", ["GET", 1], None])
+    assert again.keys() == [("GET", "/a")]
+
+
+def test_a_pinned_request_is_sent_after_each_reload_and_compared():
+    answers = iter([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"] * 2
+                   + [b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\nbad"])
+
+    @drive(LARGE)
+    async def run(d):
+        async def client(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(next(answers))
+            writer.close()
+
+        server = await asyncio.start_server(client, "127.0.0.1", 0)
+        d.app.session.addresses = [
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"]
+        await d.say(rows(d.player, 1, method="GET", path="/pin/me"))
+        await d.press("up", "p", "enter")
+        pins, key = d.app.session.pins, ("GET", "/pin/me")
+        for count in (1, 2, 3):
+            await d.until(lambda n=count: len(pins.answers(key)) == n)
+            await d.until(lambda: not d.app._replays)
+            if count < 3:
+                await d.say(d.player.reload("started"), d.player.reload("ready"))
+        server.close()
+        d.app.draw_changes(hurry=True)
+        await d.pilot.pause()
+        text = d.text()
+        assert "pinned GET /pin/me: 200 → 500, 2 b → 3 b" in text
+        assert "1 pinned" in text and "⟲ pinned" in text and "p unpins" in text
+
+    run()
+
+
+@drive(SMALL)
+async def test_a_request_with_a_body_is_not_replayed_and_the_reason_is_said(d):
+    await d.say(rows(d.player, 1, method="POST", path="/cart"))
+    await d.press("up", "r")
+    assert "POST is not replayed" in d.text()
+
+
+# -- the clipboard
+
+@pytest.mark.parametrize("environ, known", [
+    ({"TERM": "xterm-256color"}, False), ({"TERM": "xterm-kitty"}, True),
+    ({"TERM": "xterm-kitty", "TMUX": "/tmp/x,1,0"}, False), ({"WT_SESSION": "1"}, True),
+    ({"TERM_PROGRAM": "Apple_Terminal"}, False), ({"TERM_PROGRAM": "WezTerm"}, True)])
+def test_terminals_that_copy_are_told_apart(environ, known):
+    assert clipboard.obeys(environ) is known
+
+
+@drive(LARGE)
+async def test_what_is_copied_is_in_a_file_where_the_terminal_may_not_obey(d):
+    await d.say(rows(d.player, 1, method="GET", path="/copy/me"))
+    await d.press("up", "y")
+    path = os.path.join(remembered.state_folder(), "copied.txt")
+    assert path in d.text() and "curl command copied" in d.text()
+    with open(path) as file:
+        assert file.read() == "curl -i http://127.0.0.1:8000/copy/me\n"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+# -- remembered
+
+def test_a_project_is_remembered_and_rubbish_is_not(tmp_path):
+    remembered.save("/some/shop", {"layout": {"active": 3}})
+    assert remembered.load("/some/shop")["layout"] == {"active": 3}
+    assert remembered.load("/other/shop") == {}
+    for rubbish in ("", "[]", '{"v": 99}', "\x00"):
+        with open(remembered.path_for("/some/shop"), "w") as file:
+            file.write(rubbish)
+        assert remembered.load("/some/shop") == {}
+
+
+@drive(SMALL)
+async def test_the_layout_comes_back_and_nonsense_in_it_does_no_harm(d):
+    layout = d.app.arrangement
+    layout.choose(4)
+    d.app.session.connections.cycle_sort()
+    kept = layout.kept()
+    layout.choose(1)
+    layout.restore(kept)
+    assert layout.active == 4 and kept["connections"] == "rate"
+    for nonsense in (None, [], {"active": "x", "side": 3, "alone": "yes", "log": {}.keys}):
+        layout.restore(nonsense)
+    assert layout.active == 4
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("TERM_PROGRAM", "WT_SESSION", "KITTY_WINDOW_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# -- workers and reloads
+
+@drive(LARGE)
+async def test_a_blocked_worker_is_named_with_the_place_and_its_stack(d):
+    place = "the event loop is blocked by cart.py:88 in total"
+    stack = '  File "shop/cart.py", line 88, in total\n    time.sleep(3)'
+    blocked = d.player.worker(4711, "blocked", cause=place)
+    await d.say(d.player.frame(4711), blocked,
+                d.player.log(f"{place}, for 400 ms so far\n{stack}", "warning",
+                             "tremolo.watchdog", "tremolo"))
+    await d.until(lambda: len(d.app._notifications) == 1)
+    assert "1 blocked" in d.screen()[0] and "cart.py:88" in d.screen()[-2]
+    await d.press("6", "6")
+    text = d.text()
+    assert "■ 4711" in text and "time.sleep(3)" in text
+    await d.say(d.player.worker(4711, "serving"), blocked)
+    assert len(d.app._notifications) == 1
+    await d.say(d.player.worker(4711, "serving"))
+    assert "4711 was blocked for" in d.text() and "blocked" not in d.screen()[0]
+    await d.press("g", "enter")
+    assert "Blocked" in d.text() and "loop lag" in d.text()
+
+
+@drive(SMALL)
+async def test_the_reload_line_says_where_the_time_went(d):
+    await d.say(d.player.reload("started"), d.player.reload("ready"))
+    assert "74 ms: seen 12 · fork 3 · import 48 · lifespan 6" in d.screen()[-2]
+    await d.press("i")
+    text = d.text()
+    assert "slowest" in text and "shop.views" in text and "reloaded" in text
+
+
+@drive(SMALL)
+async def test_the_first_start_is_no_reload(d):
+    await d.say({**d.player.reload("started"), "gen": 1},
+                {**d.player.reload("ready"), "gen": 1, "cause": "start", "files": []})
+    assert "started in 74 ms: seen 12" in d.screen()[-2]
+    assert "── gen" not in d.text()
+
+
+@drive(SMALL)
+async def test_changed_assets_are_told_without_a_reload(d):
+    await d.say({"v": 1, "kind": "assets", "t": 0.0, "gen": 14, "files": ["static/app.css"]})
+    assert "static/app.css changed: no new code" in d.screen()[-2]
