@@ -96,7 +96,8 @@ OPTIONS: Tuple[Option, ...] = (
        "section", low=256, high=MIB),
     _o("client_max_request_line", "int", 8 * KIB, "limits", "bytes of a request line",
        low=64, high=MIB),
-    _o("client_max_fields", "int", 100, "limits", "header fields of a request", low=1, high=10000),
+    _o("client_max_fields", "int", 100, "limits", "header fields of a request",
+       low=1, high=10000),
     _o("client_max_body_size", "int", None, "limits", "bytes of a request body; default 2 MiB "
        "for Tremolo apps, none for ASGI and WSGI"),
     _o("max_connections", "int", 0, "limits", "connections of a worker; 0: as many as file "
@@ -233,7 +234,8 @@ def parse_bind(text: str, default_port: int = 8000) -> Sequence[Tuple[Optional[s
         elif ":" in host:
             port = "x"  # IPv6 wants brackets
         if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-            raise ConfigurationError(f'Invalid --bind value "{part}". It must be HOST:PORT, :PORT, '
-                                     f"[IPV6]:PORT or the path of a socket")
+            raise ConfigurationError(
+                f'Invalid --bind value "{part}". It must be HOST:PORT, :PORT, [IPV6]:PORT or '
+                "the path of a socket")
         found.append((host or "127.0.0.1", int(port)))
     return found

@@ -403,3 +403,16 @@ def test_the_ping_interval_may_be_changed():
         return await websocket.connection.receive()
 
     assert talk(show, scenario) == WebSocket.create_frame(b"", opcode=9)
+
+
+def test_a_page_of_another_site_gets_no_websocket_in_development():
+    async def echo(websocket=None):
+        await websocket.accept()
+
+    async def run(client):
+        with pytest.raises(HandshakeRefused) as refused:
+            await client.websocket("/", headers=[(b"Origin", b"http://evil.test")])
+        assert refused.value.response.status == 403
+        await client.websocket("/", headers=[(b"Host", b"localhost"), (b"Origin", b"http://localhost")])
+
+    serve(handler(echo), run, debug=True)

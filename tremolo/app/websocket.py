@@ -9,7 +9,8 @@ import os
 from typing import TYPE_CHECKING, Awaitable, Callable, List, Optional, TypeVar, Union
 
 from ..exceptions import HTTPException, WebSocketClientClosed, WebSocketServerClosed
-from ..net.websocket import PING_INTERVAL, WebSocketLink, accept
+from ..net.handshake import accept, judge
+from ..net.websocket import PING_INTERVAL, WebSocketLink
 from ..protocol.websocket import (
     BINARY,
     TEXT,
@@ -18,7 +19,6 @@ from ..protocol.websocket import (
     HandshakeError,
     StateError,
     Upgrade,
-    parse_upgrade,
     serialize_frame,
 )
 from .errors import exception_for
@@ -239,7 +239,7 @@ class WebSocket:
 
 def _upgrade_of(request: "Request") -> Upgrade:
     try:
-        return parse_upgrade(request.head)
+        return judge(request._exchange)
     except HandshakeError as exc:
         error: HTTPException = exception_for(exc.status, exc.reason)
         error.options.update((_name(name), value) for name, value in exc.headers)

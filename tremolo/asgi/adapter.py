@@ -6,7 +6,7 @@ from ..config import Settings
 from ..exceptions import ASGIConnectionError, ASGIException
 from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
-from ..net.websocket import judge
+from ..net.handshake import judge
 from ..protocol.websocket import HandshakeError
 from .http import HTTPCycle
 from .lifespan import Lifespan

@@ -4,7 +4,8 @@ from typing import Any, Awaitable, Dict, List, Optional, Tuple
 
 from ..exceptions import ASGIConnectionError
 from ..net.exchange import Exchange
-from ..net.websocket import WebSocketLink, accept
+from ..net.handshake import accept
+from ..net.websocket import WebSocketLink
 from ..protocol.websocket import Close, StateError, Upgrade
 
 Message = Dict[str, Any]

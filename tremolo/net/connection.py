@@ -1,17 +1,15 @@
-"""One client connection: reading, the cycle of exchanges, deadlines, the end.
+"""One HTTP connection: the cycle of its exchanges, its deadlines, its end.
 
 The states are facts rather than a variable: `current` is the exchange in progress, `taken` the
 WebSocket that owns the connection after an upgrade, `lingering` and `closing` lead to the
-end, `lost` is the end. Without any of them the connection waits for a request.
+end, `lost` is the end. Without any of them the connection waits for a request. How bytes
+get in and out is the business of `Client` below it.
 
 One exchange at a time: what a client sends ahead waits in the parser, at most `READ_AHEAD`
 bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
-import os
-import socket
-import struct
 from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from ..config import Settings
@@ -25,19 +23,14 @@ from ..protocol.http1 import (
     RequestParser,
     ResponseWriter,
 )
+from .client import LINGER_SECONDS, Client
 from .exchange import Exchange
-from .outbox import HIGH_WATER, LOW_WATER, Outbox
-from .throttle import Pacer
 from .ticker import NEVER
 
 if TYPE_CHECKING:
     from .server import Server
 
 READ_AHEAD = 64 * 1024
-#: what is read and thrown away after a last response, so that no reset eats it (RFC 9112
-#: section 9.6)
-LINGER_BYTES = 64 * 1024
-LINGER_SECONDS = 1.0
 #: bytes of a request body that the application left which are worth reading to keep a
 #: connection
 DISCARD_BYTES = 64 * 1024
@@ -55,65 +48,31 @@ class Taken(Protocol):
     def drain(self) -> None: ...
 
 
-class HTTPConnection(asyncio.BufferedProtocol):
+class HTTPConnection(Client):
     """The protocol object of one transport."""
 
-    __slots__ = ("_discarding", "_head_began", "_stall_mark", "bytes_in", "closing", "context",
-                 "current", "deadline", "eof", "held_since", "id", "is_tls", "lingering",
-                 "lost", "opened", "outbox", "pacer", "parser", "peer", "reading_paused",
-                 "reads_blocked", "requests", "server", "settings", "socket", "sockname",
-                 "stall_deadline", "taken", "transport")
+    __slots__ = ("_discarding", "_head_began", "context", "parser", "requests", "settings",
+                 "taken")
 
     def __init__(self, server: "Server") -> None:
-        self.server = server
+        super().__init__(server)
         self.parser = RequestParser(server.limits, server.header_cache)
-        self.transport: Any = None
-        self.outbox: Outbox = None  # type: ignore[assignment]  # set when connected
-        self.pacer: Optional[Pacer] = None
         self.current: Optional[Exchange] = None
         self.taken: Optional[Taken] = None
-        self.id = server.next_id()
-        self.peer: Any = None
-        self.sockname: Any = None
-        self.socket: Any = None
-        self.is_tls = False
         #: a slot for the adapter
         self.context: Any = None
-        self.opened = 0.0
         self.requests = 0
         #: those of the server, unless the adapter has others for the address
         self.settings = server.settings
-        self.bytes_in = 0
-        self.deadline = NEVER
-        self.eof = False
-        self.lost = False
-        self.closing = False
-        self.lingering = 0
-        self.reading_paused = False
-        #: the throttle allows no more reading for now
-        self.reads_blocked = False
-        #: since when, as far as the clocks below have been shifted by it
-        self.held_since = 0.0
         self._discarding = -1
         self._head_began = False
-        self._stall_mark = -1
-        #: when writes that make no progress are given up
-        self.stall_deadline = NEVER
 
     # -- the transport's side ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        server = self.server
-        self.transport = transport
-        self.peer = transport.get_extra_info("peername")
-        self.sockname = transport.get_extra_info("sockname")
-        self.socket = transport.get_extra_info("socket")
-        self.is_tls = transport.get_extra_info("sslcontext") is not None
-        self.outbox = Outbox(server.loop, transport, server.counters, self._on_write_pace)
-        self.transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
-        self.opened = server.loop.time()
-        self.deadline = self.opened + server.settings.request_timeout
-        server.add(self)
+        super().connection_made(transport)
+        self.deadline = self.opened + self.settings.request_timeout
+        self.server.add(self)
 
     def adopt_settings(self, settings: Settings, body_limit: Optional[int]) -> None:
         """Serve this connection, from which nothing was read yet, by settings of its own."""
@@ -146,7 +105,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if self.pacer is not None and self.pacer.upload.active:
             server.throttling.charge_upload(self, nbytes)
         if self.lingering:
-            self._linger(nbytes)
+            self.linger(nbytes)
             return
         if self.taken is not None:
             if not self.closing:
@@ -169,7 +128,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         connection), but whoever waits for a disconnect is told."""
         self.eof = True
         if self.lingering or self.closing:
-            self._close_transport()
+            self.close_transport()
             return False
         if self.taken is not None:
             self.taken.eof_received()
@@ -194,12 +153,6 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif self.current is not None:
             self.current.lost()
         server.adapter.connection_lost(self)
-
-    def pause_writing(self) -> None:
-        self.outbox.full = True
-
-    def resume_writing(self) -> None:
-        self.outbox.resume_writing()
 
     # -- the cycle of exchanges ------------------------------------------------------------
 
@@ -229,9 +182,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
         exchange = self.current = server.new_exchange(self, head)
         timeout = server.adapter.handler_timeout
         self.deadline = exchange.begun + timeout if timeout else NEVER
-        if server.throttle.active or self.pacer is not None:
-            if server.throttling.begin(self, exchange):
-                return
+        if (server.throttle.active or self.pacer is not None) \
+                and server.throttling.begin(self, exchange):
+            return
         task = exchange.task = server.create_task(self._handle(exchange))
         server.tasks.add(task)
 
@@ -359,45 +312,12 @@ class HTTPConnection(asyncio.BufferedProtocol):
             or exchange is None
         self.closing = True
         if self.outbox.size:
-            self.outbox.on_empty = self._linger_or_close if unread else self._close_transport
+            self.outbox.on_empty = self.linger_or_close if unread else self.close_transport
             self.watch_writes()
         elif unread:
-            self._linger_or_close()
+            self.linger_or_close()
         else:
-            self._close_transport()
-
-    def _linger_or_close(self) -> None:
-        if self.lost or self.eof:
-            self._close_transport()
-            return
-        self.lingering = 1
-        self.deadline = self.server.loop.time() + LINGER_SECONDS
-        self.resume_reading()
-        if self.transport.can_write_eof():
-            try:
-                self.transport.write_eof()
-            except (OSError, RuntimeError, NotImplementedError):
-                self._close_transport()
-
-    def _linger(self, nbytes: int) -> None:
-        self.lingering += nbytes
-        if self.lingering > LINGER_BYTES:
-            self._close_transport()
-
-    def _close_transport(self) -> None:
-        self.closing = True
-        self.watch_writes()
-        if not self.lost and not self.transport.is_closing():
-            self.transport.close()
-
-    def close(self) -> None:
-        """Close once what was queued is sent."""
-        self.closing = True
-        if self.outbox.size:
-            self.outbox.on_empty = self._close_transport
-            self.watch_writes()
-        else:
-            self._close_transport()
+            self.close_transport()
 
     def leave(self) -> None:
         """The WebSocket on this connection has ended: close, the server first (RFC 6455
@@ -405,23 +325,10 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.parser.take_buffered()
         self.closing = True
         if self.outbox.size:
-            self.outbox.on_empty = self._linger_or_close
+            self.outbox.on_empty = self.linger_or_close
             self.watch_writes()
         else:
-            self._linger_or_close()
-
-    def abort(self) -> None:
-        """End the connection now; what was queued is dropped."""
-        self.closing = True
-        self.transport.abort()
-
-    def reset(self) -> None:
-        """As `abort`, with a TCP reset, so that the client cannot take it for an end."""
-        sock = self.socket
-        if sock is not None and isinstance(self.peer, tuple) and sock.fileno() >= 0:
-            # linger on, 0 seconds: close(2) sends RST (socket(7))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.abort()
+            self.linger_or_close()
 
     def cut(self) -> None:
         """Close in the middle of a response, after what was written so far."""
@@ -429,53 +336,16 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self.current.give_up()
         self.closing = True
         self.outbox.lost()
-        self._close_transport()
+        self.close_transport()
 
     # -- flow control and time ---------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        if not self.reading_paused and not self.lost and not self.eof:
-            self.reading_paused = True
-            self.server.paused[self.id] = self
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self.reading_paused and not self.lost and not self.eof:
-            if self.reads_blocked:
-                return
-            self.reading_paused = False
-            self.server.paused.pop(self.id, None)
-            # asyncio would call us in the context of whoever resumes, perhaps a handler.
-            self.server.outside(self.transport.resume_reading)
-
-    def allow_reading(self) -> None:
-        """The throttle holds reading back no longer; something else still may."""
-        self._excuse(self.server.loop.time())
-        self.reads_blocked = False
-        if self._wants_more():
-            self.resume_reading()
-
-    def read_held(self, size: int) -> bool:
-        """Read at most `size` bytes although the transport is paused, and let it be so: for slow
-        rates that costs a fifth of waking and pausing it each time. False: it has to see for
-        itself whether there is nothing, the end or an error."""
-        if self.is_tls or self.socket is None or self.lost or self.eof \
-                or not hasattr(os, "readv") or not self._wants_more():  # PyPy has none
-            return False
-        try:
-            nbytes = os.readv(self.socket.fileno(), (self.server.read_view[:size],))
-        except OSError:
-            return False
-        if nbytes:
-            self.buffer_updated(nbytes)
-        return nbytes > 0
-
-    def _wants_more(self) -> bool:
+    def wants_more(self) -> bool:
         if self.taken is not None:
             return not self.taken.holding
         return self.parser.buffered < READ_AHEAD or self.current is None
 
-    def _excuse(self, now: float) -> None:
+    def excuse(self, now: float) -> None:
         """What was not read because we held it back is not the client's delay."""
         held = now - self.held_since
         self.held_since = now
@@ -491,25 +361,6 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif self.current is not None:
             self.current.peer_left()
 
-    def watch_writes(self) -> None:
-        """Somebody waits for the client to read: it must make progress from now on."""
-        self._stall_mark = self._handed_over()
-        self.stall_deadline = self.server.loop.time() + self.server.write_timeout
-        if self.current is None or self.stall_deadline < self.deadline:
-            self.deadline = self.stall_deadline
-
-    def _handed_over(self) -> int:
-        return self.outbox.bytes_out - int(self.transport.get_write_buffer_size())
-
-    def write_stalled(self) -> bool:
-        """Whether the client has read nothing since the last look."""
-        if not (self.outbox.full or self.closing or self.transport.get_write_buffer_size()):
-            return False
-        if self.outbox.blocked_since and not self.outbox.full:
-            return False  # we hold it back ourselves
-        mark, self._stall_mark = self._stall_mark, self._handed_over()
-        return mark == self._stall_mark
-
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""
         self.deadline += seconds
@@ -520,14 +371,14 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def on_deadline(self, now: float) -> None:
         """Some clock ran out: see which."""
         if self.reads_blocked:
-            self._excuse(now)
+            self.excuse(now)
             if now < self.deadline:
                 return
         if self.lost:
             self.deadline = NEVER
         elif self.lingering:
             self.lingering = 0
-            self._close_transport()
+            self.close_transport()
         elif self.taken is not None and not self.closing:
             self.taken.on_deadline(now)
         elif self.closing:
@@ -545,7 +396,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         else:
             self.close()
 
-    # -- throttle ------------------------------------------------------------------------
+    # -- throttle ------------------------------------------------------------------------------
 
     def _on_write_pace(self, blocked: bool) -> None:
         self.server.throttling.writes_blocked(self, blocked)
@@ -559,10 +410,6 @@ class HTTPConnection(asyncio.BufferedProtocol):
         return self.pacer is not None
 
     # -- for those who look ------------------------------------------------------------------
-
-    @property
-    def bytes_out(self) -> int:
-        return self.outbox.bytes_out
 
     @property
     def idle(self) -> bool:

@@ -1,25 +1,16 @@
 """One request and its response, as the adapters see it.
 
-Pulls the request's body from the parser, pushes the response through the writer into the
-outbox, and keeps both sides honest: whatever an application does, the client gets whole,
-well-framed responses or a closed connection.
+Pushes the response through the writer into the outbox (the request's body comes in by
+`RequestBody`), and keeps both sides honest: whatever an application does, the client gets
+whole, well-framed responses or a closed connection.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Optional, Tuple
 
-from ..exceptions import ClientDisconnected
-from ..protocol.http1 import (
-    END,
-    NEED_DATA,
-    ExcessBody,
-    ProtocolError,
-    RequestHead,
-    ResponseWriter,
-    ShortBody,
-    Truncated,
-)
+from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
 from .counters import latency_bucket
+from .incoming import RequestBody
 from .pacing import Breaking
 from .throttle import Faults
 from .ticker import NEVER
@@ -29,9 +20,6 @@ if TYPE_CHECKING:
 
 Headers = Iterable[Tuple[bytes, bytes]]
 
-#: a request body must bring this many bytes a second over any window of this many seconds
-BODY_RATE = 500
-BODY_WINDOW = 15.0
 DONE, ABORTED = "done", "aborted"
 PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 
@@ -40,14 +28,12 @@ class ResponseMisuse(RuntimeError):
     """The application used the response out of order, or broke the length it promised."""
 
 
-class Exchange:
+class Exchange(RequestBody):
     """One request and its response. `head` is the request; see the methods for the rest."""
 
-    __slots__ = ("_body_mark", "_body_paused", "_body_since", "_gone", "_head", "_over",
-                 "_stopped", "begun", "body_done", "body_waiter", "breaking", "bytes_in",
-                 "bytes_out", "connection", "continue_pending", "ended", "error", "faults",
-                 "finished", "first_byte", "head", "id", "on_drain", "outcome", "rate", "route",
-                 "started", "status", "task", "throttle_mark", "timed_out", "writer")
+    __slots__ = ("_gone", "_head", "_over", "_stopped", "begun", "breaking", "bytes_out", "ended",
+                 "error", "faults", "first_byte", "head", "id", "on_drain", "outcome", "rate",
+                 "route", "status", "task", "throttle_mark", "timed_out")
 
     #: what is written is changed on its way, so that nothing may go past `write`
     filtered = False
@@ -100,85 +86,10 @@ class Exchange:
         #: seconds during which the process did not run
         self._stopped = 0.0
 
-    # -- the request's body ------------------------------------------------------------------
-
     @property
     def disconnected(self) -> bool:
         """The client is gone: nothing can be sent any more."""
         return self.connection.lost
-
-    def set_body_limit(self, limit: Optional[int]) -> None:
-        """Bound this request's body to `limit` bytes (None: not at all). Before reading."""
-        self.connection.parser.set_body_limit(limit)
-
-    def read_nowait(self) -> Optional[bytes]:
-        """The next piece of the body that is there; b"" at its end, None if one must wait.
-
-        Raises ClientDisconnected, or ProtocolError for a body that breaks its framing or its
-        limit.
-        """
-        if self.body_done:
-            return b""
-        connection = self.connection
-        if connection.lost or self.finished:
-            raise ClientDisconnected("the client is gone")
-        try:
-            event = connection.parser.next_event()
-        except Truncated:
-            self.writer.keep_alive = False
-            raise ClientDisconnected("the client closed in the middle of its body") from None
-        except ProtocolError:
-            self.writer.keep_alive = False
-            raise
-        if event is NEED_DATA:
-            if connection.eof:
-                raise ClientDisconnected("the client closed in the middle of its body")
-            if self.continue_pending:
-                self.continue_pending = False
-                if not self.started:
-                    # RFC 9110 section 10.1.1: only once somebody wants the body
-                    connection.outbox.push_now(ResponseWriter.informational(100, ()))
-            connection.resume_reading()
-            return None
-        if event is END:
-            self.body_done = True
-            return b""
-        self.bytes_in += len(event)  # type: ignore[arg-type]
-        return event  # type: ignore[return-value]
-
-    async def read(self) -> bytes:
-        """The next piece of the body, sized to what came; b"" at its end. Errors as
-        `read_nowait`."""
-        while True:
-            piece = self.read_nowait()
-            if piece is not None:
-                return piece
-            await self._wait_body()
-
-    async def _wait_body(self) -> None:
-        connection = self.connection
-        loop = connection.server.loop
-        if self.body_waiter is not None:
-            raise ResponseMisuse("the request's body is already being read by another task")
-        waiter = self.body_waiter = loop.create_future()
-        now = loop.time()
-        if self._body_paused:
-            # only the time that we wait for the client counts, not the application's
-            self._body_since = min(now, self._body_since + now - self._body_paused)
-        else:
-            self._body_since = now
-            self._body_mark = connection.bytes_in
-        connection.deadline = min(connection.deadline, self._body_since + BODY_WINDOW)
-        try:
-            await waiter
-        finally:
-            self.body_waiter = None
-            self._body_paused = loop.time()
-
-    def body_arrived(self) -> None:
-        waiter = self.body_waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     # -- the response -------------------------------------------------------------------------
 
@@ -461,10 +372,6 @@ class Exchange:
         if self.body_waiter is not None:
             self._body_since += seconds
 
-    def held(self, seconds: float, now: float) -> None:
-        """The throttle kept us from reading for a while: that is not the client's delay."""
-        self._body_since = min(now, self._body_since + seconds)
-
     def on_deadline(self, now: float) -> None:
         """See which of this exchange's clocks ran out; set the next look."""
         connection = self.connection
@@ -486,18 +393,7 @@ class Exchange:
                 return
             connection.deadline = min(connection.deadline, deadline)
         if self.body_waiter is not None:
-            paused = connection.reading_paused and not connection.reads_blocked
-            if not paused and now >= self._body_since + BODY_WINDOW:
-                if connection.bytes_in - self._body_mark < BODY_RATE * BODY_WINDOW:
-                    if not self.body_waiter.done():
-                        self.writer.keep_alive = False
-                        self.body_waiter.set_exception(
-                            ProtocolError(408, "the request body comes too slowly"))
-                    return
-            if now >= self._body_since + BODY_WINDOW or paused:
-                self._body_since = now
-                self._body_mark = connection.bytes_in
-            connection.deadline = min(connection.deadline, self._body_since + BODY_WINDOW)
+            self.check_body_pace(self.body_waiter, now)
 
     def record(self, outcome: str) -> None:
         """Count this exchange, once, and leave a line for whoever wants to see it."""

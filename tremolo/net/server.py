@@ -23,6 +23,7 @@ from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
 from .adapter import Adapter
+from .client import Client
 from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
 from .exchange import Exchange
@@ -81,7 +82,7 @@ class Server:
         #: tasks of handlers; asyncio itself holds them only weakly
         self.tasks: Set[asyncio.Task[None]] = set()
         #: connections that do not read at present, by id
-        self.paused: Dict[int, HTTPConnection] = {}
+        self.paused: Dict[int, Client] = {}
         #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
         self.recent: Optional[Deque[Tuple[Any, ...]]] = None
         self.on_error: Optional[ErrorHook] = None

@@ -7,24 +7,18 @@ connection, not what the messages mean.
 
 import asyncio
 import collections
-from typing import TYPE_CHECKING, Deque, Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Deque, Optional, Union
 
-from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import (
     CLOSED,
     NEED_DATA,
     OPEN,
     Close,
-    DeflateConfig,
     Failed,
     Fragment,
-    HandshakeError,
     Message,
     StateError,
-    Upgrade,
     WebSocketEngine,
-    origin_is_allowed,
-    parse_upgrade,
 )
 from .ticker import NEVER
 
@@ -357,73 +351,3 @@ class WebSocketLink:
     def drain(self) -> None:
         """The server ends: ask the client to come back."""
         self.close(RESTARTING if self._connection.server.restarting else GOING_AWAY)
-
-
-def judge(exchange: "Exchange") -> Upgrade:
-    """What the client asks for with its upgrade. Raises HandshakeError, whose status and headers
-    are the answer, for a request that cannot become a WebSocket; while the server is in debug or
-    reload mode also for one from a page of another site (R62)."""
-    head = exchange.head
-    upgrade = parse_upgrade(head)
-    if head.has_body:
-        raise HandshakeError(400, "A WebSocket handshake has no body.")
-    server = exchange.connection.server
-    settings = server.settings
-    if settings.debug or settings.reload:
-        origins: List[bytes] = [value for name, value in head.headers if name == b"origin"]
-        for origin in origins:
-            if not origin_is_allowed(origin, head.host, settings.allowed_hosts):
-                shown = ascii(origin.decode("latin-1"))[1:-1][:256]
-                reason = (f"WebSockets from {shown} are refused in development; allow its host "
-                          "with --allowed-hosts.")
-                server.refused(exchange.connection, ProtocolError(403, reason))
-                raise HandshakeError(403, reason)
-    return upgrade
-
-
-def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = None,
-           headers: Iterable[Tuple[bytes, bytes]] = (), *, fragments: bool = False,
-           max_message_size: Optional[int] = None,
-           ping_interval: float = PING_INTERVAL) -> WebSocketLink:
-    """Answer 101 and let a WebSocket take over the connection of `exchange`.
-
-    With `fragments` it gives frames in place of whole messages. `max_message_size` is in bytes
-    (None: what the settings say), `ping_interval` in seconds.
-
-    Raises ValueError for a subprotocol that was not offered, and for headers that may not be
-    sent or belong to the handshake.
-    """
-    connection = exchange.connection
-    server = connection.server
-    settings = server.settings
-    deflate = DeflateConfig() if settings.websocket_deflate else None
-    fields, agreed = upgrade.response_headers(subprotocol, deflate)
-    own = list(headers)
-    for name, _ in own:
-        lower = name.lower()
-        if lower == b"upgrade" or (lower.startswith(b"sec-websocket-") and (
-                lower != b"sec-websocket-protocol" or subprotocol is not None)):
-            raise ValueError(f"the header {name!r} belongs to the handshake")
-    head = exchange.writer.head(101, own + fields, preface=server.preface)
-    exchange.started = exchange.finished = True
-    exchange.status = 101
-    exchange.body_done = True
-    exchange.first_byte = server.loop.time()
-    server.counters.status[1] += 1
-    link = WebSocketLink(exchange, WebSocketEngine(
-        settings.ws_max_payload_size if max_message_size is None else max_message_size,
-        deflate=agreed, fragments=fragments), agreed is not None)
-    link.ping_interval = ping_interval
-    connection.taken = link
-    connection.deadline = server.loop.time() + ping_interval
-    server.throttling.arm(connection, exchange, len(head))
-    connection.outbox.push_now(head)
-    early = connection.parser.take_buffered()
-    connection.resume_reading()
-    if early:
-        link.data_received(early)
-    if connection.eof:
-        link.eof_received()
-    if server.draining:
-        link.drain()
-    return link

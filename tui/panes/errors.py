@@ -69,6 +69,9 @@ class ErrorsPane(LinePane):
     def body_height(self) -> int:
         return max(1, self._list_height())
 
+    def used_lines(self) -> int:
+        return self.size.height
+
     def count(self) -> int:
         return len(self._items)
 

@@ -11,6 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -126,9 +127,18 @@ class LinePane(Widget, can_focus=True):
             return False
         self._drawn = version
         self._drawn_at = now
+        before = self.used_lines()
         self._settle()
-        self.refresh()
+        used = max(before, self.used_lines())
+        if used < self.size.height:  # what stays empty below need not be written again
+            self.refresh(Region(0, 0, self.size.width, used))
+        else:
+            self.refresh()
         return True
+
+    def used_lines(self) -> int:
+        """How many of the pane's lines have something on them."""
+        return self.titled + self.HEADS + max(1, min(self.count(), self.body_height))
 
     def redraw(self) -> None:
         """Draw in any case: a key changed what is shown."""
