@@ -4,10 +4,13 @@ It has no privileges: all it shows comes through the feed, all it does is a comm
 this package costs nothing; Textual is loaded by `run()`.
 """
 
+import gc
 import socket
 from typing import Any, Mapping
 
 __all__ = ["run"]
+
+GARBAGE = 20_000  # allocations between collections: rows are many and free of cycles
 
 
 def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
@@ -28,6 +31,8 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
         from .app import Dashboard
 
         dashboard = Dashboard(feed, info)
+        gc.freeze()  # what was imported stays: no collection needs to look at it again
+        gc.set_threshold(GARBAGE, 20, 100)
         dashboard.run()
         if dashboard.failure is not None:
             raise dashboard.failure

@@ -143,16 +143,17 @@ def test_events_from_a_thread():
 @pytest.mark.parametrize("begun", [True, False])
 def test_an_event_that_comes_as_the_server_leaves_does_not_break_the_stream_off(begun):
     app = Tremolo()
-    wake = asyncio.Event()
+    wakes = []
 
     @app.route("/")
     async def events(sse=None):
         if begun:
             await sse.send("one")
-        await wake.wait()
+        await wakes[0].wait()
         await sse.send("two")
 
     async def main():
+        wakes.append(asyncio.Event())
         adapter = NativeAdapter(app, Settings())
         await adapter.startup()
         async with serving(adapter) as site:
@@ -161,7 +162,7 @@ def test_an_event_that_comes_as_the_server_leaves_does_not_break_the_stream_off(
             await until(lambda: site.server.tasks and site.connection.current.on_drain)
             if begun:
                 await client.line(b"one\n")
-            wake.set()  # the handler goes on in the next turn, and hears of the end in this one
+            wakes[0].set()  # the handler goes on in the next turn, and hears of the end in this one
             site.connection.current.on_drain()
             rest = await client.rest()
             assert begun or rest.startswith(b"HTTP/1.1 200 ")

@@ -334,7 +334,7 @@ def test_closing_hears_the_answer_behind_messages_that_nobody_took():
         app.gate = asyncio.Event()
         async with serving_asgi(app) as site, peer(site) as ws:
             await ws.client.send(frame(BINARY, bytes(60_000)) * 3)
-            await until(lambda: site.connection.taken.holding)
+            await until(lambda: site.server.connections and site.connection.taken.holding)
             app.gate.set()
             assert (await ws.receive()).code == 4000
             await ws.client.send(frame(BINARY, bytes(60_000)) * 3)

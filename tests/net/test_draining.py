@@ -133,7 +133,7 @@ def test_a_request_of_which_the_head_is_half_there_is_answered(loop_name):
             await client.send(GET)
             await client.response()
             await client.send(GET[:10])
-            await until(lambda: site.connection.parser.in_head)
+            await until(lambda: site.server.connections and site.connection.parser.in_head)
             drained = drain(site)
             await asyncio.sleep(0.02)
             await client.send(GET[10:])

@@ -415,7 +415,7 @@ def test_leaving_is_seen_behind_unread_data(loop_name, how):
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
             await client.send(bytes(90000))
             await begun.wait()
-            await until(lambda: site.connection.reading_paused)
+            await until(lambda: site.server.connections and site.connection.reading_paused)
             {"fin": client.close, "reset": client.reset}[how]()
             await asyncio.wait_for(told, 1.0)
 
@@ -469,7 +469,7 @@ def test_reading_the_body_of_a_client_that_left_raises(loop_name):
                 client = await site.connect()
                 await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
                                   b"Content-Length: 9\r\n\r\nabc")
-                await until(lambda: site.connection.state == "reading")
+                await until(lambda: site.server.connections and site.connection.state == "reading")
                 getattr(client, leave)()
                 await until(lambda: raised)
                 raised.clear()

@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 #: section 9.6)
 LINGER_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
+#: before Python 3.11 asyncio begins to read after `connection_made`, even from a transport that
+#: was paused there
+READS_THOUGH_PAUSED = sys.version_info < (3, 11)
 
 
 class Client(asyncio.BufferedProtocol, ABC):
@@ -92,6 +96,13 @@ class Client(asyncio.BufferedProtocol, ABC):
         if not self.reading_paused and not self.lost and not self.eof:
             self.reading_paused = True
             self.server.paused[self.id] = self
+            self.transport.pause_reading()
+            if READS_THOUGH_PAUSED and not self.bytes_in:
+                self.server.call_soon(self._pause_again)
+
+    def _pause_again(self) -> None:
+        if self.reading_paused and not self.lost and not self.transport.is_closing():
+            self.transport.resume_reading()
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:

@@ -68,7 +68,7 @@ class Bar(Widget):
 class HeadBar(Bar):
     """What is served, by whom, in which generation; and how it goes."""
 
-    PERIOD = 0.1
+    PERIOD = 0.2
 
     def version(self) -> Any:
         width = self.size.width

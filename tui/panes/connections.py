@@ -12,6 +12,8 @@ from .lines import LinePane
 _STATES = {"handling": "text", "sending": "good", "reading": "accent", "websocket": "accent",
            "draining": "warning", "idle": "dim", "new": "dim"}
 
+AGES = 5.0  # seconds after which the ages of quiet connections are drawn again
+
 
 class ConnectionsPane(LinePane):
     NUMBER = 3
@@ -31,7 +33,9 @@ class ConnectionsPane(LinePane):
         self._connections: List[Connection] = []
 
     def version(self) -> Any:
-        return (self.session.connections.revision, self.selected)
+        connections = self.session.connections
+        ages = int(self.session.clock() / AGES) if len(connections) else 0
+        return (connections.revision, self.selected, ages)
 
     def _settle(self) -> None:
         self._connections = self.session.connections.list()

@@ -11,6 +11,7 @@ from ..model.traffic import Entry, Row, Rule
 from .lines import STATUS_KINDS, LinePane
 
 LIVE_ROWS = 8
+TORRENT = 0.2  # seconds between draws that have nothing in common: nobody can read faster
 _SHORT = {"DELETE": "DEL", "OPTIONS": "OPT", "PATCH": "PAT", "CONNECT": "CON", "TRACE": "TRC"}
 
 
@@ -35,6 +36,7 @@ class TrafficPane(LinePane):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._live: List[Row] = []
+        self._seen = 0  # rows that had come when it was drawn last
         self._lines: Sequence[Entry] = ()
 
     # -- what is shown
@@ -47,6 +49,16 @@ class TrafficPane(LinePane):
         revision = (traffic.filter_text, traffic.sort) if traffic.paused else traffic.revision
         return (traffic.paused, revision, live, self.follow, self.selected,
                 self.session.pins.revision)
+
+    def sync(self, hurry: bool = False) -> bool:
+        seen = self.session.traffic.seen
+        if seen - self._seen > self.body_height and not hurry \
+                and self.session.clock() - self._drawn_at < TORRENT:
+            return False
+        drawn = super().sync(hurry)
+        if drawn:
+            self._seen = seen
+        return drawn
 
     def _live_rows(self) -> List[Row]:
         session = self.session
