@@ -27,13 +27,13 @@ class Terminal:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             try:
+                fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
                 if cwd is not None:
                     os.chdir(cwd)
                 os.execvpe(argv[0], [str(arg) for arg in argv],
                            {**os.environ, "TERM": "xterm-256color", "CI": "", **(env or {})})
             finally:
                 os._exit(127)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def __enter__(self):
         return self
