@@ -162,7 +162,8 @@ def test_an_event_that_comes_as_the_server_leaves_does_not_break_the_stream_off(
             await until(lambda: site.server.tasks and site.connection.current.on_drain)
             if begun:
                 await client.line(b"one\n")
-            wakes[0].set()  # the handler goes on in the next turn, and hears of the end in this one
+            # The handler goes on in the next turn, and hears of the end in this one.
+            wakes[0].set()
             site.connection.current.on_drain()
             rest = await client.rest()
             assert begun or rest.startswith(b"HTTP/1.1 200 ")

@@ -87,6 +87,15 @@ def test_a_path_is_sent_whole_with_its_length(loop_name, tls, given, path):
     run(main, loop_name)
 
 
+def test_a_relative_path_is_taken_from_the_working_folder(path):
+    # Starlette sends what the application gave it.
+    async def main():
+        async with serve(Sender(pathsend(os.path.relpath(path)))) as site:
+            assert (await site.get()).body == DATA
+
+    run(main)
+
+
 def test_head_sends_no_byte_of_the_file(path):
     async def main():
         async with serve(Sender(pathsend(path))) as site:
@@ -189,7 +198,7 @@ def test_trailers_follow_a_file(path):
 
 @pytest.mark.parametrize("name, error", [
     ("/no/such/file", FileNotFoundError),
-    ("relative", ValueError),
+    ("no-such-file", FileNotFoundError),
     (b"/bytes", ValueError),
     (tempfile.gettempdir(), ValueError),
 ])

@@ -469,7 +469,8 @@ def test_reading_the_body_of_a_client_that_left_raises(loop_name):
                 client = await site.connect()
                 await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
                                   b"Content-Length: 9\r\n\r\nabc")
-                await until(lambda: site.server.connections and site.connection.state == "reading")
+                await until(lambda: site.server.connections
+                            and site.connection.state == "reading")
                 getattr(client, leave)()
                 await until(lambda: raised)
                 raised.clear()

@@ -223,9 +223,13 @@ def _go_on() -> None:
 
 
 def _open(path: Any) -> int:
-    """The descriptor of a regular file. Blocks."""
-    if not isinstance(path, (str, os.PathLike)) or not os.path.isabs(path):
-        raise ValueError(f"'http.response.pathsend' needs an absolute path, got {path!r}")
+    """The descriptor of a regular file. Blocks.
+
+    The specification wants an absolute path; Starlette sends what the application gave it, so a
+    relative one is taken as `open` would take it.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"'http.response.pathsend' needs a path, got {path!r}")
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
