@@ -1,5 +1,6 @@
 """The command line as users meet it: what it prints, what it returns."""
 
+import json
 import os
 import subprocess
 import sys
@@ -120,6 +121,28 @@ def test_options_stand_in_pyproject_and_the_command_line_wins(tmp_path, monkeypa
     assert (app, settings.port, settings.worker_num, settings.ws) == ("shop:app", 0, 2, False)
     assert settings.reload
     assert settings.debug
+
+
+def test_throttle_presets_of_ones_own_stand_in_pyproject(tmp_path):
+    pytest.importorskip("tomllib")
+    project(tmp_path, "here")
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.tremolo.presets]\ntrain = 'down=2Mbit latency=200ms'\n")
+    with Server(tmp_path, "shop:app", "--port=0", "--throttle", "/slow/*: train") as server:
+        state = json.loads(server.control("status", "--json"))
+        assert state["throttle"]["/slow/*"]["download"] == 250_000
+        assert state["presets"]["train"]["throttle"]["latency"] == 0.2
+        assert "*: down=2Mbit" in server.control("throttle", "Train")
+
+
+def test_a_wrong_preset_in_pyproject_is_one_clear_line(tmp_path):
+    pytest.importorskip("tomllib")
+    project(tmp_path, "here")
+    (tmp_path / "pyproject.toml").write_text("[tool.tremolo.presets]\ntrain = 'down=2'\n")
+    done = tremolo(tmp_path, "shop:app")
+    assert done.returncode == 1
+    assert "train" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_option_in_pyproject_is_named(tmp_path):

@@ -172,7 +172,7 @@ def _settings(arguments: List[str], dev: bool) -> "tuple[str, Settings]":
     parse_target(app, settings.app_dir)
     from .supervisor.orders import WantedThrottle
 
-    WantedThrottle(settings.throttle)
+    WantedThrottle(settings.throttle, settings.presets)
     return app, settings
 
 

@@ -121,6 +121,8 @@ OPTIONS: Tuple[Option, ...] = (
     _o("upload_rate", "int", 0, "throttle", "bytes per second from each client; 0: unlimited"),
     _o("throttle", "list", (), "throttle", "a preset (slow-4g) or numbers (\"down=1.5Mbit "
        "up=750kbit latency=150ms\"), for all or \"/path/*: ...\"", metavar="SPEC"),
+    _o("presets", "object", None, "throttle", "a table of presets of one's own, by name (only in "
+       "pyproject.toml)", flags=()),
     _o("buffer_size", "int", 16 * KIB, "throttle", "bytes that handlers read and write at once",
        low=256, high=16 * MIB),
     # what is told
@@ -210,6 +212,8 @@ class Settings:
                   if name in BY_NAME and BY_NAME[name].kind != "object"}
         values.update({k: v for k, v in self.extra.items()
                        if isinstance(v, (str, int, float, bool, type(None)))})
+        if isinstance(self.presets, Mapping):
+            values["presets"] = dict(self.presets)
         if self.ssl and isinstance(self.ssl, Mapping):
             values["ssl"] = {k: self.ssl.get(k) for k in ("cert", "key", "password")}
         return values

@@ -6,7 +6,7 @@ Imported on first use.
 from typing import Any
 
 from .model.text import clean
-from .model.throttling import DEFAULT_PRESET, InvalidThrottle, Throttle
+from .model.throttling import DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
 
 
 async def ask_throttle(app: Any, scope: str) -> None:
@@ -17,7 +17,7 @@ async def ask_throttle(app: Any, scope: str) -> None:
 
     def changed(value: str) -> None:
         try:
-            Throttle.parse(value)
+            Throttle.parse(value, PRESETS)
         except InvalidThrottle as exc:
             session.tell(clean(str(exc)), "warning")
         else:
@@ -26,7 +26,7 @@ async def ask_throttle(app: Any, scope: str) -> None:
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
             try:
-                throttle = Throttle.parse(value)
+                throttle = Throttle.parse(value, PRESETS)
             except InvalidThrottle as exc:
                 session.tell(clean(str(exc)), "error")
                 return False

@@ -16,6 +16,7 @@ from tests.support.serving import Client, listener, run, serving_asgi, until, wi
 from tests.support.websocket_peer import BINARY, CLOSE, TEXT, closing, frame, handshake
 
 uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("httptools")
 pytest.importorskip("websockets")
 
 HEAD = b"Host: localhost\r\n"
@@ -81,8 +82,9 @@ class Traced:
 @contextlib.asynccontextmanager
 async def on_uvicorn(app):
     sock = listener()
-    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_keep_alive=5,
-                            timeout_graceful_shutdown=1, ws_ping_interval=None)
+    config = uvicorn.Config(
+        app, http="httptools", lifespan="off", log_config=None, timeout_keep_alive=5,
+        timeout_graceful_shutdown=1, ws_ping_interval=None)
     server = uvicorn.Server(config)
     task = asyncio.ensure_future(server.serve(sockets=[sock]))
     try:

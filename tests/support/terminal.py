@@ -30,8 +30,11 @@ class Terminal:
                 fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
                 if cwd is not None:
                     os.chdir(cwd)
+                # COLUMNS and LINES would win over the size of this terminal.
+                inherited = {name: value for name, value in os.environ.items()
+                             if name not in ("CI", "COLUMNS", "LINES", "NO_COLOR")}
                 os.execvpe(argv[0], [str(arg) for arg in argv],
-                           {**os.environ, "TERM": "xterm-256color", "CI": "", **(env or {})})
+                           {**inherited, "TERM": "xterm-256color", **(env or {})})
             finally:
                 os._exit(127)
 

@@ -8,9 +8,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
-from ..exceptions import TremoloException
+from ..exceptions import ConfigurationError, TremoloException
 from ..telemetry.messages import VERSION
-from ..throttle import Throttle, parse_rule, parse_scope
+from ..throttle import TOTAL, Throttle, own_presets, parse_rule, parse_scope
 from .feed import Viewer, wall
 from .worker_handle import WorkerHandle
 
@@ -31,10 +31,14 @@ class OrderError(TremoloException):
 class WantedThrottle:
     """The throttle that is wanted, by scope: "*", a path pattern, "total", "conn:PID:ID"."""
 
-    def __init__(self, specs: Any = ()) -> None:
+    def __init__(self, specs: Any = (), presets: Any = None) -> None:
+        if presets is not None and not isinstance(presets, Mapping):
+            raise ConfigurationError('presets must be a table such as train = "down=2Mbit"')
+        #: the user's own, by name
+        self.presets = own_presets(presets or {})
         self._rules: Dict[str, Throttle] = {}
         for spec in specs:
-            scope, throttle = parse_rule(spec)
+            scope, throttle = parse_rule(spec, self.presets)
             self._rules[EVERYTHING if scope == "all" else scope] = throttle
 
     @staticmethod
@@ -56,6 +60,11 @@ class WantedThrottle:
             raise OrderError(f"there are {MAX_RULES} throttle rules already")
         else:
             self._rules[scope] = throttle
+
+    @property
+    def total(self) -> Optional[Throttle]:
+        """The cap of the whole server."""
+        return self._rules.get(TOTAL)
 
     def forget_worker(self, pid: int) -> None:
         """Its connections are gone, and so are their scopes."""
@@ -109,7 +118,8 @@ class Orders:
         if value is None:
             throttle = None
         elif isinstance(value, str):
-            throttle = None if value == "off" else Throttle.parse(value)
+            throttle = None if value == "off" else Throttle.parse(
+                value, self._supervisor.throttle.presets)
         elif isinstance(value, dict):
             throttle = Throttle.from_dict(value)
         else:
@@ -126,6 +136,9 @@ class Orders:
             scope = "all" if scope == EVERYTHING else scope
         answers = await asyncio.gather(
             *(worker.command("throttle", scope=scope, throttle=sent) for worker in workers))
+        if scope == TOTAL:
+            supervisor.shares.restart()
+            supervisor.share_total()
         supervisor.publish_throttle()
         refused = [answer["error"] for worker, answer in zip(workers, answers)
                    if not answer.get("ok") and worker.state == "serving"]

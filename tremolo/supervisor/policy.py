@@ -1,8 +1,9 @@
-"""How long to wait before a worker that died is replaced.
+"""How many workers there shall be, and how long to wait before one that died is replaced.
 
 Pure arithmetic on what happened; reads no clock.
 """
 
+import os
 from typing import Optional
 
 STEADY = 10.0  # seconds of serving after which a death is a first one again
@@ -36,3 +37,15 @@ class Backoff:
     @property
     def looping(self) -> bool:
         return self.deaths >= LOOP
+
+
+def worker_count(wanted: int) -> int:
+    """How many workers `worker_num` means: negative is one for each usable processor."""
+    if wanted > 0:
+        return wanted
+    if wanted == 0:
+        return 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -19,14 +19,17 @@ from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
 from ..telemetry.visible import clean
+from ..throttle import TOTAL
 from .control import ControlSocket, folder, socket_names
 from .feed import Consumer, Feed, wall
 from .generations import Generations
 from .listeners import Address, Listeners, address, wanted_addresses
 from .nursery import Nursery, choose_mode
 from .orders import Orders, WantedThrottle, throttle_event
+from .policy import worker_count
 from .pulse import ModuleNames, Pulse
 from .reload import Reloader
+from .shares import TotalShares
 from .worker_handle import WorkerHandle
 
 #: where workers find the file of the locks that they share (see `tremolo.app.locks`)
@@ -53,9 +56,10 @@ class Supervisor:
         self._launch = launch
         self._loop = loop
         settings = launch.settings
-        self.throttle = WantedThrottle(settings.throttle)
+        self.shares = TotalShares()
+        self.throttle = WantedThrottle(settings.throttle, settings.presets)
         self._rollup = Rollup()
-        self._slots = _worker_count(settings.worker_num)
+        self._slots = worker_count(settings.worker_num)
         self.listeners = Listeners(settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
         self._orders = Orders(self)
@@ -215,6 +219,8 @@ class Supervisor:
             "app": self._launch.shown, "addresses": self.listeners.names, "pid": os.getpid(),
             "gen": generations.number, "reload": bool(self._launch.settings.reload),
             "reload_ms": generations.reload_ms, "throttle": self.throttle.as_dict(),
+            "presets": {name: {"label": preset.label, "throttle": preset.as_dict()}
+                        for name, preset in self.throttle.presets.items()},
             "workers": [self._worker_event(worker, worker.state)
                         for worker in sorted(generations.workers, key=lambda w: w.began)],
             "past": self._rollup.past,
@@ -273,6 +279,7 @@ class Supervisor:
         if state == "exited":
             self._rollup.ended(worker.pid)
             self.throttle.forget_worker(worker.pid)
+            self.shares.forget(worker.pid)
             self._blocked.discard(worker)
             self._modules.forget(worker.pid)
             more["retry_in"] = self.generations.exited(worker)
@@ -281,6 +288,7 @@ class Supervisor:
     def worker_frame(self, worker: WorkerHandle, frame: Dict[str, Any],
                      line: Optional[bytes]) -> None:
         self._rollup.update(frame)
+        self.shares.note(worker.pid, frame)
         self.feed.publish(frame, line)
         if worker in self._blocked:
             self._unblocked(worker)
@@ -337,6 +345,8 @@ class Supervisor:
             worker.tell("detail", level=self.feed.detail)
             for scope, throttle in self.throttle.for_worker().items():
                 worker.tell("throttle", scope=scope, throttle=throttle)
+            self.shares.forget(worker.pid)
+            self.share_total()
 
     def _bind_more(self, worker: WorkerHandle, wanted: List[List[Any]]) -> None:
         """Bind what an application asked for by app.listen(), and hand it to the worker."""
@@ -360,8 +370,16 @@ class Supervisor:
         worker.send({"v": VERSION, "kind": "listeners", "listeners": descriptions,
                      "error": error}, tuple(fds))
 
+    def share_total(self) -> None:
+        """Divide the cap of the whole server between the workers, by what they want."""
+        workers = {worker.pid: worker for worker in self.generations.workers
+                   if worker.state in ("ready", "serving", "draining")}
+        for pid, share in self.shares.due(self.throttle.total, workers).items():
+            workers[pid].tell("throttle", scope=TOTAL, throttle=share.as_dict())
+
     def publish_stats(self) -> None:
         self._rollup.sample(time.monotonic())
+        self.share_total()
         self.feed.publish({
             "v": VERSION, "kind": "stats", "t": wall(), "gen": self.generations.number,
             "totals": self._rollup.totals(), "rates": self._rollup.rates(),
@@ -383,14 +401,3 @@ class Supervisor:
         self.feed.publish({"v": VERSION, "kind": "assets", "t": wall(),
                            "gen": self.generations.number, "files": shown})
         self.generations.tell_serving("assets", files=shown)
-
-
-def _worker_count(wanted: int) -> int:
-    if wanted > 0:
-        return wanted
-    if wanted == 0:
-        return 1
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

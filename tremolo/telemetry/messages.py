@@ -93,6 +93,7 @@ class Frame(TypedDict, total=False):
     rows: List[RequestRow]
     connections: List[ConnectionRow]
     connections_left_out: int
+    waiting: List[int]  # transfers that wait for the total cap: down, up; only under one
     final: bool
 
 
@@ -114,6 +115,7 @@ class Hello(TypedDict, total=False):
     reload: bool
     reload_ms: Optional[float]
     throttle: Dict[str, Any]  # the same as ThrottleEvent.throttle
+    presets: Dict[str, Any]  # the user's own: name -> {"label", "throttle": Throttle.as_dict()}
     workers: List[Dict[str, Any]]
     past: Totals
     failed: Optional[Dict[str, Any]]  # the last ReloadEvent, while its generation is broken

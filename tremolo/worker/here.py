@@ -52,7 +52,7 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
     from ..net.server import Server
     from ..net.tls import server_context
     from ..supervisor.plain import JSONConsumer, PlainConsumer
-    from ..throttle import parse_rule
+    from ..throttle import own_presets, parse_rule
 
     settings = loaded.settings
     contexts = [None if listener.wanted.path and not listener.wanted.options.get("ssl")
@@ -61,8 +61,9 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
     adapter = guarded(make_adapter(loaded), settings)
     server = Server(adapter, settings, loop=loop, logger=logging.getLogger("tremolo"))
     server.new_exchange = exchange_kind(settings)
+    presets = own_presets(settings.presets or {})
     for rule in settings.throttle:
-        server.set_throttle(*parse_rule(rule))
+        server.set_throttle(*parse_rule(rule, presets))
     requests = settings.log_level.upper() in ("", "DEBUG", "INFO")
     plain = PlainConsumer(requests=requests)
     consumer: Any = JSONConsumer() if settings.json else plain

@@ -240,7 +240,11 @@ class Sampler:
                 websockets += 1
             elif connection.current is not None:
                 active += 1
-        return self._headed(now, totals={
+        more: Dict[str, Any] = {}
+        table = server.throttle
+        if table.total_value is not None:
+            more["waiting"] = [table.total_download.waiting, table.total_upload.waiting]
+        return self._headed(now, **more, totals={
             "requests": counters.requests,
             "status": list(counters.status[1:6]),
             "bytes_in": counters.bytes_in,

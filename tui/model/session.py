@@ -15,7 +15,15 @@ from .meters import Directions, Meters
 from .pins import Pins
 from .routes import Routes
 from .text import clean, clean_lines
-from .throttling import ALL, OFF, Throttle, Throttling, describe, scope_label
+from .throttling import (
+    ALL,
+    OFF,
+    Throttle,
+    Throttling,
+    describe,
+    learn_presets,
+    scope_label,
+)
 from .totals import Totals
 from .traffic import Row, Traffic
 from .workers import Reload, Workers
@@ -95,6 +103,7 @@ class Session:
         addresses = [clean(address, 120) for address in message.get("addresses") or ()]
         self.addresses = addresses or self.addresses
         self._generation(message)
+        learn_presets(message.get("presets") or {})
         self.throttling.update(message.get("throttle") or {}, self.clock())
         workers = message.get("workers") or ()
         alive = {(int(worker["pid"]), int(worker.get("gen", 0))) for worker in workers

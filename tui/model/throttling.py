@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Pattern, Tuple
 
 from tremolo.throttle import OFF as OFF
-from tremolo.throttle import PRESETS as PRESETS
+from tremolo.throttle import PRESETS as BUILT_IN
 from tremolo.throttle import InvalidThrottle as InvalidThrottle
 from tremolo.throttle import Throttle as Throttle
 from tremolo.throttle import format_rate
@@ -75,6 +75,21 @@ def value_at(slider: Slider, place: int) -> Optional[float]:
     scale = 8 if slider.kind == "rate" else 1  # rates are read in bits: round them there
     digits = 1 - math.floor(math.log10(exact * scale))
     return min(slider.high, round(exact * scale, digits) / scale)
+
+
+#: what can be chosen: the presets that everybody has, and those that the server tells of
+PRESETS: Dict[str, Throttle] = dict(BUILT_IN)
+
+
+def learn_presets(own: Mapping[str, Any]) -> None:
+    """Take up the user's own presets from a `hello`; what is wrong with one leaves it out."""
+    for name, preset in own.items():
+        try:
+            throttle = Throttle.from_dict(preset["throttle"])
+        except (InvalidThrottle, KeyError, TypeError):
+            continue
+        if name not in BUILT_IN:
+            PRESETS[name] = replace(throttle, name=name, label=clean(preset.get("label"), 24))
 
 
 def preset_names() -> List[str]:
