@@ -7,6 +7,7 @@ import os
 import types
 
 from tremolo.net.counters import Counters
+from tremolo.net.throttle import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
 from tremolo.worker.sampler import Sampler, StatsPipe
 
@@ -16,6 +17,7 @@ class FakeServer:
         self.counters = Counters()
         self.connections = {}
         self.recent = None
+        self.throttle = ThrottleTable()
 
     def remember(self, wanted):
         self.recent = collections.deque(maxlen=2000) if wanted else None
@@ -142,3 +144,11 @@ def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():
     made.sample(500.0)
     assert pipe.broken
     pipe.close()
+
+
+def test_demand_is_told_only_under_a_cap_of_the_whole_server():
+    _, sink = collect()
+    server, made = sampler(sink)
+    assert "waiting" not in made.frame(1.0)
+    server.throttle.set_total(1000, None, 1.0)
+    assert made.frame(2.0)["waiting"] == [0, 0]
