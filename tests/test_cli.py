@@ -129,6 +129,7 @@ def test_throttle_presets_of_ones_own_stand_in_pyproject(tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         "[tool.tremolo.presets]\ntrain = 'down=2Mbit latency=200ms'\n")
     with Server(tmp_path, "shop:app", "--port=0", "--throttle", "/slow/*: train") as server:
+        assert server.text() == "here"
         state = json.loads(server.control("status", "--json"))
         assert state["throttle"]["/slow/*"]["download"] == 250_000
         assert state["presets"]["train"]["throttle"]["latency"] == 0.2

@@ -43,7 +43,7 @@ def dashboard(folder, source, columns=80, lines=24):
     with Terminal([sys.executable, "-m", "tremolo", "dev", "app.py", "--port", "0"],
                   columns, lines, cwd=folder,
                   env={"PYTHONPATH": ROOT, "XDG_RUNTIME_DIR": str(runtime)}) as terminal:
-        terminal.expect("TREMOLO", "gen 1", within=20)
+        terminal.expect("TREMOLO", "gen 1 ✔", within=20)
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)", terminal.screen).group(1))
         yield terminal, port
 

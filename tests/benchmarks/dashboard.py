@@ -60,7 +60,7 @@ def main():
         try:
             with Terminal([sys.executable, "-m", "tremolo", "dev", "hello:app", "--port",
                            str(ports[0])], 160, 48, cwd=folder, env=env) as terminal:
-                terminal.expect("gen 1", within=20)
+                terminal.expect("gen 1 ✔", within=20)
                 wait_for(ports[1])
                 for _ in range(rounds):
                     found["dashboard running"].append(drawn(terminal, ports[0]))
