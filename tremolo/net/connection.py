@@ -24,7 +24,7 @@ from ..protocol.http1 import (
     ResponseWriter,
 )
 from .client import LINGER_SECONDS, Client
-from .exchange import Exchange
+from .exchange import DONE, Exchange
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class HTTPConnection(Client):
         exchange = self.current
         if exchange is None:
             return
-        exchange.record("done")
+        exchange.record(DONE)
         if self.lost:
             self.current = None
             return

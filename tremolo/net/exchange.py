@@ -276,8 +276,7 @@ class Exchange(RequestBody):
     def settle(self) -> None:
         """The handler ended without a whole response."""
         if self.connection.lost:
-            self.finished = True
-            self.record(ABORTED)
+            self.give_up()
         elif self.started and self._head is None:
             self.abort()
         elif self.connection.eof and not self.body_done:
@@ -294,8 +293,7 @@ class Exchange(RequestBody):
 
     def give_up(self) -> None:
         """This response will not be completed."""
-        if not self.finished:
-            self.finished = True
+        self.finished = True
         self.record(ABORTED)
 
     def peer_left(self) -> None:
@@ -318,11 +316,8 @@ class Exchange(RequestBody):
         """The connection ended."""
         self.peer_left()
         self._nothing_more()
-        if self.finished:
-            self.record(ABORTED)  # whole, but not all of it was handed over
-        elif self.task is None:
-            self.finished = True
-            self.record(ABORTED)
+        if self.finished or self.task is None:
+            self.give_up()  # or it is whole, but not all of it was handed over
         else:
             timeout = self.connection.server.adapter.close_timeout
             if timeout:
@@ -333,7 +328,8 @@ class Exchange(RequestBody):
             self.task.cancel()
 
     def wake_waiter(self) -> None:
-        """What `disconnect_waiter` promised is settled otherwise: a WebSocket took over."""
+        """Let go of those who wait for the client to leave: it left, the response is whole, or a
+        WebSocket took over."""
         waiters, self._gone = self._gone, []
         for waiter in waiters:
             if not waiter.done():
