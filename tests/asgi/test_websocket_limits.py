@@ -21,6 +21,7 @@ from tests.support.websocket_peer import (
     peer,
     refused,
 )
+from tremolo.net.connection import HTTPConnection
 from tremolo.net.websocket import (
     CLOSE_TIMEOUT,
     CONTROL_RATE,
@@ -321,6 +322,22 @@ def test_a_client_that_pings_and_does_not_read_costs_no_memory():
             assert site.connection.outbox.size == size
 
     run(main)
+
+
+@each_loop
+def test_reading_does_not_stop_for_a_message_that_somebody_waits_for(loop_name, monkeypatch):
+    stops = []
+    monkeypatch.setattr(HTTPConnection, "pause_reading", stops.append)
+
+    async def main():
+        async with serving_asgi(echo) as site, peer(site) as ws:
+            data = bytes(4 * QUEUED)
+            for _ in range(3):
+                await ws.client.send(frame(BINARY, data))
+                assert (await ws.receive()).payload == data
+            assert not stops
+
+    run(main, loop_name)
 
 
 def test_closing_hears_the_answer_behind_messages_that_nobody_took():

@@ -97,7 +97,7 @@ class WebSocketLink:
         queue = self._queue
         if not queue:
             if self._more:
-                self._pump(1)
+                self._pump(True)
             if not queue:
                 return Close(self.close_code, self.close_reason) if self.closed else None
         message = queue.popleft()
@@ -178,7 +178,7 @@ class WebSocketLink:
             # One message for whoever waits, who may answer it before we see that the next
             # frame breaks the protocol or closes. If no more is asked for in this turn, all
             # the same.
-            self._pump(1)
+            self._pump(True)
             if self._more:
                 self._connection.server.call_soon(self._pump_rest)
 
@@ -192,8 +192,9 @@ class WebSocketLink:
         self._connection.resume_reading()
         self._pump()
 
-    def _pump(self, most: int = QUEUED_MESSAGES) -> None:
-        """Take up to `most` messages from the engine, as far as there is room for them."""
+    def _pump(self, one: bool = False) -> None:
+        """Take messages from the engine as far as there is room for them; or, for somebody who
+        is about to take it, `one`."""
         engine = self._engine
         next_event = engine.next_event
         queue = self._queue
@@ -205,12 +206,13 @@ class WebSocketLink:
                 if type(event) is not Fragment or event.fin:
                     self.messages_in += 1
                 self._queued += len(event.data)
+                if one:
+                    # However long it is, it does not stay: no need to stop reading.
+                    self._more = engine.pending
+                    break
                 if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
                     self.holding = self._more = True
                     self._connection.pause_reading()
-                    break
-                if len(queue) >= most:
-                    self._more = engine.pending
                     break
             elif event is NEED_DATA:
                 break

@@ -1,23 +1,9 @@
-"""Masking and frame heads: RFC 6455 sections 5.2 and 5.3."""
-
-import random
+"""Frame heads: RFC 6455 section 5.2."""
 
 import pytest
 
-from tremolo.protocol.websocket import apply_mask, serialize_frame
+from tremolo.protocol.websocket import serialize_frame
 from tremolo.protocol.websocket.frames import frame_head
-
-LENGTHS = [*range(9), *range(125, 133), *range(2047, 2053), 4099]
-
-
-@pytest.mark.parametrize("length", LENGTHS)
-def test_each_byte_is_xored_with_the_mask_in_turn(length):
-    source = random.Random(length)
-    payload = bytes(source.randrange(256) for _ in range(length))
-    mask = bytes(source.randrange(256) for _ in range(4))
-    masked = apply_mask(payload, mask)
-    assert masked == bytes(byte ^ mask[i & 3] for i, byte in enumerate(payload))
-    assert apply_mask(bytes(masked), mask) == payload
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from .events import (
     Pong,
     StateError,
 )
-from .frames import BINARY, CONTINUATION, TEXT, apply_mask, serialize_frame
+from .frames import BINARY, CONTINUATION, TEXT, serialize_frame
 from .handshake import HandshakeError, Upgrade, accept_token, parse_upgrade
+from .masking import apply_mask
 from .origin import origin_is_allowed
 
 __all__ = [

@@ -13,7 +13,8 @@ from typing import Deque, List, Optional, Union
 
 from .deflate import DeflateParameters, Inflater, TooLarge
 from .events import NEED_DATA, Close, Event, Failed, Fragment, Message, Ping, Pong
-from .frames import BINARY, CLOSE, FIN, MASKED, MAX_CONTROL, PING, PONG, RSV1, TEXT, apply_mask
+from .frames import BINARY, CLOSE, FIN, MASKED, MAX_CONTROL, PING, PONG, RSV1, TEXT
+from .masking import apply_mask
 from .outgoing import CLOSED, CLOSING, NO_CODE, OPEN, Outgoing, is_close_code
 
 __all__ = ["CLOSED", "CLOSING", "OPEN", "WebSocketEngine"]

@@ -20,9 +20,9 @@ from .frames import (
     PONG,
     RSV1,
     TEXT,
-    apply_mask,
     frame_head,
 )
+from .masking import apply_mask
 
 #: messages may be sent and received
 OPEN = 1
