@@ -333,3 +333,30 @@ def test_the_ticker_calls_the_paced_faster_until_they_leave():
         ticker.stop()
 
     run(main)
+
+
+def test_the_ticker_lets_the_paced_alone_until_they_are_due():
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        class Paced:
+            pace_due = 0.0
+            calls = 0
+
+            def on_pace(self, now):
+                assert now >= self.pace_due
+                self.calls += 1
+                self.pace_due = now + 0.06
+
+        paced = Paced()
+        ticker = Ticker(loop, {}, lambda now: None)
+        ticker.pace(paced)
+        await pass_time(0.6, step=0.01)
+        assert 7 <= paced.calls <= 11
+        seen = paced.calls
+        ticker.pace(paced)  # something changed: it may be due at once
+        await pass_time(0.02, step=0.01)
+        assert paced.calls == seen + 1
+        ticker.stop()
+
+    run(main)

@@ -14,6 +14,7 @@ from tests.support.serving import (
     settle,
     until,
 )
+from tremolo.net.connection import HTTPConnection
 from tremolo.throttle import OFF, PRESETS, Throttle
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -87,6 +88,62 @@ def test_download_rates_change_in_the_middle_of_a_response():
             site.server.set_throttle("all", None)
             await take(client, received, 0.1)
             assert body_of(received) == data
+            client.close()
+
+    run(main)
+
+
+def test_a_slow_transfer_is_looked_at_when_it_may_go_on_not_at_every_turn(monkeypatch):
+    looks = []
+    look = HTTPConnection.on_pace
+    monkeypatch.setattr(HTTPConnection, "on_pace",
+                        lambda self, now: (looks.append(now), look(self, now)))
+
+    async def main():
+        async with serving(sends(pattern(1_000_000))) as site:
+            site.server.set_throttle("all", Throttle(download=10_000))
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: held(site))
+            writes = site.server.counters.writes
+            looks.clear()
+            received = bytearray()
+            seconds = await take(client, received, 2.0)
+            writes = site.server.counters.writes - writes
+            assert about(len(received), 10_000, seconds)
+            assert 0.8 * seconds / 0.06 <= writes <= seconds / 0.05
+            assert len(looks) <= writes + 3
+            client.close()
+
+    run(main)
+
+
+def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
+    woken = []
+    monkeypatch.setattr(HTTPConnection, "allow_reading", woken.append)
+    sizes = []
+
+    async def sink(exchange):
+        while True:
+            piece = await exchange.read()
+            sizes.append(len(piece))
+            if not piece:
+                break
+        exchange.respond(200, (), b"%d" % sum(sizes))
+
+    async def main():
+        async with serving(sink) as site:
+            site.server.set_throttle("all", Throttle(upload=10_000))
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 15000\r\n\r\n")
+            await client.send(pattern(15_000))
+            await until(lambda: site.server.connections and site.connection.reads_blocked)
+            seconds = await take(client, bytearray(), 1.0)
+            assert about(sum(sizes), 10_000, seconds)
+            assert not woken
+            monkeypatch.undo()
+            await take(client, bytearray(), 1.0)
+            assert sum(sizes) == 15_000
             client.close()
 
     run(main)

@@ -170,7 +170,7 @@ def test_chunks_that_follow_each_other_reach_the_rate(rate, chunk):
     rng = random.Random(chunk)
     bucket = TokenBucket(RateLimit(rate, 0.0), 0.0)
     now, total, left = 0.0, 0, chunk
-    while now < 5:
+    while now < 10:
         now += rng.choice([0.02, 0.021, 0.024, 0.06])
         while True:
             granted = bucket.grant(now, left)
@@ -179,7 +179,7 @@ def test_chunks_that_follow_each_other_reach_the_rate(rate, chunk):
             if left:
                 break
             left = chunk
-    assert total == pytest.approx(now * rate, rel=0.013)
+    assert total == pytest.approx(now * rate, rel=0.01)
 
 
 # Debts, changes, zero

@@ -25,9 +25,12 @@ PEAK = 0.13
 #: grants closer together than this share an entry of the window
 QUANTUM = 0.005
 #: slow rates move a segment (bytes) at a time, or PATIENCE seconds of the rate where that is
-#: less, not a few bytes every tick: fewer writes and wake-ups
+#: less, not a few bytes every tick: fewer writes and wake-ups. Two of the latter fit in a WINDOW
+#: with room to spare, and a third does not come near it
 SEGMENT = 1400
-PATIENCE = 0.04
+PATIENCE = 0.06
+#: seconds of a faster rate that are given in one piece, unless one was not asked for longer
+LUMP = 0.04
 #: seconds for which a flow that did not ask again still counts as present
 LINGER = 0.06
 
@@ -68,15 +71,15 @@ class RateLimit:
         self.rate = rate
         if not rate:
             #: bytes: bounds of what may pass at once (see the module's invariants)
-            self.burst = self.idle = self.lump = self.peak = 0.0
-            self.segment = 0
+            self.burst = self.idle = self.peak = 0.0
+            self.lump = self.segment = 0
             return
         self.idle = max(rate * IDLE, 1.0)
         self.burst = max(rate * CATCH_UP, 2.0)
-        #: bytes that are given in one piece, unless one was not asked for longer
-        self.lump = max(rate * PATIENCE, 1.0)
         #: bytes that a flow which waits is given at least
         self.segment = min(SEGMENT, max(int(rate * PATIENCE), 1))
+        #: bytes that are given in one piece, unless one was not asked for longer
+        self.lump = max(int(rate * LUMP), self.segment)
         #: seconds of the rate that may pass within the window; one byte always may
         self.peak = max(PEAK, 1.0 / rate)
 

@@ -35,8 +35,8 @@ class Client(asyncio.BufferedProtocol, ABC):
     """
 
     __slots__ = ("_stall_mark", "bytes_in", "closing", "current", "deadline", "eof", "held_since",
-                 "id", "is_tls", "lingering", "lost", "opened", "outbox", "pacer", "peer",
-                 "reading_paused", "reads_blocked", "server", "socket", "sockname",
+                 "id", "is_tls", "lingering", "lost", "opened", "outbox", "pace_due", "pacer",
+                 "peer", "reading_paused", "reads_blocked", "server", "socket", "sockname",
                  "stall_deadline", "transport")
 
     current: Any
@@ -46,6 +46,7 @@ class Client(asyncio.BufferedProtocol, ABC):
         self.transport: Any = None
         self.outbox: Outbox = None  # type: ignore[assignment]  # set when connected
         self.pacer: Optional[Pacer] = None
+        self.pace_due = 0.0
         self.id = server.next_id()
         self.peer: Any = None
         self.sockname: Any = None

@@ -161,6 +161,8 @@ class Exchange(RequestBody):
             self._cut(head + exc.allowed)
             raise ResponseMisuse(str(exc)) from None
         self.bytes_out += len(data)
+        if self.breaking is not None:
+            self.breaking.framed(len(data), len(framed))
         wait = connection.outbox.push(head + framed if head else framed) \
             if head or framed else None
         if wait is not None:
@@ -200,6 +202,7 @@ class Exchange(RequestBody):
             self.ended = self.first_byte
         else:
             framed = b""
+        before = len(framed)
         try:
             framed += writer.body(data) if data else b""
             framed += writer.end(tuple(trailers) if trailers else ())
@@ -210,6 +213,8 @@ class Exchange(RequestBody):
             self.abort()
             raise ResponseMisuse(str(exc)) from None
         self.bytes_out += size
+        if self.breaking is not None:
+            self.breaking.framed(size, len(framed) - before)
         self.finished = True
         outbox = connection.outbox
         if framed:

@@ -13,6 +13,7 @@ from ..throttle import Throttle
 from .bucket import RateLimit
 from .outbox import WritePace
 from .throttle import NO_FAULTS, Pacer
+from .ticker import NEVER
 
 if TYPE_CHECKING:
     from .connection import HTTPConnection
@@ -23,20 +24,32 @@ READ_SIZE = 64 * 1024
 
 
 class Breaking:
-    """A pace that lets `until` bytes pass and then breaks the response: "reset" and "cut" end
-    the connection, "stall" holds what follows."""
+    """A pace that lets `before` bytes and `offset` bytes of a body pass and then breaks the
+    response: "reset" and "cut" end the connection, "stall" holds what follows."""
 
-    __slots__ = ("_action", "_connection", "_loop", "_passed", "_until", "inner", "stalled")
+    __slots__ = ("_action", "_connection", "_left", "_loop", "_passed", "_until", "inner",
+                 "stalled")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: "HTTPConnection",
-                 inner: Optional[WritePace], action: str, until: int) -> None:
+                 inner: Optional[WritePace], action: str, before: int, offset: int) -> None:
         self._loop = loop
         self._connection = connection
         self._action = action
-        self._until = until
+        self._until = before + offset
+        #: bytes of the body that are not written yet, up to where it breaks
+        self._left = offset
         self._passed = 0
         self.inner = inner
         self.stalled = False
+
+    def framed(self, size: int, wire: int) -> None:
+        """The next `size` bytes of the body take `wire` bytes: what frames chunks passes too."""
+        if self._left > 0:
+            if size < self._left:
+                self._until += wire - size
+            elif wire > size:
+                self._until += len(b"%x\r\n" % size)
+            self._left -= size
 
     @property
     def shut(self) -> bool:
@@ -54,6 +67,12 @@ class Breaking:
             if self._action != "stall":
                 self._loop.call_soon(self._end)  # after these bytes are written
         return room
+
+    def ready_at(self, now: float, wanted: int) -> float:
+        """The instant from which asking is worthwhile; infinity while nothing passes."""
+        if self.stalled:
+            return NEVER
+        return now if self.inner is None else self.inner.ready_at(now, wanted)
 
     def _end(self) -> None:
         if not self._connection.lost:
@@ -125,7 +144,7 @@ class Throttling:
             offset, action = min(plans)
             outbox = connection.outbox
             exchange.breaking = Breaking(self._server.loop, connection, outbox.pace, action,
-                                         outbox.size + head + offset)
+                                         outbox.size + head, offset)
             outbox.pace = exchange.breaking
 
     def set(self, scope: str, throttle: Optional[Throttle]) -> None:
@@ -238,19 +257,21 @@ class Throttling:
     def on_pace(self, connection: "HTTPConnection", now: float) -> None:
         """Try again what waits; no longer what only a change can set going."""
         outbox = connection.outbox
-        waits = False
+        due = NEVER
         if outbox.blocked_since:
             outbox.flush()
-            if outbox.blocked_since and not outbox.hold_until:
-                waits = outbox.pace is not None and not outbox.pace.shut
+            pace = outbox.pace
+            if outbox.blocked_since and not outbox.hold_until and pace is not None:
+                due = pace.ready_at(now, outbox.size)
         if connection.reads_blocked:
             pacer = connection.pacer
             allowed = READ_SIZE if pacer is None else pacer.upload.allowance(now, READ_SIZE)
             if allowed >= READ_SIZE or (allowed and not connection.read_held(allowed)):
                 connection.allow_reading()
             elif pacer is not None:
-                waits = waits or not pacer.upload.shut
-        if not waits:
+                due = min(due, pacer.upload.ready_at(now, READ_SIZE))
+        connection.pace_due = due
+        if due == NEVER:
             self._server.ticker.unpace(connection)
 
     def forget(self, connection: "HTTPConnection") -> None:

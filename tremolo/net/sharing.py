@@ -188,8 +188,13 @@ class Share:
         self.bucket.release(self)
 
     def ready_at(self, now: float, wanted: int) -> float:
-        """As TokenBucket.ready_at(); others may be faster."""
-        return self.bucket.ready_at(now, wanted)
+        """As TokenBucket.ready_at(); while others wait too, the next division counts, which is
+        soon."""
+        bucket = self.bucket
+        if bucket.limit.rate == 0 or bucket.uncontended(self):
+            bucket.pending = bucket.waiting > 0
+            return bucket.ready_at(now, wanted)
+        return now
 
     def leave(self) -> None:
         """The flow has ended. Call once."""

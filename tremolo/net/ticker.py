@@ -35,7 +35,9 @@ class Timed(Protocol):
 
 
 class Paced(Protocol):
-    """An object that is waiting for its throttle."""
+    """An object that is waiting for its throttle, which gives nothing before `pace_due`."""
+
+    pace_due: float
 
     def on_pace(self, now: float) -> None: ...
 
@@ -86,7 +88,9 @@ class Ticker:
             member.on_deadline(now)
 
     def pace(self, member: Paced) -> None:
-        """Call `member.on_pace` at each fast turn until `unpace`."""
+        """Call `member.on_pace` at the fast turns until `unpace`: at the next one, then at
+        those that are not before its `pace_due`."""
+        member.pace_due = 0.0
         self._paced.add(member)
         if self._pace_timer is None:
             self._pace_due = self._loop.time() + PACE_INTERVAL
@@ -100,7 +104,7 @@ class Ticker:
         started = self._loop.time()
         worked = time.thread_time()
         try:
-            for member in tuple(self._paced):
+            for member in [member for member in self._paced if member.pace_due <= started]:
                 member.on_pace(started)
         finally:
             self._pace_again(worked)
