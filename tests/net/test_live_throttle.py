@@ -142,8 +142,11 @@ def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
             assert about(sum(sizes), 10_000, seconds)
             assert not woken
             monkeypatch.undo()
-            await take(client, bytearray(), 1.0)
+            site.server.remember(True)
+            seconds += await take(client, bytearray(), 1.0)
             assert sum(sizes) == 15_000
+            throttled = site.server.recent[0][11]
+            assert 1.0 < throttled < seconds
             client.close()
 
     run(main)

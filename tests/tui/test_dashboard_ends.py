@@ -83,6 +83,8 @@ async def test_no_textual_message_is_spent_on_an_event(d):
 
 @drive(LARGE)
 async def test_a_quiet_feed_draws_nothing(d):
+    now = d.app.session.clock()
+    d.app.session.clock = lambda: now  # the age of connections is news once a second
     await d.say(d.player.frame(4711), d.player.frame(4712))
     d.app.session.tick()
     d.app.draw_changes(hurry=True)

@@ -34,6 +34,18 @@ def session(clock, player):
     return session
 
 
+@pytest.mark.parametrize("ms, first, throttled, phases", [
+    (100, 90, 0, (90, 0, 10)),
+    (100, 0, 0, (100, 0, 0)),  # no byte was sent
+    (10_000, 5, 9900, (5, 9900, 95)),  # a download, held while it is sent
+    (10_000, 9990, 9900, (100, 9900, 0)),  # an upload, held before the response
+    (10, 8, 50, (0, 10, 0)),
+])
+def test_the_phases_of_a_request_are_all_of_its_time(ms, first, throttled, phases):
+    row = Row(1, 1, 1, {"ms": ms, "ttfb_ms": first, "throttle_ms": throttled})
+    assert row.phases == phases and sum(phases) == ms
+
+
 def run(session, player, clock, ticks, lose=lambda tick: False):
     for tick in range(1, ticks + 1):
         clock.now += 0.1

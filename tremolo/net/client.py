@@ -134,6 +134,7 @@ class Client(asyncio.BufferedProtocol, ABC):
         except OSError:
             return False
         if nbytes:
+            self.excuse(self.server.loop.time())
             self.buffer_updated(nbytes)
         return nbytes > 0
 

@@ -33,7 +33,7 @@ class Exchange(RequestBody):
 
     __slots__ = ("_gone", "_head", "_over", "_stopped", "begun", "breaking", "bytes_out", "ended",
                  "error", "faults", "first_byte", "head", "id", "on_drain", "outcome", "rate",
-                 "route", "status", "task", "throttle_mark", "timed_out")
+                 "route", "status", "task", "timed_out")
 
     #: what is written is changed on its way, so that nothing may go past `write`
     filtered = False

@@ -23,7 +23,8 @@ class RequestBody:
     cost each request a call."""
 
     __slots__ = ("_body_mark", "_body_paused", "_body_since", "body_done", "body_waiter",
-                 "bytes_in", "connection", "continue_pending", "finished", "started", "writer")
+                 "bytes_in", "connection", "continue_pending", "finished", "started",
+                 "throttle_mark", "writer")
 
     connection: "HTTPConnection"
     writer: ResponseWriter
@@ -36,6 +37,8 @@ class RequestBody:
     _body_since: float
     _body_mark: int
     _body_paused: float
+    #: seconds of throttling of the connection that are not this exchange's
+    throttle_mark: float
 
     def set_body_limit(self, limit: Optional[int]) -> None:
         """Bound this request's body to `limit` bytes (None: not at all). Before reading."""
@@ -113,6 +116,8 @@ class RequestBody:
     def held(self, seconds: float, now: float) -> None:
         """The throttle kept us from reading for a while: that is not the client's delay."""
         self._body_since = min(now, self._body_since + seconds)
+        if self.body_waiter is not None:
+            self.throttle_mark -= seconds
 
     def check_body_pace(self, waiter: "asyncio.Future[None]", now: float) -> None:
         """Somebody waits for the body: see whether it comes fast enough, set the next look."""

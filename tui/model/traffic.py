@@ -46,6 +46,19 @@ class Row:
         self.secure = bool(get("secure", False))
         self.rate = 0.0
 
+    @property
+    def phases(self) -> Tuple[float, float, float]:
+        """Milliseconds in the application, held by the throttle, and sending: together `ms`.
+
+        A throttled download is held while it is sent, an upload before its response begins.
+        """
+        whole = self.ms
+        first = min(self.ttfb_ms or whole, whole)
+        throttle = min(self.throttle_ms, whole)
+        sending = whole - first
+        held = min(throttle, sending)
+        return first - (throttle - held), throttle, sending - held
+
 
 class Rule:
     """A thin line in the list: a new generation serves from here on, or could not."""

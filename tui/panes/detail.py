@@ -159,12 +159,11 @@ class DetailPane(LinePane):
     def _timing(self, row: Row, width: int) -> List[Sequence[Piece]]:
         """A bar for each phase, on one scale."""
         whole = max(row.ms, 0.001)
-        app = max(0.0, (row.ttfb_ms or whole) - row.throttle_ms)
-        send = max(0.0, whole - (row.ttfb_ms or whole))
+        app, throttle, send = row.phases
         room = max(10, width - 22)
         lines: List[Sequence[Piece]] = []
         start = 0.0
-        phases = (("app", app, "second"), ("throttle", row.throttle_ms, "warning"),
+        phases = (("app", app, "second"), ("throttle", throttle, "warning"),
                   ("send", send, "dim"))
         for name, ms, kind in phases:
             before = min(room - 1, round(start / whole * room))

@@ -249,12 +249,13 @@ class TrafficPane(LinePane):
             return [("╌" * filled, self.style("good"))]
         length = max(1, min(width, round(width * math.log10(row.ms + 1) / 4)))
         whole = max(row.ms, 0.001)
-        throttle = min(length, round(length * min(1.0, row.throttle_ms / whole)))
-        if row.throttle_ms > whole * 0.05:
+        app_ms, throttle_ms, _ = row.phases
+        throttle = round(length * throttle_ms / whole)
+        if throttle_ms > whole * 0.05:
             throttle = max(1, throttle)
-        app_ms = max(0.0, row.ttfb_ms) if row.ttfb_ms else whole
-        app = max(0 if throttle else 1, round((length - throttle) * min(1.0, app_ms / whole)))
-        send = max(0, length - throttle - app)
+        app = max(0 if throttle else 1, round(length * app_ms / whole))
+        app = min(app, length - throttle)
+        send = length - throttle - app
         return [("━" * app, self.style("second")), ("─" * send, self.style("dim")),
                 ("┄" * throttle, self.style("warning"))]
 
