@@ -60,19 +60,22 @@ def error_and_peak(events, rate, seconds):
     return total / (rate * seconds) - 1, peaks[int(len(peaks) * 0.95)], peaks[-1]
 
 
-def transfer(peer, kind, rate, connections, seconds):
-    """Run `connections` transfers that share `rate`; (error, p95, peak, cpu)."""
+def transfer(peer, kind, rate, connections, seconds, skip=0.0):
+    """Run `connections` transfers that share `rate`; (error, p95, peak, cpu). The first `skip`
+    seconds, in which many connections begin one after the other, are left out."""
     time.sleep(0.3)  # from rest: the last transfer and its rate shall be forgotten
     if kind in UPLOADS:
         peer.ask("reads")
     with open_transfers(peer, kind, rate, connections) as sockets:
         before, began = peer.cpu(), time.monotonic()
         if kind in UPLOADS:
-            sent(sockets, kind, rate, seconds + 0.3)
+            sent(sockets, kind, rate, skip + seconds + 0.3)
             events = [tuple(item) for item in peer.ask("reads")]
         else:
-            events = received(sockets, seconds + 0.1)
+            events = received(sockets, skip + seconds + 0.1)
         share = (peer.cpu() - before) / (time.monotonic() - began)
+    if skip:
+        events = [event for event in events if event[0] > events[0][0] + skip]
     return (*error_and_peak(events, rate, seconds), share)
 
 
@@ -177,7 +180,7 @@ def thousand(args):
             with Peer(loop, False) as peer:
                 way = "up" if kind in UPLOADS else "down"
                 peer.ask("set", "all", f"{way}=10kB per=connection")
-                found = [transfer(peer, kind, 10e6, 1000, args.seconds)
+                found = [transfer(peer, kind, 10e6, 1000, args.seconds, skip=1.0)
                          for _ in range(args.rounds)]
                 error, p95, most, cpu = (statistics.median(column) for column in zip(*found))
                 print(f"  {loop:8}{kind:12} error {error:+.2%}, p95 peak {p95:.2f}x, most "

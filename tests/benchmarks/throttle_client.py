@@ -12,6 +12,7 @@ import resource
 import selectors
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -96,6 +97,9 @@ def open_transfers(peer, kind, rate, connections):
             sock.sendall(head.encode() + b"\r\n")
             sock.setblocking(False)
         yield sockets
+        for sock in sockets:
+            # A reset: the server shall not go on, at its rate, to read what was sent.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _selector(sockets, events):
