@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .supervisor.bootstrap import command
 from .supervisor.plain import PlainConsumer
@@ -40,9 +40,10 @@ def run_dashboard(launch: Launch) -> int:
         "v": VERSION, "kind": "start", "app": launch.app, "shown": launch.shown,
         "settings": launch.settings.as_dict(), "dev": launch.dev, "folder": launch.folder}))
     try:
+        run = _dashboard()  # while the supervisor starts
         refused = _first_word(ours)
         if refused is None:
-            code = _view(ours, _info(launch, process.pid))
+            code = _view(run, ours, _info(launch, process.pid))
         else:
             print(refused or "the server could not be started", file=sys.stderr)
             code = 1
@@ -79,13 +80,23 @@ def _first_word(feed: socket.socket) -> "str | None":
     return ""
 
 
-def _view(feed: socket.socket, info: Mapping[str, Any]) -> int:
-    """Show the feed until it ends or the user leaves."""
+def _dashboard() -> Optional[Callable[[socket.socket, Mapping[str, Any]], int]]:
+    """What shows a feed, loaded; None if it cannot be had."""
     try:
-        run = importlib.import_module(DASHBOARD).run
+        module = importlib.import_module(DASHBOARD)
+        module.load()
     except ImportError as exc:
         print(f"tremolo: there is no dashboard ({exc}); this is the plain log",
               file=sys.stderr)
+        return None
+    run: Callable[[socket.socket, Mapping[str, Any]], int] = module.run
+    return run
+
+
+def _view(run: Optional[Callable[[socket.socket, Mapping[str, Any]], int]],
+          feed: socket.socket, info: Mapping[str, Any]) -> int:
+    """Show the feed until it ends or the user leaves."""
+    if run is None:
         return view_plainly(feed)
     try:
         return int(run(feed, dict(info)) or 0)

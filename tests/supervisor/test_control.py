@@ -59,6 +59,47 @@ def test_a_viewer_gets_hello_and_then_the_feed(server):
         assert acks[0]["ok"] is True
 
 
+def ask_for(client, level):
+    client.sendall(encode({"v": 1, "kind": "command", "seq": level, "name": "detail",
+                           "args": {"level": level}}))
+
+
+def row_of(lines, path):
+    """The row of the exchange with this path, and every byte until then."""
+    seen = b""
+    while True:
+        line = lines.readline()
+        seen += line
+        for row in json.loads(line).get("rows", ()):
+            if row["path"] == path and row["state"] != "live":
+                return row, seen
+
+
+def test_what_was_sent_is_shown_to_the_viewer_that_asks_and_to_no_other(server):
+    with connect(server) as nosy, nosy.makefile("rb") as theirs, \
+            connect(server) as other, other.makefile("rb") as others:
+        ask_for(nosy, 2)
+        ask_for(other, 1)
+        for lines in (theirs, others):
+            while json.loads(lines.readline())["kind"] != "ack":
+                pass
+        # The workers are told at once, but nobody says when they know.
+        for number in range(100):
+            path = f"/seen?{number}"
+            server.get(path, Cookie="id=secret")
+            row, _ = row_of(theirs, path)
+            plain, bytes_seen = row_of(others, path)
+            assert "request" not in plain and b"secret" not in bytes_seen
+            if "request" in row:
+                break
+        assert ["cookie", "id=secret"] in row["request"]["headers"]
+        assert row["response"]["body"] == "here"
+        assert row["response"]["size"] == row["bytes_out"] == 4
+    server.end()
+    assert server.find("request", status=200)
+    assert "secret" not in "".join(server.lines)
+
+
 @pytest.mark.parametrize("line", [
     b"\0" * 100_000, b"not json\n", b"[1]\n", b'{"kind": "command", "v": 99}\n',
     b'{"kind": "command", "x": NaN}\n', b"[" * 60_000 + b"\n",

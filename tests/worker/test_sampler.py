@@ -7,9 +7,11 @@ import os
 import types
 
 from tremolo.net.counters import Counters
+from tremolo.net.kept import KEPT, Kept
 from tremolo.net.throttle import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
-from tremolo.worker.sampler import Sampler, StatsPipe
+from tremolo.worker.sampler import MESSAGES, Sampler
+from tremolo.worker.stats_pipe import StatsPipe
 
 
 class FakeServer:
@@ -22,13 +24,13 @@ class FakeServer:
     def remember(self, wanted):
         self.recent = collections.deque(maxlen=2000) if wanted else None
 
-    def finish(self, count=1, target=b"/x", error=None):
+    def finish(self, count=1, target=b"/x", error=None, kept=None):
         for _ in range(count):
             self.counters.requests += 1
             self.counters.status[2] += 1
             if self.recent is not None:
                 self.recent.append((self.counters.requests, 1, 0.0, b"GET", target, None, 200,
-                                    0, 5, 0.01, 0.005, 0.0, "done", error, b"1.1", False))
+                                    0, 5, 0.01, 0.005, 0.0, "done", error, b"1.1", False, kept))
 
     def connect(self, count):
         for number in range(1, count + 1):
@@ -144,6 +146,45 @@ def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():
     made.sample(500.0)
     assert pipe.broken
     pipe.close()
+
+
+def kept(size):
+    made = Kept([(b"cookie", b"secret")])
+    made.add(made.request_body, bytes(size))
+    return made
+
+
+def test_messages_are_told_only_to_who_asks_and_so_many_a_turn():
+    frames, sink = collect()
+    for level, told in ((1, 0), (2, 30)):
+        server, made = sampler(sink, detail=level)
+        assert server.keeping == (MESSAGES if level > 1 else 0)
+        for _ in range(30):
+            server.finish(kept=kept(100))
+        frames.clear()
+        made.sample(1.0)
+        rows = [row for frame in frames for row in frame["rows"]]
+        assert len(rows) == 30
+        assert sum("request" in row for row in rows) == told
+        assert not any(name.startswith("_") for row in rows for name in row)
+
+
+def test_long_messages_go_with_the_first_rows_only_and_no_row_is_lost():
+    frames, sink = collect()
+    server, made = sampler(sink, detail=2)
+    for _ in range(40):
+        server.finish(kept=kept(KEPT))
+    made.sample(1.0)
+    rows = [row for frame in frames for row in frame["rows"]]
+    told = [row["id"] for row in rows if "request" in row]
+    assert len(rows) == 40 and frames[-1].get("totals", frames[0]["totals"])["rows_dropped"] == 0
+    assert told == list(range(1, len(told) + 1)) and 2 <= len(told) < 40
+    server.keeping = 0
+    made._renew()
+    server.finish(kept=kept(KEPT))
+    frames.clear()
+    made.sample(2.0)
+    assert "request" in frames[0]["rows"][0] and server.keeping == MESSAGES
 
 
 def test_demand_is_told_only_under_a_cap_of_the_whole_server():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Opti
 from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
 from .counters import latency_bucket
 from .incoming import RequestBody
+from .kept import Kept
 from .pacing import Breaking
 from .throttle import Faults
 from .ticker import NEVER
@@ -31,9 +32,9 @@ class ResponseMisuse(RuntimeError):
 class Exchange(RequestBody):
     """One request and its response. `head` is the request; see the methods for the rest."""
 
-    __slots__ = ("_gone", "_head", "_over", "_stopped", "begun", "breaking", "bytes_out", "ended",
-                 "error", "faults", "first_byte", "head", "id", "on_drain", "outcome", "rate",
-                 "route", "status", "task", "timed_out")
+    __slots__ = ("_head", "_stopped", "begun", "breaking", "bytes_out", "ended", "error",
+                 "faults", "first_byte", "head", "id", "on_drain", "rate", "route", "status",
+                 "task", "timed_out")
 
     #: what is written is changed on its way, so that nothing may go past `write`
     filtered = False
@@ -78,6 +79,10 @@ class Exchange(RequestBody):
         self.faults: Optional[Faults] = None
         self.breaking: Optional[Breaking] = None
         self.throttle_mark = 0.0
+        self.kept: Optional[Kept] = None
+        if server.keeping > 0:
+            server.keeping -= 1
+            self.kept = Kept(head.headers)
         self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
         self._gone: List[asyncio.Future[None]] = []
         self._over: Optional[asyncio.Future[None]] = None
@@ -129,6 +134,8 @@ class Exchange(RequestBody):
             self._head = None
             raise
         self._head = None
+        if self.kept is not None:
+            self.kept.response_head = head
         if self.faults is not None:
             server.throttling.arm(connection, self, len(head))
         self.first_byte = server.clock()
@@ -161,6 +168,8 @@ class Exchange(RequestBody):
             self._cut(head + exc.allowed)
             raise ResponseMisuse(str(exc)) from None
         self.bytes_out += len(data)
+        if self.kept is not None and framed:
+            self.kept.add(self.kept.response_body, data)
         if self.breaking is not None:
             self.breaking.framed(len(data), len(framed))
         wait = connection.outbox.push(head + framed if head else framed) \
@@ -213,6 +222,8 @@ class Exchange(RequestBody):
             self.abort()
             raise ResponseMisuse(str(exc)) from None
         self.bytes_out += size
+        if self.kept is not None and len(framed) > before:
+            self.kept.add(self.kept.response_body, data)
         if self.breaking is not None:
             self.breaking.framed(size, len(framed) - before)
         self.finished = True
@@ -332,41 +343,6 @@ class Exchange(RequestBody):
         if not self.finished:
             self.task.cancel()
 
-    def wake_waiter(self) -> None:
-        """Let go of those who wait for the client to leave: it left, the response is whole, or a
-        WebSocket took over."""
-        waiters, self._gone = self._gone, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def disconnect_waiter(self) -> "asyncio.Future[None]":
-        """A future that is done once the client left, or the response is whole. Each caller has
-        its own, so that cancelling one wait disturbs no other."""
-        waiter = self.connection.server.loop.create_future()
-        if self.connection.lost or self.connection.eof or self.finished:
-            waiter.set_result(None)
-        else:
-            self._gone = [other for other in self._gone if not other.done()]
-            self._gone.append(waiter)
-        return waiter
-
-    def over(self) -> "asyncio.Future[None]":
-        """A future that is done once nothing more can be sent: the response was handed over or
-        given up, or the connection is lost. A client that closed only its own side still gets
-        the rest."""
-        over = self._over
-        if over is None:
-            over = self._over = self.connection.server.loop.create_future()
-            if self.outcome or self.connection.lost:
-                over.set_result(None)
-        return asyncio.shield(over)
-
-    def _nothing_more(self) -> None:
-        over = self._over
-        if over is not None and not over.done():
-            over.set_result(None)
-
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""
         self._stopped += seconds
@@ -419,5 +395,5 @@ class Exchange(RequestBody):
                 self.status, self.bytes_in, self.bytes_out, seconds,
                 self.first_byte - self.begun if self.first_byte else seconds,
                 connection.outbox.throttle_seconds - self.throttle_mark, outcome, self.error,
-                head.version, connection.is_tls))
+                head.version, connection.is_tls, self.kept))
 

@@ -66,6 +66,8 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
                 lower != b"sec-websocket-protocol" or subprotocol is not None)):
             raise ValueError(f"the header {name!r} belongs to the handshake")
     head = exchange.writer.head(101, own + fields, preface=server.preface)
+    if exchange.kept is not None:
+        exchange.kept.response_head = head
     exchange.started = exchange.finished = True
     exchange.status = 101
     exchange.body_done = True

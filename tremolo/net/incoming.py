@@ -5,31 +5,27 @@ begun.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import END, NEED_DATA, ProtocolError, ResponseWriter, Truncated
-
-if TYPE_CHECKING:
-    from .connection import HTTPConnection
+from .kept import Kept
+from .waiting import Waited
 
 #: a request body must bring this many bytes a second over any window of this many seconds
 BODY_RATE = 500
 BODY_WINDOW = 15.0
 
 
-class RequestBody:
+class RequestBody(Waited):
     """The reading half of an Exchange, which holds its state: a constructor of its own would
     cost each request a call."""
 
     __slots__ = ("_body_mark", "_body_paused", "_body_since", "body_done", "body_waiter",
-                 "bytes_in", "connection", "continue_pending", "finished", "started",
-                 "throttle_mark", "writer")
+                 "bytes_in", "continue_pending", "kept", "started", "throttle_mark", "writer")
 
-    connection: "HTTPConnection"
     writer: ResponseWriter
     started: bool
-    finished: bool
     body_done: bool
     bytes_in: int
     continue_pending: bool
@@ -37,6 +33,8 @@ class RequestBody:
     _body_since: float
     _body_mark: int
     _body_paused: float
+    #: for those who look at messages; None for nearly all exchanges
+    kept: Optional[Kept]
     #: seconds of throttling of the connection that are not this exchange's
     throttle_mark: float
 
@@ -77,6 +75,8 @@ class RequestBody:
             self.body_done = True
             return b""
         self.bytes_in += len(event)  # type: ignore[arg-type]
+        if self.kept is not None:
+            self.kept.add(self.kept.request_body, event)  # type: ignore[arg-type]
         return event  # type: ignore[return-value]
 
     async def read(self) -> bytes:

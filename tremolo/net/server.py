@@ -85,6 +85,9 @@ class Server:
         self.paused: Dict[int, Client] = {}
         #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
         self.recent: Optional[Deque[Tuple[Any, ...]]] = None
+        #: of how many of the next exchanges heads and bodies are kept; whoever takes `recent`
+        #: renews it
+        self.keeping = 0
         self.on_error: Optional[ErrorHook] = None
         #: makes the exchange of a request; another kind of it may see what applications send
         self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange

@@ -15,6 +15,8 @@ from ..telemetry.messages import VERSION
 
 FRAMES_PENDING = 256 * 1024
 EVENTS_PENDING = 2 * 1024 * 1024
+#: the level of detail at which rows come with header fields and bodies
+WITH_MESSAGES = 2
 
 
 class Consumer(Protocol):
@@ -106,10 +108,19 @@ class Feed:
             if line is None:
                 line = encode_cut(message)
             is_frame = message["kind"] == "frame"
+            most = self.detail if is_frame else 0
+            less = None
             for viewer in tuple(self._viewers):
-                viewer.offer(line, is_frame)
+                if viewer.detail < WITH_MESSAGES <= most:
+                    if less is None:
+                        less = encode_cut(without_messages(message))
+                    viewer.offer(less, is_frame)
+                else:
+                    viewer.offer(line, is_frame)
 
     def tell_consumers(self, message: Mapping[str, Any]) -> None:
+        if message["kind"] == "frame" and self._consumer_detail < WITH_MESSAGES <= self.detail:
+            message = without_messages(message)
         for consumer in self._consumers:
             consumer.handle(message)
 
@@ -129,6 +140,14 @@ class Feed:
         for viewer in self._viewers:
             viewer.close()
         self._viewers.clear()
+
+
+def without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
+    """`frame` without the header fields and bodies that another viewer asked for: those who did
+    not shall not get the secrets in them."""
+    rows = [{key: value for key, value in row.items() if key not in ("request", "response")}
+            for row in frame.get("rows", ())]
+    return {**frame, "rows": rows} if rows else dict(frame)
 
 
 def wall() -> float:

@@ -37,8 +37,26 @@ class Totals(TypedDict, total=False):
     lag_us: int  # gauge: worst event-loop lag since the last frame
 
 
+class HTTPMessage(TypedDict, total=False):
+    """A request or a response as it was sent: nothing is cleaned or masked.
+
+    A body has one of `body` and `body64`, with at most its first 16 KiB; neither if nothing of
+    it was seen, as of one that went from a file to the socket.
+    """
+
+    headers: List[List[str]]  # name, value; latin-1
+    size: int  # bytes of the whole body, without what frames it
+    body: str  # if it is UTF-8
+    body64: str  # base64, if it is not
+    cut: bool  # there was more of the body, or of the headers
+
+
 class RequestRow(TypedDict, total=False):
-    """One exchange; `id` counts up within a worker process."""
+    """One exchange; `id` counts up within a worker process.
+
+    `request` and `response` only come at detail level 2, of exchanges that ended, and of some
+    200 a second at most.
+    """
 
     id: int
     conn: int
@@ -56,6 +74,8 @@ class RequestRow(TypedDict, total=False):
     error: Optional[str]  # one line: exception type and text
     http: str  # "1.0", "1.1", "ws"
     secure: bool
+    request: HTTPMessage
+    response: HTTPMessage
 
 
 class ConnectionRow(TypedDict, total=False):

@@ -29,7 +29,8 @@ from .guard import exchange_kind, guarded, make_browser
 from .imports import ProjectImports, installed_modules
 from .loops import new_loop
 from .output import MessageHandler, line_buffered, redirect, set_up_logging
-from .sampler import Sampler, StatsPipe
+from .sampler import Sampler
+from .stats_pipe import StatsPipe
 from .watchdog import Watchdog
 
 ORPHAN_DRAIN = 0.8

@@ -2,21 +2,21 @@
 
 Only this end knows both `net` and the messages. It never waits: what the pipe does not take
 is dropped and counted, and counters are cumulative, so the next frame says everything. It
-times itself and sends fewer rows when telling costs too much. Secrets never get here: rows
-have no header fields.
+times itself and sends fewer rows when telling costs too much. Header fields and bodies, and the
+secrets in them, are told only to who asks for that level of detail.
 """
 
 import asyncio
-import errno
 import heapq
 import os
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..telemetry import histogram
-from ..telemetry.codec import CodecError, encode
+from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
+from .messages import messages
 
 TICK = 0.1
 KEEP_ALIVE = 1.0
@@ -27,57 +27,11 @@ CONNECTIONS_SIZE = 24 * 1024
 LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
 COST_LIMIT = 0.02  # of wall time
 CROWD = 2000  # connections from which looking at all of them is done once a second only
+MESSAGES = 20  # exchanges of which heads and bodies are kept, a tick
+MESSAGES_SIZE = 192 * 1024  # bytes of them that are told, a tick
 LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
-PIPE_SIZE = 1 << 20
 
 Sink = Callable[[Mapping[str, Any]], bool]
-
-
-class StatsPipe:
-    """The lossy way up: lines go into a pipe whole or not at all, and nothing waits.
-
-    A line that the pipe took in part is completed before anything else is written.
-    """
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._rest = b""
-        self.broken = False
-        os.set_blocking(fd, False)
-        try:
-            import fcntl
-
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        except (ImportError, AttributeError, OSError):
-            return  # the default size only drops more rows
-
-    def send(self, message: Mapping[str, Any]) -> bool:
-        """Write a message; False when there is no room for it. Raises CodecError."""
-        line = encode(message)
-        if self.broken or not self._complete():
-            return False
-        written = self._write(line)
-        if written and written < len(line):
-            self._rest = line[written:]
-        return written > 0
-
-    def _complete(self) -> bool:
-        if self._rest:
-            self._rest = self._rest[self._write(self._rest):]
-        return not self._rest
-
-    def _write(self, data: bytes) -> int:
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-        except OSError as exc:
-            self.broken = exc.errno != errno.EINTR
-            return 0
-
-    def close(self) -> None:
-        self.broken = True
-        os.close(self._fd)
 
 
 def _resident() -> int:
@@ -107,7 +61,8 @@ def peer_text(peer: Any) -> str:
 class Sampler:
     """Samples one `tremolo.net` server into frames for `sink`.
 
-    `detail` 0 sends counters only, 1 also rows of requests and connections.
+    `detail` 0 sends counters only, 1 also rows of requests and connections, 2 also what was in
+    the requests and responses, at a human's pace.
     `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
     resident bytes once a second.
     """
@@ -138,6 +93,7 @@ class Sampler:
         self._bytes: Dict[int, Tuple[int, int]] = {}
         self._bytes_at = 0.0
         self._last_id = 0
+        self._messages_left = 0
         # Rows carry wall-clock times; they follow from one reading of both clocks a second.
         self._wall = time.time() - loop.time()
 
@@ -153,6 +109,12 @@ class Sampler:
     def set_detail(self, level: int) -> None:
         self.detail = level
         self._server.remember(level > 0)
+        self._renew()
+
+    def _renew(self) -> None:
+        """So much may be told until the next turn."""
+        self._server.keeping = MESSAGES if self.detail > 1 else 0
+        self._messages_left = MESSAGES_SIZE
 
     # -- one turn --------------------------------------------------------------------
 
@@ -167,6 +129,7 @@ class Sampler:
         if now - self._last_second >= 1.0:
             self._each_second(now)
         self.sample(now)
+        self._renew()
         cost = time.perf_counter() - started
         self._cost += cost
         if cost > COST_LIMIT * TICK:
@@ -275,7 +238,7 @@ class Sampler:
         lines: List[List[Dict[str, Any]]] = [[]]
         for row in self._rows(now):
             need = 330 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
-                row["route"] or "") * 6
+                row["route"] or "") * 6 + row.pop("_size", 0)
             if size + need > LINE_SIZE:
                 lines.append([])
                 size = 256
@@ -315,8 +278,8 @@ class Sampler:
 
     def _row(self, entry: Tuple[Any, ...]) -> Dict[str, Any]:
         (id, conn, begun, method, target, route, status, bytes_in, bytes_out, seconds, ttfb,
-         throttled, state, error, version, secure) = entry
-        return {
+         throttled, state, error, version, secure, kept) = entry
+        row = {
             "id": id, "conn": conn, "t": round(begun + self._wall, 4),
             "method": clean(method, 16), "path": clean(target),
             "route": None if route is None else clean(route), "status": status,
@@ -325,6 +288,12 @@ class Sampler:
             "state": state, "error": None if error is None else _one_line(error),
             "http": clean(version, 8), "secure": secure,
         }
+        if kept is not None and self.detail > 1:
+            request, response, size = messages(kept, method, status, bytes_in, bytes_out)
+            if size <= self._messages_left:
+                self._messages_left -= size
+                row.update(request=request, response=response, _size=size)
+        return row
 
     def _live(self, connection: Any, exchange: Any, now: float) -> Dict[str, Any]:
         head = exchange.head
@@ -335,7 +304,7 @@ class Sampler:
             exchange.route,
             exchange.status, exchange.bytes_in, exchange.bytes_out, now - exchange.begun,
             first - exchange.begun if first else 0.0, throttled, "live", exchange.error,
-            head.version, connection.is_tls))
+            head.version, connection.is_tls, None))
 
     def _put_connections(self, frame: Dict[str, Any], now: float) -> int:
         """Rows of the busiest connections; the estimated size of what was put in."""

@@ -1,0 +1,29 @@
+"""What is kept of one exchange for somebody who looks: both heads, and where the bodies begin.
+
+Knows bytes only. Made for few exchanges at a time: see `Server.keeping`.
+"""
+
+from typing import List, Tuple
+
+#: bytes that are kept of a body
+KEPT = 16 * 1024
+
+
+class Kept:
+    """`request_fields` and the bytes of `response_head` are as they were sent; of both bodies the
+    first 16 KiB."""
+
+    __slots__ = ("request_body", "request_fields", "response_body", "response_head")
+
+    def __init__(self, fields: List[Tuple[bytes, bytes]]) -> None:
+        self.request_fields = fields
+        self.request_body = bytearray()
+        self.response_head = b""
+        self.response_body = bytearray()
+
+    @staticmethod
+    def add(body: bytearray, data: bytes) -> None:
+        """Keep `data`, the next piece of a body, as far as there is room."""
+        room = KEPT - len(body)
+        if room > 0:
+            body += data[:room]

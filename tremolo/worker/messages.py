@@ -1,0 +1,78 @@
+"""Requests and responses as rows tell of them: header fields, and the beginning of the body.
+
+Bytes in, JSON values out (`HTTPMessage` in `tremolo.telemetry.messages`). Nothing is cleaned or
+masked: what is told here is enough to send a request again.
+"""
+
+import json
+from base64 import b64encode
+from typing import Any, Dict, List, Tuple
+
+from ..net.kept import Kept
+
+#: bytes of JSON that the two messages of a row may take: a line has 64 KiB
+MOST = 48 * 1024
+#: bytes of JSON that the fields of one message may take: less than a quarter, so that what is
+#: longer than half has a body to be shortened
+FIELDS = 10 * 1024
+
+Message = Dict[str, Any]
+
+
+def messages(kept: Kept, method: bytes, status: int, bytes_in: int,
+             bytes_out: int) -> Tuple[Message, Message, int]:
+    """The request and the response of an ended exchange, and about how many bytes of JSON they
+    are: at most `MOST`."""
+    if method == b"HEAD" or status == 101:  # nothing was sent, or frames were
+        bytes_out = 0
+        bytes_in = 0 if status == 101 else bytes_in
+    request = _message(kept.request_fields, kept.request_body, bytes_in)
+    response = _message(_fields(kept.response_head), kept.response_body, bytes_out)
+    sizes = [len(json.dumps(request)), len(json.dumps(response))]
+    while sum(sizes) > MOST:
+        longer = sizes.index(max(sizes))
+        message = (request, response)[longer]
+        _shorten(message)
+        sizes[longer] = len(json.dumps(message))
+    return request, response, sum(sizes)
+
+
+def _fields(head: bytes) -> List[Tuple[bytes, bytes]]:
+    """The fields of a head that we wrote ourselves: one a line, ": " behind the name."""
+    found = []
+    for line in head.split(b"\r\n")[1:-2]:
+        name, _, value = line.partition(b": ")
+        found.append((name, value))
+    return found
+
+
+def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> Message:
+    headers: List[List[str]] = []
+    room = FIELDS
+    for name, value in fields:
+        field = [name.decode("latin-1"), value.decode("latin-1")]
+        room -= len(json.dumps(field)) + 2
+        if room < 0:
+            break
+        headers.append(field)
+    cut = size > len(body)
+    message: Message = {"headers": headers, "size": size, "cut": cut or room < 0}
+    if body:
+        data = bytes(body)
+        try:
+            message["body"] = data.decode()
+        except UnicodeDecodeError as exc:
+            if cut and len(data) - exc.start < 4 and exc.reason == "unexpected end of data":
+                message["body"] = data[:exc.start].decode()
+            else:
+                message["body64"] = b64encode(data).decode("ascii")
+    return message
+
+
+def _shorten(message: Message) -> None:
+    """Halve the body."""
+    key = "body" if "body" in message else "body64"
+    text = message[key]
+    half = len(text) // 2
+    message[key] = text[:half - half % 4]  # base64: four characters are three bytes
+    message["cut"] = True
