@@ -1,16 +1,22 @@
 """The dashboard: draws the supervisor's feed in the terminal and sends commands back.
 
 It has no privileges: all it shows comes through the feed, all it does is a command. Importing
-this package costs nothing; Textual is loaded by `run()`.
+this package costs nothing; Textual is loaded by `load()`, or by `run()`.
 """
 
 import gc
 import socket
 from typing import Any, Mapping
 
-__all__ = ["run"]
+__all__ = ["load", "run"]
 
 GARBAGE = 20_000  # allocations between collections: rows are many and free of cycles
+
+
+def load() -> None:
+    """Import all that `run` needs, which takes longer than anything else it does before the
+    first paint. Raises ImportError."""
+    from . import app  # noqa: F401
 
 
 def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
