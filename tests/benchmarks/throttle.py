@@ -130,7 +130,7 @@ def latency(args):
 
 def changes(args):
     """How long after the command a running transfer follows: stop, go, and brake from
-    unlimited to 1 MB/s (until no 50 ms bring more than twice the rate)."""
+    unlimited to 1 MB/s (until the next 50 ms bring no more than twice the rate)."""
     print("\nchange of a running transfer: milliseconds from the command until it is followed,"
           "\nmedian (most) of 10")
     for loop in args.loops:
@@ -168,7 +168,7 @@ def change(peer, kind):
     go = going[0][0] if going else 1000.0
     brake = 0.0
     for at, _ in braked:
-        if sum(size for other, size in braked if at - 50 < other <= at) > 2 * rate * 0.05:
+        if sum(size for other, size in braked if at <= other < at + 50) > 2 * rate * 0.05:
             brake = at
     return stop, go, brake
 
