@@ -6,8 +6,11 @@ from typing import Any, Dict, Optional, Sequence, Set
 from textual.app import App
 
 from .model.logs import Error
-from .model.pins import Key, refusal
+from .model.pins import answer_of
+from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
+from .model.text import clean
 from .model.throttling import ALL, PRESETS
+from .model.traffic import Row
 from .panes.connections import ConnectionsPane
 from .panes.errors import ErrorsPane
 from .panes.routes import RoutesPane
@@ -96,71 +99,114 @@ class Actions:
 
     # -- sending requests again
 
-    def _key_under_cursor(self) -> Optional[Key]:
-        """The request that replay and pin are about; says why if there is none."""
-        row = self.traffic.selected_row()
+    def _row_in_question(self) -> Optional[Row]:
+        """The request in the detail if that has the keys, else the one under the cursor; says
+        so if there is none."""
+        subject = self.detail.subject if self.detail.has_focus else None
+        row = subject if isinstance(subject, Row) else self.traffic.selected_row()
         if row is None:
             self.session.tell("select a request first", "warning")
+        return row
+
+    def _request_in_question(self) -> Optional[Request]:
+        """What replay, pin and edit are about; says why if it cannot be sent again."""
+        row = self._row_in_question()
+        if row is None:
             return None
-        why = refusal(row.method, row.path)
+        why = refusal_of(row)
         if why:
             self.session.tell(why, "warning")
             return None
-        return (row.method, row.path)
+        return request_of(row)
 
     def action_replay(self) -> None:
-        key = self._key_under_cursor()
-        if key is not None:
-            self.session.tell(f"{' '.join(key)} is sent again …", "info")
-            self._replay([key], by_hand=True)
+        request = self._request_in_question()
+        if request is not None:
+            self.send_now(request)
+
+    def send_now(self, request: Request) -> None:
+        self.session.tell(f"{_shown(request)} is sent again …", "info")
+        self._replay([request], by_hand=True)
+
+    def action_edit_request(self) -> None:
+        request = self._request_in_question()
+        if request is not None:
+            from .outside import edit_request
+
+            edit_request(self, request)
 
     def action_pin(self) -> None:
-        row = self.traffic.selected_row()
-        key = (row.method, row.path) if row is not None else None
-        if key not in self.session.pins:
-            key = self._key_under_cursor()
-        if key is None:
+        row = self._row_in_question()
+        if row is None:
             return
-        if self.session.pins.toggle(key):
-            self.session.tell(f"pinned {' '.join(key)}: sent again after each reload", "good")
-            self._replay([key], by_hand=False)  # what later answers are compared with
+        pins = self.session.pins
+        if key_of(row) in pins:
+            pins.unpin(key_of(row))
+            self.session.tell(f"unpinned {row.method} {row.path}", "info")
         else:
-            self.session.tell(f"unpinned {' '.join(key)}", "info")
+            request = self._request_in_question()
+            if request is None:
+                return
+            pins.toggle(request)
+            if request.method in HARMLESS:
+                self.session.tell(f"pinned {_shown(request)}: sent again after each reload",
+                                  "good")
+                self._replay([request], by_hand=False)  # what later answers are compared with
+            else:
+                seen = answer_of(row)
+                if seen is not None:
+                    pins.answered(request.key, seen)
+                self.session.tell(f"pinned {_shown(request)}: it will be sent after each "
+                                  "reload, whatever it changes", "warning")
         self.traffic.redraw()
 
     def replay_pins(self) -> None:
         """A new generation serves: does it answer as the one before?"""
         if len(self.session.pins):
-            self._replay(self.session.pins.keys(), by_hand=False)
+            self._replay(self.session.pins.requests(), by_hand=False)
 
-    def _replay(self, keys: Sequence[Key], by_hand: bool) -> None:
-        task = asyncio.get_running_loop().create_task(self._send_again(keys, by_hand))
+    def _replay(self, requests: Sequence[Request], by_hand: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._send_again(requests, by_hand))
         self._replays.add(task)  # the loop itself keeps tasks only weakly
         task.add_done_callback(self._replays.discard)
 
-    async def _send_again(self, keys: Sequence[Key], by_hand: bool) -> None:
+    async def _send_again(self, requests: Sequence[Request], by_hand: bool) -> None:
         from .replay import send
 
         session = self.session
         changed = []
-        for key in keys:
+        for request in requests:
             gen = session.reload.gen
-            answer = await send(key, session.addresses, gen)
-            changes = session.pins.answered(key, answer)
+            answer = await send(request, session.addresses, gen)
+            changes = session.pins.answered(request.key, answer)
             if by_hand:
                 bad = bool(answer.error) or answer.status >= 500
-                session.tell(f"{' '.join(key)} → {answer.words()}"
+                session.tell(f"{_shown(request)} → {answer.words()}"
                              + (f"  ({', '.join(changes)})" if changes else ""),
                              "error" if bad else "good")
             elif changes:
-                changed.append(f"{' '.join(key)}: {', '.join(changes)}")
+                changed.append(f"{_shown(request)}: {', '.join(changes)}")
         if not by_hand and changed:
             more = f" (+{len(changed) - 1} more)" if len(changed) > 1 else ""
             session.tell(f"pinned {changed[0]}{more}", "warning")
-        elif not by_hand and any(len(session.pins.answers(key)) > 1 for key in keys):
-            count = len(keys)
+        elif not by_hand and any(len(session.pins.answers(request.key)) > 1
+                                 for request in requests):
+            count = len(requests)
             session.tell(f"{session.news} · {count} pinned "
                          f"{'answer' if count == 1 else 'answers'} as before", "good")
+
+    # -- what the detail shows of a request
+
+    def action_reveal(self) -> None:
+        if self.arrangement is not None and self.arrangement.detail:
+            self.detail.reveal()
+
+    def action_copy_body(self) -> None:
+        from .clipboard import copy_body
+
+        row = self._row_in_question()
+        if row is not None:
+            copy_body(self, row)
 
     # -- the throttle
 
@@ -210,3 +256,7 @@ class Actions:
         from .dialogues import ask_throttle
 
         await ask_throttle(self, scope)
+
+
+def _shown(request: Request) -> str:
+    return clean(request.name, 120)

@@ -130,7 +130,7 @@ class Dashboard(Actions, App[int]):
         self._take_signals(loop)
         self.pace = Pace(loop, self.session.tick, self.draw_changes)
         self.feed.attach(loop)
-        self.session.commands.give("detail", {"level": 1})  # rows, but no headers and bodies
+        self.session.commands.give("detail", {"level": 2})  # rows, headers and bodies
         self.news()
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -160,7 +160,7 @@ class Dashboard(Actions, App[int]):
         self.feed.detach()
         if self.project and self.arrangement is not None:
             save(self.project, {"layout": self.arrangement.kept(),
-                                "pins": self.session.pins.keys()})
+                                "pins": self.session.pins.kept()})
 
     # -- drawing
 

@@ -8,6 +8,9 @@ are told apart by the environment.
 import os
 from typing import Any, Mapping, Optional
 
+from .model.bodies import extent, text_of
+from .model.export import BODY_FILE, curl, needs_file
+from .model.traffic import Row
 from .remembered import state_folder
 
 _PROGRAMS = {"WezTerm", "ghostty", "rio", "vscode", "mintty", "contour"}
@@ -43,3 +46,25 @@ def copy(app: Any, text: str, what: str, environ: Optional[Mapping[str, str]] = 
     home = os.path.expanduser("~")
     shown = "~" + path[len(home):] if path.startswith(home + os.sep) else path
     app.session.tell(f"{what} copied, and in {shown}", "good")
+
+
+def copy_curl(app: Any, row: Row) -> None:
+    """Copy the command that sends the request of `row` again; it has the real values."""
+    copy(app, curl(row, app.session.addresses), "curl command")
+    if needs_file(row):
+        app.session.tell(f"put its body into {BODY_FILE} first · {app.session.news}", "warning")
+
+
+def copy_body(app: Any, row: Row) -> None:
+    """Copy the response's body, as far as it is known, if it is text."""
+    response = row.response
+    if response is None or not response.body:
+        app.session.tell("the response's body is not known here" if response is None
+                         or response.size != 0 else "the response has no body", "warning")
+        return
+    words = text_of(response)
+    if words is None:
+        app.session.tell("the response's body is not text; it is not copied", "warning")
+        return
+    copy(app, words, "response body" if response.body_whole else
+         f"response body, {extent(response)},")

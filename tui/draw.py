@@ -82,6 +82,23 @@ def spread(left: Sequence[Piece], end: Sequence[Piece], width: int) -> List[Piec
     return result + list(end)
 
 
+def wrapped(line: str, width: int, most: int = 60) -> List[str]:
+    """`line` in pieces of at most `width` cells, cut at spaces where that loses little; what
+    would be more than `most` pieces ends with an ellipsis."""
+    pieces: List[str] = []
+    while len(line) > width or cell_len(line) > width:
+        if len(pieces) >= most or width < 1:
+            return [*pieces, "…"]
+        cut = width
+        while cell_len(line[:cut]) > width:
+            cut -= 1
+        space = line.rfind(" ", cut * 2 // 3, cut)
+        cut = space + 1 if space > 0 else max(1, cut)
+        pieces.append(line[:cut].rstrip())
+        line = line[cut:]
+    return [*pieces, line]
+
+
 def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:
     """The last `width` values as bars; nothing at all is a dot on the base line."""
     recent = list(values)[-width:]

@@ -9,15 +9,18 @@ import select
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import Any, List, Optional
 
 from .model import text
 from .model.export import url
 from .model.logs import Error
+from .model.requests import Malformed, Request, as_text, from_text
 from .model.traffic import Row, Rule
 
 LAST_LINES = 200
+LARGEST_EDITED = 4 * 1024 * 1024  # bytes of a request that was edited
 _COLON = {"subl", "zed", "hx", "helix", "zeditor"}
 _GOTO = {"code", "code-insiders", "codium", "cursor", "windsurf"}
 
@@ -36,27 +39,96 @@ def editor_command(editor: str, file: str, line: int) -> List[str]:
     return [*words, f"+{line}", file]
 
 
+def waiting_command(editor: str, file: str) -> List[str]:
+    """The command that edits `file` and ends when that is done."""
+    command = editor_command(editor, file, 0)
+    detached = os.path.basename(command[0]) in _GOTO | {"subl", "zed", "zeditor"}
+    if detached and not {"-w", "--wait"} & set(command):
+        command.insert(1, "--wait")
+    return command
+
+
+def _editor() -> str:
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+
+
+def _lend(app: Any, command: List[str]) -> bool:
+    """Run `command` on the terminal; whether it ended well. If not, the reason is told."""
+    from textual.app import SuspendNotSupported
+
+    code = None
+    try:
+        with app.suspend():
+            code = subprocess.call(command)
+        if code:
+            app.session.tell(f"{text.clean(command[0])} ended with {code}", "warning")
+    except OSError as exc:
+        app.session.tell(f"{text.clean(command[0])}: {exc.strerror}; set EDITOR", "error")
+    except SuspendNotSupported:
+        app.session.tell("this terminal cannot be lent to an editor", "error")
+    app.refresh()
+    app.news()
+    return code == 0
+
+
 def edit(app: Any, error: Optional[Error]) -> None:
     session = app.session
     if error is None or not error.file:
         session.tell("no error with a place in a file", "warning")
         app.news()
         return
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    command = editor_command(editor, error.file, error.line)
+    try:
+        command = editor_command(_editor(), error.file, error.line)
+    except ValueError as exc:
+        session.tell(f"EDITOR is no command: {exc}", "error")
+        return
     if not os.path.exists(command[-1].rsplit(":", 1)[0]):
         session.tell(f"{error.file} is not here", "warning")
         app.news()
         return
+    _lend(app, command)
+
+
+def edit_request(app: Any, request: Request) -> None:
+    """Let the user change `request` in the editor, and send it if it was changed.
+
+    The file lies in a folder of its own, both for this user only: the request may hold
+    secrets, and editors leave copies beside what they edit. Nothing of it stays.
+    """
+    tell = app.session.tell
     try:
-        with app.suspend():
-            code = subprocess.call(command)
-        if code:
-            session.tell(f"{command[0]} ended with {code}", "warning")
+        before = as_text(request).encode("utf-8")
+    except ValueError:
+        tell("its body is binary and cannot be edited; r sends it as it is", "warning")
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="tremolo-") as folder:
+            path = os.path.join(folder, "request.http")
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(before)
+            if not _lend(app, waiting_command(_editor(), path)):
+                tell(f"{app.session.news}; nothing was sent", "error")
+                return
+            with open(path, "rb") as file:
+                after = file.read(LARGEST_EDITED + 1)
     except OSError as exc:
-        session.tell(f"{command[0]}: {exc.strerror}; set EDITOR", "error")
-    app.refresh()
-    app.news()
+        tell(f"the request could not be edited: {exc.strerror}", "error")
+        return
+    except ValueError as exc:
+        tell(f"EDITOR is no command: {exc}", "error")
+        return
+    if len(after) > LARGEST_EDITED:
+        tell(f"more than {LARGEST_EDITED >> 20} MiB; nothing was sent", "error")
+        return
+    try:
+        edited = from_text(after, request)
+    except Malformed as exc:
+        tell(f"{exc}; nothing was sent", "error")
+        return
+    if after == before or edited == from_text(before, request):
+        tell("it was not changed; nothing was sent", "info")
+        return
+    app.send_now(edited)
 
 
 def open_url(app: Any) -> None:

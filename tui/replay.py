@@ -1,4 +1,4 @@
-"""Sends a GET or HEAD request to the server again, over a socket of its own.
+"""Sends a request to the server again, over a socket of its own.
 
 No more of HTTP than that takes; nothing waits without a limit. Imported on first use.
 """
@@ -7,30 +7,34 @@ import asyncio
 import hashlib
 import ssl
 import time
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
-from .model.pins import Answer, Key
+from .model.pins import Answer
+from .model.requests import DEFAULT, Request, problem_of
 
 TIMEOUT = 10.0  # seconds for all
 LARGEST = 16 * 1024 * 1024  # bytes of a body; more is an endless one
 HEAD_LIMIT = 64 * 1024
+EXPECT_BODY = ("POST", "PUT", "PATCH")  # an empty one is announced as well (RFC 9110, 8.6)
 
 
 class ReplayError(Exception):
     """No whole answer came; the text says why."""
 
 
-async def send(key: Key, addresses: Sequence[str], gen: int = 0) -> Answer:
-    """Send `key` (method, target) to the first of `addresses`. Never raises for what the
-    network or the server does: `Answer.error` says it."""
+async def send(request: Union[Request, Tuple[str, str]], addresses: Sequence[str],
+               gen: int = 0) -> Answer:
+    """Send `request` (its method and target are enough) to the first of `addresses`. Never
+    raises for what the network or the server does: `Answer.error` says it."""
     began = time.perf_counter()
 
     def failed(why: str) -> Answer:
         return Answer(0, 0, "", (time.perf_counter() - began) * 1000, gen, why, time.time())
 
     try:
-        status, size, digest = await asyncio.wait_for(_exchange(key, addresses), TIMEOUT)
+        status, size, digest = await asyncio.wait_for(
+            _exchange(Request(*request), addresses), TIMEOUT)
     except asyncio.TimeoutError:
         return failed(f"no whole answer within {TIMEOUT:.0f} s")
     except ReplayError as exc:
@@ -43,19 +47,34 @@ async def send(key: Key, addresses: Sequence[str], gen: int = 0) -> Answer:
                   time.time())
 
 
-async def _exchange(key: Key, addresses: Sequence[str]) -> Tuple[int, int, str]:
+def written(request: Request, host: str) -> bytes:
+    """The request as it goes to the server that is called `host`: framing and what belongs
+    to the connection set anew. Raises ReplayError for what could break the head."""
+    problem = problem_of(request)
+    if problem:
+        raise ReplayError(problem)
+    headers = DEFAULT if request.headers is None else request.headers
+    lines = [f"{request.name} HTTP/1.1"]
+    if not any(name.lower() == "host" for name, _ in headers):
+        lines.append(f"Host: {host}")
+    lines += [f"{name}: {value}" for name, value in headers]
+    if request.body or request.method in EXPECT_BODY:
+        lines.append(f"Content-Length: {len(request.body)}")
+    lines += ["Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + request.body
+
+
+async def _exchange(request: Request, addresses: Sequence[str]) -> Tuple[int, int, str]:
     if not addresses:
         raise ReplayError("the server's address is not known")
     reader, writer, host = await _connect(addresses[0])
     try:
-        method, target = key
-        writer.write(f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n"
-                     "User-Agent: tremolo-replay\r\nConnection: close\r\n\r\n".encode("ascii"))
+        writer.write(written(request, host))
         status, fields = await _head(reader)
         while 100 <= status < 200:
             status, fields = await _head(reader)
         body = _Body(reader)
-        if method != "HEAD" and status not in (204, 304):
+        if request.method != "HEAD" and status not in (204, 304):
             await body.read(fields)
         return status, body.size, body.digest.hexdigest()
     finally:

@@ -97,3 +97,25 @@ def drive(size):
 
 def rows(player, count, **given):
     return player.frame(4711, [player.row(4711, **given) for _ in range(count)])
+
+
+@asynccontextmanager
+async def server(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"):
+    """A server that gives each request the same answer: its address, and a list that gets
+    head and body of each. Bodies are framed by Content-Length."""
+    requests = []
+
+    async def client(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next((int(field.split(b":")[1]) for field in head.split(b"\r\n")
+                       if field.lower().startswith(b"content-length:")), 0)
+        requests.append((head, await reader.readexactly(length)))
+        writer.write(answer)
+        writer.close()
+
+    listening = await asyncio.start_server(client, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", requests
+    finally:
+        listening.close()
+        await listening.wait_closed()

@@ -8,6 +8,7 @@ Everything comes from one seed and one clock, so that a session can be played ag
 """
 
 import argparse
+import base64
 import json
 import random
 import select
@@ -15,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 ROUTES: List[Tuple[str, str, str, int, float, int]] = [
     # method, target, route, weight, typical ms, typical size
@@ -55,9 +56,23 @@ SyntaxError: '(' was never closed
 '''
 
 
+SENT = [("Host", "127.0.0.1:8000"), ("Accept-Encoding", "br"), ("Cookie", "session=1f3c9a77")]
+ORDER = b'{"items":[{"id":9,"price":12.50,"qty":2}],"password":"swordfish"}'
+
+
+def message(headers: Sequence[Tuple[str, str]] = (), body: bytes = b"",
+            size: Optional[int] = None, **given: Any) -> Dict[str, Any]:
+    """A request or a response as a worker tells it; larger than `body`: it is cut."""
+    whole = len(body) if size is None else size
+    told = {"headers": list(map(list, headers)), "size": whole, "cut": whole > len(body)}
+    try:
+        return {**told, "body": body.decode("utf-8"), **given}
+    except UnicodeDecodeError:
+        return {**told, "body64": base64.b64encode(body).decode("ascii"), **given}
+
+
 def bucket(ms: float) -> int:
     from tremolo.telemetry.histogram import bucket as index
-
     return index(ms / 1000)
 
 
@@ -70,7 +85,7 @@ class FeedPlayer:
         self.clock = clock
         self.pids = list(workers)
         self.gen = self.trying = 14
-        self.rate = 40.0
+        self.rate, self.with_messages = 40.0, False  # rows with headers and bodies
         self.throttle: Dict[str, Any] = {}
         self.commands: List[Dict[str, Any]] = []
         self.stopped = False
@@ -126,9 +141,19 @@ class FeedPlayer:
                "throttle_ms": ms * 0.3 if self.throttle else 0.0, "state": "done",
                "error": "KeyError: 'total'" if status == 500 else None, "http": "1.1",
                "secure": False}
+        if self.with_messages:
+            row.update(self.messages(method, row["bytes_out"], route))
         row.update(given)
         self.count(pid, row)
         return row
+
+    def messages(self, method: str, size: int, route: str) -> Dict[str, Any]:
+        """What a browser and a shop would have said to each other."""
+        media, answer = ("image/avif", bytes(256)) if "/images" in route else (
+            "application/json", b'{"id":42,"name":"lamp","tags":["oak","desk"]}')
+        told = [("Content-Type", media), ("Set-Cookie", "session=1f3c9a77; HttpOnly")]
+        return {"request": message(SENT, ORDER if method in ("POST", "PUT") else b""),
+                "response": message(told, answer[:size], size)}
 
     def count(self, pid: int, row: Dict[str, Any]) -> None:
         totals = self.totals[pid]
@@ -303,8 +328,9 @@ class FeedPlayer:
                     stream["age"] += 0.1
                     self.totals[pid]["bytes_out"] += int(rate / 10)
             rows = [self.row(pid) for _ in range(count)]
-            for start in range(0, max(1, len(rows)), 150):
-                messages.append(self.frame(pid, rows[start:start + 150]))
+            most = 10 if self.with_messages else 150  # rows that fit into a line
+            messages += [self.frame(pid, rows[start:start + most])
+                         for start in range(0, max(1, len(rows)), most)]
         if tick % 10 == 0:
             messages.append(self.stats())
         return messages
@@ -351,7 +377,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
     ours, theirs = socket.socketpair()
     player = FeedPlayer()
-    player.rate = options.rate
+    player.rate, player.with_messages = options.rate, True
     if options.scene == "broken":
         usual = player.script
         player.script = lambda tick: (  # type: ignore[method-assign]

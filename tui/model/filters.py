@@ -2,7 +2,9 @@
 
 Space is *and*, `|` is *or* (it binds weaker), `!` is *not*. A bare word is a substring of
 the path. Terms: `m:post` `s:5xx` `s:404` `ms>50` `ttfb>20` `size>10k` `in>1M` `route:/api/*`
-`gen:14` `pid:4711` `conn:88` `ws:` `live:` `err:` `throttled:`; quotes keep spaces together.
+`gen:14` `pid:4711` `conn:88` `ws:` `live:` `err:` `throttled:`, and where headers and bodies
+are known `h:word` (a line "name: value" of either head) and `b:word` (the known part of either
+body); quotes keep spaces together.
 Invalid text raises `FilterError` with the place; the caller keeps its last good filter.
 """
 
@@ -22,7 +24,8 @@ _COLUMNS = {"ms": "ms", "ttfb": "ttfb_ms", "size": "bytes_out", "in": "bytes_in"
             "throttle": "throttle_ms"}
 
 HELP = ("path word   m:post   s:5xx s:404   ms>50 ttfb>20   size>10k in>1M   route:/api/*   "
-        "gen:14 pid:4711 conn:88   ws: live: err: throttled:   !not   a|b")
+        "gen:14 pid:4711 conn:88   ws: live: err: throttled:   h:cookie b:total   "
+        'h:"accept: text/html"   !not   a|b')
 
 
 class FilterError(ValueError):
@@ -88,6 +91,19 @@ def _route(text: str) -> Predicate:
     return lambda row: bool(pattern.match(row.route or row.path.split("?", 1)[0]))
 
 
+def _within(kind: str, text: str, place: int) -> Predicate:
+    """A word in the head or in the body of either message."""
+    if not text:
+        example = "cookie" if kind == "h" else "total"
+        raise FilterError(f"{kind}: needs a word such as {example}", place)
+    word = text.lower()
+    if kind == "h":
+        return lambda row: any(message is not None and message.has_line(word)
+                               for message in (row.request, row.response))
+    return lambda row: any(message is not None and message.has_text(word)
+                           for message in (row.request, row.response))
+
+
 def _flag(name: str) -> Predicate:
     if name == "ws":
         return lambda row: bool(row.http == "ws" or row.status == 101)
@@ -120,6 +136,8 @@ def _term(text: str, place: int) -> Predicate:
             return _status(value, place)
         if key in ("gen", "pid", "conn"):
             return _integer(key, value, place)
+        if key in ("h", "b"):
+            return _within(key, value, place)
         if key == "route":
             return _route(value)
         if key in ("ws", "live", "err", "throttled") and not value:

@@ -1,16 +1,15 @@
 """Requests that are sent again after each reload, and what came of it."""
 
+import hashlib
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from .requests import SAFE, Key, Request, refusal
 from .text import clean, millis, size
 
-SAFE = ("GET", "HEAD")
 MOST = 20
 KEPT = 10  # answers a pin
 SLOWER = 2.0  # times as long, and
 SLOWER_MS = 20.0  # by so much, is a change worth a word
-
-Key = Tuple[str, str]  # method, target
 
 
 class Answer(NamedTuple):
@@ -48,46 +47,58 @@ def compare(before: Answer, after: Answer) -> List[str]:
     return changes
 
 
-def refusal(method: str, target: str) -> str:
-    """Why this request cannot be sent again; "" if it can."""
-    if method not in SAFE:
-        return (f"{method} is not replayed: its headers and body are not known here; "
-                "y copies it as curl")
-    if not target.startswith("/") or not target.isascii() or not target.isprintable() \
-            or " " in target or len(target) >= 250:
-        return "its target is not known whole; it is not replayed"
-    return ""
+def answer_of(row: Any) -> Optional[Answer]:
+    """The answer that `row` itself got, to compare later ones with; None if it is not known
+    whole, or was compressed, which what is sent again does not ask for."""
+    response = row.response
+    if response is None or not response.body_whole or response.field("content-encoding"):
+        return None
+    digest = hashlib.sha256(response.body or b"").hexdigest()
+    return Answer(row.status, response.size, digest, row.ms, row.gen, "", row.t)
 
 
 class Pins:
+    """Requests that are pinned, each with its last answers. What they carry stays in memory."""
+
     def __init__(self) -> None:
-        self._answers: Dict[Key, List[Answer]] = {}
+        self._pins: Dict[Key, Tuple[Request, List[Answer]]] = {}
         self.revision = 0
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self._pins)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._answers
+        return key in self._pins
 
     def keys(self) -> List[Key]:
-        return list(self._answers)
+        return list(self._pins)
 
-    def toggle(self, key: Key) -> bool:
+    def requests(self) -> List[Request]:
+        return [request for request, _ in self._pins.values()]
+
+    def kept(self) -> List[Key]:
+        """What is worth remembering, and harmless on disk: methods and targets only."""
+        return [key for key in self._pins if key[0] in SAFE and len(key) == 2]
+
+    def toggle(self, request: Request) -> bool:
         """Pin or unpin; whether it is pinned now."""
         self.revision += 1
-        if self._answers.pop(key, None) is not None:
+        if self._pins.pop(request.key, None) is not None:
             return False
-        if len(self._answers) >= MOST:
-            del self._answers[next(iter(self._answers))]
-        self._answers[key] = []
+        if len(self._pins) >= MOST:
+            del self._pins[next(iter(self._pins))]
+        self._pins[request.key] = (request, [])
         return True
+
+    def unpin(self, key: Key) -> None:
+        self.revision += 1
+        self._pins.pop(key, None)
 
     def answered(self, key: Key, answer: Answer) -> Optional[List[str]]:
         """Keep an answer; what has changed against the one before, None for the first."""
-        answers = self._answers.get(key)
-        if answers is None:
+        if key not in self._pins:
             return None
+        answers = self._pins[key][1]
         changes = compare(answers[-1], answer) if answers else None
         answers.append(answer)
         del answers[:-KEPT]
@@ -95,14 +106,14 @@ class Pins:
         return changes
 
     def answers(self, key: Key) -> List[Answer]:
-        return self._answers.get(key, [])
+        return self._pins[key][1] if key in self._pins else []
 
     def restore(self, saved: Any) -> None:
-        """Pins from an earlier run, as `keys()` gave them."""
+        """Pins from an earlier run, as `kept()` gave them."""
         if not isinstance(saved, list):
             return
         for entry in saved[:MOST]:
             if isinstance(entry, list) and len(entry) == 2:
                 method, target = (clean(part) for part in entry)
                 if not refusal(method, target) and (method, target) not in self:
-                    self.toggle((method, target))
+                    self.toggle(Request(method, target))

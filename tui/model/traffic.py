@@ -8,6 +8,7 @@ from bisect import bisect_left
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .filters import FilterError, Predicate, compile_filter, matches_everything
+from .messages import Kept, Message, parse
 from .text import clean, clean_known
 
 CAPACITY = 10_000
@@ -15,11 +16,11 @@ _SORTS = ("time", "ms", "size", "status")
 
 
 class Row:
-    """One exchange; the text in it is clean."""
+    """One exchange; the text in it is clean, but for that of its messages."""
 
     __slots__ = ("bytes_in", "bytes_out", "conn", "error", "gen", "http", "id", "method",
-                 "ms", "path", "pid", "rate", "route", "secure", "state", "status", "t",
-                 "throttle_ms", "ttfb_ms", "uid")
+                 "ms", "path", "pid", "rate", "request", "response", "route", "secure", "state",
+                 "status", "t", "throttle_ms", "ttfb_ms", "uid")
 
     def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
         get = data.get
@@ -45,6 +46,17 @@ class Row:
         self.http = clean_known(get("http", "1.1"), 8)
         self.secure = bool(get("secure", False))
         self.rate = 0.0
+        self.request: Optional[Message] = None
+        self.response: Optional[Message] = None
+        if "request" in data:
+            self.request = parse(data["request"])
+        if "response" in data:
+            self.response = parse(data["response"])
+
+    @property
+    def websocket(self) -> bool:
+        """Whether it is a WebSocket, or the handshake of one."""
+        return self.http == "ws" or self.method == "WS" or self.status == 101
 
     @property
     def phases(self) -> Tuple[float, float, float]:
@@ -85,6 +97,7 @@ class Traffic:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.capacity = capacity
         self.entries: List[Entry] = []
+        self.kept = Kept()
         self.seen = 0
         self.revision = 0
         self.filter_text = ""
@@ -102,6 +115,8 @@ class Traffic:
     def add(self, pid: int, gen: int, data: Dict[str, Any]) -> Row:
         row = Row(self._next_uid, pid, gen, data)
         self.seen += 1
+        if row.request is not None or row.response is not None:
+            self.kept.add(row)
         self._append(row, self._matches is matches_everything or self._matches(row))
         return row
 
@@ -122,9 +137,11 @@ class Traffic:
     def _trim(self) -> None:
         """Drop the oldest in bulk: a quarter at a time makes the cost per row constant."""
         del self.entries[: len(self.entries) - self.capacity]
+        oldest = self.entries[0].uid
         if self._view is not self.entries:
-            oldest = self.entries[0].uid
             del self._view[: bisect_left(_Uids(self._view), oldest)]
+        if self._frozen is None:
+            self.kept.forget_before(oldest)
 
     # -- looking
 

@@ -4,17 +4,18 @@ from typing import Any, List, Optional, Sequence, Union
 
 from rich.cells import cell_len
 from textual.binding import Binding
+from textual.strip import Strip
 
-from ..clipboard import copy
-from ..draw import Piece
+from ..clipboard import copy, copy_body, copy_curl
+from ..draw import Piece, wrapped
 from ..model import text
-from ..model.export import curl
 from ..model.logs import Error, LogLine
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 from . import happenings
 from .errors import traceback_pieces
 from .lines import STATUS_KINDS, LinePane
+from .messages import MessageSections
 
 Subject = Union[Row, Error, LogLine, Worker, Reload]
 
@@ -29,7 +30,11 @@ class DetailPane(LinePane):
         Binding("r", "app.replay", "replay", id="detail.replay"),
         Binding("p", "app.pin", "pin", id="detail.pin"),
         Binding("y", "curl", "copy as curl", id="detail.curl"),
-        Binding("Y", "copy", "copy traceback", show=False, id="detail.copy"),
+        Binding("E", "app.edit_request", "edit and replay", show=False, id="detail.change"),
+        Binding("v", "app.reveal", "show or mask secrets", show=False, id="detail.reveal"),
+        Binding("b", "app.copy_body", "copy the response body", show=False, id="detail.body"),
+        Binding("Y", "copy", "copy traceback, or else the body", show=False,
+                id="detail.copy"),
         Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
     ]
 
@@ -37,11 +42,15 @@ class DetailPane(LinePane):
         super().__init__(*args, **kwargs)
         self.subject: Optional[Subject] = None
         self._unfold = False
+        self._reveal = False
+        self._messages = MessageSections()
+        self._settled_for = 0  # cells
         self._body: List[Sequence[Piece]] = []
 
     def show_subject(self, subject: Subject) -> None:
         if subject is not self.subject:
             self.top = 0
+            self._reveal = False
         self.subject = subject
         self.redraw()
 
@@ -58,7 +67,9 @@ class DetailPane(LinePane):
         subject = self.subject
         moving = isinstance(subject, Row) and subject.state == "live"
         moving = moving or isinstance(subject, (Worker, Reload))
-        return (id(subject), self._unfold, self.session.pins.revision,
+        return (id(subject), self._unfold, self._reveal,
+                isinstance(subject, Row) and (id(subject.request), id(subject.response)),
+                self.session.pins.revision,
                 self.session.workers.revision if moving else 0,
                 self.session.reload.at if isinstance(subject, Reload) else 0,
                 self.session.errors.revision,
@@ -66,6 +77,7 @@ class DetailPane(LinePane):
                 (self.session.connections.revision, self.session.traffic.seen) if moving else 0)
 
     def _settle(self) -> None:
+        self._settled_for = self.size.width
         width = max(20, self.size.width - 1)
         subject = self.subject
         if isinstance(subject, Row):
@@ -83,6 +95,11 @@ class DetailPane(LinePane):
         else:
             self._body = []
         super()._settle()
+
+    def render_line(self, y: int) -> Strip:
+        if y == 0 and self.size.width != self._settled_for:
+            self._settle()  # its first drawing comes before it is told its size
+        return super().render_line(y)
 
     def count(self) -> int:
         return len(self._body)
@@ -120,12 +137,12 @@ class DetailPane(LinePane):
             [(" ", None), (f"{row.method} ", strong), ("→ ", dim), (status, self.style(kind)),
              (f"  {text.millis(row.ms)} ms", plain),
              ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
-        lines += [[(" ", None), (part, plain)] for part in _wrapped(row.path, width - 2)]
+        lines += [[(" ", None), (part, plain)] for part in wrapped(row.path, width - 2)]
         if row.route and row.route != row.path:
             lines.append(self.fact("route", row.route))
         if row.error:
             lines += [[(" ", None), (part, self.style("error"))]
-                      for part in _wrapped(row.error, width - 2)]
+                      for part in wrapped(row.error, width - 2)]
         lines.append([])
         if row.state in ("live", "over"):
             lines.append(self.fact("rate now", text.rate(row.rate)))
@@ -145,6 +162,7 @@ class DetailPane(LinePane):
             lines += [[], *self.heading("Traceback", error.place, width),
                       *traceback_pieces(self, error, self._unfold)]
         lines += happenings.pin_lines(self, row, width)
+        lines += self._messages.lines(self, row, width, self._reveal)
         written = self.session.log.near(row.pid, row.t, row.t + row.ms / 1000)
         if written:
             lines += [[], *self.heading("Log", f"{len(written)} meanwhile", width)]
@@ -152,9 +170,7 @@ class DetailPane(LinePane):
                 clean = "".join(run for _, run in text.colour_runs(line.raw))
                 lines.append([(" " + text.clock(line.t, True) + " ", dim), (clean, plain)])
         lines += [[], *self.heading("curl", "y copies", width)]
-        lines += [[(" ", None), (part, plain)]
-                  for part in _wrapped(curl(row, self.session.addresses), width - 2)]
-        return lines
+        return lines + self._messages.command(self, row, width, self._reveal)
 
     def _timing(self, row: Row, width: int) -> List[Sequence[Piece]]:
         """A bar for each phase, on one scale."""
@@ -189,7 +205,7 @@ class DetailPane(LinePane):
     def _error_lines(self, error: Error, width: int) -> List[Sequence[Piece]]:
         plain = self.style("text")
         lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("error"))]
-                                        for part in _wrapped(error.title, width - 2)]
+                                        for part in wrapped(error.title, width - 2)]
         if error.path:
             lines.append(self.fact("request", f"{error.method} {error.path}"))
         lines += [self.fact("where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
@@ -197,7 +213,7 @@ class DetailPane(LinePane):
         for pieces in traceback_pieces(self, error, self._unfold):
             whole = "".join(part for part, _ in pieces)
             style = pieces[-1][1] or plain
-            lines += [[(part, style)] for part in _wrapped(whole, width)]
+            lines += [[(part, style)] for part in wrapped(whole, width)]
         return lines
 
     def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
@@ -206,7 +222,7 @@ class DetailPane(LinePane):
             self.fact("at", text.clock(line.t, fraction=True)),
             self.fact("from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
                                f"gen {line.gen}"), [],
-            *([(" " + part, self.style("text"))] for part in _wrapped(clean, width - 2))]
+            *([(" " + part, self.style("text"))] for part in wrapped(clean, width - 2))]
 
     # -- keys
 
@@ -214,26 +230,17 @@ class DetailPane(LinePane):
         self._unfold = not self._unfold
         self.redraw()
 
+    def reveal(self) -> None:
+        """Show secrets, until another subject is opened; or mask them again."""
+        self._reveal = not self._reveal
+        self.redraw()
+
     def action_curl(self) -> None:
         if isinstance(self.subject, Row):
-            copy(self.app, curl(self.subject, self.session.addresses), "curl command")
+            copy_curl(self.app, self.subject)
 
     def action_copy(self) -> None:
         if self.error is not None:
             copy(self.app, "\n".join(self.error.traceback), "traceback")
-
-
-def _wrapped(line: str, width: int) -> List[str]:
-    """`line` in pieces of at most `width` cells, cut at spaces where that loses little."""
-    pieces: List[str] = []
-    while cell_len(line) > width and width > 0:
-        cut = width
-        while cell_len(line[:cut]) > width:
-            cut -= 1
-        space = line.rfind(" ", cut * 2 // 3, cut)
-        cut = space + 1 if space > 0 else max(1, cut)
-        pieces.append(line[:cut].rstrip())
-        line = line[cut:]
-        if len(pieces) >= 60:
-            return [*pieces, "…"]
-    return [*pieces, line]
+        elif isinstance(self.subject, Row):
+            copy_body(self.app, self.subject)

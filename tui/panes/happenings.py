@@ -5,6 +5,7 @@ from typing import Any, List, Sequence, Tuple
 from ..draw import Piece, fit, middle_cut, right
 from ..model import text
 from ..model.pins import compare
+from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 
@@ -95,7 +96,7 @@ def _bars(pane: Any, parts: Sequence[Tuple[str, float]], width: int, one_after_a
 
 def pin_lines(pane: Any, row: Row, width: int) -> Lines:
     """The answers of a pinned request, each against the one before."""
-    key = (row.method, row.path)
+    key = key_of(row)
     if key not in pane.session.pins:
         return []
     lines: Lines = [[], *pane.heading("Pinned", "p unpins", width)]

@@ -7,6 +7,7 @@ from textual.binding import Binding
 
 from ..draw import Piece, fit, middle_cut, right, spread
 from ..model import text
+from ..model.requests import key_of
 from ..model.traffic import Entry, Row, Rule
 from .lines import STATUS_KINDS, LinePane
 
@@ -28,6 +29,10 @@ class TrafficPane(LinePane):
         Binding("r", "app.replay", "replay", id="traffic.replay"),
         Binding("p", "app.pin", "pin", id="traffic.pin"),
         Binding("y", "curl", "curl", id="traffic.curl"),
+        Binding("E", "app.edit_request", "edit and replay", show=False, id="traffic.change"),
+        Binding("v", "app.reveal", "show or mask secrets in the detail", show=False,
+                id="traffic.reveal"),
+        Binding("b", "app.copy_body", "copy the response body", show=False, id="traffic.body"),
         Binding("s", "sort", "sort", show=False, id="traffic.sort"),
         Binding("S", "reverse", "reverse the order", show=False, id="traffic.reverse"),
         Binding("o", "app.open_url", "open in the browser", show=False, id="traffic.url"),
@@ -223,7 +228,7 @@ class TrafficPane(LinePane):
             tail = f" {arrow} {text.rate(row.rate)}"
         elif row.state == "aborted" and width > 30:
             tail = " cut off"
-        elif (row.method, row.path) in self.session.pins:
+        elif len(self.session.pins) and key_of(row) in self.session.pins:
             tail = " ⟲ pinned" if width > 30 else " ⟲"
         elif row.error and width > 40:
             tail = " " + middle_cut(row.error, width // 3)
@@ -303,10 +308,9 @@ class TrafficPane(LinePane):
         if row is None:
             self.session.tell("select a request first, then y copies it as curl", "warning")
             return
-        from ..clipboard import copy
-        from ..model.export import curl
+        from ..clipboard import copy_curl
 
-        copy(self.app, curl(row, self.session.addresses), "curl command")
+        copy_curl(self.app, row)
 
     def selection_changed(self) -> None:
         self.app.row_selected(self.selected_row())  # type: ignore[attr-defined]
