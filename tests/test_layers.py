@@ -178,3 +178,14 @@ def test_serving_needs_only_the_standard_library(program):
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
                             text=True, timeout=30)
     assert result.stdout.splitlines() == ["HTTP/1.1 200 OK", "[]"], result.stderr
+
+
+def test_the_supervisor_is_started_before_anything_slow_is_imported():
+    """The server is there sooner by what the shell's process does not import first."""
+    program = ("import sys, tremolo.dashboard\n"
+               "from tremolo.cli import _launch, _settings\n"
+               "_launch('app:app', _settings(['app:app'], True)[1], True)\n"
+               "print(sorted({'asyncio', 'ssl', 'textual', 'watchfiles'} & set(sys.modules)))")
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
+                            text=True, timeout=30)
+    assert result.stdout == "[]\n", result.stderr

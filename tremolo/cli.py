@@ -170,14 +170,14 @@ def _settings(arguments: List[str], dev: bool) -> "tuple[str, Settings]":
         values.setdefault("debug", True)
     settings = Settings(**values)
     parse_target(app, settings.app_dir)
-    from .supervisor.orders import WantedThrottle
+    from .supervisor.wanted import WantedThrottle
 
     WantedThrottle(settings.throttle, settings.presets)
     return app, settings
 
 
 def _launch(app: str, settings: Settings, dev: bool, capture: bool = False) -> Any:
-    from .supervisor.supervisor import Launch
+    from .supervisor.wanted import Launch
     from .worker.loader import parse_target
 
     folder = parse_target(app, settings.app_dir).folder

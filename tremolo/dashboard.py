@@ -16,9 +16,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .supervisor.bootstrap import command
-from .supervisor.plain import PlainConsumer
-from .supervisor.supervisor import Launch
-from .telemetry.channel import READ_SIZE
+from .supervisor.wanted import Launch
 from .telemetry.codec import CodecError, LineDecoder, encode
 from .telemetry.messages import VERSION
 
@@ -108,6 +106,9 @@ def _view(run: Optional[Callable[[socket.socket, Mapping[str, Any]], int]],
 
 def view_plainly(feed: socket.socket) -> int:
     """A viewer that prints lines. Ctrl+C and SIGTERM drain the server, twice end it."""
+    from .supervisor.plain import PlainConsumer
+    from .telemetry.channel import READ_SIZE
+
     consumer = PlainConsumer(logs=True)
     asked: List[int] = []
 

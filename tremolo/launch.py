@@ -125,7 +125,7 @@ def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:
 def supervise_script(script: Dict[str, Any], values: Dict[str, Any]) -> None:
     """Entry of the supervisor that a script became."""
     from .cli import serve_plainly
-    from .supervisor.supervisor import Launch
+    from .supervisor.wanted import Launch
 
     try:
         settings = Settings(**values)

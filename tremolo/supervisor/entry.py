@@ -11,7 +11,8 @@ from ..telemetry.channel import MessageReader
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
 from .feed import Consumer
-from .supervisor import Launch, Supervisor
+from .supervisor import Supervisor
+from .wanted import Launch
 
 
 def supervise(launch: Launch, viewer: Optional[socket.socket] = None,

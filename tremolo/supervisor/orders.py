@@ -1,83 +1,23 @@
 """The commands of viewers: checked, obeyed, acknowledged.
 
-Keeps the wanted state that outlives workers: the throttle by scope. The dashboard, the
-command line and scripts all come through here; none has more rights than another.
+The dashboard, the command line and scripts all come through here; none has more rights than
+another.
 """
 
 import asyncio
-import re
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping
 
-from ..exceptions import ConfigurationError, TremoloException
+from ..exceptions import TremoloException
 from ..telemetry.messages import VERSION
-from ..throttle import TOTAL, Throttle, own_presets, parse_rule, parse_scope
+from ..throttle import TOTAL, Throttle
 from .feed import Viewer, wall
+from .wanted import CONNECTION_SCOPE, EVERYTHING, OrderError, WantedThrottle
 from .worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-MAX_RULES = 100
 MAX_WORKERS = 256
-EVERYTHING = "*"
-
-_connection_scope = re.compile(r"conn:([0-9]{1,10}):([0-9]{1,15})")
-
-
-class OrderError(TremoloException):
-    """A command that cannot be obeyed; the text says why."""
-
-
-class WantedThrottle:
-    """The throttle that is wanted, by scope: "*", a path pattern, "total", "conn:PID:ID"."""
-
-    def __init__(self, specs: Any = (), presets: Any = None) -> None:
-        if presets is not None and not isinstance(presets, Mapping):
-            raise ConfigurationError('presets must be a table such as train = "down=2Mbit"')
-        #: the user's own, by name
-        self.presets = own_presets(presets or {})
-        self._rules: Dict[str, Throttle] = {}
-        for spec in specs:
-            scope, throttle = parse_rule(spec, self.presets)
-            self._rules[EVERYTHING if scope == "all" else scope] = throttle
-
-    @staticmethod
-    def scope(text: Any) -> str:
-        """The canonical name of a scope. Raises OrderError or ConfigurationError."""
-        if not isinstance(text, str):
-            raise OrderError("a throttle has a scope")
-        if _connection_scope.fullmatch(text):
-            return text
-        found = parse_scope(text)
-        if found.startswith("#"):
-            raise OrderError("a connection's scope is conn:PID:ID; each worker has its own")
-        return EVERYTHING if found == "all" else found
-
-    def set(self, scope: str, throttle: Optional[Throttle]) -> None:
-        if throttle is None:
-            self._rules.pop(scope, None)
-        elif scope not in self._rules and len(self._rules) >= MAX_RULES:
-            raise OrderError(f"there are {MAX_RULES} throttle rules already")
-        else:
-            self._rules[scope] = throttle
-
-    @property
-    def total(self) -> Optional[Throttle]:
-        """The cap of the whole server."""
-        return self._rules.get(TOTAL)
-
-    def forget_worker(self, pid: int) -> None:
-        """Its connections are gone, and so are their scopes."""
-        for scope in [s for s in self._rules if s.startswith(f"conn:{pid}:")]:
-            del self._rules[scope]
-
-    def as_dict(self) -> Dict[str, Any]:
-        return {scope: throttle.as_dict() for scope, throttle in self._rules.items()}
-
-    def for_worker(self) -> Dict[str, Any]:
-        """The rules of a worker that starts: it has no connections yet."""
-        return {"all" if scope == EVERYTHING else scope: throttle.as_dict()
-                for scope, throttle in self._rules.items() if not scope.startswith("conn:")}
 
 
 class Orders:
@@ -127,7 +67,7 @@ class Orders:
         supervisor = self._supervisor
         supervisor.throttle.set(scope, throttle)
         sent = None if throttle is None else throttle.as_dict()
-        single = _connection_scope.fullmatch(scope)
+        single = CONNECTION_SCOPE.fullmatch(scope)
         if single:
             workers = [self._worker(int(single[1]))]
             scope = f"#{single[2]}"

@@ -10,10 +10,9 @@ import secrets
 import signal
 import socket
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from .. import __version__
-from ..config import Settings
 from ..envfile import read_env_file
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
@@ -25,28 +24,17 @@ from .feed import Consumer, Feed, wall
 from .generations import Generations
 from .listeners import Address, Listeners, address, wanted_addresses
 from .nursery import Nursery, choose_mode
-from .orders import Orders, WantedThrottle, throttle_event
+from .orders import Orders, throttle_event
 from .policy import worker_count
 from .pulse import ModuleNames, Pulse
 from .reload import Reloader
 from .shares import TotalShares
+from .wanted import Launch, WantedThrottle
 from .worker_handle import WorkerHandle
 
 #: where workers find the file of the locks that they share (see `tremolo.app.locks`)
 LOCK_FILE = "TREMOLO_LOCK_FILE"
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
-
-
-class Launch(NamedTuple):
-    """What to run. `app` is the description for workers: {"target": "shop:app"} or
-    {"script": path, "argv": [...], "folder": path}; `folder` is what to watch for changes."""
-
-    app: Dict[str, Any]
-    shown: str
-    settings: Settings
-    dev: bool
-    folder: str
-    capture: bool = False
 
 
 class Supervisor:

@@ -1,0 +1,85 @@
+"""What is wanted of a server: what it runs, and the throttle that outlives its workers.
+
+Values only, and cheap to import: the command line checks with them what it was given.
+"""
+
+import re
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+from ..config import Settings
+from ..exceptions import ConfigurationError, TremoloException
+from ..throttle import TOTAL, Throttle, own_presets, parse_rule, parse_scope
+
+MAX_RULES = 100
+EVERYTHING = "*"
+
+#: the scope of one connection, with the worker and the number that it has there
+CONNECTION_SCOPE = re.compile(r"conn:([0-9]{1,10}):([0-9]{1,15})")
+
+
+class Launch(NamedTuple):
+    """What to run. `app` is the description for workers: {"target": "shop:app"} or
+    {"script": path, "argv": [...], "folder": path}; `folder` is what to watch for changes."""
+
+    app: Dict[str, Any]
+    shown: str
+    settings: Settings
+    dev: bool
+    folder: str
+    capture: bool = False
+
+
+class OrderError(TremoloException):
+    """A command that cannot be obeyed; the text says why."""
+
+
+class WantedThrottle:
+    """The throttle that is wanted, by scope: "*", a path pattern, "total", "conn:PID:ID"."""
+
+    def __init__(self, specs: Any = (), presets: Any = None) -> None:
+        if presets is not None and not isinstance(presets, Mapping):
+            raise ConfigurationError('presets must be a table such as train = "down=2Mbit"')
+        #: the user's own, by name
+        self.presets = own_presets(presets or {})
+        self._rules: Dict[str, Throttle] = {}
+        for spec in specs:
+            scope, throttle = parse_rule(spec, self.presets)
+            self._rules[EVERYTHING if scope == "all" else scope] = throttle
+
+    @staticmethod
+    def scope(text: Any) -> str:
+        """The canonical name of a scope. Raises OrderError or ConfigurationError."""
+        if not isinstance(text, str):
+            raise OrderError("a throttle has a scope")
+        if CONNECTION_SCOPE.fullmatch(text):
+            return text
+        found = parse_scope(text)
+        if found.startswith("#"):
+            raise OrderError("a connection's scope is conn:PID:ID; each worker has its own")
+        return EVERYTHING if found == "all" else found
+
+    def set(self, scope: str, throttle: Optional[Throttle]) -> None:
+        if throttle is None:
+            self._rules.pop(scope, None)
+        elif scope not in self._rules and len(self._rules) >= MAX_RULES:
+            raise OrderError(f"there are {MAX_RULES} throttle rules already")
+        else:
+            self._rules[scope] = throttle
+
+    @property
+    def total(self) -> Optional[Throttle]:
+        """The cap of the whole server."""
+        return self._rules.get(TOTAL)
+
+    def forget_worker(self, pid: int) -> None:
+        """Its connections are gone, and so are their scopes."""
+        for scope in [s for s in self._rules if s.startswith(f"conn:{pid}:")]:
+            del self._rules[scope]
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {scope: throttle.as_dict() for scope, throttle in self._rules.items()}
+
+    def for_worker(self) -> Dict[str, Any]:
+        """The rules of a worker that starts: it has no connections yet."""
+        return {"all" if scope == EVERYTHING else scope: throttle.as_dict()
+                for scope, throttle in self._rules.items() if not scope.startswith("conn:")}
