@@ -297,11 +297,14 @@ def _last(arguments: List[str]) -> int:
 
 
 def _debug(arguments: List[str]) -> int:
-    _Parser(prog="tremolo debug", description="The debugger of a breakpoint() that waits.",
-            allow_abbrev=False).parse_args(arguments)
+    parser = _Parser(prog="tremolo debug", allow_abbrev=False,
+                     description="The debugger of a breakpoint() that waits.")
+    parser.add_argument("pid", metavar="PID", nargs="?", type=int,
+                        help="of the worker; the first that waits if not given")
+    pid = parser.parse_args(arguments).pid
     from .supervisor.debug import attach
 
-    return attach()
+    return attach(pid)
 
 
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {

@@ -57,7 +57,7 @@ def run_dashboard(launch: Launch) -> int:
 def _info(launch: Launch, pid: int) -> Dict[str, Any]:
     """What the dashboard may want to know beside the feed."""
     return {"app": launch.shown, "folder": launch.folder, "supervisor": pid,
-            "settings": launch.settings.as_dict()}
+            "settings": launch.settings.as_dict(), "debugger": command("tremolo.cli", "main")}
 
 
 def _first_word(feed: socket.socket) -> "str | None":

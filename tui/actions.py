@@ -1,7 +1,7 @@
 """What the dashboard's own keys do, apart from leaving: a mixin of the app."""
 
 import asyncio
-from typing import Any, Dict, Optional, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from textual.app import App
 
@@ -31,6 +31,7 @@ class Actions:
         super().__init__()
         self._alarms: Dict[str, float] = {}
         self._replays: Set[Any] = set()
+        self._breakpoints: List[Tuple[int, str]] = []
 
     # -- keys that act
 
@@ -96,6 +97,25 @@ class Actions:
                         if now - at < ALARM_AGAIN}
         self._alarms[words] = now
         self.notify(words, title=title, severity="error", timeout=ALARM, markup=False)
+
+    # -- breakpoints
+
+    def stopped_at(self, pid: int, words: str) -> None:
+        """A breakpoint waits in the worker `pid`: its debugger gets the terminal, unless
+        something is being typed into it."""
+        self._breakpoints.append((pid, words))
+        if self.busy:
+            self.session.tell(f"{words.partition(': ')[0]}: D is the debugger", "warning")
+        else:
+            self.call_later(self.action_debug)
+
+    def action_debug(self) -> None:
+        if not self._breakpoints:
+            self.session.tell("no breakpoint waits", "info")
+            return
+        from .outside import debug
+
+        debug(self, *self._breakpoints.pop(0))
 
     # -- sending requests again
 

@@ -59,6 +59,8 @@ class Dashboard(Actions, App[int]):
                 priority=True, id="app.suspend"),
         Binding("o", "open_url", "open in the browser", show=False, id="app.open"),
         Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
+        Binding("D", "debug", "the debugger of a breakpoint that waits", show=False,
+                id="app.debug"),
         Binding("i", "last_reload", "what the last reload took", show=False, id="app.reloaded"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
@@ -77,6 +79,8 @@ class Dashboard(Actions, App[int]):
         self.feed.on_end = self.server_ended
         self.session.on_ready = self.replay_pins
         self.session.on_alarm = self.alarm
+        self.session.on_breakpoint = self.stopped_at
+        self.debugger: List[str] = list(info.get("debugger") or ())
         self.project = str(info.get("folder") or "")  # what is remembered belongs to it
         self.wall_clock = time.time
         self.exit_code = 0
@@ -88,11 +92,15 @@ class Dashboard(Actions, App[int]):
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
 
+    @property
+    def busy(self) -> bool:
+        """Something is being typed, or a dialogue is open."""
+        return (self.entry is not None and bool(self.entry.display)) or len(self.screen_stack) > 1
+
     def check_action(self, action: str, parameters: Any) -> Optional[bool]:
         """Keys that move the focus act before others that were typed in the same breath
         (they have priority), but not while something is being typed or a dialogue is open."""
-        typing = self.entry is not None and self.entry.display
-        if action in ("filter", "throttle", "pane") and (typing or len(self.screen_stack) > 1):
+        if action in ("filter", "throttle", "pane") and self.busy:
             return False
         return super().check_action(action, parameters)
 

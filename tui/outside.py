@@ -4,14 +4,16 @@ Imported on first use. While the terminal is lent out nothing is drawn; the serv
 notice.
 """
 
+import contextlib
 import os
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional
 
 from .model import text
 from .model.export import url
@@ -52,14 +54,17 @@ def _editor() -> str:
     return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
 
 
-def _lend(app: Any, command: List[str]) -> bool:
-    """Run `command` on the terminal; whether it ended well. If not, the reason is told."""
+def _lend(app: Any, command: List[str], first: str = "") -> bool:
+    """Run `command` on the terminal, below the words `first`; whether it ended well. If not, the
+    reason is told."""
     from textual.app import SuspendNotSupported
 
     code = None
     try:
-        with app.suspend():
-            code = subprocess.call(command)
+        with app.suspend(), _deaf():
+            if first:
+                print(first, flush=True)
+            code = subprocess.call(command, preexec_fn=_hear)
         if code:
             app.session.tell(f"{text.clean(command[0])} ended with {code}", "warning")
     except OSError as exc:
@@ -69,6 +74,31 @@ def _lend(app: Any, command: List[str]) -> bool:
     app.refresh()
     app.news()
     return code == 0
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl+C is for the program that has the terminal, not for the dashboard behind it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _hear() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def debug(app: Any, pid: int, words: str) -> None:
+    """Give the terminal to the debugger of the worker `pid`, until the program goes on."""
+    if not app.debugger:
+        app.session.tell("\"tremolo debug\" in another terminal is the debugger", "warning")
+        return
+    lead = (f"{words.partition(': ')[0]}\n"
+            "h lists the commands; c lets the program go on and brings the dashboard back\n")
+    if _lend(app, [*app.debugger, "debug", str(pid)], lead):
+        app.session.tell("the program goes on", "good")
 
 
 def edit(app: Any, error: Optional[Error]) -> None:

@@ -541,7 +541,7 @@ def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
                            b"Content-Length: 3\r\n\r\nabc")
             [row] = site.server.recent
             assert row[3:9] == (b"POST", b"/a?b", "/{x}", 201, 3, 3)
-            assert row[12:] == ("done", None, b"1.1", False)
+            assert row[12:] == ("done", None, b"1.1", False, None)
             site.server.remember(False)
             assert site.server.recent is None
 

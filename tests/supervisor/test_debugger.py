@@ -59,7 +59,7 @@ def test_reading_the_terminal_says_what_to_do_instead(tmp_path):
         assert server.get("/ask")[0] == 500
         note = wait_until(lambda: [text for text in notes(server) if "shop.py:11" in text],
                           "the note")[0]
-        assert "tremolo debug" in note
+        assert "breakpoint()" in note
         assert "--plain" in note
         assert server.wait_for("error", type="EOFError")["where"] == "request"
         assert json.loads(server.control("status", "--json"))["gen"] == 1

@@ -20,7 +20,7 @@ _SOURCE = (
     "    submodule_search_locations=[{folder!r}])\n"
     "m = u.module_from_spec(s); sys.modules['tremolo'] = m; s.loader.exec_module(m)\n"
     "from {module} import {function} as f\n"
-    "f({arguments})\n"
+    "sys.exit(f({arguments}))\n"
 )
 
 
@@ -31,7 +31,8 @@ def interpreter_flags() -> List[str]:
 
 
 def command(module: str, function: str, *arguments: object) -> List[str]:
-    """The command line that calls `module.function(*arguments)` in a fresh interpreter."""
+    """The command line that calls `module.function(*arguments)` in a fresh interpreter; the
+    result is its exit code."""
     source = _SOURCE.format(
         init=os.path.join(PACKAGE, "__init__.py"), folder=PACKAGE, module=module,
         function=function, arguments=", ".join(repr(argument) for argument in arguments))

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import sys
+from typing import Optional
 
 from ..exceptions import ConfigurationError
 from .control import folder
@@ -16,12 +17,14 @@ from .control import folder
 READ_SIZE = 64 * 1024
 
 
-def attach() -> int:
-    """Talk to the breakpoint that waits, until the program goes on; the exit code.
+def attach(pid: Optional[int] = None) -> int:
+    """Talk to the breakpoint that waits, or the one in the worker `pid`, until the program goes
+    on; the exit code.
 
     Raises ConfigurationError when none waits.
     """
-    for path in sorted(glob.glob(os.path.join(folder(), "debug-*.sock"))):
+    name = "debug-*.sock" if pid is None else f"debug-{pid}.sock"
+    for path in sorted(glob.glob(os.path.join(folder(), name))):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             try:
                 sock.connect(path)

@@ -218,6 +218,7 @@ class LogEvent(TypedDict, total=False):
     level: str  # "debug", "info", "warning", "error", "critical"
     name: str  # logger
     text: str
+    waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`
 
 
 class ThrottleEvent(TypedDict, total=False):

@@ -1,8 +1,8 @@
 """`breakpoint()` and reads of the terminal in a worker that has none.
 
 With a dashboard, the terminal is the dashboard's. A breakpoint then waits on a private Unix
-socket for `tremolo debug` in another terminal, and is the usual debugger there. Whatever else
-reads from the standard input is told what to do instead.
+socket for `tremolo debug`, which the dashboard lends its terminal to, and is the usual debugger
+there. Whatever else reads from the standard input is told what to do instead.
 """
 
 import io
@@ -13,12 +13,13 @@ from typing import Any, Callable
 
 PATIENCE = 300.0  # seconds that a breakpoint waits for somebody
 
-Say = Callable[[str], None]
+Say = Callable[[str, bool], None]
 
 
 class Debugger:
-    """Installs itself for this process; `say(text)` tells the user, `pause()` is called
-    before the process stands still in a breakpoint, `resume()` afterwards."""
+    """Installs itself for this process; `say(text, waits)` tells the user, and whether a
+    debugger is waited for; `pause()` is called before the process stands still in a
+    breakpoint, `resume()` afterwards."""
 
     def __init__(self, folder: str, say: Say, pause: Callable[[], None],
                  resume: Callable[[], None]) -> None:
@@ -53,12 +54,11 @@ class Debugger:
                     os.umask(mask)
                 listener.listen(1)
                 listener.settimeout(PATIENCE)
-                self._say(f"breakpoint at {place}: the worker waits for \"tremolo debug\" in "
-                          "another terminal")
+                self._say(f"breakpoint at {place}: the worker waits for \"tremolo debug\"", True)
                 return listener.accept()[0]
             except OSError as exc:
                 why = "nobody came" if isinstance(exc, socket.timeout) else exc
-                self._say(f"breakpoint at {place} is passed over: {why}")
+                self._say(f"breakpoint at {place} is passed over: {why}", False)
                 return None
             finally:
                 if os.path.exists(self._path):
@@ -113,8 +113,7 @@ class _NoTerminal(io.TextIOBase):
     def readline(self, size: Any = -1) -> str:  # type: ignore[override]
         frame = sys._getframe(1)
         self._say(f"{_place(frame)} reads from the terminal, which the dashboard has. Put "
-                  "breakpoint() there and run \"tremolo debug\" in another terminal, or start "
-                  "with --plain")
+                  "breakpoint() there, or start with --plain", False)
         return ""
 
     def read(self, size: Any = -1) -> str:

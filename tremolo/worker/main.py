@@ -370,13 +370,13 @@ class Worker:
         else:
             self._log("error", clean(str(context.get("message", "")), 1024))
 
-    def _say(self, text: str) -> None:
-        self._log("warning", clean(text, 1024), "tremolo.debugger")
+    def _say(self, text: str, waits: bool) -> None:
+        self._log("warning", clean(text, 1024), "tremolo.debugger", waits=waits)
 
-    def _log(self, level: str, text: str, name: str = "tremolo") -> None:
+    def _log(self, level: str, text: str, name: str = "tremolo", **more: Any) -> None:
         self._send_log({"v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
                         "gen": self._gen, "stream": "tremolo", "level": level,
-                        "name": name, "text": text})
+                        "name": name, "text": text, **more})
 
     def _blocked(self, seconds: float, place: str, stack: str) -> None:
         self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)

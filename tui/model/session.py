@@ -61,6 +61,7 @@ class Session:
         self.news_at = 0.0
         self.on_news: Callable[[], None] = lambda: None
         self.on_ready: Callable[[], None] = lambda: None  # a new generation serves
+        self.on_breakpoint: Callable[[int, str], None] = lambda pid, text: None
         self.on_alarm: Callable[[str, str], None] = lambda title, text: None
         self._handlers: Dict[str, Callable[[Dict[str, Any]], None]] = {
             "hello": self._hello, "frame": self._frame, "worker": self._worker,
@@ -218,6 +219,8 @@ class Session:
 
     def _log(self, message: Mapping[str, Any]) -> None:
         self.log.add(message)
+        if message.get("name") == "tremolo.debugger" and message.get("waits") is True:
+            self.on_breakpoint(int(message.get("pid", 0)), clean(message.get("text", "")))
         if message.get("name") == "tremolo.watchdog":
             self.workers.stack(int(message.get("pid", 0)),
                                clean_lines(message.get("text", ""), 60)[1:])
