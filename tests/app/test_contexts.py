@@ -100,6 +100,50 @@ def test_limits_of_an_address_count_for_its_connections():
     assert get(app, "/", method="POST", body="x" * 9, client_max_body_size=5).text == "9"
 
 
+def test_the_handler_timeout_and_the_name_of_an_address_count_for_its_connections():
+    app = Tremolo()
+    app.listen(8000, "127.0.0.1", app_handler_timeout=0.05, server_name="Other")
+
+    @app.route("/wait")
+    async def wait():
+        await asyncio.sleep(0.4)
+        return "done"
+
+    async def scenario(client):
+        response = await client.get("/wait")
+        assert (response.status, response.header("server")) == (504, "Other")
+        connection = client.connect()
+        connection.send(b"nonsense\r\n\r\n")
+        assert b"\r\nserver: Other\r\n" in await connection.receive_all()
+        client.address = ("127.0.0.1", 8001)
+        response = await client.get("/wait")
+        assert (response.status, response.header("server")) == (200, "Tremolo")
+
+    serve(app, scenario)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_compression_of_websockets_is_that_of_their_address(wanted):
+    app = Tremolo()
+    app.listen(8000, "127.0.0.1", websocket_deflate=wanted)
+
+    @app.route("/")
+    async def echo(websocket):
+        await websocket.accept()
+
+    async def scenario(client):
+        connection = client.connect()
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade"
+                        b"\r\nSec-WebSocket-Version: 13\r\n"
+                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                        b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+        head = await connection.receive_until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert (b"permessage-deflate" in head) is wanted
+
+    serve(app, scenario, websocket_deflate=not wanted)
+
+
 def test_the_rate_of_an_address_counts_for_its_connections():
     app = Tremolo()
     app.listen(8000, "127.0.0.1", download_rate=200_000)

@@ -3,7 +3,7 @@
 The states are facts rather than a variable: `current` is the exchange in progress, `taken` the
 WebSocket that owns the connection after an upgrade, `lingering` and `closing` lead to the
 end, `lost` is the end. Without any of them the connection waits for a request. How bytes
-get in and out is the business of `Client` below it.
+get in and out is the business of `Client` below it, how it ends that of `Ending`.
 
 One exchange at a time: what a client sends ahead waits in the parser, at most `READ_AHEAD`
 bytes of it (RFC 9112 section 9.3.2).
@@ -21,9 +21,9 @@ from ..protocol.http1 import (
     ProtocolError,
     RequestHead,
     RequestParser,
-    ResponseWriter,
 )
-from .client import LINGER_SECONDS, Client
+from .client import LINGER_SECONDS
+from .ending import Ending, server_line
 from .exchange import DONE, Exchange
 from .ticker import NEVER
 
@@ -48,11 +48,11 @@ class Taken(Protocol):
     def drain(self) -> None: ...
 
 
-class HTTPConnection(Client):
+class HTTPConnection(Ending):
     """The protocol object of one transport."""
 
-    __slots__ = ("_discarding", "_head_began", "context", "parser", "requests", "settings",
-                 "taken")
+    __slots__ = ("_discarding", "_head_began", "context", "handler_timeout", "requests",
+                 "settings", "taken")
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
@@ -64,6 +64,8 @@ class HTTPConnection(Client):
         self.requests = 0
         #: those of the server, unless the adapter has others for the address
         self.settings = server.settings
+        self.handler_timeout = server.adapter.handler_timeout
+        self.server_line = None
         self._discarding = -1
         self._head_began = False
 
@@ -82,6 +84,9 @@ class HTTPConnection(Client):
             request_line=settings.client_max_request_line,
             header_section=settings.client_max_header_size,
             fields=settings.client_max_fields, body=body_limit), server.header_cache)
+        self.handler_timeout = settings.app_handler_timeout
+        if settings.server_name != server.settings.server_name:
+            self.server_line = server_line(settings)
         self.deadline = self.opened + settings.request_timeout
         rates = settings.download_rate, settings.upload_rate
         if rates != (server.settings.download_rate, server.settings.upload_rate):
@@ -180,7 +185,7 @@ class HTTPConnection(Client):
         self.requests += 1
         self._head_began = False
         exchange = self.current = server.new_exchange(self, head)
-        timeout = server.adapter.handler_timeout
+        timeout = self.handler_timeout
         self.deadline = exchange.begun + timeout if timeout else NEVER
         if (server.throttle.active or self.pacer is not None) \
                 and server.throttling.begin(self, exchange):
@@ -285,58 +290,6 @@ class HTTPConnection(Client):
             self._finish_connection()
             return
         self.resume_reading()
-
-    # -- the end ---------------------------------------------------------------------------
-
-    def refuse(self, exc: ProtocolError) -> None:
-        """Answer a request that cannot be understood; nothing after it is looked at."""
-        server = self.server
-        server.counters.protocol_errors += 1
-        self.current = None
-        writer = ResponseWriter(b"GET", b"1.1", False)
-        body = exc.reason.encode("latin-1", "replace") + b"\n"
-        head = writer.head(exc.status, [(b"content-type", b"text/plain; charset=utf-8")],
-                           length=len(body), preface=server.preface)
-        server.counters.status[exc.status // 100] += 1
-        self.outbox.push_now(head + writer.body(body) + writer.end())
-        server.refused(self, exc)
-        self._finish_connection()
-
-    def _finish_connection(self) -> None:
-        """Close after everything is sent, without a reset that could eat the response."""
-        if self.lost:
-            return
-        exchange = self.current
-        self.current = None
-        unread = self.parser.buffered or (exchange is not None and not exchange.body_done) \
-            or exchange is None
-        self.closing = True
-        if self.outbox.size:
-            self.outbox.on_empty = self.linger_or_close if unread else self.close_transport
-            self.watch_writes()
-        elif unread:
-            self.linger_or_close()
-        else:
-            self.close_transport()
-
-    def leave(self) -> None:
-        """The WebSocket on this connection has ended: close, the server first (RFC 6455
-        section 7.1.1), without a reset that could eat its last frame."""
-        self.parser.take_buffered()
-        self.closing = True
-        if self.outbox.size:
-            self.outbox.on_empty = self.linger_or_close
-            self.watch_writes()
-        else:
-            self.linger_or_close()
-
-    def cut(self) -> None:
-        """Close in the middle of a response, after what was written so far."""
-        if self.current is not None:
-            self.current.give_up()
-        self.closing = True
-        self.outbox.lost()
-        self.close_transport()
 
     # -- flow control and time ---------------------------------------------------------------
 

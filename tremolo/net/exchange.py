@@ -125,8 +125,9 @@ class Exchange(RequestBody):
             # What follows may be the body or, without it, the next request.
             self.writer.keep_alive = False
         server = connection.server
+        preface = server.preface if connection.server_line is None else connection.preface
         try:
-            head = self.writer.head(status, headers, reason=reason, preface=server.preface,
+            head = self.writer.head(status, headers, reason=reason, preface=preface,
                                     length=length if given is None else given)
         except ValueError:
             self.started = False
@@ -361,7 +362,7 @@ class Exchange(RequestBody):
                     return
                 connection.stall_deadline = now + server.write_timeout
             connection.deadline = connection.stall_deadline
-        timeout = server.adapter.handler_timeout
+        timeout = connection.handler_timeout
         if timeout and not self.started and self.task is not None:
             deadline = self.begun + self._stopped + timeout
             if now >= deadline:

@@ -56,7 +56,7 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
     """
     connection = exchange.connection
     server = connection.server
-    settings = server.settings
+    settings = connection.settings
     deflate = DeflateConfig() if settings.websocket_deflate else None
     fields, agreed = upgrade.response_headers(subprotocol, deflate)
     own = list(headers)
@@ -65,7 +65,7 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
         if lower == b"upgrade" or (lower.startswith(b"sec-websocket-") and (
                 lower != b"sec-websocket-protocol" or subprotocol is not None)):
             raise ValueError(f"the header {name!r} belongs to the handshake")
-    head = exchange.writer.head(101, own + fields, preface=server.preface)
+    head = exchange.writer.head(101, own + fields, preface=connection.preface)
     if exchange.kept is not None:
         exchange.kept.response_head = head
     exchange.started = exchange.finished = True

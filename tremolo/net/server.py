@@ -26,6 +26,7 @@ from .adapter import Adapter
 from .client import Client
 from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
+from .ending import server_line
 from .exchange import Exchange
 from .pacing import Throttling
 from .throttle import ThrottleTable
@@ -106,8 +107,8 @@ class Server:
         self.draining = False
         #: other code takes over: WebSockets are told to come back (1012) rather than goodbye
         self.restarting = False
-        #: `date` and `server` lines of each response
-        self.preface = b""
+        #: `date` line of each response, and with it `server`
+        self.date_line = self.preface = b""
         self.ticker = Ticker(self.loop, self.connections, self._on_turn)  # type: ignore[arg-type]
         self.throttle = ThrottleTable(download_rate=settings.download_rate,
                                       upload_rate=settings.upload_rate)
@@ -123,9 +124,7 @@ class Server:
         self._hand_over: Optional[HandOver] = None
         self._quiet: Optional[asyncio.Future[None]] = None
         self._refusal_said = float("-inf")
-        self._server_line = (
-            b"server: " + settings.server_name.encode("latin-1") + b"\r\n"
-            if settings.server_name else b"")
+        self._server_line = server_line(settings)
         self._on_turn(0.0)
 
     # -- accepting -----------------------------------------------------------------------------
@@ -240,8 +239,8 @@ class Server:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self.preface = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n" \
-                + self._server_line
+            self.date_line = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+            self.preface = self.date_line + self._server_line
         if now - self._swept >= 1.0:
             self._swept = now
             self.throttle.sweep(now)
@@ -306,7 +305,7 @@ class Server:
                           ascii(head.target.decode("latin-1"))[1:-1], type(exc).__name__, exc,
                           exc_info=exc)
 
-    def refused(self, connection: HTTPConnection, exc: ProtocolError) -> None:
+    def refused(self, connection: Client, exc: ProtocolError) -> None:
         """A request was refused; said at most once a second, so that nobody can flood a log."""
         now = self.loop.time()
         if now - self._refusal_said >= 1.0:

@@ -1,5 +1,6 @@
 """Masking: RFC 6455 section 5.3, with what is compiled and without."""
 
+import os
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from tremolo.protocol.websocket.masking import apply_mask, compiled_mask, mask_in_python
 
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
 LENGTHS = [*range(9), *range(125, 133), *range(255, 261), *range(2047, 2053), 4099]
 
 
@@ -48,7 +50,7 @@ def test_a_module_of_the_users_that_has_its_name_is_not_run(tmp_path, files):
         path.parent.mkdir(exist_ok=True)
         path.write_text(source)
     done = subprocess.run([sys.executable, "-c", PRINT_THE_CHOICE], cwd=tmp_path,
-                          capture_output=True, text=True)
+                          env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True)
     assert done.stdout == "True False\n", done.stderr
 
 
