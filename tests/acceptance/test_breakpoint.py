@@ -58,7 +58,7 @@ def test_who_is_typing_is_not_interrupted(tmp_path):
         terminal.expect("D is the debugger", within=10)
         assert "(tremolo)" not in terminal.screen
         terminal.press("\x1b")
-        terminal.read(0.5)
+        terminal.expect_not("abc")
         terminal.press("D")
         terminal.expect("(tremolo)")
         terminal.press("c\r")
