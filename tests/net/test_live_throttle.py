@@ -1,6 +1,7 @@
 """The throttle at work on real connections; exactness is tested with buckets alone."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -118,6 +119,7 @@ def test_a_slow_transfer_is_looked_at_when_it_may_go_on_not_at_every_turn(monkey
     run(main)
 
 
+@pytest.mark.skipif(not hasattr(os, "readv"), reason="PyPy has no os.readv")
 def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
     woken = []
     monkeypatch.setattr(HTTPConnection, "allow_reading", woken.append)
