@@ -12,7 +12,7 @@ from ..net.exchange import PLAIN, Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
 from .browser import Browser
-from .pages import PREFIX, DebugExchange, PageExchange
+from .pages import PREFIX, DebugExchange, dev_exchange
 
 MAX_REMEMBERED = 64
 
@@ -84,7 +84,7 @@ def guarded(adapter: Any, settings: Settings, browser: Optional[Browser] = None)
 def exchange_kind(settings: Settings, browser: Optional[Browser] = None) -> Any:
     """What the server shall make exchanges by."""
     if browser is not None:
-        return partial(PageExchange, browser)
+        return partial(dev_exchange, browser)
     return DebugExchange if settings.debug else Exchange
 
 

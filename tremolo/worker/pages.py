@@ -80,8 +80,7 @@ class PageExchange(DebugExchange):
         self._added = 0
         self.filtered = False
         self.hidden = head.path.startswith(PREFIX)
-        if head.method in (b"GET", b"HEAD") and head.upgrade is None and wants_page(head) \
-                and is_trusted(self):
+        if not self.hidden and is_trusted(self):
             # Nothing can be put into a compressed page.
             head.headers[:] = [(name, b"identity" if name == b"accept-encoding" else value)
                                for name, value in head.headers]
@@ -154,6 +153,16 @@ class PageExchange(DebugExchange):
             if self._left < 0:
                 return injection.feed(data) + injection.end()  # type: ignore[union-attr]
         return injection.feed(data)  # type: ignore[union-attr]
+
+
+def dev_exchange(browser: "Browser", connection: "HTTPConnection",
+                 head: RequestHead) -> DebugExchange:
+    """The exchange of a request in development: most are not for pages, and shall not pay for
+    them."""
+    if head.path.startswith(PREFIX) or (
+            head.method in (b"GET", b"HEAD") and head.upgrade is None and wants_page(head)):
+        return PageExchange(browser, connection, head)
+    return DebugExchange(connection, head)
 
 
 class Page:
