@@ -5,14 +5,14 @@ from typing import Any, Callable, Optional
 from ..config import Settings
 from ..exceptions import ASGIConnectionError, ASGIException
 from ..net.connection import HTTPConnection
-from ..net.exchange import Exchange
+from ..net.exchange import PLAIN, Exchange
 from ..net.handshake import judge
 from ..protocol.websocket import HandshakeError
 from .http import HTTPCycle
 from .lifespan import Lifespan
 from .scope import ASGI, ScopeTemplate, http_scope, websocket_scope
 from .tls import first_certificate
-from .websocket import PLAIN, WebSocketCycle
+from .websocket import WebSocketCycle
 
 
 def _comes_of_a_gone_client(exc: BaseException) -> bool:
@@ -81,7 +81,7 @@ class ASGIAdapter:
         try:
             upgrade = judge(exchange)
         except HandshakeError as exc:
-            exchange.respond(exc.status, [*exc.headers, PLAIN], exc.reason.encode() + b"\n")
+            exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
             return
         lifespan = self._lifespan
         scope = websocket_scope(exchange.head, upgrade, exchange.connection.context,

@@ -3,7 +3,7 @@
 from typing import Any, Awaitable, Dict, List, Optional, Tuple
 
 from ..exceptions import ASGIConnectionError
-from ..net.exchange import Exchange
+from ..net.exchange import PLAIN, Exchange
 from ..net.handshake import accept
 from ..net.websocket import WebSocketLink
 from ..protocol.websocket import Close, StateError, Upgrade
@@ -11,7 +11,6 @@ from ..protocol.websocket import Close, StateError, Upgrade
 Message = Dict[str, Any]
 
 _CONNECTING, _OPEN, _DENYING, _CLOSED = range(4)
-PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 
 class WebSocketCycle:
@@ -113,7 +112,7 @@ class WebSocketCycle:
         elif kind == "websocket.close":
             self._state = _CLOSED
             exchange.writer.keep_alive = False
-            exchange.respond(403, [PLAIN], b"Forbidden\n")
+            exchange.respond(403, PLAIN, b"Forbidden\n")
         elif kind == "websocket.http.response.start":
             status = message.get("status")
             if not isinstance(status, int) or not 200 <= status <= 999:

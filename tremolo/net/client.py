@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .outbox import HIGH_WATER, LOW_WATER, Outbox
 from .throttle import Pacer
@@ -204,12 +204,16 @@ class Client(asyncio.BufferedProtocol, ABC):
 
     def close(self) -> None:
         """Close once what was queued is sent."""
+        self.end_by(self.close_transport)
+
+    def end_by(self, end: Callable[[], None]) -> None:
+        """Begin to close: call `end` once what was queued is handed over."""
         self.closing = True
         if self.outbox.size:
-            self.outbox.on_empty = self.close_transport
+            self.outbox.on_empty = end
             self.watch_writes()
         else:
-            self.close_transport()
+            end()
 
     def abort(self) -> None:
         """End the connection now; what was queued is dropped."""

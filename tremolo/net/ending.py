@@ -9,6 +9,7 @@ from typing import Optional
 from ..config import Settings
 from ..protocol.http1 import ProtocolError, RequestParser, ResponseWriter
 from .client import Client
+from .exchange import PLAIN
 
 
 def server_line(settings: Settings) -> bytes:
@@ -41,8 +42,7 @@ class Ending(Client):
         self.current = None
         writer = ResponseWriter(b"GET", b"1.1", False)
         body = exc.reason.encode("latin-1", "replace") + b"\n"
-        head = writer.head(exc.status, [(b"content-type", b"text/plain; charset=utf-8")],
-                           length=len(body), preface=self.preface)
+        head = writer.head(exc.status, PLAIN, length=len(body), preface=self.preface)
         server.counters.status[exc.status // 100] += 1
         self.outbox.push_now(head + writer.body(body) + writer.end())
         server.refused(self, exc)
@@ -56,25 +56,13 @@ class Ending(Client):
         self.current = None
         unread = self.parser.buffered or (exchange is not None and not exchange.body_done) \
             or exchange is None
-        self.closing = True
-        if self.outbox.size:
-            self.outbox.on_empty = self.linger_or_close if unread else self.close_transport
-            self.watch_writes()
-        elif unread:
-            self.linger_or_close()
-        else:
-            self.close_transport()
+        self.end_by(self.linger_or_close if unread else self.close_transport)
 
     def leave(self) -> None:
         """The WebSocket on this connection has ended: close, the server first (RFC 6455
         section 7.1.1), without a reset that could eat its last frame."""
         self.parser.take_buffered()
-        self.closing = True
-        if self.outbox.size:
-            self.outbox.on_empty = self.linger_or_close
-            self.watch_writes()
-        else:
-            self.linger_or_close()
+        self.end_by(self.linger_or_close)
 
     def cut(self) -> None:
         """Close in the middle of a response, after what was written so far."""

@@ -32,9 +32,6 @@ class WritePace(Protocol):
 
     def ready_at(self, now: float, wanted: int) -> float: ...
 
-    @property
-    def shut(self) -> bool: ...
-
 
 class Outbox:
     """The bytes of one connection between its exchanges and its transport."""

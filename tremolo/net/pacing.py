@@ -51,11 +51,6 @@ class Breaking:
                 self._until += len(b"%x\r\n" % size)
             self._left -= size
 
-    @property
-    def shut(self) -> bool:
-        """Nothing passes any more, until the throttle changes."""
-        return self.stalled or (self.inner is not None and self.inner.shut)
-
     def grant(self, now: float, wanted: int) -> int:
         """As the pace of the throttle, up to the byte where it breaks."""
         room = min(wanted, self._until - self._passed)

@@ -12,9 +12,8 @@ import sys
 from typing import Optional
 
 from ..exceptions import ConfigurationError
+from ..telemetry.channel import READ_SIZE
 from .control import folder
-
-READ_SIZE = 64 * 1024
 
 
 def attach(pid: Optional[int] = None) -> int:
