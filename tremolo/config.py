@@ -56,7 +56,8 @@ OPTIONS: Tuple[Option, ...] = (
        metavar="FOLDER"),
     _o("env_file", "str", "", "application", "file of NAME=VALUE lines put into the environment",
        metavar="FILE"),
-    _o("root_path", "str", "", "application", "ASGI root_path: where a proxy mounted the app"),
+    _o("root_path", "str", "", "application", "path below which a proxy mounted the app: ASGI's "
+       "root_path, WSGI's SCRIPT_NAME", metavar="PATH"),
     _o("lifespan", "str", "auto", "application", "ASGI lifespan protocol",
        choices=("auto", "on", "off")),
     _o("ws", "bool", True, "application", "no WebSockets", flags=("--no-ws",)),
@@ -139,7 +140,8 @@ OPTIONS: Tuple[Option, ...] = (
        flags=("--no-browser-reload",)),
     _o("allowed_hosts", "list", (), "output", "Host values accepted beside loopback names in "
        "dev; '*' for any", metavar="HOST"),
-    _o("trusted_proxies", "list", (), "output", "peers whose X-Forwarded-* are believed",
+    _o("trusted_proxies", "list", (), "output", "peers whose X-Forwarded-* and Forwarded are "
+       "believed: addresses and networks, with commas; '*' for any, 'unix' for Unix sockets",
        metavar="ADDRESS"),
 )
 
@@ -171,13 +173,29 @@ def check(option: Option, value: Any) -> Any:
         return bool(value)
     if option.kind == "list":
         if isinstance(value, str):
-            return (value,)
-        return tuple(str(item) for item in value)
+            value = (value,)
+        return _refine(option, shown, tuple(str(item) for item in value))
     if option.kind == "str":
         value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if option.choices and value not in option.choices:
             raise ConfigurationError(
                 f'Invalid {shown} value "{value}". It must be one of {", ".join(option.choices)}')
+        return _refine(option, shown, value)
+    return value
+
+
+def _refine(option: Option, shown: str, value: Any) -> Any:
+    """`value` in the form that everybody who uses the option wants."""
+    if option.name == "root_path":
+        path = value.strip("/")
+        return "/" + path if path else ""
+    if option.name == "trusted_proxies" and value:
+        from .proxies import split_entries  # few want it, and it loads ipaddress
+
+        try:
+            return split_entries(value)
+        except ValueError as exc:
+            raise ConfigurationError(f"Invalid {shown} value {exc}") from None
     return value
 
 

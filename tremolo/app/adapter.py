@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 from ..config import Settings
 from ..exceptions import ClientDisconnected, ConfigurationError, MethodNotAllowed, NotFound
 from ..protocol.conditional import format_http_date
+from ..proxies import TrustedProxies
 from .context import WorkerContext
 from .dispatch import Review, answer, before, call_handler, fail, give_groups, run
 from .handlers import Handler
-from .link import Link, TrustedProxies
+from .link import Link
 from .locks import Lock, LockFile
 from .registry import Prefix, Registered, in_order, segments
 from .request import Request
@@ -75,10 +76,7 @@ class NativeAdapter:
         self.options: Dict[str, Any] = dict(settings)
         self.options["client_max_body_size"] = self.body_limit
         self._places: Dict[Any, Place] = {}
-        try:
-            self.proxies = TrustedProxies(settings.trusted_proxies)
-        except ValueError as exc:
-            raise ConfigurationError(f"Invalid trusted_proxies value: {exc}") from None
+        self.proxies = TrustedProxies(settings.trusted_proxies)
         self.executor = Executor(settings.thread_pool_size)
         self._lock_file = LockFile()
         self.lock = Lock(settings.thread_pool_size, self._lock_file)
@@ -173,9 +171,12 @@ class NativeAdapter:
         link: Optional[Link] = connection.context
         if link is None:
             place = self._place(connection.sockname)
+            proxies = self.proxies
+            if place.settings is not None:
+                proxies = TrustedProxies(place.settings.trusted_proxies)
             link = connection.context = Link(
                 connection, self.app, self.loop, self.shared, self.lock, place.options,
-                place.given, self.proxies)
+                place.given, proxies)
             self.shared.connections[connection.id] = link
         return link
 

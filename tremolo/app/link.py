@@ -5,14 +5,12 @@ trusted; does no I/O of its own.
 """
 
 import asyncio
-import ipaddress
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
     Coroutine,
     Dict,
-    Iterable,
     List,
     Mapping,
     Optional,
@@ -21,50 +19,12 @@ from typing import (
     Union,
 )
 
+from ..proxies import TrustedProxies
 from .context import ConnectionContext, WorkerContext
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
     from .application import Application
-
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-
-
-class TrustedProxies:
-    """The peers whose X-Forwarded-* fields are believed.
-
-    Made from addresses and networks; `*` is every peer, `unix` a peer on a Unix socket.
-    Raises ValueError naming an entry that is none of these.
-    """
-
-    def __init__(self, entries: Iterable[str]) -> None:
-        self.everyone = False
-        self.unix = False
-        self.networks: List[Network] = []
-        for entry in entries:
-            if entry == "*":
-                self.everyone = True
-            elif entry == "unix":
-                self.unix = True
-            else:
-                self.networks.append(ipaddress.ip_network(entry, strict=False))
-
-    def __bool__(self) -> bool:
-        return bool(self.everyone or self.unix or self.networks)
-
-    def trusts(self, address: Optional[str]) -> bool:
-        """Whether the peer with this IP address (None: a Unix socket) may speak for others."""
-        if self.everyone:
-            return True
-        if address is None:
-            return self.unix
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-        return any(parsed in network for network in self.networks)
-
 
 class Link:
     """One connection as handlers know it: `server`, `request.protocol`, `request.server`.
@@ -93,7 +53,7 @@ class Link:
             options=options, transport=transport, client=client_of(connection.peer),
             tasks=set())
         self.proxies = proxies
-        self.trusted = bool(proxies) and proxies.trusts(peer_address(connection.peer))
+        self.trusted = proxies.trusts_peer(connection.peer)
         self.base: Dict[str, Any] = {
             "app": app, "loop": loop, "logger": app.logger, "lock": lock,
             "globals": shared, "context": self.context, "fileno": fileno_of(transport),

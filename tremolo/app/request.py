@@ -12,9 +12,10 @@ from urllib.parse import quote_from_bytes
 
 from ..exceptions import BadRequest
 from ..protocol.forms import TooManyFields, parse_cookies, parse_query
+from ..protocol.forwarded import NOTHING, Forwarded, read_forwarded
 from .body import RequestBody
 from .context import RequestContext
-from .link import Link, TrustedProxies, peer_address
+from .link import Link, peer_address
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
@@ -188,24 +189,20 @@ class Request(RequestBody):
     @property
     def ip(self) -> bytes:
         """The client's address: the peer's, or what trusted proxies say about it."""
-        if self.link.trusted:
-            forwarded = self.head_values(b"x-forwarded-for")
-            if forwarded:
-                return _furthest_trusted(forwarded, self.link.proxies)
-        return (peer_address(self._exchange.connection.peer) or "").encode("latin-1")
+        client = self._forwarded.client
+        address = peer_address(self._exchange.connection.peer) if client is None else client[0]
+        return (address or "").encode("latin-1")
 
     @property
     def host(self) -> bytes:
         """The authority that the request is for."""
-        return self._forwarded(b"x-forwarded-host") or self.head.host
+        said = self._forwarded.host
+        return self.head.host if said is None else said
 
     @property
     def scheme(self) -> bytes:
         """b"http" or b"https"."""
-        forwarded = self._forwarded(b"x-forwarded-proto")
-        if forwarded.lower() in (b"http", b"https"):
-            return forwarded.lower()
-        return b"https" if self.is_secure else b"http"
+        return (self._forwarded.scheme or self._own_scheme).encode("ascii")
 
     @property
     def is_secure(self) -> bool:
@@ -217,11 +214,16 @@ class Request(RequestBody):
         return [item.strip() for field, value in self.head.headers if field == name
                 for item in value.split(b",") if item.strip()]
 
-    def _forwarded(self, name: bytes) -> bytes:
+    @property
+    def _own_scheme(self) -> str:
+        return "https" if self.is_secure else "http"
+
+    @property
+    def _forwarded(self) -> Forwarded:
         if not self.link.trusted:
-            return b""
-        values = self.head_values(name)
-        return values[0] if values else b""
+            return NOTHING
+        head = self.head
+        return read_forwarded(head.headers, head.host, self._own_scheme, self.link.proxies)
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -314,12 +316,3 @@ class Request(RequestBody):
     def __repr__(self) -> str:
         target = quote_from_bytes(self.head.target, "/?&=%:*")
         return f"<Request {self.head.method.decode('latin-1')} {target}>"
-
-
-def _furthest_trusted(forwarded: List[bytes], proxies: TrustedProxies) -> bytes:
-    """The last address that a trusted proxy vouches for: what stands before it, the client
-    may have made up."""
-    for item in reversed(forwarded):
-        if not proxies.trusts(item.decode("latin-1").strip("[]")):
-            return item
-    return forwarded[0]

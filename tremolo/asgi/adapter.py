@@ -8,6 +8,7 @@ from ..net.connection import HTTPConnection
 from ..net.exchange import PLAIN, Exchange
 from ..net.handshake import judge
 from ..protocol.websocket import HandshakeError
+from ..proxies import TrustedProxies
 from .http import HTTPCycle
 from .lifespan import Lifespan
 from .scope import ASGI, ScopeTemplate, http_scope, websocket_scope
@@ -41,6 +42,7 @@ class ASGIAdapter:
             settings.app_handler_timeout if "app_handler_timeout" in settings.given else 0.0)
         self.close_timeout = 0.0
         self._root_path = settings.root_path
+        self._proxies = TrustedProxies(settings.trusted_proxies)
         self._websockets = settings.ws
         certificate = settings.ssl.get("cert") if settings.ssl else None
         self._server_cert = first_certificate(certificate or settings.ssl_cert)
@@ -53,7 +55,7 @@ class ASGIAdapter:
         await self._lifespan.shutdown()
 
     def connection_made(self, connection: HTTPConnection) -> None:
-        connection.context = ScopeTemplate(connection, self._server_cert)
+        connection.context = ScopeTemplate(connection, self._proxies, self._server_cert)
 
     def connection_lost(self, connection: HTTPConnection) -> None:
         pass

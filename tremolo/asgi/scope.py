@@ -4,8 +4,11 @@ from typing import Any, Dict, Optional, Tuple
 from urllib.parse import unquote
 
 from ..net.connection import HTTPConnection
+from ..protocol.forwarded import read_forwarded
 from ..protocol.http1 import RequestHead
+from ..protocol.paths import is_mounted
 from ..protocol.websocket import Upgrade
+from ..proxies import TrustedProxies
 from .tls import tls_extension
 
 ASGI = {"version": "3.0", "spec_version": "2.5"}
@@ -14,14 +17,16 @@ ASGI = {"version": "3.0", "spec_version": "2.5"}
 class ScopeTemplate:
     """What is the same for every request of one connection."""
 
-    __slots__ = ("client", "scheme", "server", "tls", "websocket_scheme")
+    __slots__ = ("client", "proxies", "scheme", "server", "tls")
 
-    def __init__(self, connection: HTTPConnection, server_cert: Optional[str] = None) -> None:
+    def __init__(self, connection: HTTPConnection, proxies: TrustedProxies,
+                 server_cert: Optional[str] = None) -> None:
         self.client = _address(connection.peer)
+        #: None unless the peer is one of them
+        self.proxies = proxies if proxies.trusts_peer(connection.peer) else None
         self.server = _address(connection.sockname) or (
             (connection.sockname, None) if isinstance(connection.sockname, str) else None)
         self.scheme = "https" if connection.is_tls else "http"
-        self.websocket_scheme = "wss" if connection.is_tls else "ws"
         #: None over plain TCP
         self.tls: Optional[Dict[str, Any]] = None
         if connection.is_tls:
@@ -36,23 +41,37 @@ def _address(name: Any) -> Optional[Tuple[str, int]]:
 def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
                state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     """The scope of an `http` connection. `path` is percent-decoded UTF-8 and, as the
-    specification wants it, includes `root_path`; `raw_path` is what was sent, without query."""
+    specification wants it, includes `root_path`, once, whether or not the proxy took it off;
+    `raw_path` is what was sent, without query. What a trusted proxy says of client, scheme,
+    server, Host and prefix takes the place of what this connection says."""
     raw = head.path
     # The parser lets only 0x21-0x7e through, so ASCII cannot fail.
     path = raw.decode("ascii") if b"%" not in raw else unquote(raw.decode("ascii"))
+    scheme, client, server, headers = (
+        template.scheme, template.client, template.server, head.headers)
+    if template.proxies is not None:
+        said = read_forwarded(headers, head.host, scheme, template.proxies)
+        scheme, client = said.scheme or scheme, said.client or client
+        server = said.server or server
+        root_path = root_path if said.prefix is None else said.prefix
+        if said.host is not None:
+            headers = [(b"host", said.host), *(
+                field for field in headers if field[0] != b"host")]
+    if root_path and raw != b"*" and not is_mounted(path, root_path):
+        path = root_path + path
     scope: Dict[str, Any] = {
         "type": "http",
         "asgi": ASGI.copy(),
         "http_version": "1.1" if head.version == b"1.1" else "1.0",
         "method": head.method.decode("ascii"),
-        "scheme": template.scheme,
-        "path": root_path + path if root_path else path,
+        "scheme": scheme,
+        "path": path,
         "raw_path": raw,
         "query_string": head.query,
         "root_path": root_path,
-        "headers": head.headers,
-        "client": template.client,
-        "server": template.server,
+        "headers": headers,
+        "client": client,
+        "server": server,
         "extensions": {"http.response.trailers": {}, "http.response.early_hint": {},
                        "http.response.pathsend": {}, "http.response.zerocopysend": {}},
     }
@@ -69,7 +88,7 @@ def websocket_scope(head: RequestHead, upgrade: Upgrade, template: ScopeTemplate
     scope = http_scope(head, template, root_path, state)
     del scope["method"]
     scope["type"] = "websocket"
-    scope["scheme"] = template.websocket_scheme
+    scope["scheme"] = "wss" if scope["scheme"] == "https" else "ws"
     scope["subprotocols"] = upgrade.subprotocols
     scope["extensions"] = {"websocket.http.response": {}}
     if template.tls is not None:

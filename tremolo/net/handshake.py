@@ -5,6 +5,7 @@ Knows the handshake's rules of `protocol.websocket` and the settings in force.
 
 from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
+from ..protocol.forwarded import read_forwarded
 from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import (
     DeflateConfig,
@@ -14,6 +15,7 @@ from ..protocol.websocket import (
     origin_is_allowed,
     parse_upgrade,
 )
+from ..proxies import TrustedProxies
 from .websocket import PING_INTERVAL, WebSocketLink
 
 if TYPE_CHECKING:
@@ -32,14 +34,26 @@ def judge(exchange: "Exchange") -> Upgrade:
     settings = server.settings
     if settings.debug or settings.reload:
         origins: List[bytes] = [value for name, value in head.headers if name == b"origin"]
+        host = _host_in_force(exchange) if origins else b""
         for origin in origins:
-            if not origin_is_allowed(origin, head.host, settings.allowed_hosts):
+            if not origin_is_allowed(origin, host, settings.allowed_hosts):
                 shown = ascii(origin.decode("latin-1"))[1:-1][:256]
                 reason = (f"WebSockets from {shown} are refused in development; allow its host "
                           "with --allowed-hosts.")
                 server.refused(exchange.connection, ProtocolError(403, reason))
                 raise HandshakeError(403, reason)
     return upgrade
+
+
+def _host_in_force(exchange: "Exchange") -> bytes:
+    """What the page named, also behind a trusted proxy that asks by another name."""
+    head = exchange.head
+    connection = exchange.connection
+    proxies = TrustedProxies(connection.server.settings.trusted_proxies)
+    if not proxies.trusts_peer(connection.peer):
+        return head.host
+    scheme = "https" if connection.is_tls else "http"
+    return read_forwarded(head.headers, head.host, scheme, proxies).host or head.host
 
 
 def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = None,

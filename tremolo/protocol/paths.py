@@ -55,6 +55,12 @@ def decode_path(raw_path: bytes) -> str:
     return raw_path.decode("utf-8", "replace")
 
 
+def is_mounted(path: str, root: str) -> bool:
+    """Whether `path` begins with `root` (no slash at its end), segment by segment: a proxy that
+    mounted the application there did not take it off."""
+    return path.startswith(root) and path[len(root):len(root) + 1] in ("", "/")
+
+
 def split_static_path(raw_path: bytes, *, dotfiles: bool = False) -> StaticPath:
     """Take a percent-encoded path, relative to what is served, apart into file names.
 

@@ -9,6 +9,7 @@ from ..exceptions import ClientDisconnected
 from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
 from ..net.files import send_file
+from ..proxies import TrustedProxies
 from .body import FileWrapper, Input
 from .environ import environ
 
@@ -31,7 +32,8 @@ class WSGIAdapter:
         self.handler_timeout = (
             settings.app_handler_timeout if "app_handler_timeout" in settings.given else 0.0)
         self.close_timeout = 0.0
-        self._script_name = settings.root_path.rstrip("/")
+        self._root_path = settings.root_path
+        self._proxies = TrustedProxies(settings.trusted_proxies)
         self._multiprocess = settings.worker_num != 1
         self._pool = ThreadPoolExecutor(settings.thread_pool_size, "tremolo-wsgi")
 
@@ -50,8 +52,8 @@ class WSGIAdapter:
     async def handle(self, exchange: Exchange) -> None:
         loop = asyncio.get_running_loop()
         call = Call(exchange, loop)
-        variables = environ(exchange, Input(exchange, loop), FileWrapper, self._script_name,
-                            self._multiprocess)
+        variables = environ(exchange, Input(exchange, loop), FileWrapper, self._root_path,
+                            self._multiprocess, self._proxies)
         try:
             file = await loop.run_in_executor(self._pool, call.run, self.app, variables)
             if file is not None:

@@ -5,16 +5,20 @@ from typing import Any, Dict
 from urllib.parse import unquote_to_bytes
 
 from ..net.exchange import Exchange
+from ..protocol.forwarded import NOTHING, Forwarded, read_forwarded
+from ..protocol.paths import is_mounted
+from ..proxies import TrustedProxies
 
 _OWN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
-def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
-            multiprocess: bool) -> Dict[str, Any]:
+def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
+            multiprocess: bool, proxies: TrustedProxies) -> Dict[str, Any]:
     """Everything a WSGI application is told about a request. Strings carry bytes as Latin-1.
 
     Fields whose names have an underscore are left out: `X_Y` and `X-Y` would be one variable,
-    which lets a client pretend to be a proxy.
+    which lets a client pretend to be a proxy. What one of `proxies` says of client, scheme,
+    server, Host and prefix takes the place of what this connection says.
     """
     head = exchange.head
     connection = exchange.connection
@@ -22,11 +26,19 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
     path_info = path.decode("latin-1")
     if path_info == "*":  # OPTIONS *: no path
         path_info = ""
-    elif script_name and (path_info + "/").startswith(script_name + "/"):
-        path_info = path_info[len(script_name):]  # a proxy that does not take it off
-    peer = connection.peer if isinstance(connection.peer, tuple) else ("", 0)
-    name = connection.sockname if isinstance(connection.sockname, tuple) else ("localhost", 0)
     scheme = "https" if connection.is_tls else "http"
+    said: Forwarded = NOTHING
+    if proxies.trusts_peer(connection.peer):
+        said = read_forwarded(head.headers, head.host, scheme, proxies)
+    # Characters to bytes to characters: a root path is text.
+    script_name = (root_path if said.prefix is None else said.prefix) \
+        .encode("utf-8", "surrogateescape").decode("latin-1")
+    if script_name and is_mounted(path_info, script_name):
+        path_info = path_info[len(script_name):]  # a proxy that does not take it off
+    peer = said.client or (
+        connection.peer if isinstance(connection.peer, tuple) else ("", 0))
+    name = said.server or (
+        connection.sockname if isinstance(connection.sockname, tuple) else ("localhost", 0))
     variables: Dict[str, Any] = {
         "REQUEST_METHOD": head.method.decode("latin-1"),
         "SCRIPT_NAME": script_name,
@@ -40,7 +52,7 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
         "REMOTE_ADDR": str(peer[0]),
         "REMOTE_PORT": str(peer[1]),
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scheme,
+        "wsgi.url_scheme": said.scheme or scheme,
         "wsgi.input": stdin,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
@@ -59,6 +71,8 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, script_name: str,
             variables[key] = variables[key] + separator + text
         else:
             variables[key] = text
+    if said.host is not None:
+        variables["HTTP_HOST"] = said.host.decode("latin-1")
     if head.chunked:
         # The length is unknown until the end; wsgi.input_terminated says that reading is safe.
         variables.pop("CONTENT_LENGTH", None)
