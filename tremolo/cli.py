@@ -178,9 +178,12 @@ def _settings(arguments: List[str], dev: bool) -> "tuple[str, Settings]":
 
 def _launch(app: str, settings: Settings, dev: bool, capture: bool = False) -> Any:
     from .supervisor.wanted import Launch
+    from .supervisor.watcher import is_exposed
     from .worker.loader import parse_target
 
-    folder = parse_target(app, settings.app_dir).folder
+    target = parse_target(app, settings.app_dir)
+    # A package that lies in a home folder or the root is all of the project that is there.
+    folder = target.top if is_exposed(target.folder) else target.folder
     return Launch({"target": app}, app, settings, dev, folder, capture)
 
 

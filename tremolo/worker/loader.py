@@ -4,14 +4,16 @@ Errors of our own (no such module, no such attribute, nothing callable) are one 
 as ConfigurationError; whatever the application's code raises propagates as it is.
 """
 
+import ast
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import ConfigurationError
+from .absent import absent_attribute, absent_module, origin_of
 
 if TYPE_CHECKING:
     from .imports import ProjectImports
@@ -20,12 +22,37 @@ DEFAULT_NAMES = ("app", "application")
 
 
 class Target(NamedTuple):
-    """APP, taken apart: the folder for `sys.path`, a module name or a file, an attribute."""
+    """APP, taken apart: the folder for `sys.path`, a module name or a file, an attribute.
+
+    A file's `module` is its name within its package: "shop.main" of src/shop/main.py.
+    """
 
     folder: str
     module: str
     file: Optional[str]
     attribute: str  # "": one of DEFAULT_NAMES
+
+    @property
+    def root(self) -> str:
+        """The folder from which a file has this name: that of its outermost package."""
+        if self.file is None:
+            return self.folder
+        found = os.path.dirname(self.file)
+        names = self.module.split(".")
+        if os.path.basename(self.file) != "__init__.py" or names[-1] == "__init__":
+            names.pop()
+        for _ in names:
+            found = os.path.dirname(found)
+        return found
+
+    @property
+    def top(self) -> str:
+        """A file's outermost package, or the folder in which it lies if it is in none."""
+        if self.file is None:
+            return self.folder
+        package = self.module.partition(".")[0]
+        found = os.path.join(self.root, package)
+        return found if self.file.startswith(found + os.sep) else self.root
 
 
 def parse_target(text: str, app_dir: str = "") -> Target:
@@ -41,26 +68,67 @@ def parse_target(text: str, app_dir: str = "") -> Target:
                                  "the application, as in shop:app")
     if location.endswith(".py") or os.sep in location:
         path = os.path.abspath(location)
+        if os.path.isdir(path):
+            raise ConfigurationError(f'"{location}" is a folder. Name the file in it, as in '
+                                     f'"{os.path.join(location, "main.py")}"')
         if not os.path.isfile(path):
             raise ConfigurationError(f'No such file: "{location}"')
-        folder = os.path.abspath(app_dir) if app_dir else os.path.dirname(path)
-        name = os.path.splitext(os.path.basename(path))[0]
-        return Target(folder, name, path, attribute)
+        root, name = _name_of(path, os.path.abspath(app_dir) if app_dir else "")
+        return Target(os.path.abspath(app_dir) if app_dir else root, name, path, attribute)
     if not location or not all(part.isidentifier() for part in location.split(".")):
         raise ConfigurationError(f'Invalid APP "{text}". It must be MODULE, MODULE:NAME, '
                                  "FILE.py or FILE.py:NAME")
     return Target(os.path.abspath(app_dir or os.curdir), location, None, attribute)
 
 
+def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
+    """The folder from which a file is imported, and its name there."""
+    folder, base = os.path.split(path)
+    parts: List[str] = [] if base == "__init__.py" else [os.path.splitext(base)[0]]
+    if app_dir and path.startswith(os.path.join(app_dir, "")):
+        folders = os.path.relpath(folder, app_dir).split(os.sep)
+        names = [*([] if folders == [os.curdir] else folders), *parts]
+        if names and not any("." in name for name in names):
+            return app_dir, ".".join(names)
+    parts = [part.replace(".", "_") for part in parts]
+    # Without __init__.py a folder can still be a package, of which only its files know.
+    levels = _relative_levels(path)
+    while levels > 0 or os.path.isfile(os.path.join(folder, "__init__.py")):
+        above, name = os.path.split(folder)
+        if not name or "." in name:
+            break  # no package can have this name
+        folder, levels = above, levels - 1
+        parts.insert(0, name)
+    return folder, ".".join(parts) or "__init__"
+
+
+def _relative_levels(path: str) -> int:
+    """How many packages deep a file says that it is: 2 by `from ..models import Order`."""
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+        if b"from ." not in source:
+            return 0
+        tree = ast.parse(source)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return 0  # what is wrong with it is said when it is imported
+    return max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)),
+               default=0)
+
+
 def load(text: str, app_dir: str = "", factory: bool = False, interface: str = "auto",
          imports: "Optional[ProjectImports]" = None) -> Tuple[str, Any]:
     """Import the application; its kind ("native", "asgi", "asgi2", "wsgi") and the object."""
     target = parse_target(text, app_dir)
+    if target.root != target.folder:
+        _put_first(target.root)
     _put_first(target.folder)
-    if target.file is not None:
+    if target.file is None:
+        module = _import_module(target)
+    elif target.top == target.root:
         module = _import_file(target.module, target.file, imports)
     else:
-        module = _import_module(target.module)
+        module = _import_member(target, target.file, imports)
     application = _attribute(module, target, text)
     if factory:
         if not callable(application):
@@ -97,21 +165,56 @@ def _forget_shadowed(folder: str) -> None:
                 del sys.modules[loaded]
 
 
-def _import_module(name: str) -> Any:
+def _import_module(target: Target) -> Any:
+    name = target.module
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name and (exc.name == name or name.startswith(exc.name + ".")):
-            hint = f' There is a file {name}.py here: did you mean "{name}.py"?' if (
-                os.path.isfile(name + ".py")) else ""
-            raise ConfigurationError(
-                f'Could not import module "{exc.name}".{hint}') from None
+            raise ConfigurationError(absent_module(name, exc.name, target.folder)) from None
         raise
 
 
+def _import_member(target: Target, path: str, imports: "Optional[ProjectImports]") -> Any:
+    """Import a file as the module of a package that it is."""
+    folder = os.path.dirname(path)
+    package = target.module
+    if os.path.basename(path) != "__init__.py":
+        package = target.module.rpartition(".")[0]
+        if folder not in sys.path:
+            # Last, so that it shadows nothing: `import models` of a file beside this one goes
+            # on to work, as it does for `python3 shop/main.py`.
+            sys.path.append(folder)
+    found = importlib.import_module(package)
+    if not any(_same(folder, place) for place in getattr(found, "__path__", ())):
+        if not os.path.isfile(os.path.join(folder, "__init__.py")):
+            return _import_file(target.module.rpartition(".")[2], path, imports)
+        raise ConfigurationError(
+            f'"{path}" belongs to the package "{package}", but that name means '
+            f"{origin_of(found)}. Give its folder another name")
+    if package == target.module:
+        return found
+    loaded = sys.modules.get(target.module)
+    if loaded is not None and _same(getattr(loaded, "__file__", None), path):
+        return loaded  # by __init__.py
+    spec = importlib.util.find_spec(target.module)
+    if spec is not None and _same(spec.origin, path):
+        return importlib.import_module(target.module)
+    return _import_file(target.module, path, imports)
+
+
+def _same(one: Optional[str], other: str) -> bool:
+    try:
+        return one is not None and os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
 def _import_file(name: str, path: str, imports: "Optional[ProjectImports]") -> Any:
-    if name in sys.modules or not name.isidentifier():
-        name = "__app__"  # a file named as a module that is loaded already, or as none can be
+    package, _, own = name.rpartition(".")
+    if name in sys.modules or not own.isidentifier():
+        # It is named as a module that is loaded already, or as none can be.
+        name = f"{package}.__app__" if package else "__app__"
     loader = imports.loader(name, path) if imports is not None else None
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or spec.loader is None:
@@ -123,25 +226,23 @@ def _import_file(name: str, path: str, imports: "Optional[ProjectImports]") -> A
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    if package:
+        setattr(sys.modules[package], name.rpartition(".")[2], module)
     return module
 
 
 def _attribute(module: Any, target: Target, text: str) -> Any:
-    shown = os.path.basename(target.file) if target.file else target.module
-    if not target.attribute:
-        for name in DEFAULT_NAMES:
-            if hasattr(module, name):
-                return getattr(module, name)
-        raise ConfigurationError(f'"{shown}" has no attribute "app". Name the application, as '
-                                 f'in "{text}:NAME"')
-    found = module
-    for name in target.attribute.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise ConfigurationError(
-                f'"{shown}" has no attribute "{target.attribute}"') from None
-    return found
+    for name in [target.attribute] if target.attribute else DEFAULT_NAMES:
+        found = module
+        for part in name.split("."):
+            try:
+                found = getattr(found, part)
+            except AttributeError:
+                break
+        else:
+            return found
+    raise ConfigurationError(absent_attribute(module, target.attribute, text, target.folder,
+                                              target.file))
 
 
 def classify(application: Any, text: str = "APP") -> str:
