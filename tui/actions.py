@@ -1,37 +1,93 @@
-"""What the dashboard's own keys do, apart from leaving: a mixin of the app."""
+"""What the dashboard's own keys do, apart from leaving: the app's base class."""
 
 import asyncio
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple, cast
 
 from textual.app import App
 
+from .feed import Feed
+from .host import Host
+from .layout import Layout
 from .model.logs import Error
 from .model.pins import answer_of
 from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
+from .model.session import Session
 from .model.text import clean
 from .model.throttling import ALL, PRESETS
 from .model.traffic import Row
 from .panes.connections import ConnectionsPane
+from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
+from .panes.lines import LinePane
 from .panes.routes import RoutesPane
+from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
+
+if TYPE_CHECKING:
+    from .entry import Entry
 
 ALARM = 8.0  # seconds that a notice stands
 ALARM_AGAIN = 30.0  # and until the same one may come again
 
 
-class Actions:
+class Actions(App[int]):
     """Of `Dashboard`, which brings the session, the panes and their arrangement."""
 
-    session: Any
-    panes: Any
-    arrangement: Any
+    session: Session
+    feed: Feed
+    debugger: List[str]
+    stopping: int
+    panes: Dict[str, LinePane]
+    arrangement: Optional[Layout]
+    entry: Optional["Entry"]
 
     def __init__(self) -> None:
         super().__init__()
         self._alarms: Dict[str, float] = {}
-        self._replays: Set[Any] = set()
+        self._replays: Set[asyncio.Task[None]] = set()
         self._breakpoints: List[Tuple[int, str]] = []
+
+    # -- what it acts on
+
+    @property
+    def host(self) -> Host:
+        """Itself, as helpers see it."""
+        return cast(Host, self)
+
+    @property
+    def busy(self) -> bool:
+        """Something is being typed, or a dialogue is open."""
+        return (self.entry is not None and bool(self.entry.display)) or len(self.screen_stack) > 1
+
+    def pane_titles(self) -> List[Tuple[int, str]]:
+        return sorted((pane.NUMBER, pane.TITLE) for pane in self.panes.values() if pane.NUMBER)
+
+    @property
+    def traffic(self) -> TrafficPane:
+        pane = self.panes["traffic"]
+        assert isinstance(pane, TrafficPane)
+        return pane
+
+    @property
+    def throttle_pane(self) -> ThrottlePane:
+        pane = self.panes["throttle"]
+        assert isinstance(pane, ThrottlePane)
+        return pane
+
+    @property
+    def detail(self) -> DetailPane:
+        pane = self.panes["detail"]
+        assert isinstance(pane, DetailPane)
+        return pane
+
+    def selected_row(self) -> Optional[Row]:
+        return self.traffic.selected_row()
+
+    def news(self) -> None:
+        raise NotImplementedError
+
+    def show_in_detail(self, subject: Optional[Subject]) -> None:
+        raise NotImplementedError
 
     # -- keys that act
 
@@ -47,29 +103,29 @@ class Actions:
     def action_help(self) -> None:
         from .help import HelpScreen, groups_of
 
-        kinds = sorted(map(type, self.panes.values()), key=lambda kind: kind.NUMBER or 9)
-        self.push_screen(HelpScreen(groups_of(self, kinds)))
+        panes = sorted(self.panes.values(), key=lambda pane: pane.NUMBER or 9)
+        self.push_screen(HelpScreen(groups_of(self, [type(pane) for pane in panes])))
 
     def action_open_url(self) -> None:
         from .outside import open_url
 
-        open_url(self)
+        open_url(self.host)
 
     def action_edit(self) -> None:
         from .outside import edit
 
-        edit(self, self.shown_error())
+        edit(self.host, self.shown_error())
 
     def action_plain(self) -> None:
         from .outside import plain_log
 
-        plain_log(self)
+        plain_log(self.host)
 
     def action_command_palette(self) -> None:
         from .palette import DashboardCommands
 
-        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}  # type: ignore[attr-defined]
-        super().action_command_palette()  # type: ignore[misc]
+        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}
+        super().action_command_palette()
 
     def shown_error(self) -> Optional[Error]:
         """The exception in the detail or the errors pane, else the newest."""
@@ -115,7 +171,7 @@ class Actions:
             return
         from .outside import debug
 
-        debug(self, *self._breakpoints.pop(0))
+        debug(self.host, *self._breakpoints.pop(0))
 
     # -- sending requests again
 
@@ -153,7 +209,7 @@ class Actions:
         if request is not None:
             from .outside import edit_request
 
-            edit_request(self, request)
+            edit_request(self.host, request)
 
     def action_pin(self) -> None:
         row = self._row_in_question()
@@ -226,7 +282,7 @@ class Actions:
 
         row = self._row_in_question()
         if row is not None:
-            copy_body(self, row)
+            copy_body(self.host, row)
 
     # -- the throttle
 
@@ -275,7 +331,7 @@ class Actions:
     async def ask_throttle(self, scope: str) -> None:
         from .dialogues import ask_throttle
 
-        await ask_throttle(self, scope)
+        await ask_throttle(self.host, scope)
 
 
 def _shown(request: Request) -> str:

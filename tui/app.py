@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
@@ -25,7 +25,7 @@ from .model.traffic import Row
 from .pace import Pace
 from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
 from .panes.connections import ConnectionsPane
-from .panes.detail import DetailPane
+from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
 from .panes.lines import LinePane
 from .panes.log import LogPane
@@ -36,11 +36,14 @@ from .panes.workers import WorkersPane
 from .remembered import load, save
 from .theme import TREMOLO, blends
 
+if TYPE_CHECKING:
+    from .entry import Entry
+
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
          ThrottlePane, WorkersPane)
 
 
-class Dashboard(Actions, App[int]):
+class Dashboard(Actions):
     CSS_PATH = "dashboard.tcss"
     TITLE = "Tremolo"
     ENABLE_COMMAND_PALETTE = True
@@ -87,15 +90,10 @@ class Dashboard(Actions, App[int]):
         self.failure: Optional[BaseException] = None
         self.stopping = 0  # how often leaving was asked for
         self.pace: Optional[Pace] = None
-        self.entry: Optional[Any] = None
+        self.entry: Optional[Entry] = None
         self._histories: Dict[str, List[str]] = {"filter": [], "throttle": []}
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
-
-    @property
-    def busy(self) -> bool:
-        """Something is being typed, or a dialogue is open."""
-        return (self.entry is not None and bool(self.entry.display)) or len(self.screen_stack) > 1
 
     def check_action(self, action: str, parameters: Any) -> Optional[bool]:
         """Keys that move the focus act before others that were typed in the same breath
@@ -146,6 +144,7 @@ class Dashboard(Actions, App[int]):
             loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
             loop.add_signal_handler(signal.SIGHUP, self._signalled, signal.SIGHUP)
             loop.add_signal_handler(signal.SIGINT, self.action_leave)
+            loop.add_signal_handler(signal.SIGCONT, self._continued)
         except (ValueError, RuntimeError, NotImplementedError):
             return  # not the main thread: somebody else has the signals
 
@@ -157,6 +156,20 @@ class Dashboard(Actions, App[int]):
             signal.alarm(3)
         self._ask_to_stop(now=False)
         self.exit()
+
+    def _continued(self) -> None:
+        """The process goes on, after Ctrl+Z, after a stop that it could not see coming, or
+        without a stop at all: whatever the terminal is like now, take it anew and draw all.
+
+        Textual's own handler takes a raw terminal for the state to give back in the end, and
+        starts a second thread that reads keys, if there was no stop that it knows of."""
+        driver = self._driver
+        if driver is None or not driver.can_suspend:
+            return
+        driver.suspend_application_mode()
+        driver.resume_application_mode()
+        self.refresh(layout=True)
+        self.news()
 
     def on_resize(self, event: events.Resize) -> None:
         if self.arrangement is not None:
@@ -230,27 +243,6 @@ class Dashboard(Actions, App[int]):
 
     # -- panes
 
-    def pane_titles(self) -> List[Tuple[int, str]]:
-        return sorted((pane.NUMBER, pane.TITLE) for pane in self.panes.values() if pane.NUMBER)
-
-    @property
-    def traffic(self) -> TrafficPane:
-        pane = self.panes["traffic"]
-        assert isinstance(pane, TrafficPane)
-        return pane
-
-    @property
-    def throttle_pane(self) -> ThrottlePane:
-        pane = self.panes["throttle"]
-        assert isinstance(pane, ThrottlePane)
-        return pane
-
-    @property
-    def detail(self) -> DetailPane:
-        pane = self.panes["detail"]
-        assert isinstance(pane, DetailPane)
-        return pane
-
     def action_pane(self, number: int) -> None:
         if self.arrangement is not None:
             self.arrangement.choose(number)
@@ -258,7 +250,7 @@ class Dashboard(Actions, App[int]):
 
     def on_line_pane_selected(self, message: LinePane.Selected) -> None:
         pane = message.pane
-        subject: Any = None
+        subject: Optional[Subject] = None
         if isinstance(pane, TrafficPane):
             subject = pane.selected_row()
         elif isinstance(pane, LogPane):
@@ -269,7 +261,7 @@ class Dashboard(Actions, App[int]):
             subject = pane.selected_worker()
         self.show_in_detail(subject)
 
-    def show_in_detail(self, subject: Any) -> None:
+    def show_in_detail(self, subject: Optional[Subject]) -> None:
         if subject is None or self.arrangement is None:
             return
         self.detail.show_subject(subject)
@@ -299,7 +291,14 @@ class Dashboard(Actions, App[int]):
     async def action_filter(self) -> None:
         from .dialogues import ask_filter
 
-        await ask_filter(self)
+        await ask_filter(self.host)
+
+    def show_traffic(self) -> None:
+        if self.arrangement is not None:
+            self.arrangement.show_traffic()
+
+    def redraw_traffic(self) -> None:
+        self.traffic.redraw()
 
     def filter_by(self, value: str) -> None:
         self.session.traffic.set_filter(value)
@@ -307,8 +306,9 @@ class Dashboard(Actions, App[int]):
             self.arrangement.choose(1)
         self.traffic.redraw()
 
-    async def open_entry(self, kind: str, value: str, placeholder: str, changed: Any,
-                   finished: Any) -> None:
+    async def open_entry(self, kind: str, value: str, placeholder: str,
+                         changed: Callable[[str], None],
+                         finished: Callable[[str, bool], bool]) -> None:
         await self._make_entry()
         if self.entry is not None and not self.entry.display:
             self.entry.ask(value, placeholder, self._histories[kind], changed, finished)

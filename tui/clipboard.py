@@ -6,8 +6,9 @@ are told apart by the environment.
 """
 
 import os
-from typing import Any, Mapping, Optional
+from typing import Mapping, Optional
 
+from .host import Host
 from .model.bodies import extent, text_of
 from .model.export import BODY_FILE, curl, needs_file
 from .model.traffic import Row
@@ -26,7 +27,7 @@ def obeys(environ: Mapping[str, str]) -> bool:
             or "WT_SESSION" in environ or "KITTY_WINDOW_ID" in environ)
 
 
-def copy(app: Any, text: str, what: str, environ: Optional[Mapping[str, str]] = None) -> None:
+def copy(app: Host, text: str, what: str, environ: Optional[Mapping[str, str]] = None) -> None:
     """Copy `text`, and say where to find it."""
     environ = os.environ if environ is None else environ
     app.copy_to_clipboard(text)
@@ -48,14 +49,14 @@ def copy(app: Any, text: str, what: str, environ: Optional[Mapping[str, str]] = 
     app.session.tell(f"{what} copied, and in {shown}", "good")
 
 
-def copy_curl(app: Any, row: Row) -> None:
+def copy_curl(app: Host, row: Row) -> None:
     """Copy the command that sends the request of `row` again; it has the real values."""
     copy(app, curl(row, app.session.addresses), "curl command")
     if needs_file(row):
         app.session.tell(f"put its body into {BODY_FILE} first · {app.session.news}", "warning")
 
 
-def copy_body(app: Any, row: Row) -> None:
+def copy_body(app: Host, row: Row) -> None:
     """Copy the response's body, as far as it is known, if it is text."""
     response = row.response
     if response is None or not response.body:

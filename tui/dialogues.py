@@ -3,13 +3,12 @@
 Imported on first use.
 """
 
-from typing import Any
-
+from .host import Host
 from .model.text import clean
 from .model.throttling import DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
 
 
-async def ask_throttle(app: Any, scope: str) -> None:
+async def ask_throttle(app: Host, scope: str) -> None:
     """Numbers of one's own for `scope`, typed; wrong ones are explained while typing."""
     session = app.session
     current = session.throttling.at(scope)
@@ -38,14 +37,14 @@ async def ask_throttle(app: Any, scope: str) -> None:
                          changed, finished)
 
 
-async def ask_filter(app: Any) -> None:
+async def ask_filter(app: Host) -> None:
     """Filters while it is typed; Escape brings back the filter from before."""
     session = app.session
     before = session.traffic.filter_text
 
     def changed(value: str) -> None:
         session.traffic.set_filter(value)
-        app.traffic.redraw()
+        app.redraw_traffic()
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted and session.traffic.filter_error is not None:
@@ -53,10 +52,9 @@ async def ask_filter(app: Any) -> None:
         if not accepted:
             session.traffic.set_filter(before)
         app.close_entry("traffic")
-        app.traffic.redraw()
+        app.redraw_traffic()
         return True
 
-    if app.arrangement is not None:
-        app.arrangement.show_traffic()
+    app.show_traffic()
     await app.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
                          changed, finished)

@@ -4,13 +4,14 @@ from typing import Any, Dict, List, Sequence, Tuple, Type
 
 from rich.table import Table
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from .model import filters
+from .panes.lines import LinePane
 
 Group = Tuple[str, Sequence[Any]]
 
@@ -42,7 +43,7 @@ class HelpScreen(ModalScreen[None]):
         return page
 
 
-def _rows(app: Any, bindings: Sequence[Any]) -> List[Tuple[str, str]]:
+def _rows(app: App[Any], bindings: Sequence[Any]) -> List[Tuple[str, str]]:
     """Keys that do the same together, in the order of their definition."""
     rows: Dict[str, List[str]] = {}
     for binding in bindings:
@@ -57,9 +58,7 @@ def _rows(app: Any, bindings: Sequence[Any]) -> List[Tuple[str, str]]:
     return [("  ".join(keys), words) for words, keys in rows.items() if words]
 
 
-def groups_of(app: Any, panes: Sequence[Type[Any]]) -> List[Group]:
-    from .panes.lines import LinePane
-
+def groups_of(app: App[Any], panes: Sequence[Type[LinePane]]) -> List[Group]:
     groups: List[Group] = [("Everywhere", app.BINDINGS), ("Lists", LinePane.BINDINGS)]
     for pane in panes:
         groups.append((pane.TITLE, pane.__dict__.get("BINDINGS", ())))

@@ -4,9 +4,14 @@ tiny: the list and the news. narrow: one pane, the detail below it. medium: one 
 detail beside it. overview: everything at once, unless one pane was chosen twice (alone).
 """
 
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Mapping, Protocol, Sequence, Set
 
 from textual.geometry import Size
+from textual.screen import Screen
+
+from .model.session import Session
+from .panes.bars import TabBar
+from .panes.lines import LinePane
 
 NAMES = {1: "traffic", 2: "routes", 3: "connections", 4: "log", 5: "errors", 6: "workers",
          7: "throttle"}
@@ -24,10 +29,26 @@ def mode_for(size: Size) -> str:
     return "overview"
 
 
+class Arranged(Protocol):
+    """The app, as far as its layout needs it."""
+
+    session: Session
+    tabs: TabBar
+
+    @property
+    def panes(self) -> Mapping[str, LinePane]: ...
+
+    @property
+    def size(self) -> Size: ...
+
+    @property
+    def screen_stack(self) -> Sequence[Screen[Any]]: ...
+
+
 class Layout:
     """Keeps the app's panes shown or hidden; asks for nothing while it stays the same."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Arranged) -> None:
         self.app = app
         self.active = 1
         self.side = "connections"  # what stands beside the list in the overview
@@ -141,13 +162,13 @@ class Layout:
             self.alone = False
             self.apply()
             self._focus_active()
-        elif app.traffic.selected is not None:
-            app.traffic.action_last()
+        elif app.panes["traffic"].selected is not None:
+            app.panes["traffic"].action_last()
         elif self.active != 1:
             self.choose(1)
         elif traffic.filtered or traffic.filter_error:
             traffic.set_filter("")
-            app.traffic.redraw()
+            app.panes["traffic"].redraw()
 
     def _focus(self, name: str) -> None:
         self.app.screen_stack[0].set_focus(self.app.panes[name])
@@ -187,5 +208,5 @@ class Layout:
             pane.redraw()
         self.app.tabs.sync()
 
-    def _visible(self) -> List[Any]:
+    def _visible(self) -> List[LinePane]:
         return [pane for pane in self.app.panes.values() if pane.has_class("shown")]

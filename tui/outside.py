@@ -15,10 +15,13 @@ import tempfile
 import threading
 from typing import Any, Iterator, List, Optional
 
+from .feed import Feed
+from .host import Host
 from .model import text
 from .model.export import url
 from .model.logs import Error
 from .model.requests import Malformed, Request, as_text, from_text
+from .model.session import Session
 from .model.traffic import Row, Rule
 
 LAST_LINES = 200
@@ -54,7 +57,7 @@ def _editor() -> str:
     return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
 
 
-def _lend(app: Any, command: List[str], first: str = "") -> bool:
+def _lend(app: Host, command: List[str], first: str = "") -> bool:
     """Run `command` on the terminal, below the words `first`; whether it ended well. If not, the
     reason is told."""
     from textual.app import SuspendNotSupported
@@ -90,7 +93,7 @@ def _hear() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def debug(app: Any, pid: int, words: str) -> None:
+def debug(app: Host, pid: int, words: str) -> None:
     """Give the terminal to the debugger of the worker `pid`, until the program goes on."""
     if not app.debugger:
         app.session.tell("\"tremolo debug\" in another terminal is the debugger", "warning")
@@ -101,7 +104,7 @@ def debug(app: Any, pid: int, words: str) -> None:
         app.session.tell("the program goes on", "good")
 
 
-def edit(app: Any, error: Optional[Error]) -> None:
+def edit(app: Host, error: Optional[Error]) -> None:
     session = app.session
     if error is None or not error.file:
         session.tell("no error with a place in a file", "warning")
@@ -119,7 +122,7 @@ def edit(app: Any, error: Optional[Error]) -> None:
     _lend(app, command)
 
 
-def edit_request(app: Any, request: Request) -> None:
+def edit_request(app: Host, request: Request) -> None:
     """Let the user change `request` in the editor, and send it if it was changed.
 
     The file lies in a folder of its own, both for this user only: the request may hold
@@ -161,12 +164,12 @@ def edit_request(app: Any, request: Request) -> None:
     app.send_now(edited)
 
 
-def open_url(app: Any) -> None:
+def open_url(app: Host) -> None:
     """The selected GET request's URL, else the server's address, in the user's browser."""
     import webbrowser
 
     session = app.session
-    row = app.traffic.selected_row()
+    row = app.selected_row()
     target = next((a for a in session.addresses if a.startswith("http")), "")
     if row is not None and row.method == "GET" and "…" not in row.path and target:
         target = url(row, session.addresses)
@@ -194,7 +197,7 @@ def plain_line(row: Row) -> str:
             + (" cut off" if row.state == "aborted" else ""))
 
 
-def plain_log(app: Any) -> None:
+def plain_log(app: Host) -> None:
     """Print requests and log lines on the normal screen until a key is pressed."""
     import termios
     import tty
@@ -217,7 +220,7 @@ def plain_log(app: Any) -> None:
     app.news()
 
 
-def _print_until_key(fd: int, feed: Any, session: Any) -> None:
+def _print_until_key(fd: int, feed: Feed, session: Session) -> None:
     row_seen = session.traffic.entries[-1].uid if session.traffic.entries else 0
     line_seen = session.log.lines[-1].uid if session.log.lines else 0
     row_seen, line_seen = max(0, row_seen - 10), max(0, line_seen - 10)
@@ -239,7 +242,7 @@ def _print_until_key(fd: int, feed: Any, session: Any) -> None:
         row_seen = fresh[0].uid if fresh else row_seen
         line_seen = lines[-1].uid if lines else line_seen
         sys.stdout.flush()
-        ready, _, _ = select.select([fd, feed.sock], [], [], 0.5)
+        ready, _, _ = select.select([fd, feed.sock.fileno()], [], [], 0.5)
         if fd in ready:
             os.read(fd, 64)
             return
@@ -247,7 +250,7 @@ def _print_until_key(fd: int, feed: Any, session: Any) -> None:
             feed.readable()
 
 
-def last_words(app: Any) -> None:
+def last_words(app: Host) -> None:
     """On the normal screen, at the end: what the application wrote last, and why all ended."""
     session, feed = app.session, app.feed
     lines = [line for line in session.log.lines if line.stream != "tremolo"]

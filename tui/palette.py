@@ -1,15 +1,16 @@
 """What the command palette offers beside Textual's own: throttles, panes, the server."""
 
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any, Callable, Iterator, Tuple, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from .host import Host
 from .model import throttling
 
 
 class DashboardCommands(Provider):
     def _offers(self) -> Iterator[Tuple[str, str, Callable[[], Any]]]:
-        app: Any = self.app
+        app = cast(Host, self.app)
         for name in throttling.preset_names():
             yield (f"Throttle: {throttling.label_of(name)}", "everything, at once",
                    lambda name=name: app.throttle_all(name))  # type: ignore[misc]

@@ -50,12 +50,22 @@ class Screen:
             os.execve(sys.executable, [sys.executable, "-c", PROGRAM, mode],
                       {**os.environ, "TERM": "xterm-256color"})
 
-    def read_until(self, wanted, seconds=15.0):
+    def read_until(self, wanted, seconds=15.0, start=0):
         deadline = time.monotonic() + seconds
-        while wanted not in self.output:
+        while wanted not in self.output[start:]:
             assert time.monotonic() < deadline, self.output[-500:]
             if select.select([self.master], [], [], 0.1)[0]:
                 self.output += os.read(self.master, 65536)
+
+    def wait_for_stop(self, seconds=15.0):
+        """Read until the child has been stopped."""
+        deadline = time.monotonic() + seconds
+        while not os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)[0]:
+            assert time.monotonic() < deadline
+            if select.select([self.master], [], [], 0.02)[0]:
+                self.output += os.read(self.master, 65536)
+        while select.select([self.master], [], [], 0.05)[0]:
+            self.output += os.read(self.master, 65536)
 
     def wait(self, seconds=15.0):
         """Read until the child has ended; its wait status."""
@@ -122,4 +132,34 @@ def test_a_failing_dashboard_gives_the_terminal_back_and_raises(open_screen):
     status = screen.wait()
     assert os.waitstatus_to_exitcode(status) == 7
     assert b"fell back: on purpose" in screen.output.split(b"\x1b[?1049l")[-1]
+    assert modes(termios.tcgetattr(screen.slave)) == modes(screen.before)
+
+
+def test_going_on_without_a_stop_changes_nothing(open_screen):
+    screen = open_screen()
+    seen = len(screen.output)
+    os.kill(screen.pid, signal.SIGCONT)
+    screen.read_until(b"TREMOLO", start=seen)
+    os.write(screen.master, b"q")
+    assert os.waitstatus_to_exitcode(screen.wait()) == 0
+    assert modes(termios.tcgetattr(screen.slave)) == modes(screen.before)
+
+
+@pytest.mark.parametrize("stop", [b"\x1a", signal.SIGTSTP, signal.SIGSTOP],
+                         ids=["Ctrl+Z", "SIGTSTP", "SIGSTOP"])
+def test_all_of_the_screen_is_drawn_again_after_a_stop(open_screen, stop):
+    screen = open_screen()
+    if isinstance(stop, bytes):
+        os.write(screen.master, stop)
+    else:
+        os.kill(screen.pid, stop)
+    screen.wait_for_stop()
+    if stop != signal.SIGSTOP:
+        assert modes(termios.tcgetattr(screen.slave)) == modes(screen.before)
+    seen = len(screen.output)
+    os.kill(screen.pid, signal.SIGCONT)
+    screen.read_until(b"TREMOLO", start=seen)
+    screen.read_until(b"quit", start=seen)
+    os.write(screen.master, b"q")
+    assert os.waitstatus_to_exitcode(screen.wait()) == 0
     assert modes(termios.tcgetattr(screen.slave)) == modes(screen.before)

@@ -190,11 +190,12 @@ class Change(NamedTuple):
             rule = self.force[max(fitting, key=len)] if fitting else None
         if rule is None:
             rule = self.force.get(ALL)
-        return (_least(rule and rule.download, self.total and self.total.download),
-                _least(rule and rule.upload, self.total and self.total.upload))
+        both = [throttle for throttle in (rule, self.total) if throttle is not None]
+        return (_least([throttle.download for throttle in both]),
+                _least([throttle.upload for throttle in both]))
 
 
-def _least(*rates: Optional[float]) -> Optional[float]:
+def _least(rates: List[Optional[float]]) -> Optional[float]:
     return min((rate for rate in rates if rate is not None), default=None)
 
 

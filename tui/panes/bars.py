@@ -1,6 +1,6 @@
 """The rows around the panes: two head rows, tabs, news, and keys."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -10,6 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ..draw import Piece, middle_cut, sparkline, spread, strip_of
+from ..host import Host
 from ..model import text
 from ..model.session import Session
 from .lines import LinePane
@@ -29,6 +30,10 @@ class Bar(Widget):
         self._drawn: Any = None
         self._drawn_at = -1e9
         self._base: Optional[Style] = None
+
+    @property
+    def host(self) -> Host:
+        return cast(Host, self.app)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
@@ -169,7 +174,7 @@ class HeadBar(Bar):
         return spread(pieces, end, width)
 
     def _wall(self) -> float:
-        return self.app.wall_clock()  # type: ignore[attr-defined,no-any-return]
+        return self.host.wall_clock()
 
 
 def _percent(share: float) -> str:
@@ -226,7 +231,7 @@ class TabBar(Bar):
     def on_click(self, event: events.Click) -> None:
         for number, (start, end) in self._zones.items():
             if start <= event.x < end:
-                self.app.action_pane(number)  # type: ignore[attr-defined]
+                self.host.action_pane(number)
 
 
 class NewsBar(Bar):
@@ -255,7 +260,7 @@ class NewsBar(Bar):
         fresh = session.clock() - session.news_at < NEWS_FADES
         loud = session.news_kind == "error" or (fresh and kind != "good")
         words = kind if loud else "text" if fresh else "dim"
-        at = self.app.wall_clock() - (session.clock() - session.news_at)  # type: ignore[attr-defined]
+        at = self.host.wall_clock() - (session.clock() - session.news_at)
         left: List[Piece] = [(f" {mark} ", self.style(kind)),
                              (text.clock(at) + " ", self.style("dim")),
                              (session.news, self.style(words))]

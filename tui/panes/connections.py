@@ -107,4 +107,4 @@ class ConnectionsPane(LinePane):
 
     def action_throttle(self) -> None:
         connection = self.selected_connection()
-        self.app.open_throttle(connection.scope if connection else None)  # type: ignore[attr-defined]
+        self.host.open_throttle(connection.scope if connection else None)

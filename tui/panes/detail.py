@@ -2,7 +2,6 @@
 
 from typing import Any, List, Optional, Sequence, Union
 
-from rich.cells import cell_len
 from textual.binding import Binding
 from textual.strip import Strip
 
@@ -16,6 +15,7 @@ from . import happenings
 from .errors import traceback_pieces
 from .lines import STATUS_KINDS, LinePane
 from .messages import MessageSections
+from .page import fact, heading
 
 Subject = Union[Row, Error, LogLine, Worker, Reload]
 
@@ -139,37 +139,37 @@ class DetailPane(LinePane):
              ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
         lines += [[(" ", None), (part, plain)] for part in wrapped(row.path, width - 2)]
         if row.route and row.route != row.path:
-            lines.append(self.fact("route", row.route))
+            lines.append(fact(self, "route", row.route))
         if row.error:
             lines += [[(" ", None), (part, self.style("error"))]
                       for part in wrapped(row.error, width - 2)]
         lines.append([])
         if row.state in ("live", "over"):
-            lines.append(self.fact("rate now", text.rate(row.rate)))
+            lines.append(fact(self, "rate now", text.rate(row.rate)))
         else:
             lines += self._timing(row, width)
         lines += [
             [],
-            self.fact("at", text.clock(row.t, fraction=True)
+            fact(self, "at", text.clock(row.t, fraction=True)
                        + (f"  #{row.id}" if row.id else "")),
-            self.fact("sizes",
+            fact(self, "sizes",
                        f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
-            self.fact("served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
+            fact(self, "served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
                                     f"{'TLS · ' if row.secure else ''}{protocol}"),
         ]
         error = self.error
         if error is not None:
-            lines += [[], *self.heading("Traceback", error.place, width),
+            lines += [[], *heading(self, "Traceback", error.place, width),
                       *traceback_pieces(self, error, self._unfold)]
         lines += happenings.pin_lines(self, row, width)
         lines += self._messages.lines(self, row, width, self._reveal)
         written = self.session.log.near(row.pid, row.t, row.t + row.ms / 1000)
         if written:
-            lines += [[], *self.heading("Log", f"{len(written)} meanwhile", width)]
+            lines += [[], *heading(self, "Log", f"{len(written)} meanwhile", width)]
             for line in written:
                 clean = "".join(run for _, run in text.colour_runs(line.raw))
                 lines.append([(" " + text.clock(line.t, True) + " ", dim), (clean, plain)])
-        lines += [[], *self.heading("curl", "y copies", width)]
+        lines += [[], *heading(self, "curl", "y copies", width)]
         return lines + self._messages.command(self, row, width, self._reveal)
 
     def _timing(self, row: Row, width: int) -> List[Sequence[Piece]]:
@@ -190,16 +190,6 @@ class DetailPane(LinePane):
             start += ms
         return lines
 
-    def fact(self, name: str, value: str) -> List[Piece]:
-        return [(f" {name:<10}", self.style("dim")), (value, self.style("text"))]
-
-    def heading(self, name: str, note: str, width: int) -> List[Sequence[Piece]]:
-        line = self.style("rule")
-        words = f" {name} "
-        rest = max(0, width - len(words) - 2 - cell_len(note) - 2)
-        return [[("──", line), (words, self.style("accent")), ("─" * rest, line),
-                 (f" {note}", self.style("dim"))]]
-
     # -- an error, a log line
 
     def _error_lines(self, error: Error, width: int) -> List[Sequence[Piece]]:
@@ -207,9 +197,9 @@ class DetailPane(LinePane):
         lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("error"))]
                                         for part in wrapped(error.title, width - 2)]
         if error.path:
-            lines.append(self.fact("request", f"{error.method} {error.path}"))
-        lines += [self.fact("where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
-                  self.fact("at", error.place or "–"), []]
+            lines.append(fact(self, "request", f"{error.method} {error.path}"))
+        lines += [fact(self, "where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
+                  fact(self, "at", error.place or "–"), []]
         for pieces in traceback_pieces(self, error, self._unfold):
             whole = "".join(part for part, _ in pieces)
             style = pieces[-1][1] or plain
@@ -219,8 +209,8 @@ class DetailPane(LinePane):
     def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
         clean = "".join(run for _, run in text.colour_runs(line.raw))
         return [
-            self.fact("at", text.clock(line.t, fraction=True)),
-            self.fact("from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
+            fact(self, "at", text.clock(line.t, fraction=True)),
+            fact(self, "from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
                                f"gen {line.gen}"), [],
             *([(" " + part, self.style("text"))] for part in wrapped(clean, width - 2))]
 
@@ -237,10 +227,10 @@ class DetailPane(LinePane):
 
     def action_curl(self) -> None:
         if isinstance(self.subject, Row):
-            copy_curl(self.app, self.subject)
+            copy_curl(self.host, self.subject)
 
     def action_copy(self) -> None:
         if self.error is not None:
-            copy(self.app, "\n".join(self.error.traceback), "traceback")
+            copy(self.host, "\n".join(self.error.traceback), "traceback")
         elif isinstance(self.subject, Row):
-            copy_body(self.app, self.subject)
+            copy_body(self.host, self.subject)

@@ -147,4 +147,4 @@ class ErrorsPane(LinePane):
     def action_copy(self) -> None:
         error = self.selected_error()
         if error is not None:
-            copy(self.app, "\n".join(error.traceback), "traceback")
+            copy(self.host, "\n".join(error.traceback), "traceback")

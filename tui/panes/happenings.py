@@ -1,6 +1,6 @@
 """What the detail shows of a worker, of a reload, and of a pinned request."""
 
-from typing import Any, List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from ..draw import Piece, fit, middle_cut, right
 from ..model import text
@@ -8,44 +8,44 @@ from ..model.pins import compare
 from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
+from .page import Lines, Page, Styled, fact, heading
 
-Lines = List[Sequence[Piece]]
 SLOWEST = 3  # modules
 ROOMY = 14  # lines from which on there is room for headings
 
 
-def worker_lines(pane: Any, worker: Worker, width: int) -> Lines:
+def worker_lines(pane: Page, worker: Worker, width: int) -> Lines:
     """State, figures, and where the main thread stood when it was last found blocked."""
     now = pane.session.clock()
     state = "error" if worker.state == "blocked" or not worker.expected else "good"
     lines: Lines = [
         [(" worker ", pane.style("dim")), (str(worker.pid), pane.style("strong")),
          ("  " + worker.state, pane.style(state))],
-        pane.fact("gen", f"{worker.gen} · slot {worker.slot}"),
-        pane.fact("memory", f"{worker.rss / 1048576:.0f} MB"),
-        pane.fact("cpu", f"{worker.cpu * 100:.0f}% of a core, "
+        fact(pane, "gen", f"{worker.gen} · slot {worker.slot}"),
+        fact(pane, "memory", f"{worker.rss / 1048576:.0f} MB"),
+        fact(pane, "cpu", f"{worker.cpu * 100:.0f}% of a core, "
                          f"{worker.telemetry * 100:.1f}% for telemetry"),
-        pane.fact("loop lag", f"{text.millis(worker.lag_ms)} ms"),
-        pane.fact("requests", f"{worker.requests:,} · {worker.active} active · "
+        fact(pane, "loop lag", f"{text.millis(worker.lag_ms)} ms"),
+        fact(pane, "requests", f"{worker.requests:,} · {worker.active} active · "
                               f"{worker.open} connections"),
     ]
     if worker.cause and worker.state != "blocked":
-        lines.append(pane.fact("cause", worker.cause))
+        lines.append(fact(pane, "cause", worker.cause))
     if worker.blocked_by:
         since = now - worker.blocked_at if worker.blocked_at is not None else None
         note = f"for {since:.1f} s" if since is not None else f"took {worker.blocked_for:.1f} s"
-        lines += [[], *pane.heading("Blocked", note, width),
+        lines += [[], *heading(pane, "Blocked", note, width),
                   [(" ", None), (worker.blocked_by, pane.style("error"))], []]
         lines += [stack_line(pane, line) for line in worker.stack]
     return lines
 
 
-def stack_line(pane: Any, line: str) -> Sequence[Piece]:
+def stack_line(pane: Styled, line: str) -> Sequence[Piece]:
     frame = line.lstrip().startswith("File ")
     return [(" ", None), (line, pane.style("second" if frame else "text"))]
 
 
-def reload_lines(pane: Any, reload: Reload, width: int) -> Lines:
+def reload_lines(pane: Page, reload: Reload, width: int) -> Lines:
     """The phases on one scale, and the slowest of the project's modules."""
     good = reload.state != "failed"
     title = "started" if reload.first else "reloaded" if good else "failed"
@@ -55,29 +55,29 @@ def reload_lines(pane: Any, reload: Reload, width: int) -> Lines:
          (f"  {reload.ms or 0.0:.0f} ms", pane.style("text"))]]
     compact = pane.body_height < ROOMY
     if reload.files and not reload.first:
-        lines.append(pane.fact("files", ", ".join(reload.files)))
+        lines.append(fact(pane, "files", ", ".join(reload.files)))
     if reload.mode and not compact:
         ahead = f" · {reload.preloaded:,} modules preloaded" if reload.preloaded else ""
-        lines.append(pane.fact("by", reload.mode + ahead))
+        lines.append(fact(pane, "by", reload.mode + ahead))
     if reload.error:
         lines.append([(" ", None), (reload.error, pane.style("error"))])
     if compact and reload.parts:
         lines += _bars(pane, list(reload.parts.items()), width, one_after_another=True)
         slowest = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.modules[:SLOWEST])
-        return [*lines, pane.fact("slowest", slowest + " ms")] if slowest else lines
+        return [*lines, fact(pane, "slowest", slowest + " ms")] if slowest else lines
     if reload.parts:
-        lines += [[], *pane.heading("Time", f"{reload.ms or 0.0:.0f} ms", width)]
+        lines += [[], *heading(pane, "Time", f"{reload.ms or 0.0:.0f} ms", width)]
         lines += _bars(pane, list(reload.parts.items()), width, one_after_another=True)
     if reload.modules:
-        lines += [[], *pane.heading("Slowest modules", "of the project", width)]
+        lines += [[], *heading(pane, "Slowest modules", "of the project", width)]
         lines += _bars(pane, reload.modules[:SLOWEST], width, one_after_another=False)
     if len(reload.history) > 1:
         mean = reload.mean_ms or 0.0
-        lines += [[], pane.fact("mean", f"{mean:.0f} ms of the last {len(reload.history)}")]
+        lines += [[], fact(pane, "mean", f"{mean:.0f} ms of the last {len(reload.history)}")]
     return lines
 
 
-def _bars(pane: Any, parts: Sequence[Tuple[str, float]], width: int, one_after_another: bool
+def _bars(pane: Styled, parts: Sequence[Tuple[str, float]], width: int, one_after_another: bool
           ) -> Lines:
     names = min(24, max(len(name) for name, _ in parts))
     room = max(6, width - names - 14)
@@ -94,12 +94,12 @@ def _bars(pane: Any, parts: Sequence[Tuple[str, float]], width: int, one_after_a
     return lines
 
 
-def pin_lines(pane: Any, row: Row, width: int) -> Lines:
+def pin_lines(pane: Page, row: Row, width: int) -> Lines:
     """The answers of a pinned request, each against the one before."""
     key = key_of(row)
     if key not in pane.session.pins:
         return []
-    lines: Lines = [[], *pane.heading("Pinned", "p unpins", width)]
+    lines: Lines = [[], *heading(pane, "Pinned", "p unpins", width)]
     answers = pane.session.pins.answers(key)
     for index, answer in enumerate(answers):
         changes = compare(answers[index - 1], answer) if index else []

@@ -5,7 +5,7 @@ changed, and the pane is visible, are its lines drawn again. Lines are made on d
 fits on the screen, however long the list is. Selection is by a stable key, not by position.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ..draw import Piece, spread, strip_of
+from ..host import Host
 from ..model.session import Session
 
 CACHE = 1024
@@ -105,6 +106,11 @@ class LinePane(Widget, can_focus=True):
 
     def empty_text(self) -> str:
         return ""
+
+    @property
+    def host(self) -> Host:
+        """The app, as panes see it."""
+        return cast(Host, self.app)
 
     # -- styles
 

@@ -1,16 +1,26 @@
 """The measured part of the throttle control: what passes under a scope, beside what may."""
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Protocol, Sequence, Tuple
 
 from rich.cells import cell_len
 
 from ..draw import Piece, fit, right, sparkline
 from ..model import throttling as model
 from ..model.meters import SECONDS
+from ..model.session import Session
 from ..plot import OVER, area, rule_row, scale, time_axis
+from .page import Styled
 
 GUTTER = 6
 MOST_CELLS = 60  # two dots a cell: one for each of the meter's buckets
+
+class Scoped(Styled, Protocol):
+    """A pane that is about a scope of the throttle."""
+
+    session: Session
+    scope: str
+    connection: Optional[Tuple[int, int]]
+
 
 Limits = List[Optional[float]]
 
@@ -22,7 +32,7 @@ def cells(pieces: Sequence[Piece]) -> int:
 class Measured:
     """Draws for a throttle pane, whose scope and session it looks at."""
 
-    def __init__(self, pane: Any) -> None:
+    def __init__(self, pane: Scoped) -> None:
         self._pane = pane
 
     def mark(self) -> Any:

@@ -4,15 +4,15 @@ All of it came from outside: it is cleaned here, line by line. Secrets are maske
 are revealed.
 """
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
-from ..draw import Piece, middle_cut, wrapped
+from ..draw import middle_cut, wrapped
 from ..model import bodies, text
 from ..model.export import curl
 from ..model.messages import Message, is_secret, masked
 from ..model.traffic import Row
+from .page import Lines, Page, heading
 
-Lines = List[Sequence[Piece]]
 FIELDS = 100  # header fields shown
 COMMAND_LINES = 20  # of a curl command: the body is shown above it
 PIECE = 1000  # characters of a long line that are cleaned at a time
@@ -29,7 +29,7 @@ class MessageSections:
         self._command_for: Tuple[Any, ...] = ()
         self._command: Lines = []
 
-    def lines(self, pane: Any, row: Row, width: int, reveal: bool) -> Lines:
+    def lines(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
         wanted = (row.request, row.response, width, reveal, pane.style("text"))
         if wanted != self._made_for:
             self._lines = [*_sections(pane, "Request", row.request, width, reveal),
@@ -37,7 +37,7 @@ class MessageSections:
             self._made_for = wanted
         return self._lines
 
-    def command(self, pane: Any, row: Row, width: int, reveal: bool) -> Lines:
+    def command(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
         addresses = pane.session.addresses
         wanted = (row, row.request, width, reveal, pane.style("text"), tuple(addresses))
         if wanted != self._command_for:
@@ -50,13 +50,13 @@ class MessageSections:
         return self._command
 
 
-def _sections(pane: Any, whose: str, message: Optional[Message], width: int,
+def _sections(pane: Page, whose: str, message: Optional[Message], width: int,
               reveal: bool) -> Lines:
     if message is None:
         return []
     secret = any(is_secret(name) and value for name, value in message.headers)
     note = _hint(reveal) if secret else f"{len(message.headers)}"
-    lines: Lines = [[], *pane.heading(f"{whose} headers", note, width)]
+    lines: Lines = [[], *heading(pane, f"{whose} headers", note, width)]
     for name, value in message.headers[:FIELDS]:
         lines += _field_lines(pane, name, value, width, reveal)
     if len(message.headers) > FIELDS:
@@ -68,7 +68,7 @@ def _sections(pane: Any, whose: str, message: Optional[Message], width: int,
     note = _body_note(message, width - len(whose) - 14, reveal)
     if whose == "Response" and len(note) + 32 < width:
         note += " · b copies"
-    lines += [[], *pane.heading(f"{whose} body", note, width)]
+    lines += [[], *heading(pane, f"{whose} body", note, width)]
     return lines + _body_lines(pane, message, width, reveal)
 
 
@@ -76,7 +76,7 @@ def _hint(reveal: bool) -> str:
     return "v masks secrets" if reveal else "v shows secrets"
 
 
-def _field_lines(pane: Any, name: str, value: str, width: int, reveal: bool) -> Lines:
+def _field_lines(pane: Page, name: str, value: str, width: int, reveal: bool) -> Lines:
     hidden = is_secret(name) and value and not reveal
     shown = masked(value) if hidden else text.clean(value, text.MAX_LINE)
     name = text.clean(name, 80)
@@ -98,7 +98,7 @@ def _body_note(message: Message, room: int, reveal: bool) -> str:
     return f"{middle_cut(media, room)} · {extent}"
 
 
-def _body_lines(pane: Any, message: Message, width: int, reveal: bool) -> Lines:
+def _body_lines(pane: Page, message: Message, width: int, reveal: bool) -> Lines:
     lines: Lines = []
     shown, more = bodies.shown(message, reveal, 16 if width >= ROOM_FOR_16 else 8)
     for number, line in enumerate(shown):

@@ -75,7 +75,7 @@ class RoutesPane(LinePane):
 
     def action_only(self) -> None:
         if self.selected is not None:
-            self.app.filter_by(f'route:"{self.selected}"')  # type: ignore[attr-defined]
+            self.host.filter_by(f'route:"{self.selected}"')
 
 
 def _change(route: Route, p95: float) -> Sequence[str]:

@@ -235,7 +235,7 @@ class ThrottlePane(LinePane):
         self.wish(model.OFF)
 
     async def action_own(self) -> None:
-        await self.app.ask_throttle(self.scope)  # type: ignore[attr-defined]
+        await self.host.ask_throttle(self.scope)
 
     def wish(self, throttle: model.Throttle) -> None:
         """Send the wish; what is shown changes when the server confirms it."""

@@ -310,7 +310,7 @@ class TrafficPane(LinePane):
             return
         from ..clipboard import copy_curl
 
-        copy_curl(self.app, row)
+        copy_curl(self.host, row)
 
     def selection_changed(self) -> None:
-        self.app.row_selected(self.selected_row())  # type: ignore[attr-defined]
+        self.host.row_selected(self.selected_row())

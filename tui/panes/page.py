@@ -1,0 +1,37 @@
+"""What the sections of the detail may ask of the pane that they are drawn in, and the two
+kinds of lines that all of them use."""
+
+from typing import List, Protocol, Sequence
+
+from rich.cells import cell_len
+from rich.style import Style
+
+from ..draw import Piece
+from ..model.session import Session
+
+Lines = List[Sequence[Piece]]
+
+
+class Styled(Protocol):
+    def style(self, name: str) -> Style: ...
+
+
+class Page(Styled, Protocol):
+    session: Session
+
+    @property
+    def body_height(self) -> int: ...
+
+
+def fact(pane: Styled, name: str, value: str) -> List[Piece]:
+    """A name and what it is."""
+    return [(f" {name:<10}", pane.style("dim")), (value, pane.style("text"))]
+
+
+def heading(pane: Styled, name: str, note: str, width: int) -> Lines:
+    """A rule with a name in it, and a note at its end."""
+    line = pane.style("rule")
+    words = f" {name} "
+    rest = max(0, width - len(words) - 2 - cell_len(note) - 2)
+    return [[("──", line), (words, pane.style("accent")), ("─" * rest, line),
+             (f" {note}", pane.style("dim"))]]
