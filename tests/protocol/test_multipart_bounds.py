@@ -77,6 +77,13 @@ SHAPES = {
     "almost delimiters byte by byte": lambda n: bytewise(
         field(data=b"\r\n--Xy" * (n // 6)) + CLOSE
     ),
+    "boundaries that go on byte by byte": lambda n: bytewise(
+        field(data=b"\r\n--XyZW" * (n // 8)) + CLOSE
+    ),
+    "boundaries that go on at once": lambda n: [field(data=b"\r\n--XyZW" * (n // 8)) + CLOSE],
+    "padding byte by byte": lambda n: bytewise(
+        field(data=(b"\r\n--XyZ" + b" " * 140) * (n // 147)) + CLOSE
+    ),
     "a long header byte by byte": lambda n: bytewise(
         field(extra=b"X: " + b"x" * n + b"\r\n") + CLOSE
     ),

@@ -75,6 +75,9 @@ def bytewise(body):
     return [body[i : i + 1] for i in range(len(body))]
 
 
+#: boundaries at the beginnings of lines that go on otherwise than a delimiter
+BEGUN = b"\r\n--XyZW\r\n--XyZ-\r\n--XyZ -\r\n--XyZ\n\r\n--XyZ\r\r\n--XyZ" + b" " * 129 + b"\r\n!"
+
 VALID = {
     "one field": (field() + CLOSE, [("a", None, None, b"1")]),
     "no part at all": (CLOSE, []),
@@ -105,6 +108,12 @@ VALID = {
             )
         ],
     ),
+    "data that begins as a delimiter": (
+        field(data=BEGUN) + CLOSE, [("a", None, None, BEGUN)]),
+    "data that begins as a delimiter in the place of the headers' end": (
+        field(data=b"--XyZW\r\n1") + CLOSE, [("a", None, None, b"--XyZW\r\n1")]),
+    "a preamble with a line that begins as a delimiter": (
+        b"hi\r\n--XyZW\r\n" + field() + CLOSE, [("a", None, None, b"1")]),
     "data that ends in CR": (field(data=b"x\r") + CLOSE, [("a", None, None, b"x\r")]),
     "data that ends in CRLF": (field(data=b"\r\n") + CLOSE, [("a", None, None, b"\r\n")]),
     "data of all octets": (
@@ -174,12 +183,17 @@ INVALID = {
     "a final boundary with one hyphen": (field() + b"--XyZ-", 400, "ended before"),
     "an end in the headers": (b"--XyZ\r\n" + FILE, 400, "ended before"),
     "an end in the data": (b"--XyZ\r\n" + FILE + b"\r\n123\r\n--Xy", 400, "ended before"),
-    "a boundary that goes on": (field() + b"--XyZW\r\n", 400, "other characters"),
-    "a boundary with one hyphen": (field() + b"--XyZ-x", 400, "other characters"),
+    "a boundary that goes on": (field() + b"--XyZW\r\n", 400, "ended before"),
+    "a boundary with one hyphen": (field() + b"--XyZ-x", 400, "ended before"),
+    "another boundary": (
+        (field() + CLOSE).replace(b"XyZ", b"Xyz") + CLOSE, 400, "another boundary"),
+    "another boundary behind an empty line": (
+        b"\r\n--Xy\r\n" + field() + CLOSE, 400, "another boundary"),
+    "a first boundary that goes on": (b"--XyZW\r\n" + field() + CLOSE, 400, "another boundary"),
     "a boundary line without CR": (
         b"--XyZ\n" + FILE + b"\r\n1\r\n" + CLOSE,
         400,
-        "without CR",
+        "another boundary",
     ),
     "a header line without CR": (
         b"--XyZ\r\n" + FILE.replace(b"\r", b"") + b"\r\n1\r\n" + CLOSE,
@@ -187,7 +201,7 @@ INVALID = {
         "without CR",
     ),
     "an empty line without CR": (b"--XyZ\r\n" + FILE + b"\n1\r\n" + CLOSE, 400, "without CR"),
-    "much padding": (b"--XyZ" + b" " * 200 + b"\r\n", 400, "too much"),
+    "much padding": (b"--XyZ" + b" " * 200 + b"\r\n", 400, "another boundary"),
     "a folded header": (
         b'--XyZ\r\nContent-Disposition: form-data;\r\n name="a"\r\n\r\n1\r\n' + CLOSE,
         400,

@@ -34,8 +34,10 @@ NEED_DATA = Signal.NEED_DATA
 # bchars of RFC 2046 section 5.1.1: at most 70 characters, the last of them no space.
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)")
-# Transport padding after a delimiter (RFC 2046) is a relic of mail; nobody sends any.
-_PADDING_BYTES = 128
+# What makes a boundary at the beginning of a line a delimiter; with anything else behind it, it
+# is data. The transport padding of RFC 2046 is a relic of mail: nobody sends any.
+_AFTER_BOUNDARY = re.compile(rb"--|[ \t]{0,128}\r\n")
+_AFTER_BOUNDARY_BEGUN = re.compile(rb"(?:-|[ \t]{0,128}\r?)\Z")
 
 
 class MultipartError(Exception):
@@ -152,7 +154,7 @@ class MultipartParser:
         self._field_bytes = 0
         self._parts = 0
         self._in_field = False
-        self._state: _State = MultipartParser._read_preamble
+        self._state: _State = MultipartParser._read_opening
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes of the body. Never raises; `data` may be kept, not copied."""
@@ -200,13 +202,34 @@ class MultipartParser:
     # The states: each takes what it can from the buffer and gives an event, NEED_DATA when the
     # buffer does not suffice, or None when the next state is to look at it.
 
-    def _read_preamble(self) -> Optional[Event]:
+    def _read_opening(self) -> Optional[Event]:
+        """The first line that is not empty: a boundary, but for those who send a preamble."""
         start = self._position
-        end, found = self._find_delimiter()
-        self._position = end
-        self._preamble_bytes += end - start
+        opening = self._buffer[start : start + 4]
+        if opening == b"\r\n\r\n":
+            self._position += 2
+            self._count_preamble(2)
+            return None
+        if opening in (b"\r\n", b"\r\n\r", b"\r\n-"):
+            return NEED_DATA
+        if opening == b"\r\n--":
+            is_delimiter = self._is_delimiter(start, self._delimiter)
+            if is_delimiter is None:
+                return NEED_DATA
+            if not is_delimiter:
+                raise MultipartError(400, "the body begins with another boundary")
+        self._state = MultipartParser._read_preamble
+        return None
+
+    def _count_preamble(self, size: int) -> None:
+        self._preamble_bytes += size
         if self._preamble_bytes > self._limits.preamble_bytes:
             raise MultipartError(413, "too many bytes before the first boundary")
+
+    def _read_preamble(self) -> Optional[Event]:
+        start = self._position
+        self._position, found = self._find_delimiter()
+        self._count_preamble(self._position - start)
         if not found:
             return NEED_DATA
         self._position += len(self._delimiter)
@@ -214,24 +237,10 @@ class MultipartParser:
         return None
 
     def _read_delimiter_end(self) -> Optional[Event]:
-        line = self._line
-        start = self._position
-        if (line or self._buffer[start : start + 1]).startswith(b"-"):
-            # Not read as a line: nothing must follow the two hyphens, what does is dropped.
-            hyphens = self._buffer[start : start + 2 - len(line)]
-            self._position = start + len(hyphens)
-            line += hyphens
-            if len(line) < 2:
-                return NEED_DATA
-            if line != b"--":
-                raise MultipartError(400, "a boundary is followed by other characters")
+        if self._buffer.startswith(b"--", self._position):
             self._state = MultipartParser._read_end
             return None
-        padding = self._read_line(_PADDING_BYTES, 400, "a boundary is followed by too much")
-        if padding is None:
-            return NEED_DATA
-        if padding.strip(b" \t"):
-            raise MultipartError(400, "a boundary is followed by other characters")
+        self._position = self._buffer.index(b"\n", self._position) + 1
         self._parts += 1
         if self._parts > self._limits.parts:
             raise MultipartError(413, f"more than {self._limits.parts} parts")
@@ -244,7 +253,7 @@ class MultipartParser:
         limits = self._limits
         while True:
             room = limits.header_bytes - self._header_bytes
-            line = self._read_line(room, 413, "the header section of a part is too large")
+            line = self._read_line(room)
             if line is None:
                 return NEED_DATA
             self._header_bytes += len(line) + 2
@@ -265,13 +274,13 @@ class MultipartParser:
         # RFC 2046: the delimiter's own CRLF may be the one that ended the headers, for a part
         # without any data. Everybody sends both; those who would not are understood.
         boundary = self._delimiter[2:]
-        start = self._buffer[self._position : self._position + len(boundary)]
-        if start == boundary:
+        is_delimiter = self._is_delimiter(self._position, boundary)
+        if is_delimiter is None:
+            return NEED_DATA
+        if is_delimiter:
             self._position += len(boundary)
             self._state = MultipartParser._read_delimiter_end
             return PART_END
-        if boundary.startswith(start):
-            return NEED_DATA
         self._state = MultipartParser._read_data
         return None
 
@@ -298,30 +307,41 @@ class MultipartParser:
         self._pending = []
         return END
 
+    def _is_delimiter(self, start: int, delimiter: bytes) -> Optional[bool]:
+        """Whether a whole delimiter line begins at `start`; None until enough of it is here."""
+        end = start + len(delimiter)
+        begun = self._buffer[start:end]
+        if begun != delimiter:
+            return None if delimiter.startswith(begun) else False
+        whole = _AFTER_BOUNDARY.match(self._buffer, end) is not None
+        return whole if whole or not _AFTER_BOUNDARY_BEGUN.match(self._buffer, end) else None
+
     def _find_delimiter(self) -> Tuple[int, bool]:
         """Where the data ends that is no part of a delimiter, and whether one follows."""
-        buffer, start, delimiter = self._buffer, self._position, self._delimiter
-        found = buffer.find(delimiter, start)
-        if found >= 0:
-            return found, True
-        # A delimiter cut off by the end of the buffer can begin at the last CR alone.
-        size = len(buffer)
+        buffer, delimiter = self._buffer, self._delimiter
+        start = self._position
+        while True:
+            found = buffer.find(delimiter, start)
+            if found < 0:
+                break
+            is_delimiter = self._is_delimiter(found, delimiter)
+            if is_delimiter is not False:
+                return found, bool(is_delimiter)
+            start = found + len(delimiter)  # it goes on otherwise: data
+        size = len(buffer)  # a delimiter cut off there can begin at the last CR alone
         last = buffer.rfind(b"\r", max(start, size - len(delimiter) + 1))
         if last >= 0 and delimiter.startswith(buffer[last:]):
             return last, False
         return size, False
 
-    def _read_line(self, limit: int, status: int, reason: str) -> Optional[bytes]:
-        """The next line without its CRLF, None until it is complete.
-
-        Raises MultipartError(status, reason) when the line has more than `limit` bytes.
-        """
+    def _read_line(self, limit: int) -> Optional[bytes]:
+        """The next line of a header, without its CRLF; None until it is complete."""
         start = self._position
         room = limit - len(self._line)
         end = self._buffer.find(b"\n", start, start + room) + 1
         piece = self._buffer[start : end or start + room + 1]
         if len(piece) > room:
-            raise MultipartError(status, reason)
+            raise MultipartError(413, "the header section of a part is too large")
         self._position = start + len(piece)
         self._line += piece
         if not end:

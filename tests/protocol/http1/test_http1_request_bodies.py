@@ -26,9 +26,11 @@ VALID = [
     ("extensions", CHUNKED + b'1;a=b;c="d\xe9"\r\nx\r\n0 ; e\r\n\r\n', b"x", ()),
     ("trailers", CHUNKED + b"1\r\nx\r\n0\r\nChecksum: 1 \r\nb:2\r\n\r\n", b"x",
      ((b"checksum", b"1"), (b"b", b"2"))),
-    ("trailers that would frame or route",
-     CHUNKED + b"0\r\nContent-Length: 9\r\nHost: evil\r\n"
-     b"Transfer-Encoding: gzip\r\nConnection: close\r\na: b\r\n\r\n", b"", ((b"a", b"b"),)),
+    ("every kind of extension",
+     CHUNKED + b'1;a;b=c \t;\td =\t"e;\\"\\\\f=" ; !#$=~\r\nx\r\n0;a=""\r\n\r\n', b"x", ()),
+    ("trailers that would route",
+     CHUNKED + b"0\r\nHost: evil\r\nCookie: a=b\r\nConnection: close\r\na: b\r\n\r\n", b"",
+     ((b"a", b"b"),)),
     ("line ends as data", CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n", ()),
 ]  # fmt: skip
 
@@ -57,6 +59,18 @@ INVALID = [
     ("bare lf in the extension", b"5;a\nb\r\nhello", "bad chunked encoding"),
     ("bare cr in the extension", b"5;a\rb\r\nhello", "bad chunked encoding"),
     ("nul in the extension", b"5;a\0b\r\nhello", "bad chunked encoding"),
+    ("no name of an extension", b"5;\r\nhello", "bad chunked encoding"),
+    ("no name before a value", b"5;=a\r\nhello", "bad chunked encoding"),
+    ("no value of an extension", b"5;a=\r\nhello", "bad chunked encoding"),
+    ("two values of an extension", b"5;a=b=c\r\nhello", "bad chunked encoding"),
+    ("brackets in a name", b"5;bad[=x\r\nhello", "bad chunked encoding"),
+    ("a name of two words", b"5;a b\r\nhello", "bad chunked encoding"),
+    ("a value of two words", b"5;a=b c\r\nhello", "bad chunked encoding"),
+    ("an open quotation", b'5;a="b\r\nhello', "bad chunked encoding"),
+    ("a quotation that goes on", b'5;a="b"c\r\nhello', "bad chunked encoding"),
+    ("an escaped quotation mark at the end", b'5;a="b\\"\r\nhello', "bad chunked encoding"),
+    ("a semicolon at the end", b"5;a;\r\nhello", "bad chunked encoding"),
+    ("a space at the end", b"5;a \r\nhello", "bad chunked encoding"),
     ("endless line", b"5;" + b"a" * 400, "bad chunked encoding"),
     ("line over the limit", b"5;" + b"a" * 255 + b"\r\nhello", "bad chunked encoding"),
 ]  # fmt: skip
@@ -70,6 +84,15 @@ def test_a_malformed_chunk_line_is_refused(framing, reason):
     assert first[1:] == [("fault", 400, reason)]
     later = transcript_however_cut(CHUNKED + b"2\r\nhe\r\n" + framing + NEXT)
     assert later[1:] == [("body", b"he"), ("fault", 400, reason)]
+
+
+@pytest.mark.parametrize("field", [
+    b"Content-Length: 9", b"Transfer-Encoding: chunked", b"transfer-ENCODING:"])
+def test_trailers_that_would_move_the_end_of_the_body_are_refused(field):
+    result = transcript_however_cut(CHUNKED + b"1\r\nx\r\n0\r\na: b\r\n" + field + b"\r\n\r\n"
+                                    + NEXT)
+    assert result[1:] == [
+        ("body", b"x"), ("fault", 400, "bad chunked encoding: framing in the trailers")]
 
 
 @pytest.mark.parametrize("end", [b"XX", b"\n", b"\rX", b"\r\r\n", b"0\r\n\r\n", b"\n\r\n"])

@@ -9,7 +9,15 @@ from typing import List, Optional, Tuple, Union
 
 from .errors import ProtocolError
 from .fields import Field, Limits, first_fault, parse_fields, split_lines
-from .grammar import BARE_LINE_END, CHUNK_LINE, CRLF, HEAD_END, NOT_IN_TRAILERS
+from .grammar import (
+    BARE_LINE_END,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE,
+    CRLF,
+    FRAMING,
+    HEAD_END,
+    NOT_IN_TRAILERS,
+)
 
 # Pieces below this are joined, so that tiny chunks do not cost an event each; bigger ones are
 # handed out as they are, so that they are not copied twice.
@@ -168,15 +176,17 @@ class ChunkedReader:
                 self._line = line
                 return len(data)
             raise _chunk_line_fault(line)
-        match = CHUNK_LINE.fullmatch(line, 0, end)
+        match = CHUNK_SIZE.match(line)
         if match is None:
             raise _chunk_line_fault(line)
-        length = int(match.group(1), 16)
+        length = int(match.group(), 16)
+        if match.end() != end:
+            _check_extensions(line, match.end(), end)
         total = self.total + length
         if self.body_limit is not None and total > self.body_limit:
             raise ProtocolError(413, "payload too large")
         # Extensions carry nothing for us: no more of them than body, but for a start.
-        extensions = self._extensions + end - match.end(1)
+        extensions = self._extensions + end - match.end()
         if extensions > total + self._limits.header_section:
             raise ProtocolError(400, "bad chunked encoding: too many chunk extensions")
         self._extensions = extensions
@@ -196,9 +206,19 @@ class ChunkedReader:
             if section:
                 lines = split_lines(section, 0, self._limits.header_section)
                 fields = parse_fields(lines[1:], self._limits.fields)
+                if not FRAMING.isdisjoint(name for name, _ in fields):
+                    raise ProtocolError(400, "bad chunked encoding: framing in the trailers")
                 self.trailers = [field for field in fields if field[0] not in NOT_IN_TRAILERS]
             self.done = True
         return pos
+
+
+def _check_extensions(line: bytes, pos: int, end: int) -> None:
+    while pos < end:
+        match = CHUNK_EXTENSION.match(line, pos, end)
+        if match is None:
+            raise ProtocolError(400, "bad chunked encoding")
+        pos = match.end()
 
 
 def _chunk_line_fault(line: bytes) -> ProtocolError:

@@ -14,7 +14,7 @@ Field = Tuple[bytes, bytes]
 _ONCE = {
     b"host": "bad request: more than one Host",
     b"content-length": "bad Content-Length",
-    b"transfer-encoding": "unexpected Transfer-Encoding",
+    b"content-type": "bad request: more than one Content-Type",
     b"expect": "bad request: more than one Expect",
 }
 _TOKEN_BYTES = frozenset(TOKEN)
@@ -76,6 +76,9 @@ def first_fault(
     line_end = prefix.find(CRLF, 0, line_limit + 2)
     if line_end < 0:
         if line_limit + 1 < bare_at:
+            if not prefix[: line_limit + 1].translate(None, TOKEN):
+                # RFC 9112 section 3: longer than any method that there is
+                return ProtocolError(501, "Not Implemented: the method is too long")
             return ProtocolError(414, "request line too long")
     else:
         stop = line_end + 2 + section_limit + 2
@@ -145,6 +148,9 @@ class FieldBlock:
         fields = dict(headers)
         if len(fields) != len(headers):
             _refuse_repetition(headers)
+            if b"transfer-encoding" in fields:  # its lines are one list (RFC 9110 section 5.3)
+                fields[b"transfer-encoding"] = b", ".join(
+                    [value for name, value in headers if name == b"transfer-encoding"])
         host = fields.get(b"host")
         if host is None:
             if modern:

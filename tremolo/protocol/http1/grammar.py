@@ -16,9 +16,8 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # RFC 9110 section 5.6.2
 TOKEN = b"!#$%&'*+-.^_`|~0123456789" + _LETTERS
 
-# What a field value, a reason phrase and a chunk extension may hold: HTAB, SP, VCHAR and
-# obs-text (RFC 9110 section 5.5). All other control characters are refused, not only CR, LF
-# and NUL.
+# What a field value and a reason phrase may hold: HTAB, SP, VCHAR and obs-text (RFC 9110
+# section 5.5). All other control characters are refused, not only CR, LF and NUL.
 TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 # A request target: VCHAR without "#", since a target has no fragment (RFC 9112 section 3.2).
@@ -33,7 +32,12 @@ ABSOLUTE_FORM = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)([^?]*)(?:\?(.*))?
 VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
 
 # At most 16 digits, so that no length can become a number of surprising size.
-CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+# chunk-ext of RFC 9112 section 7.1.1, one at a time
+CHUNK_EXTENSION = re.compile(
+    rb"[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*=[ \t]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+    rb'|"(?:[\t\x20!\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?'
+)
 
 # CR that is followed by something else than LF, LF that does not follow CR. A CR at the very
 # end is not yet either.
@@ -43,6 +47,9 @@ BARE_LINE_END = re.compile(rb"\r(?=[^\n])|(?<!\r)\n")
 METHODS = frozenset(
     (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE")
 )
+
+# Fields that decide where a message ends: behind it they are an attempt to move that end.
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 # Fields that decide where a message ends, where it goes or who sent it: never taken from a
 # trailer section, never sent in one (RFC 9110 section 6.5.1).
