@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.support.processes import ROOT, Server, environment, hello, project
-from tremolo import cli
+from tremolo.commands.serving import prepare
 
 
 def tremolo(folder, *arguments, **environ):
@@ -27,7 +27,7 @@ def test_the_version_names_the_interpreter(tmp_path):
 
 
 def test_help_is_grouped_and_names_every_flag(tmp_path):
-    done = tremolo(tmp_path, "--help")
+    done = tremolo(tmp_path, "--help-all")
     assert done.returncode == 0
     from tremolo.config import OPTIONS
 
@@ -117,7 +117,8 @@ def test_options_stand_in_pyproject_and_the_command_line_wins(tmp_path, monkeypa
     (tmp_path / "pyproject.toml").write_text(
         "[tool.tremolo]\napp = 'shop:app'\nport = 1\nworkers = 2\nws = false\n")
     monkeypatch.chdir(tmp_path)
-    app, settings = cli._settings(["--port", "0"], dev=True)
+    start = prepare(["--port", "0"], dev=True)
+    app, settings = start.app, start.settings
     assert (app, settings.port, settings.worker_num, settings.ws) == ("shop:app", 0, 2, False)
     assert settings.reload
     assert settings.debug

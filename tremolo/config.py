@@ -13,7 +13,8 @@ class Option(NamedTuple):
     """One setting: its Python name, its flags, its type, its default and one line of help.
 
     `kind` is `int`, `float`, `str`, `bool` (a switch), `list` (given repeatedly), or `object`
-    (only settable from Python). Numbers have inclusive bounds `low` and `high`.
+    (only settable from Python). Numbers have inclusive bounds `low` and `high`. `common` ones
+    are in the short help.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Option(NamedTuple):
     high: Optional[float] = None
     choices: Tuple[str, ...] = ()
     metavar: str = ""
+    common: bool = False
 
 
 def _o(name: str, kind: str, default: Any, group: str, help: str, **more: Any) -> Option:
@@ -38,8 +40,10 @@ MIB = 1024 * KIB
 
 OPTIONS: Tuple[Option, ...] = (
     # where
-    _o("host", "str", "127.0.0.1", "address", "address to listen on; :: is IPv6 and IPv4"),
-    _o("port", "int", 8000, "address", "TCP port; 0 lets the system choose", high=65535),
+    _o("host", "str", "127.0.0.1", "address", "address to listen on; :: is IPv6 and IPv4",
+       common=True),
+    _o("port", "int", 8000, "address", "TCP port; 0 lets the system choose", high=65535,
+       flags=("--port", "-p"), common=True),
     _o("bind", "str", "", "address", "HOST:PORT, :PORT, [V6]:PORT or a socket path; commas for "
        "several; replaces --host and --port", metavar="ADDRESS"),
     _o("reuse_port", "bool", True, "address", "one SO_REUSEPORT socket a worker where the "
@@ -51,11 +55,14 @@ OPTIONS: Tuple[Option, ...] = (
     # the application
     _o("interface", "str", "auto", "application", "how to call the application",
        choices=("auto", "native", "asgi", "asgi2", "wsgi")),
-    _o("factory", "bool", False, "application", "APP is a function that returns the application"),
+    _o("factory", "bool", False, "application", "APP is a function that returns the application",
+       common=True),
     _o("app_dir", "str", "", "application", "folder that modules are looked for in, first",
        metavar="FOLDER"),
-    _o("env_file", "str", "", "application", "file of NAME=VALUE lines put into the environment",
-       metavar="FILE"),
+    _o("env_file", "list", (), "application", "also put NAME=VALUE lines of this file into the "
+       "environment", metavar="FILE", common=True),
+    _o("dotenv", "bool", True, "application", "do not load .flaskenv, .env and .env.local "
+       "(dev does)", flags=("--no-env-file",)),
     _o("root_path", "str", "", "application", "path below which a proxy mounted the app: ASGI's "
        "root_path, WSGI's SCRIPT_NAME", metavar="PATH"),
     _o("lifespan", "str", "auto", "application", "ASGI lifespan protocol",
@@ -63,7 +70,7 @@ OPTIONS: Tuple[Option, ...] = (
     _o("ws", "bool", True, "application", "no WebSockets", flags=("--no-ws",)),
     # processes
     _o("worker_num", "int", 1, "processes", "worker processes; negative: one per usable CPU",
-       flags=("--worker-num", "--workers"), low=-1),
+       flags=("--workers", "--worker-num", "-w"), low=-1, common=True),
     _o("thread_pool_size", "int", 5, "processes", "threads for synchronous handlers, and the "
        "number of locks", low=1),
     _o("limit_memory", "int", 0, "processes", "KiB of memory after which a worker is replaced; "
@@ -78,7 +85,8 @@ OPTIONS: Tuple[Option, ...] = (
        "when the server stops", metavar="SECONDS"),
     # reload
     _o("reload", "bool", False, "reload", "start new code when a file changes"),
-    _o("reload_dir", "list", (), "reload", "also watch this folder", metavar="FOLDER"),
+    _o("reload_dir", "list", (), "reload", "also watch this folder", metavar="FOLDER",
+       common=True),
     _o("reload_include", "list", (), "reload", "also reload for files of this pattern",
        metavar="GLOB"),
     _o("reload_exclude", "list", (), "reload", "ignore files of this pattern", metavar="GLOB"),
@@ -121,7 +129,7 @@ OPTIONS: Tuple[Option, ...] = (
     _o("download_rate", "int", 0, "throttle", "bytes per second to each client; 0: unlimited"),
     _o("upload_rate", "int", 0, "throttle", "bytes per second from each client; 0: unlimited"),
     _o("throttle", "list", (), "throttle", "a preset (slow-4g) or numbers (\"down=1.5Mbit "
-       "up=750kbit latency=150ms\"), for all or \"/path/*: ...\"", metavar="SPEC"),
+       "up=750kbit latency=150ms\"), for all or \"/path/*: ...\"", metavar="SPEC", common=True),
     _o("presets", "object", None, "throttle", "a table of presets of one's own, by name (only in "
        "pyproject.toml)", flags=()),
     _o("buffer_size", "int", 16 * KIB, "throttle", "bytes that handlers read and write at once",
@@ -129,11 +137,12 @@ OPTIONS: Tuple[Option, ...] = (
     # what is told
     _o("debug", "bool", False, "output", "tracebacks in error pages (loopback clients only)"),
     _o("experimental", "bool", False, "output", "accepted for compatibility"),
-    _o("log_level", "str", "", "output", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    _o("log_level", "str", "", "output", "DEBUG, INFO, WARNING, ERROR or CRITICAL",
+       metavar="LEVEL", common=True),
     _o("log_fmt", "str", "[%(asctime)s] %(module)s: %(levelname)s: %(message)s", "output",
        "format of log lines", metavar="FORMAT"),
     _o("server_name", "str", "Tremolo", "output", "Server header; empty: none", metavar="NAME"),
-    _o("plain", "bool", False, "output", "log lines in place of the dashboard"),
+    _o("plain", "bool", False, "output", "log lines in place of the dashboard", common=True),
     _o("json", "bool", False, "output", "JSON lines in place of the dashboard"),
     _o("show_secrets", "bool", False, "output", "do not mask authorization and cookies"),
     _o("browser_reload", "bool", True, "output", "no refresh of browser pages after a reload",

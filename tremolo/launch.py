@@ -50,10 +50,10 @@ def run(app: Any, **options: Any) -> None:
     if isinstance(app, str):
         if _recordings:
             raise ConfigurationError("run() with a text cannot be run by workers")
-        from .cli import _launch, serve_plainly
+        from .commands.serving import Start, launch_of, serve_plainly
 
         settings = Settings(**{k: v for k, v in options.items() if v is not None})
-        _end(serve_plainly(_launch(app, settings, dev=False)))
+        _end(serve_plainly(launch_of(Start(app, settings), dev=False)))
         return
     if app is None or (not callable(app) and not hasattr(app, "routes")):
         raise ConfigurationError(f"{app!r} is no application")
@@ -124,7 +124,7 @@ def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:
 
 def supervise_script(script: Dict[str, Any], values: Dict[str, Any]) -> None:
     """Entry of the supervisor that a script became."""
-    from .cli import serve_plainly
+    from .commands.serving import serve_plainly
     from .supervisor.wanted import Launch
 
     try:

@@ -22,6 +22,7 @@ from typing import (
 )
 
 from ..config import Settings
+from ..envfile import env_files
 from ..telemetry.visible import clean
 from .relevance import Change, LoopGuard, Relevance, age
 from .watcher import Watcher, is_noise
@@ -56,9 +57,9 @@ class Reloader:
         folders = {folder, *settings.reload_dir}
         #: files on which modules of others may depend that were imported ahead
         self._settings_files = {os.path.abspath("pyproject.toml")}
-        if settings.env_file:
-            self._settings_files.add(os.path.abspath(settings.env_file))
-            folders.add(os.path.dirname(os.path.abspath(settings.env_file)))
+        for path in env_files(settings, dev=True):
+            self._settings_files.add(path)
+            folders.add(os.path.dirname(path))
         self._lock_files = {os.path.abspath(os.path.join(where, name))
                             for name in LOCK_FILES for where in (folder, os.curdir)}
         self._git_locks = sorted({os.path.join(found, "index.lock") for found in map(

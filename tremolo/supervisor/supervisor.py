@@ -13,7 +13,7 @@ import time
 from typing import Any, Dict, List, Optional, Set
 
 from .. import __version__
-from ..envfile import read_env_file
+from ..envfile import read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
@@ -69,8 +69,7 @@ class Supervisor:
         settings, loop = self._launch.settings, self._loop
         for wanted in self._addresses():
             self.listeners.bind(wanted)
-        if settings.env_file:
-            read_env_file(settings.env_file)  # what is wrong with it is said now
+        told = read_env_files(settings, self._launch.dev).notes  # what is wrong is said now
         self.nursery = Nursery(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._modules = ModuleNames(self.nursery.preload)
@@ -85,6 +84,9 @@ class Supervisor:
                 self.feed.on_owner_gone = self._on_owner_gone
                 self.feed.add_viewer(viewer, detail, owner=True)
             self._catch_signals()
+            for text, level in (*((note, "info") for note in self._launch.app.get("notes", ())),
+                                *told):
+                self.note(text, level)
             return await self._serve()
         finally:
             self._close()
@@ -138,15 +140,12 @@ class Supervisor:
         values = dict(os.environ)
         if self._lock_file:
             values[LOCK_FILE] = self._lock_file
-        if self._launch.settings.env_file:
-            try:
-                found = read_env_file(self._launch.settings.env_file)
-            except ConfigurationError as exc:
-                self.note(str(exc), "warning")  # the worker fails over it, and says so too
-                return values
-            for name, value in found.items():
-                values.setdefault(name, value)
-        return values
+        found: Dict[str, str] = {}
+        try:
+            found = read_env_files(self._launch.settings, self._launch.dev).values
+        except ConfigurationError as exc:
+            self.note(str(exc), "warning")  # the worker fails over it, and says so too
+        return {**dict(self._launch.app.get("environ", {})), **found, **values}
 
     def _open_control(self) -> None:
         try:

@@ -4,7 +4,6 @@ Errors of our own (no such module, no such attribute, nothing callable) are one 
 as ConfigurationError; whatever the application's code raises propagates as it is.
 """
 
-import ast
 import importlib
 import importlib.util
 import inspect
@@ -12,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
 
+from ..discovery.roots import place
 from ..exceptions import ConfigurationError
 from .absent import absent_attribute, absent_module, origin_of
 
@@ -90,30 +90,7 @@ def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
         names = [*([] if folders == [os.curdir] else folders), *parts]
         if names and not any("." in name for name in names):
             return app_dir, ".".join(names)
-    parts = [part.replace(".", "_") for part in parts]
-    # Without __init__.py a folder can still be a package, of which only its files know.
-    levels = _relative_levels(path)
-    while levels > 0 or os.path.isfile(os.path.join(folder, "__init__.py")):
-        above, name = os.path.split(folder)
-        if not name or "." in name:
-            break  # no package can have this name
-        folder, levels = above, levels - 1
-        parts.insert(0, name)
-    return folder, ".".join(parts) or "__init__"
-
-
-def _relative_levels(path: str) -> int:
-    """How many packages deep a file says that it is: 2 by `from ..models import Order`."""
-    try:
-        with open(path, "rb") as file:
-            source = file.read()
-        if b"from ." not in source:
-            return 0
-        tree = ast.parse(source)
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return 0  # what is wrong with it is said when it is imported
-    return max((node.level for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)),
-               default=0)
+    return place(path)
 
 
 def load(text: str, app_dir: str = "", factory: bool = False, interface: str = "auto",

@@ -86,7 +86,7 @@ class Worker:
         try:
             settings = Settings(**start.get("settings", {}))
             self._set_up_logging(settings)
-            _load_env_file(settings.env_file)
+            _load_environment(start, settings)
             self._loop = new_loop(settings.loop)
             loaded = self._load(settings)
             self._loop = new_loop(settings.loop, self._loop)
@@ -385,12 +385,13 @@ class Worker:
         self._life("unblocked")
 
 
-def _load_env_file(path: str) -> None:
-    if path:
-        from ..envfile import read_env_file
+def _load_environment(start: Mapping[str, Any], settings: Settings) -> None:
+    """What files add to the environment, in the order in which the first that says wins."""
+    from ..envfile import read_env_files
 
-        for name, value in read_env_file(path).items():
-            os.environ.setdefault(name, value)
+    for name, value in {**start["app"].get("environ", {}), **read_env_files(
+            settings, bool(start.get("dev"))).values}.items():
+        os.environ.setdefault(name, value)
 
 
 def main(control_fd: int) -> None:

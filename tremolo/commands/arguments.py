@@ -1,0 +1,118 @@
+"""Parsers of the command line, made from the table of options."""
+
+import argparse
+import sys
+from typing import Any, Callable, List, NoReturn, Optional, Sequence
+
+from .. import __version__
+from ..config import OPTIONS, Option, check
+from .words import nearest
+
+GROUPS = (("address", "where to listen"), ("application", "the application"),
+          ("processes", "processes"), ("reload", "reloading"), ("limits", "limits"),
+          ("throttle", "throttle"), ("output", "what is told"))
+
+USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload on save, debug pages
+       tremolo [run] [OPTIONS] APP   serve
+       tremolo throttle PRESET|off   throttle a running server
+       tremolo reload | status | last error | debug"""
+
+EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME or FOLDER. Without one it is found:
+[tool.tremolo] app and [tool.fastapi] entrypoint in pyproject.toml, FLASK_APP, manage.py,
+then main.py, app.py, api.py, asgi.py, wsgi.py, server.py here, in app/, src/ and below.
+Options can also stand in [tool.tremolo] of pyproject.toml; the command line wins."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest name."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: "):
+            word = message.split(": ", 1)[1].split()[0]
+            if word.startswith("-"):
+                known = [flag for flag in self._option_string_actions if flag[:2] == "--"]
+                near = nearest(word.partition("=")[0], known)
+                self.exit(2, f'Unrecognized option "{word}"{near or "."} '
+                             'Use "--help" for help\n')
+            message = f'"{word}" is one word too many'
+        self.exit(2, f"{message}. Use \"--help\" for help\n")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34)
+
+
+class _Help(argparse.Action):
+    """Prints the help: of the options that most people need, or of all."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Any, option_string: Optional[str] = None) -> None:
+        make_parser(every=option_string == "--help-all").print_help()
+        parser.exit()
+
+
+def make_parser(every: bool = True) -> argparse.ArgumentParser:
+    """The parser of `dev` and `run`; with `every` false its help is the short one."""
+    parser = Parser(prog="tremolo", usage=USAGE, epilog=EPILOG, add_help=False,
+                    allow_abbrev=False, formatter_class=_Formatter)
+    parser.add_argument("app", metavar="APP", nargs="?", help=argparse.SUPPRESS)
+    common = parser.add_argument_group("options")
+    for name, title in GROUPS:
+        group = parser.add_argument_group(title)
+        for option in OPTIONS:
+            if option.group == name and option.flags:
+                if every:
+                    _add(group, option)
+                else:
+                    _add(common if option.common else parser, option, not option.common)
+    group = parser.add_argument_group("other") if every else common
+    group.add_argument("--no-reload", dest="reload", action="store_false",
+                       default=argparse.SUPPRESS, help="do not reload in dev")
+    group.add_argument("--version", action="version", version=version_text(),
+                       help="show the version")
+    group.add_argument("--help", "-h", action=_Help, nargs=0, help="the options that most need")
+    group.add_argument("--help-all", action=_Help, nargs=0, help="all options")
+    return parser
+
+
+def _convert(option: Option) -> Callable[[str], Any]:
+    """Check a value where argparse can name the option; our own texts are kept."""
+
+    def convert(text: str) -> Any:
+        if option.kind == "list":
+            return text
+        return check(option, text)
+
+    return convert
+
+
+def _add(group: Any, option: Option, hidden: bool = False) -> None:
+    if option.kind == "bool":
+        group.add_argument(*option.flags, dest=option.name, default=argparse.SUPPRESS,
+                           action="store_false" if option.default else "store_true",
+                           help=argparse.SUPPRESS if hidden else option.help)
+        return
+    note = ""
+    if option.default not in (None, "", (), 0) and option.name != "log_fmt":
+        note = f" [{option.default:g}]" if isinstance(option.default, (int, float)) else (
+            f" [{option.default}]")
+    if option.choices:
+        note = f" ({', '.join(option.choices)})" + note
+    metavar = option.metavar or {"int": "N", "float": "N"}.get(option.kind, "VALUE")
+    group.add_argument(
+        *option.flags, dest=option.name, default=argparse.SUPPRESS, metavar=metavar,
+        type=_convert(option), action="append" if option.kind == "list" else "store",
+        help=argparse.SUPPRESS if hidden else (option.help + note).replace("%", "%%"))
+
+
+def version_text() -> str:
+    """`tremolo X (cpython 3.x.y, linux)`."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"tremolo {__version__} ({sys.implementation.name} {python}, {sys.platform})"
+
+
+def parse(arguments: Sequence[str]) -> "dict[str, Any]":
+    """The options that are given, by name, and "app"."""
+    given: List[str] = list(arguments)
+    return vars(make_parser().parse_args(given))

@@ -1,0 +1,1 @@
+"""Finds the application of a project by reading it, before anything of it is imported."""
