@@ -1,7 +1,6 @@
 """`tremolo dev`, and nothing else, in projects as people lay them out."""
 
 import http.client
-import os
 import re
 import subprocess
 import sys
@@ -58,3 +57,69 @@ def test_a_project_serves_its_page_its_styles_and_its_error_page(tmp_path, layou
         assert status == 500
         assert "ZeroDivisionError" in page
         assert layout.found in server.text_of_log()
+
+
+def tremolo(folder, *arguments, **environ):
+    (folder / ".runtime").mkdir(mode=0o700, exist_ok=True)
+    return subprocess.run([sys.executable, "-m", "tremolo", *arguments], cwd=folder,
+                          env=environment(folder / ".runtime", **environ), capture_output=True,
+                          text=True, timeout=20, stdin=subprocess.DEVNULL)
+
+
+def write(folder, files):
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+MONOREPO = {".git/HEAD": "", "orders/main.py": fastapi(), "orders/requirements.txt": "fastapi",
+            "users/main.py": fastapi(), "users/requirements.txt": "fastapi"}
+
+
+def test_two_applications_are_listed_with_what_to_type(tmp_path):
+    write(tmp_path, MONOREPO)
+    done = tremolo(tmp_path, "dev", "--plain")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "Several applications fit. Say which one:",
+        "  tremolo dev orders/main.py:app  FastAPI",
+        "  tremolo dev users/main.py:app   FastAPI",
+        'or put it into pyproject.toml:  [tool.tremolo]  app = "..."']
+
+
+def test_two_applications_are_asked_about_in_a_terminal(tmp_path):
+    pytest.importorskip("pyte")
+    from tests.support.terminal import Terminal
+
+    write(tmp_path, {**MONOREPO, "orders/static/x": "", "users/static/x": ""})
+    (tmp_path / ".runtime").mkdir(mode=0o700)
+    with Terminal([sys.executable, "-m", "tremolo", "dev", "--plain", "--port", "0"], 100, 24,
+                  cwd=tmp_path, env=environment(tmp_path / ".runtime")) as terminal:
+        terminal.expect("1  orders/main.py:app", "2  users/main.py:app", "Which one?")
+        terminal.press("2\r")
+        terminal.expect("found FastAPI: users/main.py → main:app (in users)", "http://127.0.0.1:")
+
+
+def test_an_empty_folder_is_told_what_to_type(tmp_path):
+    (tmp_path / ".git").mkdir()
+    done = tremolo(tmp_path, "dev", "--plain")
+    assert done.returncode == 1
+    assert "You must specify APP: none was found in" in done.stderr
+    assert "tremolo dev FILE.py" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("app", "said"), [
+    pytest.param("shop:ap", 'It has app and admin. Did you mean "shop:app"?', id="attribute"),
+    pytest.param("shp:app", 'Did you mean "shop"?', id="module"),
+    pytest.param("empty", "has no attribute \"app\"", id="nothing-in-it"),
+])
+def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path, app, said):
+    (tmp_path / "empty.py").write_text("number = 1\n")
+    (tmp_path / "shop.py").write_text(
+        "from tremolo import Application\nadmin = Application()\napp = Application()\n")
+    done = tremolo(tmp_path, "dev", app, "--plain", "--port", "0")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -106,6 +106,10 @@ async def index(**server):
 @site.route("/boom")
 async def boom(**server):
     return 1 / 0
+
+@site.route("^/static/")
+async def static(response=None, **server):
+    await response.sendfile("static/site.css")
 """
 
 MANAGE = """
@@ -228,7 +232,8 @@ LAYOUTS = {
         "found FastAPI: main.py → main:app"),
     "fastapi-from-a-subfolder": Layout(
         "fastapi", {
-            "pyproject.toml": PYPROJECT, "main.py": fastapi(), "tests/test_main.py": "", **STATIC},
+            "pyproject.toml": PYPROJECT, "main.py": fastapi(), "tests/test_main.py": "",
+            **STATIC},
         "found FastAPI: main.py → main:app", folder="tests"),
     "src-layout": Layout(
         "starlette", {
@@ -247,7 +252,8 @@ LAYOUTS = {
         "starlette", {"shop.py": STARLETTE.replace("NAME", "shop").replace("FOLDER", "static"),
                       **STATIC},
         "found Starlette: shop.py → shop:shop"),
-    "flask-one-file": Layout("flask", {"app.py": FLASK, **STATIC}, "found Flask: app.py → app:app"),
+    "flask-one-file": Layout(
+        "flask", {"app.py": FLASK, **STATIC}, "found Flask: app.py → app:app"),
     "flask-factory": Layout(
         "flask", {
             "pyproject.toml": PYPROJECT, "shop/__init__.py": FLASK_FACTORY,

@@ -3,13 +3,14 @@
 Everything is read from files; the caller imports, asks and prints.
 """
 
+import difflib
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..exceptions import ConfigurationError
 from . import django
 from .candidates import FILES, Found, home_of, search
-from .modules import Candidate, Module, choose, read_module
+from .modules import Candidate, choose, read_module
 from .roots import module_file, place
 
 #: folders below the root that modules may be imported from
@@ -207,23 +208,16 @@ def _shown(path: str, root: str) -> str:
     return path if relative.startswith(os.pardir) else relative
 
 
-def guesses(root: str) -> Dict[str, Module]:
-    """Modules of the project that hold applications, by their dotted name."""
-    return {place(found.path).module: found.module for found in search(root)}
-
-
 def suggestion(path: Optional[str], module: str, wrong: str) -> str:
-    """What a module holds in place of a name that it has not: `It has app and admin: did you
+    """What a module holds in place of a name that it has not: `It has app and admin. Did you
     mean "shop:app"?`; "" if there is nothing to say."""
-    import difflib
-
     read = read_module(path) if path else None
     if read is None:
         return ""
     names = [found.name for found in (*read.applications, *read.factories)]
     names += [name for name in read.reexports if name not in names]
     if not names:
-        return " No application was found in it"
+        return ""
     near = difflib.get_close_matches(wrong, names, 1) or names[:1]
     listed = ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
-    return f' It has {listed}: did you mean "{module}:{near[0]}"?'
+    return f' It has {listed}. Did you mean "{module}:{near[0]}"?'

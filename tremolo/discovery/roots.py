@@ -4,10 +4,12 @@ Read, never imported. A folder with an `__init__.py` is a package; one without i
 package too when the file in it says so: by relative imports, or by importing from it by name.
 """
 
-import ast
 import os
 import re
-from typing import List, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, NamedTuple, Optional
+
+if TYPE_CHECKING:
+    import ast
 
 PROJECT_FILES = ("pyproject.toml", "manage.py", "setup.py", "setup.cfg", "requirements.txt",
                  "Pipfile", "poetry.lock", "uv.lock", ".flaskenv")
@@ -90,6 +92,8 @@ def _levels(path: str, folder: str) -> int:
     tree = parse(path)
     if tree is None:
         return 0  # what is wrong with it is said when it is imported
+    import ast
+
     levels = 0
     for node in ast.walk(tree):
         names: List[str] = []
@@ -105,8 +109,10 @@ def _levels(path: str, folder: str) -> int:
     return levels
 
 
-def parse(path: str) -> Optional[ast.Module]:
+def parse(path: str) -> "Optional[ast.Module]":
     """The syntax tree of a file; None when it cannot be read or is not Python."""
+    import ast  # a worker that has no need of it starts sooner
+
     try:
         with open(path, "rb") as file:
             return ast.parse(file.read(), path)

@@ -83,9 +83,16 @@ def absent_attribute(module: Any, attribute: str, text: str, folder: str,
             os.path.isfile(os.path.join(folder, own))) else ""
         return f'"{name}" is {origin_of(module)}, which has no "{wanted}"{hint}'
     shown = os.path.basename(file) if file else name
+    from ..discovery.project import suggestion
+
+    held = suggestion(getattr(module, "__file__", None), text.rpartition(":")[0] or text,
+                      attribute)
     if not attribute:
-        return (f'"{shown}" has no attribute "app". Name the application, as in '
+        return (f'"{shown}" has no attribute "app".{held}' if held else
+                f'"{shown}" has no attribute "app". Name the application, as in '
                 f'"{text}:NAME"')
+    if held:
+        return f'"{shown}" has no attribute "{attribute}".{held}'
     near = difflib.get_close_matches(
         attribute, [name for name in vars(module) if not name.startswith("__")], 1)
     hint = f'. Did you mean "{near[0]}"?' if near else ""

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from .frameworks import as_in_development
 from .imports import ProjectImports
 from .loader import classify, load
 
@@ -35,7 +36,7 @@ def load_application(start: Mapping[str, Any], settings: Settings,
         return _run_script(app, settings, imports)
     kind, application = load(app["target"], settings.app_dir, settings.factory,
                              settings.interface, imports)
-    return _loaded(kind, application, settings)
+    return _loaded(kind, as_in_development(kind, application, start, settings), settings)
 
 
 def _loaded(kind: str, application: Any, settings: Settings) -> Loaded:

@@ -25,6 +25,7 @@ from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .debugger import Debugger
 from .failures import describe, exited
+from .frameworks import advise
 from .guard import exchange_kind, guarded, make_browser
 from .imports import ProjectImports, installed_modules
 from .loops import new_loop
@@ -287,6 +288,8 @@ class Worker:
             await self._server.start([sock], ssl_context=context)
         self._life("serving")
         self._loop.call_later(0.05, self._tell_modules)
+        advise(self._start, lambda text: self._loop.call_soon_threadsafe(
+            self._log, "warning", text))
 
     async def _serve_more(self, known: int) -> None:
         """Accept also on the sockets that came since there were `known`."""
