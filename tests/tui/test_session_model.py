@@ -306,6 +306,17 @@ def test_a_reload_puts_a_rule_between_generations(session, player, clock):
     assert session.reload.gen == 15 and "74 ms" in session.news
 
 
+@pytest.mark.parametrize(("then", "serving", "words"), [
+    ("serves", 14, "gen 14 serves"), ("waits", 0, "waiting for a change"),
+    ("asked", 0, "waiting for a reload"), ("ends", 0, "the server ends")])
+def test_a_failed_generation_tells_what_happens_next(session, player, then, serving, words):
+    failed = {**player.reload("failed"), "then": then, "serving": serving}
+    session.apply(failed)
+    assert session.reload.outlook() == words
+    assert [rule.text.endswith(f"· {words}") for rule in session.traffic.entries
+            if isinstance(rule, Rule)] == [True]
+
+
 def test_a_failed_reload_keeps_the_old_generation_and_tells_the_error_once(session, player):
     session.apply(player.reload("started"))
     failed = player.reload("failed")

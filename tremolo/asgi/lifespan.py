@@ -1,6 +1,8 @@
 """The lifespan protocol of ASGI: startup before serving, shutdown after (specification 2.0)."""
 
 import asyncio
+import sys
+import traceback
 from typing import Any, Callable, Dict, Optional
 
 from ..exceptions import LifespanError
@@ -92,7 +94,10 @@ class Lifespan:
         elif isinstance(exc, Exception) and not isinstance(exc, StopIteration):
             future.set_exception(exc)
         else:
-            future.set_exception(LifespanError(f"{type(exc).__name__}: {exc}"))
+            words = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+            error = LifespanError(f"the application raised {words}")
+            error.__cause__ = exc
+            future.set_exception(error)
 
     async def _receive(self) -> Dict[str, Any]:
         message = await self._inbox.get()
@@ -105,13 +110,30 @@ class Lifespan:
             self.supported = True
             self._settle(self._started, None)
         elif kind == "lifespan.startup.failed":
-            self._settle(self._started, LifespanError(
+            self._settle(self._started, _failure(
                 message.get("message") or "the application's startup failed"))
         elif kind == "lifespan.shutdown.complete":
             self._settle(self._stopped, None)
         elif kind == "lifespan.shutdown.failed":
-            self._settle(self._stopped, LifespanError(
+            self._settle(self._stopped, _failure(
                 message.get("message") or "the application's shutdown failed"))
         else:
             self._misused = True
             raise RuntimeError(f"expected a 'lifespan.…' message, got {kind!r}")
+
+
+def _failure(message: str) -> Exception:
+    """The error of an application that says with `message` that it failed.
+
+    Frameworks catch the exception and send its text or traceback as the message: then it is
+    the error, with its place. With another message it is what that was caused by.
+    """
+    caught = sys.exc_info()[1]  # what whoever calls send() is handling
+    error = LifespanError(message)
+    if not isinstance(caught, Exception) or isinstance(caught, StopIteration):
+        return error
+    last = traceback.format_exception_only(type(caught), caught)[-1].strip()
+    if message.strip() in (str(caught), repr(caught)) or message.strip().endswith(last):
+        return caught
+    error.__cause__ = caught
+    return error

@@ -49,11 +49,12 @@ class Generations:
         self.serving: Optional[Generation] = None
         self.newest: Optional[Generation] = None
         self.failed: Optional[Dict[str, Any]] = None
+        self.then = "serves"  # what happens after that failure, see ReloadEvent
         self.reload_ms: Optional[float] = None
         self.last_ready: Optional[Dict[str, Any]] = None  # the last ReloadEvent that was one
         self.workers: Set[WorkerHandle] = set()
         self.stopping = False
-        self._attempt: Optional[asyncio.Task[bool]] = None
+        self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
         self._backoff: Dict[int, Backoff] = {}
         self._tasks: Set[asyncio.Task[Any]] = set()
 
@@ -79,11 +80,11 @@ class Generations:
               cause: str = "request") -> "asyncio.Task[bool]":
         """Start a new generation. One that is still starting is given up for it. `cause` is
         "start", "change", "request", "hangup" or "packages"."""
-        previous = self._attempt
+        previous = self.attempt
         if previous is not None and not previous.done():
             previous.cancel()
-        self._attempt = self.spawn_task(self._renew(change, cause, previous))
-        return self._attempt
+        attempt = self.attempt = self.spawn_task(self._renew(change, cause, previous))
+        return attempt
 
     async def _renew(self, change: Optional[Change], cause: str,
                      previous: "Optional[asyncio.Task[bool]]") -> bool:
@@ -102,7 +103,7 @@ class Generations:
         except WorkerFailed as failure:
             self._note_failure(generation, change, failure)
             await self._dismiss(generation)
-            if self.serving is None and self._dev and not failure.configuration:
+            if self.serving is None and self.then != "ends":
                 await self._stand_in()
             return False
         except asyncio.CancelledError:
@@ -194,8 +195,15 @@ class Generations:
     def _note_failure(self, generation: Generation, change: Optional[Change],
                       failure: WorkerFailed) -> None:
         self.failed = failure.error
+        reload = self._settings.reload
+        if self.number:
+            self.then = "serves"
+        elif generation.cause == "start" and (not reload or failure.configuration):
+            self.then = "ends"
+        else:
+            self.then = "waits" if reload else "asked"
         generation.done = time.time()
-        self._publish(generation, "failed", change, error=failure.error,
+        self._publish(generation, "failed", change, error=failure.error, then=self.then,
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
         self.tell_serving("broken", error=_brief(failure.error))
 
@@ -278,9 +286,9 @@ class Generations:
                 backoff = self._backoff.setdefault(slot, Backoff())
                 delay = backoff.died(None)
                 self._judge(slot, backoff, str(failure))
-                if self._dev and all(w.gone.done() or w is worker
-                                     for w in generation.workers.values()):
-                    self.failed = failure.error
+                if self._settings.reload and all(w.gone.done() or w is worker
+                                                 for w in generation.workers.values()):
+                    self.failed, self.then = failure.error, "waits"
                     await self._stand_in()
                     return
                 continue

@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping
 
 from ..exceptions import TremoloException
-from ..telemetry.messages import VERSION
+from ..telemetry.messages import VERSION, error_line
 from ..throttle import TOTAL, Throttle
 from .feed import Viewer, wall
 from .wanted import CONNECTION_SCOPE, EVERYTHING, OrderError, WantedThrottle
@@ -93,7 +93,7 @@ class Orders:
             self._supervisor.reloader.guard.forgive()
         if not await self._supervisor.generations.renew(cause="request"):
             failed = self._supervisor.generations.failed or {}
-            raise OrderError(f"{failed.get('type')}: {failed.get('text')}")
+            raise OrderError(error_line(failed))
         return self._supervisor.generations.number
 
     def _detail(self, viewer: Viewer, args: Mapping[str, Any]) -> int:

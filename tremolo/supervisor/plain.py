@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
 
 from ..telemetry.codec import encode_cut
+from ..telemetry.messages import error_line
 from ..telemetry.visible import clean_lines
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
@@ -33,16 +34,21 @@ def reload_line(event: Mapping[str, Any]) -> str:
     shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     state = event.get("state")
     if state == "failed":
-        error = event.get("error") or {}
-        serving = event.get("serving")
-        rest = f"gen {serving} serves on" if serving else "waiting for a change"
-        what = f"{error.get('type')}: {error.get('text')}"
-        return f"gen {event.get('gen')} failed{f' ({shown})' if shown else ''}: {what}; {rest}"
+        what = error_line(event.get("error") or {})
+        return (f"gen {event.get('gen')} failed{f' ({shown})' if shown else ''}: {what}; "
+                f"{outlook(event)}")
     if state == "started":
         return f"gen {event.get('gen')} starting{f' ({shown})' if shown else ''}"
     parts = " · ".join(f"{name} {ms:.0f}" for name, ms in event.get("parts", {}).items())
     verb = f"reloaded {shown}" if shown else _VERBS.get(str(event.get("cause")), "reloaded")
     return f"{verb} {event.get('ms', 0):.0f} ms: {parts}  gen={event.get('gen')}"
+
+
+def outlook(event: Mapping[str, Any]) -> str:
+    """What happens after a failed ReloadEvent."""
+    return {"ends": "the server ends", "waits": "waiting for a change",
+            "asked": "503 is answered until a reload is asked for"}.get(
+                str(event.get("then")), f"gen {event.get('serving')} serves on")
 
 
 class Output:
@@ -88,6 +94,11 @@ class PlainConsumer:
         self._err.write(f"tremolo serves {app} on {', '.join(addresses)} ({workers} {noun})\n")
 
     def _on_hello(self, hello: Mapping[str, Any]) -> None:
+        if not hello.get("gen"):  # nothing serves that was asked for
+            verb = "answers 503 for" if hello.get("failed") else "starts"
+            self._err.write(f"tremolo {verb} {hello.get('app', '')} on "
+                            f"{', '.join(hello.get('addresses', []))}\n")
+            return
         self.announce(hello.get("app", ""), hello.get("addresses", []),
                       max(1, len(hello.get("workers", []))))
 
@@ -130,8 +141,8 @@ class PlainConsumer:
 
     def _on_error(self, event: Mapping[str, Any]) -> None:
         path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
-        self._say(event, f"{event.get('where')}{path}: {event.get('type')}: "
-                  f"{event.get('text')}  gen={event.get('gen')} pid={event.get('pid')}", "red")
+        self._say(event, f"{event.get('where')}{path}: {error_line(event)}  "
+                  f"gen={event.get('gen')} pid={event.get('pid')}", "red")
         self._traceback(event)
 
     def _traceback(self, event: Mapping[str, Any]) -> None:

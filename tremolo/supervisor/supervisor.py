@@ -100,9 +100,8 @@ class Supervisor:
                                      self.nursery, self._loop, self.note, self._on_assets)
         self._pulse = Pulse(self, self._loop, settings.stuck_timeout, self._launch.dev)
         try:
-            either: List[asyncio.Future[Any]] = [first, self._stop]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not self._stop.done() and self._ended_at_first(first):
+            await self._begun(first)
+            if not self._stop.done() and self.generations.then == "ends":
                 await self.generations.stop_now()
                 return 1
             self.feed.tell_consumers(self.hello())
@@ -111,7 +110,7 @@ class Supervisor:
                 self._stop = self._loop.create_future()
                 stopping = self._loop.create_task(
                     self.generations.stop(self._patience))
-                either = [stopping, self._stop]
+                either: List[asyncio.Future[Any]] = [stopping, self._stop]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
             await self.generations.stop_now()
@@ -120,13 +119,15 @@ class Supervisor:
             self._pulse.stop()
             self.publish_stats()
 
-    def _ended_at_first(self, first: "asyncio.Task[bool]") -> bool:
-        """The first start failed, and no later save can help."""
-        if first.cancelled() or first.exception() is not None or first.result():
-            return False
-        failed = self.generations.failed or {}
-        return not self._launch.settings.reload or (
-            self.generations.serving is None and failed.get("type") == "ConfigurationError")
+    async def _begun(self, attempt: "asyncio.Task[bool]") -> None:
+        """Wait until the first code has started or failed; what a save overtook did neither."""
+        while True:
+            either: List[asyncio.Future[Any]] = [attempt, self._stop]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            newest = self.generations.attempt
+            if self._stop.done() or newest is None or newest is attempt:
+                return
+            attempt = newest
 
     def _addresses(self) -> List[Address]:
         named = self._launch.app.get("addresses")
@@ -214,7 +215,8 @@ class Supervisor:
             "failed": None if generations.failed is None else {
                 "v": VERSION, "kind": "reload", "t": wall(), "state": "failed",
                 "gen": generations.newest.number if generations.newest else 0,
-                "serving": generations.number, "files": [], "error": generations.failed},
+                "serving": generations.number, "then": generations.then, "files": [],
+                "error": generations.failed},
         }
 
     def status(self) -> Dict[str, Any]:

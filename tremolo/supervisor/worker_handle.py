@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Proto
 
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
-from ..telemetry.messages import VERSION
+from ..telemetry.messages import VERSION, error_line
 from ..telemetry.visible import clean
 from .nursery import Birth, Nursery, describe_status
 
@@ -33,7 +33,7 @@ class WorkerFailed(Exception):
     """A worker that could not start; `error` is an ErrorEvent."""
 
     def __init__(self, error: Mapping[str, Any], configuration: bool = False) -> None:
-        super().__init__(f"{error.get('type')}: {error.get('text')}")
+        super().__init__(error_line(error))
         self.error = dict(error)
         self.configuration = configuration
 

@@ -8,7 +8,7 @@ Directions: *frames* go up a lossy pipe from each worker, so their counters are 
 *events* and *acknowledgements* go up, and *commands* down, over reliable sockets.
 """
 
-from typing import Any, Dict, List, Optional, TypedDict, Union
+from typing import Any, Dict, List, Mapping, Optional, TypedDict, Union
 
 VERSION = 1
 MAX_LINE = 64 * 1024
@@ -173,6 +173,9 @@ class ReloadEvent(TypedDict, total=False):
     preloaded: int  # modules that the zygote had loaded
     mode: str  # "zygote" or "spawn"
     error: Optional[Dict[str, Any]]  # an ErrorEvent, when failed
+    # when failed: "serves" (the generation `serving` goes on), "ends" (the server does); or 503
+    # is answered until there is a change ("waits"), or a reload is asked for ("asked")
+    then: str
 
 
 class AssetsEvent(TypedDict, total=False):
@@ -271,6 +274,14 @@ class Ack(TypedDict, total=False):
     ok: bool
     error: Optional[str]
     result: Any
+
+
+def error_line(error: Mapping[str, Any]) -> str:
+    """An ErrorEvent in one line, `KeyError: 'total'`; of a wrong configuration only the text."""
+    kind, text = str(error.get("type") or "error"), str(error.get("text") or "")
+    if kind == "ConfigurationError" and text:
+        return text
+    return f"{kind}: {text}" if text else kind
 
 
 Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, AssetsEvent, ErrorEvent, LogEvent,

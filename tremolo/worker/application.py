@@ -31,7 +31,8 @@ def load_application(start: Mapping[str, Any], settings: Settings,
     if "stand_in" in app:
         from .stand_in import StandIn
 
-        return Loaded("asgi", StandIn(app["stand_in"]), settings, [])
+        page = StandIn(app["stand_in"], bool(start.get("dev")), bool(start.get("reload")))
+        return Loaded("asgi", page, settings, [])
     if "script" in app:
         return _run_script(app, settings, imports)
     kind, application = load(app["target"], settings.app_dir, settings.factory,

@@ -48,6 +48,8 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
         words = str(exc)
     except Exception as second:
         words = f"(its text cannot be shown: {type(second).__name__})"
+    if not words and not isinstance(exc, Exception):  # KeyboardInterrupt, GeneratorExit, ...
+        words = "raised by the application's own code"
     if isinstance(exc, ConfigurationError):
         text = words
     event: ErrorEvent = {
@@ -70,6 +72,9 @@ class ApplicationExited(Exception):
     """The application's code called sys.exit()."""
 
 
-def exited(exc: SystemExit) -> BaseException:
+def exited(exc: BaseException) -> BaseException:
+    """An exception, said in words if it is the one of sys.exit()."""
+    if not isinstance(exc, SystemExit):
+        return exc
     error = ApplicationExited(f"the application called sys.exit({exc.code!r})")
     return error.with_traceback(exc.__traceback__)

@@ -55,6 +55,7 @@ class Worker:
         self._drain_task: Optional[asyncio.Task[None]] = None
         self._serve_task: Optional[asyncio.Task[None]] = None
         self._told_memory = False
+        self._ready = False
         self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
         self._begun = time.monotonic()
         self._parts: Dict[str, float] = {}
@@ -92,13 +93,20 @@ class Worker:
             loaded = self._load(settings)
             self._loop = new_loop(settings.loop, self._loop)
             return self._loop.run_until_complete(self._live(loaded))
-        except KeyboardInterrupt:
-            return 0
         except BaseException as exc:
-            if isinstance(exc, SystemExit) and self._channel is not None:
-                raise
-            self._fail(exc, "import")
-            return 1
+            return self._ended_by(exc)
+
+    def _ended_by(self, exc: BaseException) -> int:
+        """The application raised what ends a process: tell it; the exit code."""
+        if not self._ready:
+            self._fail(exc, "import" if self._channel is None else "startup")
+        elif signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            self._send(describe(exited(exc), "task", self._gen))
+        if self._channel is not None:
+            self._channel.flush(1.0)
+        if self._ready and isinstance(exc, SystemExit):
+            raise exc
+        return 1
 
     def _next_message(self) -> Tuple[Dict[str, Any], List[int]]:
         """The next message, before there is a loop."""
@@ -141,10 +149,8 @@ class Worker:
         return loaded
 
     def _fail(self, exc: BaseException, where: str) -> None:
-        if isinstance(exc, SystemExit):
-            exc = exited(exc)
         self._tell_files()
-        error = describe(exc, where, self._gen)
+        error = describe(exited(exc), where, self._gen)
         self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
 
     def _life(self, state: str, **more: Any) -> None:
@@ -210,6 +216,7 @@ class Worker:
         await adapter.startup()
         self._parts["lifespan"] = (time.monotonic() - began) * 1000
         self._tell_files()
+        self._ready = True
         self._life("ready", parts={k: round(v, 2) for k, v in self._parts.items()},
                    slowest=self._imports.slowest() if self._imports else [])
         self._sampler.start()

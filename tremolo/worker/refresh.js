@@ -17,7 +17,7 @@
   var FIRST_DELAY = 50, LONGEST_DELAY = 2000, DELAY_WHEN_REFUSED = 30000;
   var made = script.dataset.generation;
   var heard = performance.timeOrigin;  // when we last knew of all changes
-  var source = null, timer = 0, attempt = 0, failures = 0, overlay = null;
+  var source = null, timer = 0, attempt = 0, failures = 0, overlay = null, served = true;
 
   function isWithinOurs() {
     try {
@@ -105,6 +105,7 @@
     if (state.good && state.id !== made) {
       refreshFor(state.id);
     }
+    served = state.good;
     // The page of a broken start says itself what is wrong.
     showOrHide(state.good || state.id !== made ? state.broken : null);
   }
@@ -212,8 +213,8 @@
       element("pre", {font: "13px/1.5 ui-monospace, monospace", whiteSpace: "pre-wrap",
                       overflowWrap: "anywhere", margin: "1rem 0"}, error.traceback),
       element("div", {color: "#aaa"},
-              "The code that ran before goes on serving. This page is refreshed when a save " +
-              "repairs it."));
+              (served ? "The code that ran before goes on serving. " : "") +
+              "This page is refreshed when a save repairs it."));
     shade.append(card);
     host.attachShadow({mode: "open"}).append(shade);
     return host;

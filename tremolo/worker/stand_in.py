@@ -1,7 +1,7 @@
 """The application that answers while the user's cannot start.
 
-503 for every request, with a page that names the error to clients on this machine, and says
-nothing to others.
+503 for every request, in development with a page that names the error to clients on this
+machine, and says nothing to others.
 """
 
 from typing import Any, Awaitable, Callable, Dict, Mapping
@@ -14,13 +14,18 @@ Send = Callable[[Dict[str, Any]], Awaitable[None]]
 
 TITLE = "The application could not be started."
 NOTE = "It is tried again when a file is saved."
+NOTE_WITHOUT_RELOAD = "It is tried again when \"tremolo reload\" asks for it."
 
 
 class StandIn:
-    """An ASGI application made of an ErrorEvent; `error` may be replaced by a newer one."""
+    """An ASGI application made of an ErrorEvent, which pages name if it is `shown`; `error` may
+    be replaced by a newer one."""
 
-    def __init__(self, error: Mapping[str, Any]) -> None:
+    def __init__(self, error: Mapping[str, Any], shown: bool = True,
+                 reload: bool = True) -> None:
         self.error = error
+        self._shown = shown
+        self._note = NOTE if reload else NOTE_WITHOUT_RELOAD
 
     async def __call__(self, scope: Dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -35,8 +40,8 @@ class StandIn:
         html = any(name == b"accept" and b"text/html" in value.lower()
                    for name, value in scope["headers"])
         client = scope.get("client")
-        if client is None or is_loopback(client[0]):
-            headers, body = page(self.error, TITLE, NOTE, html)
+        if self._shown and (client is None or is_loopback(client[0])):
+            headers, body = page(self.error, TITLE, self._note, html)
         else:
             headers, body = [(b"content-type", b"text/plain; charset=utf-8"),
                              (b"cache-control", b"no-store")], b"Service Unavailable\n"

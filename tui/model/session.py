@@ -195,9 +195,10 @@ class Session:
         if reload.state == "ready":
             self.on_ready()
         elif reload.state == "failed":
-            self.traffic.add_rule(reload.trying, t, reload.error or files, 0.0, failed=True)
-            self.tell(f"generation {reload.trying} failed, generation {reload.gen} goes on "
-                      f"serving · {reload.error}", "error")
+            self.traffic.add_rule(reload.trying, t, f"{reload.error or files} · "
+                                  f"{reload.outlook()}", 0.0, failed=True)
+            self.tell(f"generation {reload.trying} failed, {reload.outlook()} · {reload.error}",
+                      "error")
             if message.get("error"):
                 error = dict(message["error"])
                 error.setdefault("t", t)

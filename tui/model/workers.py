@@ -3,6 +3,8 @@
 from collections import deque
 from typing import Any, Collection, Deque, Dict, List, Mapping, Optional, Tuple
 
+from tremolo.telemetry.messages import error_line
+
 from .text import clean
 
 STATES = ("starting", "ready", "serving", "draining", "blocked", "exited")
@@ -72,6 +74,7 @@ class Reload:
         self.preloaded = 0
         self.history: Deque[float] = deque(maxlen=20)
         self.error = ""
+        self.then = ""  # what happens after that failure, see ReloadEvent
         self.at = -1e9  # model clock, of the last change of state
         self.enabled = False
 
@@ -83,6 +86,11 @@ class Reload:
     def first(self) -> bool:
         """It is the start of the server, no reload."""
         return self.cause == "start" or (not self.cause and self.trying <= 1)
+
+    def outlook(self) -> str:
+        """What happens after it failed."""
+        return {"ends": "the server ends", "waits": "waiting for a change",
+                "asked": "waiting for a reload"}.get(self.then, f"gen {self.gen} serves")
 
     def spent(self) -> str:
         """What the time went into: "74 ms: seen 12 · fork 3 · import 41"."""
@@ -105,13 +113,13 @@ class Reload:
         self.mode = clean(message.get("mode", self.mode), 12)
         self.preloaded = int(message.get("preloaded", self.preloaded) or 0)
         self.error = ""
+        self.then = clean(message.get("then") or ("serves" if self.gen else "waits"), 12)
         if self.state == "ready":
             self.gen = max(self.gen, self.trying)
             if self.ms is not None:
                 self.history.append(self.ms)
         elif self.state == "failed":
-            error = message.get("error") or {}
-            self.error = clean(f"{error.get('type', 'error')}: {error.get('text', '')}")
+            self.error = clean(error_line(message.get("error") or {}))
 
 
 class Workers:

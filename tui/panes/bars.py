@@ -93,7 +93,7 @@ class HeadBar(Bar):
         reload = self.session.reload
         if reload.state == "failed":
             return [(f"gen {reload.trying} ✖ failed", self.style("error")),
-                    (f", gen {reload.gen} serves", self.style("dim"))]
+                    (f", {reload.outlook()}", self.style("dim"))]
         if reload.state == "started":
             return [(f"gen {reload.trying} …", self.style("accent"))]
         if not reload.gen:

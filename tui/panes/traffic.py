@@ -268,7 +268,7 @@ class TrafficPane(LinePane):
         line = self.style("error" if rule.failed else "rule")
         words = self.style("error" if rule.failed else "accent")
         if rule.failed:
-            label = f" gen {rule.gen} failed · {rule.text} · the old code serves "
+            label = f" gen {rule.gen} failed · {rule.text} "
         else:
             label = f" gen {rule.gen} · {rule.text or 'by request'} · {rule.ms:.0f} ms "
         label = middle_cut(label, max(10, width - 8))
