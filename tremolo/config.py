@@ -237,8 +237,7 @@ class Settings:
         """All values that JSON can carry, for handing to another process."""
         values = {name: getattr(self, name) for name in sorted(self.given)
                   if name in BY_NAME and BY_NAME[name].kind != "object"}
-        values.update({k: v for k, v in self.extra.items()
-                       if isinstance(v, (str, int, float, bool, type(None)))})
+        values.update({k: v for k, v in self.extra.items() if is_plain(v)})
         if isinstance(self.presets, Mapping):
             values["presets"] = dict(self.presets)
         if self.ssl and isinstance(self.ssl, Mapping):
@@ -249,6 +248,15 @@ class Settings:
         for name in BY_NAME:
             yield name, getattr(self, name)
         yield from self.extra.items()
+
+
+def is_plain(value: Any) -> bool:
+    """Whether another process gets the same value as JSON."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(type(key) is str and is_plain(item) for key, item in value.items())
+    return value is None or type(value) in (str, int, float, bool)
 
 
 def parse_bind(text: str, default_port: int = 8000) -> Sequence[Tuple[Optional[str], Any]]:

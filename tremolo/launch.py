@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from .config import Settings
+from .config import Settings, is_plain
 from .exceptions import ConfigurationError
 
 
@@ -60,6 +60,18 @@ def run(app: Any, **options: Any) -> None:
     _serve(app, options)
 
 
+def adapter_for(application: Any, settings: Settings) -> Any:
+    """The adapter that calls an application of any kind. Raises ConfigurationError when it is
+    none."""
+    from .worker.application import Loaded, make_adapter
+    from .worker.loader import classify
+
+    if not callable(application) and not hasattr(application, "routes"):
+        raise ConfigurationError(f"{application!r} is no application")
+    kind = classify(application) if settings.interface == "auto" else settings.interface
+    return make_adapter(Loaded(kind, application, settings, []))
+
+
 def run_application(application: Any, settings: Settings,
                     addresses: Optional[Sequence[Any]] = None) -> None:
     """What `Application.run()` calls: serve on `addresses`, pairs ((host, port), options); on
@@ -98,6 +110,7 @@ def _become_supervisor(application: Any, settings: Settings,
     from .supervisor.bootstrap import command
 
     main = sys.modules["__main__"]
+    _refuse_shared(settings, application)
     path = getattr(main, "__file__", None)
     if not path:
         raise RuntimeError("run() with several workers or reload needs a script: there is no "
@@ -106,6 +119,7 @@ def _become_supervisor(application: Any, settings: Settings,
         "script": os.path.abspath(path), "argv": list(sys.argv),
         "folder": sys.path[0] or os.getcwd(),
         "module": main.__spec__.name if main.__spec__ is not None else "",
+        "left": [name for name, value in settings.extra.items() if not is_plain(value)],
         "addresses": [[host, port, _plain_values(options)]
                       for (host, port), options in addresses],
         "attribute": next((name for name, value in vars(main).items()
@@ -114,6 +128,22 @@ def _become_supervisor(application: Any, settings: Settings,
     sys.stderr.flush()
     arguments = command("tremolo.launch", "supervise_script", script, settings.as_dict())
     os.execv(arguments[0], arguments)
+
+
+def _refuse_shared(settings: Settings, application: Any) -> None:
+    """Raises ConfigurationError for what processes share by being born of one another: workers
+    are fresh processes, which would have it not at all, or each its own."""
+    context = getattr(application, "context", None)
+    kept = context if isinstance(context, Mapping) else dict(getattr(context, "_values", {}))
+    for where, values in (("run()", settings.extra), ("app.context", kept)):
+        for name, value in values.items():
+            if any(base.__module__.partition(".")[0] == "multiprocessing"
+                   for base in type(value).__mro__):
+                raise ConfigurationError(
+                    f"{where} has {name}={type(value).__name__}, which the workers cannot get: "
+                    "they are fresh processes that run this script again. Let them connect to a "
+                    "manager by its address (multiprocessing.managers.BaseManager) in "
+                    "on_worker_start, or use worker_num=1 without reload")
 
 
 def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:

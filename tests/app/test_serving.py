@@ -2,10 +2,15 @@
 
 import asyncio
 import os
+import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
+from tests.support.processes import Server, hello, wait_until
 from tremolo import Tremolo
+from tremolo.exceptions import ConfigurationError
 
 
 async def ask(reader, writer):
@@ -110,3 +115,62 @@ def test_listen(add, address):
     assert app.listen(*add, mine=1) is True
     assert app.listen(*add) is False
     assert list(app.ports) == [address]
+
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"asgi"})
+
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [b"wsgi"]
+
+
+@pytest.mark.parametrize(("other", "body"), [(asgi, b"asgi"), (wsgi, b"wsgi")])
+def test_serve_another_application(other, body):
+    async def run():
+        app = Tremolo()
+        with app.create_sock("127.0.0.1", 0) as sock:
+            sock.listen()  # so that nobody is refused before serve() listens
+            task = asyncio.ensure_future(app.serve("127.0.0.1", 0, sock=sock, app=other))
+            assert (await ask(*await asyncio.open_connection(*sock.getsockname()))).endswith(body)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_what_is_no_application_cannot_be_served():
+    async def run():
+        await Tremolo().serve("127.0.0.1", 0, app=5)
+
+    with pytest.raises(ConfigurationError, match="5 is no application"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_run_serves_another_application(tmp_path, workers):
+    with Tremolo().create_sock("127.0.0.1", 0) as sock:
+        port = sock.getsockname()[1]
+    (tmp_path / "script.py").write_text(hello("other") + f"""
+from tremolo import Tremolo
+
+if __name__ == "__main__":
+    Tremolo().run("127.0.0.1", {port}, app=app, worker_num={workers})
+""")
+    with Server(tmp_path, json=False, command=[sys.executable, "script.py"]) as server:
+        def answer():
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read()
+            except urllib.error.URLError:
+                return None
+
+        assert wait_until(answer) == b"other"
+        assert server.end() == 0

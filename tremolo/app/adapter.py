@@ -260,7 +260,7 @@ class NativeAdapter:
                     and not exchange.started):
                 exchange.respond(200, handler.head, body, response._reason)
                 return
-            await answer(body, server, exchange)
+            await answer(body, server, exchange, handler)
         except (ClientDisconnected, asyncio.CancelledError):
             raise
         except Exception as exc:

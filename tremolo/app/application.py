@@ -50,6 +50,15 @@ class Tremolo:
         #: the longest prefix that was mounted, in segments
         self.deepest_prefix = 0
 
+    def __getstate__(self) -> Dict[str, Any]:
+        """All that was registered; handlers must be functions that pickle can name. What runs
+        in this process stays here."""
+        return {**self.__dict__, "tasks": set()}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.context._values.update(tasks=self.tasks)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or ''} {self.routes!r}>"
 
@@ -224,21 +233,27 @@ class Tremolo:
         """Serve until stopped, at `host` and `port` and at every address of `listen()`.
 
         Options are those of the command line (see `tremolo.config`); unknown ones are kept and
-        visible in `server['globals'].options`. Raises ValueError without any address,
-        RuntimeError when this application was mounted into another.
+        visible in `server['globals'].options`. `app` is another application (ASGI or WSGI, or
+        its name as on the command line) to serve in place of this one. Raises ValueError
+        without any address, RuntimeError when this application was mounted into another,
+        ConfigurationError for options that workers cannot get.
         """
-        if not self.routes:
+        other = options.pop("app", None)
+        if other is None and not self.routes:
             raise RuntimeError("this application was mounted into another one: run that one")
         if host is None and not self.ports:
             raise ValueError("run() needs a host, or an address added by listen()")
         from ..config import Settings
-        from ..launch import run_application
+        from ..launch import run, run_application
 
+        if isinstance(other, str):
+            run(other, worker_num=worker_num, host=host, port=port, **options)
+            return
         if host is not None:
             options.update(host=host, port=port)
             self.listen(port, host)
         settings = Settings(worker_num=worker_num, **options)
-        run_application(self, settings, list(self.ports.items()))
+        run_application(self if other is None else other, settings, list(self.ports.items()))
 
     async def serve(self, host: Optional[str], port: Any, *,
                     sock: Optional[socket.socket] = None, backlog: int = 100,
@@ -246,11 +261,29 @@ class Tremolo:
         """Serve on the running event loop until cancelled, then finish what runs.
 
         For programs with a loop of their own; `sock` is a bound socket to use in place of
-        `host` and `port`. Raises OSError when the address is not free.
+        `host` and `port`. With `app`, another application (ASGI or WSGI) is served in place of
+        this one. Raises OSError when the address is not free, ConfigurationError for options
+        that cannot be used.
         """
+        from ..config import Settings
+        from .adapter import NativeAdapter
         from .serving import serve
 
-        await serve(self, host, port, sock=sock, backlog=backlog, **options)
+        other = options.pop("app", None)
+        if host is not None:
+            options.setdefault("host", host)
+        if isinstance(port, int):
+            options.setdefault("port", port)
+        settings = Settings(**options)
+        adapter: Any
+        if other is None:
+            adapter = NativeAdapter(self, settings)
+        else:
+            from ..launch import adapter_for
+
+            adapter = adapter_for(other, settings)
+        await serve(adapter, settings, host, port, sock=sock, backlog=backlog,
+                    logger=self.logger)
 
     def create_sock(self, host: Optional[str], port: Any,
                     reuse_port: bool = True) -> socket.socket:

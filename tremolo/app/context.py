@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from .request import Request
 
 
+#: names of a WorkerContext that only mean something in its process
+OF_THE_WORKER = frozenset(("options", "tasks", "executor", "connections", "info", "lifespan"))
+
+
 class Context:
     """A namespace: `ctx.x`, `ctx['x']`, `'x' in ctx`, `get`, `update`, `clear`.
 
@@ -25,6 +29,8 @@ class Context:
         object.__setattr__(self, "_values", values)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_values":  # asked for before there are any values
+            raise AttributeError(name)
         try:
             return self._values[name]
         except KeyError:
@@ -32,6 +38,12 @@ class Context:
 
     def _missing(self, name: str) -> Any:
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return dict(self._values)
+
+    def __setstate__(self, values: Dict[str, Any]) -> None:
+        object.__setattr__(self, "_values", values)
 
     def _check(self, name: str) -> None:
         if name in self.reserved:
@@ -101,6 +113,11 @@ class WorkerContext(Context):
 
     __slots__ = ()
 
+    def __getstate__(self) -> Dict[str, Any]:
+        """What the application keeps here; what belongs to this process stays in it."""
+        own = {name: value for name, value in self._values.items() if name not in OF_THE_WORKER}
+        return {**own, "options": {}, "tasks": set()}
+
 
 class ConnectionContext(Context):
     """`server['context']`: one for each connection; `transport`, `client`, `tasks`,
@@ -123,9 +140,23 @@ class RequestContext(Context):
         super().__init__(options=options)
         object.__setattr__(self, "_request", weakref.ref(request))
 
+    def __setstate__(self, values: Dict[str, Any]) -> None:
+        super().__setstate__(values)
+        object.__setattr__(self, "_request", _nothing)  # a copy may outlive the request
+
+    def __copy__(self) -> "RequestContext":
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(dict(self._values))
+        object.__setattr__(twin, "_request", self._request)
+        return twin
+
     def _missing(self, name: str) -> Any:
         if name in self._derived:
             request: Optional[Request] = self._request()
             if request is not None:
                 return getattr(request, name)
         return super()._missing(name)
+
+
+def _nothing() -> None:
+    """In place of a reference to a request that is not there."""

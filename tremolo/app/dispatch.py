@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from .request import Request
 
 Server = Dict[str, Any]
+#: what a returned value may be to become the body
+BODIES = (str, bytes, bytearray, memoryview, tuple, dict, list)
+EXPECTED = ("a handler returns str, bytes, (str, charset), a dict or list for JSON, None to "
+            "close the connection, or True when it goes on by itself")
 #: fields that describe the body that an error takes the place of
 _OF_THE_BODY = (b"content-length", b"content-encoding", b"content-range",
                 b"content-disposition", b"transfer-encoding", b"etag", b"last-modified",
@@ -73,13 +77,15 @@ async def before(adapter: "NativeAdapter", stack: List[Registered], server: Serv
         result = await call_handler(handler, server, adapter)
         if exchange.finished:
             return True
-        if isinstance(result, (str, bytes, bytearray, tuple)):
+        if isinstance(result, BODIES):
             response.adopt(handler.status, handler.content_type)
-            await response.end(result)
+            await response.end(response.rendered(result))
             return True
-        if result:
+        if result is True:
             await _left_to_handler(exchange)
             return True
+        if result:
+            raise undocumented(handler, result)
     server["next"] = len(stack)
     return False
 
@@ -105,9 +111,9 @@ class Review:
             if handler.options:
                 request.adopt_options(handler.options)
             result = await call_handler(handler, self._server, self._adapter)
-            if isinstance(result, (str, bytes, bytearray, tuple)):
+            if isinstance(result, BODIES):
                 response.adopt(handler.status, handler.content_type)
-                return body_bytes(result)
+                return response.rendered(result)
             if result:
                 break
         return None
@@ -131,14 +137,13 @@ async def run(adapter: "NativeAdapter", handler: Handler, server: Server,
     if options.get("rate") is not None:
         exchange.set_rate(int(options["rate"]))
     if handler.kind in (STREAM, GENERATOR):
-        await stream(result, server, exchange)
-    elif options.get("chunked") and not exchange.started and isinstance(
-            result, (str, bytes, bytearray, tuple)):
-        body = body_bytes(result)
+        await stream(result, server, exchange, handler)
+    elif options.get("chunked") and not exchange.started and isinstance(result, BODIES):
+        body = response.rendered(result)
         if await response.start(chunked=True):
             exchange.write_last(body)
     else:
-        await answer(result, server, exchange)
+        await answer(result, server, exchange, handler)
 
 
 async def _run_websocket(adapter: "NativeAdapter", handler: Handler, server: Server,
@@ -148,6 +153,9 @@ async def _run_websocket(adapter: "NativeAdapter", handler: Handler, server: Ser
     websocket = server["websocket"] = WebSocket(server["request"], server["response"])
     try:
         result = await call_handler(handler, server, adapter)
+        if exchange.connection.taken is not None and result not in (None, False, True):
+            raise undocumented(handler, result, "the handler of a WebSocket returns nothing, or "
+                               "True when it goes on by itself")
     except WebSocketException as exc:
         websocket.ended(exc.code if isinstance(exc, WebSocketServerClosed) else 1000)
         if exchange.connection.taken is not None:
@@ -160,25 +168,41 @@ async def _run_websocket(adapter: "NativeAdapter", handler: Handler, server: Ser
         websocket.ended(1011)
         return
     if exchange.connection.taken is None:
-        await answer(result, server, exchange)  # it was not accepted: a plain response
-    elif result is None or result is False:
+        await answer(result, server, exchange, handler)  # not accepted: a plain response
+    elif result is not True:
         websocket.ended()
 
 
-async def answer(result: Any, server: Server, exchange: "Exchange") -> None:
-    """Send what a handler returned."""
+async def answer(result: Any, server: Server, exchange: "Exchange", handler: Handler) -> None:
+    """Send what a handler returned. Raises TypeError for what nobody defined a meaning of."""
     response = server["response"]
-    if isinstance(result, (str, bytes, bytearray, tuple)):
-        await response.end(result)
+    if isinstance(result, BODIES):
+        await response.end(response.rendered(result))
     elif result is None:
         if not exchange.started:
+            _explain_none(handler, server, exchange)
             exchange.abort()  # the connection is closed with nothing sent: Tremolo's API
         elif not exchange.finished:
             exchange.finish()
-    elif hasattr(result, "__aiter__"):
-        await stream(result, server, exchange)
-    else:
+    elif result is True:
         await _left_to_handler(exchange)
+    elif hasattr(result, "__aiter__"):
+        await stream(result, server, exchange, handler)
+    else:
+        raise undocumented(handler, result)
+
+
+def undocumented(handler: Handler, result: Any, expected: str = EXPECTED) -> TypeError:
+    """The error of a handler that gave something that has no meaning."""
+    return TypeError(f"{handler.label} returned {type(result).__name__}: {expected}")
+
+
+def _explain_none(handler: Handler, server: Server, exchange: "Exchange") -> None:
+    settings = exchange.connection.server.settings
+    if (settings.debug or settings.reload) and not exchange.disconnected:
+        server["app"].logger.warning(
+            "%s returned None, so that the connection was closed without an answer: return "
+            "\"\" for an empty body, or True when the handler goes on by itself", handler.label)
 
 
 async def _left_to_handler(exchange: "Exchange") -> None:
@@ -186,7 +210,8 @@ async def _left_to_handler(exchange: "Exchange") -> None:
     await exchange.over()
 
 
-async def stream(source: Any, server: Server, exchange: "Exchange") -> None:
+async def stream(source: Any, server: Server, exchange: "Exchange",
+                 handler: Handler) -> None:
     """Send what a handler yields.
 
     The head waits for the first piece, so that the handler may change it until then, and an
@@ -196,7 +221,7 @@ async def stream(source: Any, server: Server, exchange: "Exchange") -> None:
     options = request.options
     pieces = source.__aiter__()
     try:
-        piece, more = await _next_piece(pieces)
+        piece, more = await _next_piece(pieces, handler)
         if not exchange.started and not await response.start(chunked=options.get("chunked")):
             return
         if exchange.finished:
@@ -210,12 +235,12 @@ async def stream(source: Any, server: Server, exchange: "Exchange") -> None:
             least = int(options.get("buffer_size") or request.link.options["buffer_size"]) // 2
         while more and not exchange.disconnected:
             if least:
-                piece, more = await _gather(piece, least, pieces)
+                piece, more = await _gather(piece, least, pieces, handler)
             wait = exchange.write(piece)
             if wait is not None:
                 await wait
             if more:
-                piece, more = await _next_piece(pieces)
+                piece, more = await _next_piece(pieces, handler)
         if not exchange.finished:
             exchange.finish()
     finally:
@@ -224,21 +249,28 @@ async def stream(source: Any, server: Server, exchange: "Exchange") -> None:
             await close()
 
 
-async def _next_piece(pieces: Any) -> Tuple[bytes, bool]:
+async def _next_piece(pieces: Any, handler: Handler) -> Tuple[bytes, bool]:
     """The next piece that is not empty, and True; or b"" and False at the end."""
     async for value in pieces:
-        piece = value if type(value) is bytes else body_bytes(value)
+        if type(value) is bytes:
+            piece = value
+        elif isinstance(value, BODIES) and not isinstance(value, (dict, list)):
+            piece = body_bytes(value)
+        else:
+            raise TypeError(f"{handler.label} yielded {type(value).__name__}: a handler yields "
+                            "bytes or str")
         if piece:
             return piece, True
     return b"", False
 
 
-async def _gather(piece: bytes, least: int, pieces: Any) -> Tuple[bytes, bool]:
+async def _gather(piece: bytes, least: int, pieces: Any,
+                  handler: Handler) -> Tuple[bytes, bool]:
     """`piece` and what follows it up to `least` bytes; False when the source ended."""
     gathered = [piece]
     size = len(piece)
     while size < least:
-        piece, more = await _next_piece(pieces)
+        piece, more = await _next_piece(pieces, handler)
         if not more:
             return b"".join(gathered), False
         gathered.append(piece)
@@ -308,7 +340,9 @@ async def _error_page(adapter: "NativeAdapter", error: HTTPException, server: Se
         if result is None:
             _dress(response, error)  # it may have changed the exception
     if result is not None:
-        body = body_bytes(result)
+        if handler is not None and not isinstance(result, BODIES):
+            raise undocumented(handler, result)
+        body = response.rendered(result)
     elif handler is None and isinstance(error, NotFound) and not error.args:
         body = not_found_page(head.path, adapter.settings.server_name)
     elif error.code == 500 and adapter.settings.debug and is_trusted(exchange):

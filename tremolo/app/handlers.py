@@ -131,9 +131,23 @@ class Handler:
             arguments.update(self.fixed)
         return self.func(**arguments)
 
+    def __setstate__(self, state: Tuple[Any, Dict[str, Any]]) -> None:
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        self._read_options()  # some of what it makes is compared by identity
+
+    @property
+    def label(self) -> str:
+        """The function's name as it is written in the log."""
+        func = self.func
+        while isinstance(func, functools.partial):
+            func = func.func
+        module = getattr(func, "__module__", None)
+        name = getattr(func, "__qualname__", None) or type(func).__qualname__
+        return f"{module}.{name}" if module else str(name)
+
     def __repr__(self) -> str:
-        name = getattr(self.func, "__qualname__", self.func)
-        return f"<Handler {name} ({self.kind})>"
+        return f"<Handler {self.label} ({self.kind})>"
 
 
 class MethodHandler(Handler):

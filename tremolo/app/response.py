@@ -30,6 +30,7 @@ _SPELLINGS = 1000
 #: what is left as it is when a redirect's address beyond ASCII is percent-encoded
 _URL = "".join(map(chr, range(0x21, 0x7F)))
 _BODILESS = frozenset((204, 205, 304))
+JSON_TYPE = b"application/json"
 _DEFAULT_HEAD = ((b"Content-Type", DEFAULT_TYPE),)
 
 
@@ -49,6 +50,14 @@ def body_bytes(value: Any) -> bytes:
         return text.encode(charset) if isinstance(text, str) else body_bytes(text)
     raise TypeError(f"a body is str or bytes, or a pair of str and charset, not "
                     f"{type(value).__name__}")
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON in UTF-8 (RFC 8259). Raises TypeError or ValueError for what it cannot say."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False, allow_nan=False,
+                      separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def misuse(text: str) -> InternalServerError:
@@ -150,12 +159,23 @@ class Response:
         else:
             self.set_header(b"content-type", content_type)
 
+    def rendered(self, value: Any) -> bytes:
+        """A returned value as the body: a dict or list is JSON, with that type unless another
+        was set. Raises TypeError as `body_bytes`."""
+        if not isinstance(value, (dict, list)):
+            return body_bytes(value)
+        body = json_bytes(value)
+        if not self._exchange.started and self.content_type == DEFAULT_TYPE:
+            self.set_content_type(JSON_TYPE)
+        return body
+
     @property
     def content_type(self) -> bytes:
         """The type of the body, b"" for none."""
         if self._fields is None:
             return self._content_type
-        return b", ".join(self._fields.get(b"content-type", ()))
+        values = self._fields.get(b"content-type", ())
+        return values[0] if len(values) == 1 else b", ".join(values)
 
     def set_base_headers(self) -> None:
         """Set Date and Server (the server adds them by itself where they are missing)."""

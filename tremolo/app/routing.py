@@ -5,6 +5,7 @@ looked up in one dictionary; regular expressions are tried after them, the last 
 first.
 """
 
+import importlib
 import inspect
 import re
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Pattern,
     Tuple,
@@ -62,6 +64,12 @@ async def _no_index() -> None:
     raise ServiceUnavailable
 
 
+class _Module(NamedTuple):
+    """A module of views in a pickled route."""
+
+    name: str
+
+
 class Route:
     """One path or pattern and what answers it: a handler, or one for each method."""
 
@@ -91,6 +99,18 @@ class Route:
             self.handler = Handler(func, options, groups=groups)
         if self.methods is not None:
             self.allow = allow_value(self.methods)
+
+    def __getstate__(self) -> Dict[str, Any]:
+        state = {name: getattr(self, name) for name in self.__slots__}
+        if isinstance(self.func, ModuleType):  # pickle knows no modules
+            state["func"] = _Module(self.func.__name__)
+        return state
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        if isinstance(self.func, _Module):
+            self.func = importlib.import_module(self.func.name)
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"

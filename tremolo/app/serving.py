@@ -6,6 +6,7 @@ sockets itself. Knows the connection core; processes, reload and signals are not
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import stat
@@ -14,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..config import Settings
 from ..net.server import Server
 from ..net.tls import server_context
-from .adapter import NativeAdapter
 
 if TYPE_CHECKING:
-    from .application import Tremolo
+    from ..net.adapter import Adapter
 
 
 def create_sock(host: Optional[str], port: Any, reuse_port: bool = True) -> socket.socket:
@@ -89,23 +89,17 @@ def close_sock(sock: socket.socket) -> None:
             pass  # somebody was quicker
 
 
-async def serve(app: "Tremolo", host: Optional[str], port: Any, *,
-                sock: Optional[socket.socket] = None, backlog: int = 100,
-                **options: Any) -> None:
-    """Serve `app` until cancelled, then finish what runs, within `shutdown_timeout`."""
-    if host is not None:
-        options.setdefault("host", host)
-    if isinstance(port, int):
-        options.setdefault("port", port)
-    settings = Settings(**options)
-    adapter = NativeAdapter(app, settings)
+async def serve(adapter: "Adapter", settings: Settings, host: Optional[str], port: Any, *,
+                sock: Optional[socket.socket], backlog: int, logger: logging.Logger) -> None:
+    """Serve what `adapter` calls until cancelled, then finish what runs, within
+    `shutdown_timeout`."""
     context = server_context(settings, settings.ssl)
     listening = sock if sock is not None else create_sock(host, port, settings.reuse_port)
     path = listening.getsockname() if listening.family == socket.AF_UNIX else None
     try:
         listening.listen(backlog)
         await adapter.startup()
-        server = Server(adapter, settings, loop=asyncio.get_running_loop(), logger=app.logger)
+        server = Server(adapter, settings, loop=asyncio.get_running_loop(), logger=logger)
         await server.start([listening], context)
         try:
             await asyncio.get_running_loop().create_future()

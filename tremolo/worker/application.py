@@ -81,6 +81,10 @@ def _run_script(app: Mapping[str, Any], settings: Settings,
                      if hasattr(settings, name))
         settings = Settings(**given)
     elif attribute and hasattr(module, attribute):
+        if app.get("left"):
+            raise ConfigurationError(
+                f"run() was given {', '.join(app['left'])}, which cannot be handed to the "
+                "workers: make it at the top of the script, or in on_worker_start")
         application = getattr(module, attribute)
     else:
         raise ConfigurationError(f'"{app["script"]}" has no application to run any more')
