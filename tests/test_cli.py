@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 
@@ -37,6 +39,67 @@ def test_help_is_grouped_and_names_every_flag(tmp_path):
     for title in ("where to listen", "processes", "reloading", "limits", "throttle"):
         assert f"\n{title}:" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_short_help_fits_a_screen_and_names_the_other(tmp_path):
+    for arguments in (["dev", "--help"], ["dev", "-h"], ["--help"]):
+        done = tremolo(tmp_path, *arguments, COLUMNS="80")
+        assert done.returncode == 0
+        lines = done.stdout.splitlines()
+        assert len([line for line in lines if line.startswith("  -")]) <= 13
+        assert len(lines) <= 30
+        assert "--help-all" in done.stdout
+        assert "-p, --port N" in done.stdout
+        assert "--keepalive-timeout" not in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    pytest.param(["statsu"], 'no command and no module "statsu". Did you mean "status"?',
+                 id="command"),
+    pytest.param(["dev", "shop:app", "--prot", "1"],
+                 'Unrecognized option "--prot". Did you mean "--port"?', id="option"),
+    pytest.param(["dev", "shop:app", "more"], '"more" is one word too many', id="word"),
+    pytest.param(["dev", "shop:app", "--reload-dir", "nope"],
+                 'Invalid --reload-dir value "nope". There is no such folder', id="folder"),
+])
+def test_a_mistyped_word_is_answered_with_the_nearest(tmp_path, arguments, said):
+    project(tmp_path)
+    done = tremolo(tmp_path, *arguments)
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_short_flags_are_those_of_other_servers(tmp_path, monkeypatch):
+    project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    settings = prepare(["shop:app", "-p", "0", "-w", "3"], dev=False).settings
+    assert (settings.port, settings.worker_num) == (0, 3)
+
+
+@pytest.mark.parametrize(("line", "expected"), [
+    ("tremolo dev --pla", ["--plain"]), ("tremolo throttle reg", ["regular-3g"]),
+    ("tremolo dev --interface wsg", ["wsgi"]), ("tremolo sta", ["status"]),
+    ("tremolo dev sh", ["shop.py"])])
+def test_bash_completes_words(tmp_path, line, expected):
+    project(tmp_path)
+    words = line.split()
+    script = tremolo(tmp_path, "completion", "bash").stdout + (
+        f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _tremolo\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=20)
+    assert done.stdout.split() == expected, done.stderr
+
+
+def test_other_shells_have_a_completion_with_every_flag(tmp_path):
+    from tremolo.config import OPTIONS
+
+    for shell in ("zsh", "fish"):
+        script = tremolo(tmp_path, "completion", shell).stdout
+        for option in OPTIONS:
+            for flag in option.flags:
+                assert flag.lstrip("-") in script
 
 
 @pytest.mark.parametrize(("arguments", "code", "text"), [
@@ -194,6 +257,47 @@ def test_plain_lines_tell_each_request(tmp_path):
         wait_until(lambda: "KeyError: 'total'\n" in server.errors, "the traceback")
         assert "\x1b" not in "".join(server.lines + server.errors)
         assert server.end() == 0
+
+
+def test_all_lines_have_one_form(tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import logging\nlogging.getLogger('shop').warning('low stock')\n" + hello("here"))
+    (tmp_path / ".env").write_text("A=1\n")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--plain", json=False) as server:
+        from tests.support.processes import wait_until
+
+        wait_until(lambda: "tremolo serves" in "".join(server.errors), "its start")
+        port = int("".join(server.errors).split("http://127.0.0.1:")[1].split()[0])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            own = sock.getsockname()[1]
+            sock.sendall(b"GET / HTTP/9\r\n\r\n")
+            wait_until(lambda: "refused" in "".join(server.errors), "the refusal")
+        assert server.end() == 0
+    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{3} ", line) for line in server.errors), server.errors
+    said = "".join(server.errors)
+    assert "WARNING shop: low stock" in said
+    assert f"refused a request from 127.0.0.1:{own}:" in said
+    assert "loaded .env" in said
+
+
+def test_the_level_error_leaves_only_errors(tmp_path):
+    project(tmp_path)
+    with Server(tmp_path, "run", "shop:app", "--bind", "./s", "--log-level", "ERROR",
+                json=False) as server:
+        from tests.support.processes import wait_until
+
+        def answered():
+            try:
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.connect(str(tmp_path / "s"))
+                    sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                    return sock.recv(100)
+            except OSError:
+                return b""
+
+        wait_until(answered, "its start")
+        assert server.end() == 0
+    assert server.errors == server.lines == []
 
 
 def test_the_core_needs_only_the_standard_library(tmp_path):

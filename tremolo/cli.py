@@ -1,27 +1,43 @@
 """The command line: `tremolo dev APP`, `tremolo run APP`, and commands to a running server.
 
 A composition root: it may import everything, and does so as late as possible. Errors of the
-user's are one clear line and exit code 1 (or 2 for a wrong option); only the application's own
+user's are one clear line and exit code 1 (or 2 for a wrong word); only the application's own
 exceptions show a traceback.
 """
 
+import os
 import sys
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from .exceptions import ConfigurationError
+
+#: by their first word: the module of `tremolo.commands`, its function, and what it is given
+COMMANDS: Dict[str, Tuple[str, str, Tuple[bool, ...]]] = {
+    "dev": ("serving", "serve", (True,)),
+    "run": ("serving", "serve", (False,)),
+    "throttle": ("clients", "throttle", ()),
+    "reload": ("clients", "reload", ()),
+    "status": ("clients", "status", ()),
+    "last": ("clients", "last", ()),
+    "debug": ("clients", "debug", ()),
+    "completion": ("completion", "completion", ()),
+}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Entry of `tremolo` and `python3 -m tremolo`. Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = "run"
-    if arguments and arguments[0] in COMMANDS:
-        command = arguments.pop(0)
     try:
-        if not arguments and command == "run" and argv is None and len(sys.argv) < 2:
-            raise ConfigurationError('You must specify APP: "tremolo dev" finds it by itself. '
+        if not arguments:
+            raise ConfigurationError('You must specify APP; "tremolo dev" finds it by itself. '
                                      'Use "--help" for help')
-        return COMMANDS[command](arguments)
+        if arguments[0] in COMMANDS:
+            command = arguments.pop(0)
+        else:
+            command = "run"
+            if _is_mistyped(arguments[0]):
+                return 2
+        return _run(command, arguments)
     except ConfigurationError as exc:
         print(exc, file=sys.stderr)
         return 1
@@ -31,27 +47,25 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 130
 
 
-def _serve(dev: bool) -> Callable[[List[str]], int]:
-    def serve(arguments: List[str]) -> int:
-        from .commands.serving import serve
+def _run(command: str, arguments: List[str]) -> int:
+    from importlib import import_module
 
-        return serve(arguments, dev)
-
-    return serve
-
-
-def _client(name: str) -> Callable[[List[str]], int]:
-    def ask(arguments: List[str]) -> int:
-        from .commands import clients
-
-        command: Callable[[List[str]], int] = getattr(clients, name)
-        return command(arguments)
-
-    return ask
+    module, function, more = COMMANDS[command]
+    found = import_module(f".commands.{module}", __package__)
+    return int(getattr(found, function)(arguments, *more))
 
 
-COMMANDS: Dict[str, Callable[[List[str]], int]] = {
-    "run": _serve(dev=False), "dev": _serve(dev=True), "throttle": _client("throttle"),
-    "reload": _client("reload"), "status": _client("status"), "last": _client("last"),
-    "debug": _client("debug"),
-}
+def _is_mistyped(word: str) -> bool:
+    """Whether a first word is nearly a command, and no application; says so."""
+    if not word.isidentifier() or os.path.exists(word) or os.path.exists(f"{word}.py"):
+        return False
+    from importlib.util import find_spec
+
+    from .commands.words import nearest
+
+    near = nearest(word, COMMANDS)
+    if not near or find_spec(word) is not None:
+        return False
+    print(f'There is no command and no module "{word}"{near} Use "--help" for help',
+          file=sys.stderr)
+    return True

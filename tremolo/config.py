@@ -41,8 +41,8 @@ MIB = 1024 * KIB
 OPTIONS: Tuple[Option, ...] = (
     # where
     _o("host", "str", "127.0.0.1", "address", "address to listen on; :: is IPv6 and IPv4",
-       common=True),
-    _o("port", "int", 8000, "address", "TCP port; 0 lets the system choose", high=65535,
+       common=True, metavar="ADDRESS"),
+    _o("port", "int", 8000, "address", "TCP port; 0: the system's choice", high=65535,
        flags=("--port", "-p"), common=True),
     _o("bind", "str", "", "address", "HOST:PORT, :PORT, [V6]:PORT or a socket path; commas for "
        "several; replaces --host and --port", metavar="ADDRESS"),

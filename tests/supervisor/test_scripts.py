@@ -67,7 +67,7 @@ def test_one_worker_serves_in_the_very_process(tmp_path):
     with server:
         line = wait_until(
             lambda: [x for x in server.errors if "tremolo serves" in x], "the line")[0]
-        server.events.append({"kind": "hello", "addresses": [line.split()[4]]})
+        server.events.append({"kind": "hello", "addresses": [line.split()[5]]})
         assert server.text() == f"here {server.process.pid} ['argument']"
         assert server.end(signal.SIGINT) == 0
 

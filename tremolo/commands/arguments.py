@@ -15,7 +15,8 @@ GROUPS = (("address", "where to listen"), ("application", "the application"),
 USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload on save, debug pages
        tremolo [run] [OPTIONS] APP   serve
        tremolo throttle PRESET|off   throttle a running server
-       tremolo reload | status | last error | debug"""
+       tremolo reload | status | last error | debug
+       tremolo completion bash|zsh|fish"""
 
 EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME or FOLDER. Without one it is found:
 [tool.tremolo] app and [tool.fastapi] entrypoint in pyproject.toml, FLASK_APP, manage.py,
@@ -39,8 +40,25 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """The short flag first, the value once: `-p, --port N`. The short help has one long name."""
+
+    every = True
+
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34)
+        super().__init__(prog, max_help_position=26 if not self.every else 34)
+        self._width = min(self._width, 98)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        flags = sorted(action.option_strings, key=lambda flag: flag.startswith("--"))
+        if not self.every:
+            longs = [flag for flag in flags if flag.startswith("--")]
+            flags = [flag for flag in flags if flag not in longs[1:]]
+        value = "" if action.nargs == 0 or not flags else f" {action.metavar or ''}".rstrip()
+        return ", ".join(flags) + value
+
+
+class _ShortFormatter(_Formatter):
+    every = False
 
 
 class _Help(argparse.Action):
@@ -55,7 +73,8 @@ class _Help(argparse.Action):
 def make_parser(every: bool = True) -> argparse.ArgumentParser:
     """The parser of `dev` and `run`; with `every` false its help is the short one."""
     parser = Parser(prog="tremolo", usage=USAGE, epilog=EPILOG, add_help=False,
-                    allow_abbrev=False, formatter_class=_Formatter)
+                    allow_abbrev=False,
+                    formatter_class=_Formatter if every else _ShortFormatter)
     parser.add_argument("app", metavar="APP", nargs="?", help=argparse.SUPPRESS)
     common = parser.add_argument_group("options")
     for name, title in GROUPS:
@@ -71,8 +90,8 @@ def make_parser(every: bool = True) -> argparse.ArgumentParser:
                        default=argparse.SUPPRESS, help="do not reload in dev")
     group.add_argument("--version", action="version", version=version_text(),
                        help="show the version")
-    group.add_argument("--help", "-h", action=_Help, nargs=0, help="the options that most need")
-    group.add_argument("--help-all", action=_Help, nargs=0, help="all options")
+    group.add_argument("--help", "-h", action=_Help, nargs=0, help="this: what most people need")
+    group.add_argument("--help-all", action=_Help, nargs=0, help="every option")
     return parser
 
 

@@ -213,7 +213,8 @@ def serve_plainly(launch: Any) -> int:
     if settings.json:
         return supervise(launch._replace(capture=True), consumer=JSONConsumer())
     requests = settings.log_level.upper() in ("", "DEBUG", "INFO")
-    return supervise(launch, consumer=PlainConsumer(requests=requests), detail=int(requests))
+    return supervise(launch, consumer=PlainConsumer(level=settings.log_level),
+                     detail=int(requests))
 
 
 def _has_terminal(settings: Settings) -> bool:

@@ -27,6 +27,14 @@ LINGER_SECONDS = 1.0
 READS_THOUGH_PAUSED = sys.version_info < (3, 11)
 
 
+def peer_text(peer: Any) -> str:
+    """An address as users write it: 127.0.0.1:51234, [::1]:51234; "unix" for a Unix socket."""
+    if isinstance(peer, tuple) and len(peer) >= 2:
+        host = str(peer[0])
+        return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
+    return "unix"
+
+
 class Client(asyncio.BufferedProtocol, ABC):
     """One transport and what is done with it.
 

@@ -23,7 +23,7 @@ from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
 from .adapter import Adapter
-from .client import Client
+from .client import Client, peer_text
 from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
 from .ending import server_line
@@ -310,8 +310,8 @@ class Server:
         now = self.loop.time()
         if now - self._refusal_said >= 1.0:
             self._refusal_said = now
-            self.logger.info("refused a request from %s: %d %s", connection.peer, exc.status,
-                             exc.reason)
+            self.logger.info("refused a request from %s: %d %s",
+                             peer_text(connection.peer), exc.status, exc.reason)
 
     # -- draining ------------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
 
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import error_line
-from ..telemetry.visible import clean_lines
+from ..telemetry.visible import clean_lines, clock
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _VERBS = {"start": "started", "request": "reloaded by request", "hangup": "workers renewed",
           "packages": "reloaded, installed packages changed,"}
 
@@ -21,11 +22,6 @@ _VERBS = {"start": "started", "request": "reloaded by request", "hangup": "worke
 def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and (
         os.environ.get("TERM") != "dumb")
-
-
-def clock(t: float) -> str:
-    """The local time of day, to the millisecond."""
-    return f"{time.strftime('%H:%M:%S', time.localtime(t))}.{int(t * 1000) % 1000:03d}"
 
 
 def reload_line(event: Mapping[str, Any]) -> str:
@@ -71,14 +67,16 @@ class Output:
 
 
 class PlainConsumer:
-    """One line a request on `out`, tracebacks and everything else on `err`."""
+    """One line a request on `out`, tracebacks and everything else on `err`, from `level` on:
+    a line of a request counts as INFO."""
 
     def __init__(self, out: Optional[TextIO] = None, err: Optional[TextIO] = None,
-                 requests: bool = True, logs: bool = False) -> None:
+                 level: str = "", logs: bool = False) -> None:
         out, err = out or sys.stdout, err or sys.stderr
         self._out, self._err = Output(out), Output(err)
         self._colour_out, self._colour_err = wants_colour(out), wants_colour(err)
-        self._requests = requests
+        self._level = _LEVELS.get(level.lower() or "debug", 0)
+        self._requests = self._level <= _LEVELS["info"]
         self._logs = logs
         self._dropped: Dict[int, int] = {}
         self._announced: Tuple[Any, ...] = ()
@@ -91,13 +89,15 @@ class PlainConsumer:
     def announce(self, app: str, addresses: List[str], workers: int) -> None:
         """Say where the server is, once."""
         noun = "worker" if workers == 1 else "workers"
-        self._err.write(f"tremolo serves {app} on {', '.join(addresses)} ({workers} {noun})\n")
+        self._say({"t": time.time()}, f"tremolo serves {app} on {', '.join(addresses)} "
+                  f"({workers} {noun})", "", "info")
 
     def _on_hello(self, hello: Mapping[str, Any]) -> None:
         if not hello.get("gen"):  # nothing serves that was asked for
             verb = "answers 503 for" if hello.get("failed") else "starts"
-            self._err.write(f"tremolo {verb} {hello.get('app', '')} on "
-                            f"{', '.join(hello.get('addresses', []))}\n")
+            self._say({"t": time.time()}, f"tremolo {verb} {hello.get('app', '')} on "
+                      f"{', '.join(hello.get('addresses', []))}", "",
+                      "error" if hello.get("failed") else "info")
             return
         self.announce(hello.get("app", ""), hello.get("addresses", []),
                       max(1, len(hello.get("workers", []))))
@@ -135,19 +135,22 @@ class PlainConsumer:
         if state == "started":
             return
         failed = state == "failed"
-        self._say(event, reload_line(event), "red" if failed else "green")
+        self._say(event, reload_line(event), "red" if failed else "green",
+                  "error" if failed else "info")
         if failed:
             self._traceback(event.get("error") or {})
 
     def _on_error(self, event: Mapping[str, Any]) -> None:
         path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
         self._say(event, f"{event.get('where')}{path}: {error_line(event)}  "
-                  f"gen={event.get('gen')} pid={event.get('pid')}", "red")
+                  f"gen={event.get('gen')} pid={event.get('pid')}", "red",
+                  "error")
         self._traceback(event)
 
     def _traceback(self, event: Mapping[str, Any]) -> None:
         text = event.get("traceback")
-        if text and event.get("type") != "ConfigurationError":
+        if text and event.get("type") != "ConfigurationError" and (
+                self._level <= _LEVELS["error"]):
             self._err.write(clean_lines(str(text)).rstrip("\n") + "\n")
 
     def _on_worker(self, event: Mapping[str, Any]) -> None:
@@ -157,7 +160,7 @@ class PlainConsumer:
             then = "" if retry is None else (
                 ", replaced" if not retry else f", replaced in {retry:g} s")
             self._say(event, f"worker {event.get('pid')} ended: {event.get('cause')}{then}",
-                      "red")
+                      "red", "error")
 
     def _on_throttle(self, event: Mapping[str, Any]) -> None:
         from ..throttle import Throttle
@@ -165,19 +168,23 @@ class PlainConsumer:
         rules = event.get("throttle", {})
         text = ", ".join(
             f"{scope}: {Throttle.from_dict(rule)}" for scope, rule in rules.items())
-        self._say(event, f"throttle {text or 'off'}", "yellow")
+        self._say(event, f"throttle {text or 'off'}", "yellow", "info")
 
     def _on_log(self, event: Mapping[str, Any]) -> None:
         if event.get("stream") == "tremolo":
-            colour = "" if event.get("level") in ("info", "debug") else "yellow"
-            self._say(event, clean_lines(str(event.get("text"))), colour)
+            level = str(event.get("level"))
+            colour = "" if level in ("info", "debug") else "yellow"
+            self._say(event, clean_lines(str(event.get("text"))), colour, level)
         elif self._logs:
             text = str(event.get("text"))
             if event.get("stream") == "log":
-                text = f"{str(event.get('level')).upper()} {event.get('name')}: {text}"
+                text = (f"{clock(event.get('t', 0.0))} {str(event.get('level')).upper()} "
+                        f"{event.get('name')}: {text}")
             (self._out if event.get("stream") == "stdout" else self._err).write(text + "\n")
 
-    def _say(self, event: Mapping[str, Any], text: str, colour: str) -> None:
+    def _say(self, event: Mapping[str, Any], text: str, colour: str, level: str) -> None:
+        if _LEVELS.get(level, 0) < self._level:
+            return
         self._err.write(
             f"{clock(event.get('t', 0.0))} {_paint(text, colour, self._colour_err)}\n")
 

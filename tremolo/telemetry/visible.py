@@ -6,6 +6,7 @@ has none of them, so it may go to a terminal, a log or JSON as it is.
 """
 
 import re
+import time
 from typing import Union
 
 from .messages import MAX_TEXT
@@ -56,3 +57,8 @@ def clean_lines(text: Union[str, bytes], limit: int = 32 * 1024) -> str:
         left_out = f"\n  \u2026 {len(text) - 2 * half} characters left out \u2026\n"
         text = text[:half] + left_out + text[-half:]
     return _hidden_but_layout.sub(_show, text.replace("\r\n", "\n"))
+
+
+def clock(t: float) -> str:
+    """The local time of day at the moment `t` (seconds since the epoch), to the millisecond."""
+    return f"{time.strftime('%H:%M:%S', time.localtime(t))}.{int(t * 1000) % 1000:03d}"

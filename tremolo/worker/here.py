@@ -65,7 +65,7 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
     for rule in settings.throttle:
         server.set_throttle(*parse_rule(rule, presets))
     requests = settings.log_level.upper() in ("", "DEBUG", "INFO")
-    plain = PlainConsumer(requests=requests)
+    plain = PlainConsumer(level=settings.log_level)
     consumer: Any = JSONConsumer() if settings.json else plain
 
     def sink(message: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
-from ..telemetry.visible import clean, clean_lines
+from ..telemetry.visible import clean, clean_lines, clock
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -52,6 +52,15 @@ class MessageHandler(logging.Handler):
             self.handleError(record)
 
 
+class PlainFormatter(logging.Formatter):
+    """Log records in the form of all other lines: the time of day first."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        own = record.name == "tremolo" or record.name.startswith("tremolo.")
+        who = "" if own else f"{record.levelname} {record.name}: "
+        return f"{clock(record.created)} {who}{record.message}"
+
+
 def set_up_logging(settings: Settings, handler: logging.Handler, plain_format: bool) -> None:
     """Give the root logger `handler`, and ours and its own the wanted level.
 
@@ -65,7 +74,8 @@ def set_up_logging(settings: Settings, handler: logging.Handler, plain_format: b
                                  f"be one of {', '.join(LEVELS)}")
     if plain_format:
         try:
-            handler.setFormatter(logging.Formatter(settings.log_fmt))
+            handler.setFormatter(logging.Formatter(settings.log_fmt)
+                                 if "log_fmt" in settings.given else PlainFormatter())
         except ValueError as exc:
             raise ConfigurationError(f"Invalid --log-fmt: {exc}") from None
     root = logging.getLogger()

@@ -12,6 +12,7 @@ import os
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from ..net.client import peer_text
 from ..telemetry import histogram
 from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
@@ -48,14 +49,6 @@ def _resident() -> int:
 
 def _bounded(text: str) -> int:
     return len(text) if text.isascii() else 6 * len(text)  # JSON escapes what is not ASCII
-
-
-def peer_text(peer: Any) -> str:
-    """An address as users write it: 127.0.0.1:51234, [::1]:51234; "unix" for a Unix socket."""
-    if isinstance(peer, tuple) and len(peer) >= 2:
-        host = str(peer[0])
-        return f"[{host}]:{peer[1]}" if ":" in host else f"{host}:{peer[1]}"
-    return "unix"
 
 
 class Sampler:
