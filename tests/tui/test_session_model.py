@@ -306,6 +306,13 @@ def test_a_reload_puts_a_rule_between_generations(session, player, clock):
     assert session.reload.gen == 15 and "74 ms" in session.news
 
 
+def test_what_the_end_waits_for_is_news(session):
+    session.apply({"v": 1, "kind": "log", "t": 1.0, "pid": 0, "gen": 0, "stream": "tremolo",
+                   "level": "warning", "name": "tremolo.ending",
+                   "text": 'waiting for thread "poller"'})
+    assert session.news == 'waiting for thread "poller"'
+
+
 @pytest.mark.parametrize(("then", "serving", "words"), [
     ("serves", 14, "gen 14 serves"), ("waits", 0, "waiting for a change"),
     ("asked", 0, "waiting for a reload"), ("ends", 0, "the server ends")])

@@ -124,10 +124,10 @@ class Feed:
         for consumer in self._consumers:
             consumer.handle(message)
 
-    def log(self, level: str, text: str, gen: int = 0) -> None:
+    def log(self, level: str, text: str, gen: int = 0, name: str = "tremolo") -> None:
         """A line of our own."""
         self.publish({"v": VERSION, "kind": "log", "t": wall(), "pid": 0, "gen": gen,
-                      "stream": "tremolo", "level": level, "name": "tremolo", "text": text})
+                      "stream": "tremolo", "level": level, "name": name, "text": text})
 
     def lost(self, viewer: Viewer) -> None:
         if viewer in self._viewers:

@@ -11,6 +11,8 @@ from ..telemetry.messages import VERSION
 from .feed import wall
 from .worker_handle import WorkerHandle
 
+KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
+
 
 class Generation:
     """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""

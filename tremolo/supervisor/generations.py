@@ -14,7 +14,7 @@ from ..config import Settings
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
 from .feed import Feed, wall
-from .generation import Generation, all_ready, gone, timeout_error
+from .generation import KILL_GRACE, Generation, all_ready, gone, timeout_error
 from .listeners import Listeners
 from .nursery import Nursery
 from .policy import Backoff
@@ -22,7 +22,6 @@ from .relevance import Change
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 SWITCH_LIMIT = 5.0
-KILL_GRACE = 2.0
 MAX_TRACEBACK = 16 * 1024
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")

@@ -6,7 +6,7 @@ Pure arithmetic on what happened; reads no clock.
 import os
 from typing import Optional
 
-STEADY = 10.0  # seconds of serving after which a death is a first one again
+STEADY = 1.0  # seconds of serving after which a death says nothing about the start
 LONGEST = 30.0
 LOOP = 5  # deaths in a row that are called a crash loop
 
@@ -20,11 +20,14 @@ class Backoff:
     def died(self, served: Optional[float]) -> float:
         """Seconds to wait, after a death `served` seconds into serving (None: before that).
 
-        A worker that served is replaced at once the first time; one that dies before serving
-        would most likely do so again, so that it waits from the first time on.
+        What served a while died of a request, or of what it did meanwhile: a new worker can
+        serve the next one, so it comes at once, however often. One that dies before serving, or
+        right at its beginning, would most likely do so again; only the first such death after
+        serving began is forgiven.
         """
         if served is not None and served >= STEADY:
             self.deaths = 0
+            return 0.0
         self.deaths += 1
         if served is not None and self.deaths == 1:
             return 0.0

@@ -20,6 +20,7 @@ from ..telemetry.rollup import Rollup
 from ..telemetry.visible import clean
 from ..throttle import TOTAL
 from .control import ControlSocket, folder, socket_names
+from .ending import tell_waits
 from .feed import Consumer, Feed, wall
 from .generations import Generations
 from .listeners import Address, Listeners, address, wanted_addresses
@@ -110,9 +111,12 @@ class Supervisor:
                 self._stop = self._loop.create_future()
                 stopping = self._loop.create_task(
                     self.generations.stop(self._patience))
+                ending = self._loop.create_task(
+                    tell_waits(self.generations.workers, self.feed, self._patience))
                 either: List[asyncio.Future[Any]] = [stopping, self._stop]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
+                ending.cancel()
             await self.generations.stop_now()
             return 0
         finally:
@@ -321,6 +325,7 @@ class Supervisor:
         elif state == "blocked":
             self._blocked.add(worker)
             place = f"the event loop is blocked by {life.get('place')}"
+            worker.waits_for = [place]
             self.feed.publish(self._worker_event(worker, "blocked", cause=place))
             self.feed.publish({
                 "v": VERSION, "kind": "log", "t": wall(), "pid": worker.pid, "gen": worker.gen,
@@ -382,6 +387,7 @@ class Supervisor:
 
     def _unblocked(self, worker: WorkerHandle) -> None:
         self._blocked.discard(worker)
+        worker.waits_for = []
         self.feed.publish(self._worker_event(worker, worker.state))
 
     def _on_assets(self, paths: List[str]) -> None:

@@ -74,6 +74,7 @@ class WorkerHandle:
         self.parts: Dict[str, float] = {}
         self.slowest: List[List[Any]] = []
         self.files: Dict[str, str] = {}
+        self.waits_for: List[str] = []  # what holds up its end
         self.ready: asyncio.Future[None] = loop.create_future()
         self.serving: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[str] = loop.create_future()
@@ -193,6 +194,8 @@ class WorkerHandle:
                                    bool(message.get("configuration")))
             if not self.ready.done():
                 self.ready.set_exception(failure)
+        elif state == "waits":
+            self.waits_for = [clean(str(reason), 160) for reason in message.get("reasons", ())]
         elif state == "files":
             self.files.update(message.get("files", {}))
         else:

@@ -8,16 +8,20 @@ import logging
 import os
 import signal
 import socket
+import sys
 from typing import Any, List, Mapping, Sequence, Tuple
 
 from ..config import Settings
 from .application import Loaded, make_adapter
 from .failures import describe
 from .guard import exchange_kind, guarded
+from .leaving import Leaving
 from .loader import classify
 from .loops import new_loop
 from .output import set_up_logging
 from .sampler import Sampler
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 Bound = List[Tuple[socket.socket, Mapping[str, Any]]]
 
@@ -82,18 +86,19 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
     sampler = Sampler(server, sink, loop)
     sampler.set_detail(int(requests or settings.json))
     stop: asyncio.Future[None] = loop.create_future()
-    asked: List[int] = []
+    shutdowns: List[asyncio.Task[None]] = []
 
-    def request_stop(number: int) -> None:
-        asked.append(number)
+    def request_stop() -> None:
         if not stop.done():
             stop.set_result(None)
-        else:
-            for connection in list(server.connections.values()):
-                connection.abort()
+            return
+        for connection in list(server.connections.values()):
+            connection.abort()
+        for shutdown in shutdowns:
+            shutdown.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, request_stop, number)
+    for number in STOPPING:
+        loop.add_signal_handler(number, request_stop)
     await adapter.startup()
     for listener, context in zip(listeners, contexts):
         # A duplicate, for the server closes its sockets and the listener its own.
@@ -103,11 +108,26 @@ async def _serve(loop: asyncio.AbstractEventLoop, loaded: Loaded, listeners: Any
         plain.announce(type(loaded.application).__name__, listeners.names, 1)
     sampler.start()
     await stop
+    leaving = Leaving(server, _tell_waits)
+    leaving.start()
     await server.drain(settings.shutdown_timeout)
-    try:
-        await asyncio.wait_for(adapter.shutdown(), max(5.0, settings.shutdown_timeout))
-    except asyncio.TimeoutError:
+    leaving.phase = "shutdown"
+    shutdown = loop.create_task(adapter.shutdown())
+    shutdowns.append(shutdown)
+    await asyncio.wait([shutdown], timeout=max(5.0, settings.shutdown_timeout))
+    if not shutdown.done():
+        shutdown.cancel()
         logging.getLogger("tremolo").warning("the application's shutdown took too long")
+    elif not shutdown.cancelled():
+        shutdown.result()
     sampler.stop()
     sink(sampler.final())
+    leaving.phase = "script"
+    for number in STOPPING:
+        loop.remove_signal_handler(number)  # uvloop would keep it beyond its end
     return 0
+
+
+def _tell_waits(reasons: List[str]) -> None:
+    print(f"tremolo: waiting for {', '.join(reasons)} (Ctrl+C again ends it at once)",
+          file=sys.stderr)

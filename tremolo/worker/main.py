@@ -28,6 +28,7 @@ from .failures import describe, exited
 from .frameworks import advise
 from .guard import exchange_kind, guarded, make_browser
 from .imports import ProjectImports, installed_modules
+from .leaving import Leaving
 from .loops import new_loop
 from .output import MessageHandler, line_buffered, redirect, set_up_logging
 from .sampler import Sampler
@@ -208,6 +209,7 @@ class Worker:
             self._channel.flush(1.0)
             return 1
         code = await self._done
+        self._leaving.phase = "exit"
         self._watchdog.rest()
         self._channel.flush(1.0)
         return code
@@ -323,11 +325,14 @@ class Worker:
 
     async def _leave(self, timeout: float, hand_over: bool) -> None:
         self._life("draining")
+        self._leaving = Leaving(self._server, self._waits, self._watchdog.stands)
+        self._leaving.start()
         for _, sock in self._listeners:
             if self._serve_task is None:
                 sock.close()
         try:
             await self._server.drain(timeout, hand_over=self._hand_over if hand_over else None)
+            self._leaving.phase = "shutdown"
             await asyncio.wait_for(self._adapter.shutdown(), max(timeout, SHUTDOWN_LIMIT))
         except asyncio.TimeoutError:
             self._log("warning", f"shutdown took more than {max(timeout, SHUTDOWN_LIMIT):g} s "
@@ -359,6 +364,9 @@ class Worker:
         if 0 < self._limit_memory < resident and not self._told_memory:
             self._told_memory = True
             self._life("memory", resident=resident)
+
+    def _waits(self, reasons: List[str]) -> None:
+        self._life("waits", reasons=reasons)
 
     def _wrote(self, path: str) -> None:
         self._life("wrote", path=path)

@@ -50,6 +50,10 @@ class Watchdog:
         self._watching = True
         self._last_beat = time.monotonic()
 
+    def stands(self) -> float:
+        """Seconds since the last sign of life; 0 where none is expected."""
+        return time.monotonic() - self._last_beat if self._watching else 0.0
+
     def rest(self) -> None:
         """No signs of life are expected any more."""
         self._watching = False

@@ -1,0 +1,130 @@
+"""What the end of a process waits for, told when it takes long.
+
+Looks from a thread of its own, so that it also sees what holds up the loop, and what Python
+waits for when there is no loop any more: threads that are no daemons, and functions registered
+with `atexit`. Changes nothing.
+"""
+
+import sys
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from ..telemetry.visible import clean
+from .imports import is_installed
+from .watchdog import BLOCKED_AFTER, stack_of
+
+TOLD_AFTER = 0.75  # seconds, so that it is on the screen within one
+LOOK = 0.2
+SHOWN = 3  # of each kind
+
+
+class Leaving:
+    """Calls `tell(reasons)` when what is waited for becomes other than before.
+
+    Phases: "requests" of `server` finish, the application's "shutdown", the "exit" of Python; or
+    the rest of a "script", of which only the waiting for its threads concerns us. `stands()` is
+    for how many seconds the loop has given no sign of life.
+    """
+
+    def __init__(self, server: Any, tell: Callable[[List[str]], None],
+                 stands: Callable[[], float] = lambda: 0.0) -> None:
+        self.phase = "requests"
+        self._server = server
+        self._tell = tell
+        self._stands = stands
+        self._main = threading.main_thread()
+        self._thread = threading.Thread(target=self._run, name="tremolo-leaving", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        told: List[str] = []
+        pause = TOLD_AFTER
+        while True:
+            time.sleep(pause)
+            pause = LOOK
+            found = self.reasons()
+            if found and found != told:
+                told = found
+                self._tell(found)
+
+    def reasons(self) -> List[str]:
+        """What is waited for now, each in a few words."""
+        if self.phase == "exit":
+            return _threads() or _children() or _place_of(self._main, "at exit")
+        if self.phase == "script":
+            return _threads() if _is_waiting_for_threads(self._main) else []
+        held = _place_of(self._main, "which holds up the event loop") if (
+            self._stands() > BLOCKED_AFTER) else []
+        if self.phase == "shutdown":
+            return ["the application's shutdown", *held]
+        return [*self._exchanges(), *held]
+
+    def _exchanges(self) -> List[str]:
+        connections = list(self._server.connections.values())
+        sockets = sum(connection.taken is not None for connection in connections)
+        heads = [connection.current.head for connection in connections
+                 if connection.taken is None and connection.current is not None]
+        found = _few([f"{head.method.decode('latin-1')} {_shown(head.target)}"
+                      for head in heads], "requests")
+        if sockets:
+            found.append(f"{sockets} WebSocket{'' if sockets == 1 else 's'}")
+        return found
+
+
+def _shown(target: bytes) -> str:
+    return clean(target.decode("latin-1"), 80)
+
+
+def _few(names: List[str], kind: str) -> List[str]:
+    more = len(names) - SHOWN
+    return names[:SHOWN] + ([f"{more} more {kind}"] if more > 0 else [])
+
+
+def _place_of(thread: threading.Thread, what: str) -> List[str]:
+    frame = sys._current_frames().get(thread.ident or 0)
+    if frame is None:
+        return []
+    place = _place(frame)
+    return [] if place is None else [f"{place}, {what}"]
+
+
+def _place(frame: Any) -> Optional[str]:
+    """Where a frame is in the project, None if it is nowhere there."""
+    entry = frame
+    while entry is not None and (is_installed(entry.f_code.co_filename)
+                                 or entry.f_code.co_filename.startswith("<")):
+        entry = entry.f_back
+    return None if entry is None else stack_of(entry)[0]
+
+
+def _threads() -> List[str]:
+    """Threads that Python waits for, and where each is."""
+    frames: Dict[int, Any] = sys._current_frames()
+    found: List[Tuple[str, Any]] = [
+        (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
+        if not thread.daemon and thread is not threading.main_thread()]
+    told = []
+    for name, frame in found:
+        place = None if frame is None else _place(frame) or stack_of(frame)[0]
+        told.append(f'thread "{clean(name, 40)}"' + (f" at {place}" if place else ""))
+    return _few(told, "threads")
+
+
+def _is_waiting_for_threads(main: threading.Thread) -> bool:
+    """Whether Python ends, but for threads: `threading._shutdown` runs then."""
+    frame = sys._current_frames().get(main.ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "_shutdown"
+
+
+def _children() -> List[str]:
+    """Processes of `multiprocessing` that Python waits for."""
+    module = sys.modules.get("multiprocessing")
+    if module is None:
+        return []
+    return _few([f'process "{clean(child.name, 40)}" ({child.pid})'
+                 for child in module.active_children() if not child.daemon], "processes")
