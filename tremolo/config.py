@@ -12,7 +12,8 @@ from .exceptions import ConfigurationError
 class Option(NamedTuple):
     """One setting: its Python name, its flags, its type, its default and one line of help.
 
-    `kind` is `int`, `float`, `str`, `bool` (a switch), `list` (given repeatedly), or `object`
+    `kind` is `int`, `float`, `str`, `bool` (a switch), `list` (given repeatedly), `mode`
+    (permissions of a file: an int, or octal digits), or `object`
     (only settable from Python). Numbers have inclusive bounds `low` and `high`. `common` ones
     are in the short help.
     """
@@ -49,6 +50,8 @@ OPTIONS: Tuple[Option, ...] = (
     _o("reuse_port", "bool", True, "address", "one SO_REUSEPORT socket a worker where the "
        "platform has it", flags=()),
     _o("backlog", "int", 2048, "address", "connections the kernel may queue", low=1),
+    _o("uds_mode", "mode", "600", "address", "permissions of a Unix socket, octal: with 660 its "
+       "group may connect, too", metavar="MODE"),
     _o("ssl_cert", "str", "", "address", "TLS certificate (PEM)", metavar="FILE"),
     _o("ssl_key", "str", "", "address", "TLS private key (PEM)", metavar="FILE"),
     _o("ssl", "object", None, "address", "dict with cert, key, password", flags=()),
@@ -176,6 +179,8 @@ def check(option: Option, value: Any) -> Any:
                 f"from {option.low or 0:g} to {option.high:g}")
             raise ConfigurationError(f'Invalid {shown} value "{value}". It must be {bounds}')
         return number
+    if option.kind == "mode":
+        return _mode(shown, value)
     if option.kind == "bool":
         if isinstance(value, str):
             raise ConfigurationError(f'Invalid {shown} value "{value}". It must be true or false')
@@ -191,6 +196,17 @@ def check(option: Option, value: Any) -> Any:
                 f'Invalid {shown} value "{value}". It must be one of {", ".join(option.choices)}')
         return _refine(option, shown, value)
     return value
+
+
+def _mode(shown: str, value: Any) -> int:
+    try:
+        mode = int(value, 8) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        mode = -1
+    if not 0 <= mode <= 0o777 or isinstance(value, bool):
+        raise ConfigurationError(f'Invalid {shown} value "{value}". It must be permissions in '
+                                 'octal, such as 660 (in Python and TOML "660" or 0o660)')
+    return mode
 
 
 def _refine(option: Option, shown: str, value: Any) -> Any:

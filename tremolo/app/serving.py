@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import stat
+import sys
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..config import Settings
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
     from ..net.adapter import Adapter
 
 
-def create_sock(host: Optional[str], port: Any, reuse_port: bool = True) -> socket.socket:
+def create_sock(host: Optional[str], port: Any, reuse_port: bool = True,
+                mode: int = 0o600) -> socket.socket:
     """A bound, non-blocking socket that does not listen yet.
 
     `::` is IPv6 and IPv4. A `host` that does not resolve is the path of a Unix socket, with
-    `.sock` appended when it has no such ending. Raises OSError when it cannot be bound.
+    `.sock` appended when it has no such ending, and the permissions `mode`. Raises OSError when
+    it cannot be bound.
     """
     if host is None or not isinstance(port, int):
-        return _unix_socket(str(port if host is None else host))
+        return _unix_socket(str(port if host is None else host), mode)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
                                    flags=socket.AI_PASSIVE)[0]
     except (socket.gaierror, UnicodeError):
-        return _unix_socket(host if host.endswith(".sock") else host + ".sock")
+        return _unix_socket(host if host.endswith(".sock") else host + ".sock", mode)
     family, kind, protocol, _, address = found
     sock = socket.socket(family, kind, protocol)
     try:
@@ -50,13 +53,15 @@ def create_sock(host: Optional[str], port: Any, reuse_port: bool = True) -> sock
     return sock
 
 
-def _unix_socket(path: str) -> socket.socket:
+def _unix_socket(path: str, mode: int) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         _clear_stale(path)
+        if sys.platform == "linux":
+            os.fchmod(sock.fileno(), mode)  # what bind() then gives the file, less the umask
         sock.bind(path)
-        os.chmod(path, 0o600)
+        os.chmod(path, mode)
     except BaseException:
         sock.close()
         raise
@@ -94,7 +99,8 @@ async def serve(adapter: "Adapter", settings: Settings, host: Optional[str], por
     """Serve what `adapter` calls until cancelled, then finish what runs, within
     `shutdown_timeout`."""
     context = server_context(settings, settings.ssl)
-    listening = sock if sock is not None else create_sock(host, port, settings.reuse_port)
+    listening = sock if sock is not None else create_sock(
+        host, port, settings.reuse_port, settings.uds_mode)
     path = listening.getsockname() if listening.family == socket.AF_UNIX else None
     try:
         listening.listen(backlog)

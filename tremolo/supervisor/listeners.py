@@ -10,7 +10,7 @@ import socket
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..config import Settings, parse_bind
+from ..config import BY_NAME, Settings, check, parse_bind
 from ..exceptions import ConfigurationError
 
 
@@ -104,7 +104,9 @@ class Listeners:
         if any(listener.wanted[:3] == wanted[:3] for listener in self._listeners):
             return None
         backlog = int(wanted.options.get("backlog", self._settings.backlog))
-        sockets = ([_bind_unix(wanted.path)] if wanted.path
+        mode = check(BY_NAME["uds_mode"],
+                     wanted.options.get("uds_mode", self._settings.uds_mode))
+        sockets = ([_bind_unix(wanted.path, mode)] if wanted.path
                    else _bind_tcp(wanted, self._slots))
         for sock in sockets:
             sock.listen(backlog)
@@ -173,10 +175,10 @@ def _bound(family: int, where: Any, host: str, reuse_port: bool) -> socket.socke
     return sock
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: int) -> socket.socket:
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)  # 0600 from the first instant on
+    mask = os.umask(0o777 & ~mode)  # from the first instant on
     try:
         sock.bind(path)
     except OSError as exc:
