@@ -98,7 +98,7 @@ class Actions(App[int]):
 
     def action_reload(self) -> None:
         self.session.commands.give("reload", {}, "reload")
-        self.session.tell("reloading …", "info")
+        self.session.notify("reloading …", "info")
 
     def action_help(self) -> None:
         from .help import HelpScreen, groups_of
@@ -137,10 +137,14 @@ class Actions(App[int]):
         items = self.session.errors.items
         return chosen or (items[-1] if items else None)
 
+    def action_notices(self) -> None:
+        self.show_in_detail(self.session.notices)
+        self.session.notices.seen()
+
     def action_last_reload(self) -> None:
         reload = self.session.reload
         if not reload.parts and not reload.error:
-            self.session.tell("no start or reload was seen yet", "info")
+            self.session.notify("no start or reload was seen yet", "info")
             return
         self.show_in_detail(reload)
 
@@ -161,13 +165,13 @@ class Actions(App[int]):
         something is being typed into it."""
         self._breakpoints.append((pid, words))
         if self.busy:
-            self.session.tell(f"{words.partition(': ')[0]}: D is the debugger", "warning")
+            self.session.notify(f"{words.partition(': ')[0]}: D is the debugger", "warning")
         else:
             self.call_later(self.action_debug)
 
     def action_debug(self) -> None:
         if not self._breakpoints:
-            self.session.tell("no breakpoint waits", "info")
+            self.session.notify("no breakpoint waits", "info")
             return
         from .outside import debug
 
@@ -181,7 +185,7 @@ class Actions(App[int]):
         subject = self.detail.subject if self.detail.has_focus else None
         row = subject if isinstance(subject, Row) else self.traffic.selected_row()
         if row is None:
-            self.session.tell("select a request first", "warning")
+            self.session.notify("select a request first", "warning")
         return row
 
     def _request_in_question(self) -> Optional[Request]:
@@ -191,7 +195,7 @@ class Actions(App[int]):
             return None
         why = refusal_of(row)
         if why:
-            self.session.tell(why, "warning")
+            self.session.notify(why, "warning")
             return None
         return request_of(row)
 
@@ -201,7 +205,7 @@ class Actions(App[int]):
             self.send_now(request)
 
     def send_now(self, request: Request) -> None:
-        self.session.tell(f"{_shown(request)} is sent again …", "info")
+        self.session.notify(f"{_shown(request)} is sent again …", "info")
         self._replay([request], by_hand=True)
 
     def action_edit_request(self) -> None:
@@ -218,21 +222,21 @@ class Actions(App[int]):
         pins = self.session.pins
         if key_of(row) in pins:
             pins.unpin(key_of(row))
-            self.session.tell(f"unpinned {row.method} {row.path}", "info")
+            self.session.notify(f"unpinned {row.method} {row.path}", "info")
         else:
             request = self._request_in_question()
             if request is None:
                 return
             pins.toggle(request)
             if request.method in HARMLESS:
-                self.session.tell(f"pinned {_shown(request)}: sent again after each reload",
+                self.session.notify(f"pinned {_shown(request)}: sent again after each reload",
                                   "good")
                 self._replay([request], by_hand=False)  # what later answers are compared with
             else:
                 seen = answer_of(row)
                 if seen is not None:
                     pins.answered(request.key, seen)
-                self.session.tell(f"pinned {_shown(request)}: it will be sent after each "
+                self.session.notify(f"pinned {_shown(request)}: it will be sent after each "
                                   "reload, whatever it changes", "warning")
         self.traffic.redraw()
 
@@ -257,19 +261,20 @@ class Actions(App[int]):
             changes = session.pins.answered(request.key, answer)
             if by_hand:
                 bad = bool(answer.error) or answer.status >= 500
-                session.tell(f"{_shown(request)} → {answer.words()}"
+                session.notify(f"{_shown(request)} → {answer.words()}"
                              + (f"  ({', '.join(changes)})" if changes else ""),
                              "error" if bad else "good")
             elif changes:
                 changed.append(f"{_shown(request)}: {', '.join(changes)}")
         if not by_hand and changed:
             more = f" (+{len(changed) - 1} more)" if len(changed) > 1 else ""
-            session.tell(f"pinned {changed[0]}{more}", "warning")
+            session.notify(f"pinned {changed[0]}{more}", "warning", "pins")
         elif not by_hand and any(len(session.pins.answers(request.key)) > 1
                                  for request in requests):
             count = len(requests)
-            session.tell(f"{session.news} · {count} pinned "
-                         f"{'answer' if count == 1 else 'answers'} as before", "good")
+            session.notices.cure("pins")
+            session.notify(f"{count} pinned {'answer' if count == 1 else 'answers'} as before",
+                           "good")
 
     # -- what the detail shows of a request
 

@@ -23,7 +23,7 @@ from .layout import NAMES, Layout
 from .model.session import Session
 from .model.traffic import Row
 from .pace import Pace
-from .panes.bars import HeadBar, KeyBar, NewsBar, TabBar
+from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
@@ -64,7 +64,7 @@ class Dashboard(Actions):
         Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
         Binding("D", "debug", "the debugger of a breakpoint that waits", show=False,
                 id="app.debug"),
-        Binding("i", "last_reload", "what the last reload took", show=False, id="app.reloaded"),
+        Binding("i", "notices", "the last notices", show=False, id="app.notices"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
         *(Binding(str(number), f"pane({number})", "a pane; again: alone, and back", show=False,
@@ -111,7 +111,7 @@ class Dashboard(Actions):
     def compose(self) -> ComposeResult:
         self.head = HeadBar(self.session)
         self.tabs = TabBar(self.session)
-        self.news_bar = NewsBar(self.session)
+        self.notice_bar = NoticeBar(self.session)
         self.keys = KeyBar(self.session)
         yield self.head
         yield self.tabs
@@ -120,7 +120,7 @@ class Dashboard(Actions):
                 name = kind.__name__[:-4].lower()
                 self.panes[name] = kind(self.session, id=name)
                 yield self.panes[name]
-        yield self.news_bar
+        yield self.notice_bar
         yield self.keys
 
     def on_mount(self) -> None:
@@ -196,7 +196,7 @@ class Dashboard(Actions):
         drawn = False
         if self._exit:
             return drawn
-        for bar in (self.head, self.tabs, self.news_bar, self.keys):
+        for bar in (self.head, self.tabs, self.notice_bar, self.keys):
             if bar.display and bar.size.width:
                 drawn |= bar.sync(hurry)
         for pane in self.panes.values():
@@ -214,7 +214,7 @@ class Dashboard(Actions):
         """The supervisor is gone, and with it everything this could show."""
         if not self.stopping:
             self.exit_code = self.exit_code or 1
-            self.session.tell("server ended" + (f": {cause}" if cause else ""), "error")
+            self.session.notify("server ended" + (f": {cause}" if cause else ""), "error")
             self.draw_changes()
         self.exit()
 
@@ -232,7 +232,7 @@ class Dashboard(Actions):
             return
         self._ask_to_stop(now=False)
         active = self.session.totals.sums().gauges["active"]
-        self.session.tell(f"finishing {active} request{'' if active == 1 else 's'} · "
+        self.session.notify(f"finishing {active} request{'' if active == 1 else 's'} · "
                           "q again ends at once" if active else "stopping", "warning")
         self.news()
 

@@ -27,12 +27,13 @@ def obeys(environ: Mapping[str, str]) -> bool:
             or "WT_SESSION" in environ or "KITTY_WINDOW_ID" in environ)
 
 
-def copy(app: Host, text: str, what: str, environ: Optional[Mapping[str, str]] = None) -> None:
-    """Copy `text`, and say where to find it."""
+def copy(app: Host, text: str, what: str, environ: Optional[Mapping[str, str]] = None,
+         before: str = "") -> None:
+    """Copy `text`, and say where to find it; `before` is what has to be done first."""
     environ = os.environ if environ is None else environ
     app.copy_to_clipboard(text)
     if obeys(environ):
-        app.session.tell(f"{what} copied", "good")
+        app.session.notify(f"{before}{what} copied", "warning" if before else "good")
         return
     path = os.path.join(state_folder(environ), "copied.txt")
     try:
@@ -41,31 +42,31 @@ def copy(app: Host, text: str, what: str, environ: Optional[Mapping[str, str]] =
         with open(fd, "w", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as exc:
-        app.session.tell(f"{what} copied, if this terminal can; {path}: {exc.strerror}",
-                         "warning")
+        app.session.notify(
+            f"{before}{what} copied, if this terminal can; {path}: {exc.strerror}", "warning")
         return
     home = os.path.expanduser("~")
     shown = "~" + path[len(home):] if path.startswith(home + os.sep) else path
-    app.session.tell(f"{what} copied, and in {shown}", "good")
+    app.session.notify(f"{before}{what} copied, and in {shown}",
+                       "warning" if before else "good")
 
 
 def copy_curl(app: Host, row: Row) -> None:
     """Copy the command that sends the request of `row` again; it has the real values."""
-    copy(app, curl(row, app.session.addresses), "curl command")
-    if needs_file(row):
-        app.session.tell(f"put its body into {BODY_FILE} first · {app.session.news}", "warning")
+    before = f"put its body into {BODY_FILE} first · " if needs_file(row) else ""
+    copy(app, curl(row, app.session.addresses), "curl command", before=before)
 
 
 def copy_body(app: Host, row: Row) -> None:
     """Copy the response's body, as far as it is known, if it is text."""
     response = row.response
     if response is None or not response.body:
-        app.session.tell("the response's body is not known here" if response is None
+        app.session.notify("the response's body is not known here" if response is None
                          or response.size != 0 else "the response has no body", "warning")
         return
     words = text_of(response)
     if words is None:
-        app.session.tell("the response's body is not text; it is not copied", "warning")
+        app.session.notify("the response's body is not text; it is not copied", "warning")
         return
     copy(app, words, "response body" if response.body_whole else
          f"response body, {extent(response)},")

@@ -18,16 +18,16 @@ async def ask_throttle(app: Host, scope: str) -> None:
         try:
             Throttle.parse(value, PRESETS)
         except InvalidThrottle as exc:
-            session.tell(clean(str(exc)), "warning")
+            session.notify(clean(str(exc)), "warning")
         else:
-            session.tell("Enter applies it", "info")
+            session.notify("Enter applies it", "info")
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
             try:
                 throttle = Throttle.parse(value, PRESETS)
             except InvalidThrottle as exc:
-                session.tell(clean(str(exc)), "error")
+                session.notify(clean(str(exc)), "error")
                 return False
             session.wish_throttle(scope, throttle)
         app.close_entry("throttle")

@@ -57,23 +57,26 @@ def _editor() -> str:
     return os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
 
 
-def _lend(app: Host, command: List[str], first: str = "") -> bool:
+def _lend(app: Host, command: List[str], first: str = "", lost: str = "") -> bool:
     """Run `command` on the terminal, below the words `first`; whether it ended well. If not, the
-    reason is told."""
+    user is notified why, and of what is `lost` by it."""
     from textual.app import SuspendNotSupported
 
     code = None
+    lost = f"; {lost}" if lost else ""
     try:
         with app.suspend(), _deaf():
             if first:
                 print(first, flush=True)
             code = subprocess.call(command, preexec_fn=_hear)
         if code:
-            app.session.tell(f"{text.clean(command[0])} ended with {code}", "warning")
+            app.session.notify(f"{text.clean(command[0])} ended with {code}{lost}",
+                               "error" if lost else "warning")
     except OSError as exc:
-        app.session.tell(f"{text.clean(command[0])}: {exc.strerror}; set EDITOR", "error")
+        app.session.notify(f"{text.clean(command[0])}: {exc.strerror}; set EDITOR{lost}",
+                           "error")
     except SuspendNotSupported:
-        app.session.tell("this terminal cannot be lent to an editor", "error")
+        app.session.notify(f"this terminal cannot be lent to an editor{lost}", "error")
     app.refresh()
     app.news()
     return code == 0
@@ -96,27 +99,27 @@ def _hear() -> None:
 def debug(app: Host, pid: int, words: str) -> None:
     """Give the terminal to the debugger of the worker `pid`, until the program goes on."""
     if not app.debugger:
-        app.session.tell("\"tremolo debug\" in another terminal is the debugger", "warning")
+        app.session.notify("\"tremolo debug\" in another terminal is the debugger", "warning")
         return
     lead = (f"{words.partition(': ')[0]}\n"
             "h lists the commands; c lets the program go on and brings the dashboard back\n")
     if _lend(app, [*app.debugger, "debug", str(pid)], lead):
-        app.session.tell("the program goes on", "good")
+        app.session.notify("the program goes on", "good")
 
 
 def edit(app: Host, error: Optional[Error]) -> None:
     session = app.session
     if error is None or not error.file:
-        session.tell("no error with a place in a file", "warning")
+        session.notify("no error with a place in a file", "warning")
         app.news()
         return
     try:
         command = editor_command(_editor(), error.file, error.line)
     except ValueError as exc:
-        session.tell(f"EDITOR is no command: {exc}", "error")
+        session.notify(f"EDITOR is no command: {exc}", "error")
         return
     if not os.path.exists(command[-1].rsplit(":", 1)[0]):
-        session.tell(f"{error.file} is not here", "warning")
+        session.notify(f"{error.file} is not here", "warning")
         app.news()
         return
     _lend(app, command)
@@ -128,38 +131,37 @@ def edit_request(app: Host, request: Request) -> None:
     The file lies in a folder of its own, both for this user only: the request may hold
     secrets, and editors leave copies beside what they edit. Nothing of it stays.
     """
-    tell = app.session.tell
+    notify = app.session.notify
     try:
         before = as_text(request).encode("utf-8")
     except ValueError:
-        tell("its body is binary and cannot be edited; r sends it as it is", "warning")
+        notify("its body is binary and cannot be edited; r sends it as it is", "warning")
         return
     try:
         with tempfile.TemporaryDirectory(prefix="tremolo-") as folder:
             path = os.path.join(folder, "request.http")
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(before)
-            if not _lend(app, waiting_command(_editor(), path)):
-                tell(f"{app.session.news}; nothing was sent", "error")
+            if not _lend(app, waiting_command(_editor(), path), lost="nothing was sent"):
                 return
             with open(path, "rb") as file:
                 after = file.read(LARGEST_EDITED + 1)
     except OSError as exc:
-        tell(f"the request could not be edited: {exc.strerror}", "error")
+        notify(f"the request could not be edited: {exc.strerror}", "error")
         return
     except ValueError as exc:
-        tell(f"EDITOR is no command: {exc}", "error")
+        notify(f"EDITOR is no command: {exc}", "error")
         return
     if len(after) > LARGEST_EDITED:
-        tell(f"more than {LARGEST_EDITED >> 20} MiB; nothing was sent", "error")
+        notify(f"more than {LARGEST_EDITED >> 20} MiB; nothing was sent", "error")
         return
     try:
         edited = from_text(after, request)
     except Malformed as exc:
-        tell(f"{exc}; nothing was sent", "error")
+        notify(f"{exc}; nothing was sent", "error")
         return
     if after == before or edited == from_text(before, request):
-        tell("it was not changed; nothing was sent", "info")
+        notify("it was not changed; nothing was sent", "info")
         return
     app.send_now(edited)
 
@@ -174,19 +176,19 @@ def open_url(app: Host) -> None:
     if row is not None and row.method == "GET" and "…" not in row.path and target:
         target = url(row, session.addresses)
     if not target:
-        session.tell("no address that a browser could open", "warning")
+        session.notify("no address that a browser could open", "warning")
         return
     try:
         browser = webbrowser.get()
     except webbrowser.Error:
-        session.tell(f"no browser here; {target}", "warning")
+        session.notify(f"no browser here; {target}", "warning")
         app.news()
         return
     if type(browser) is webbrowser.GenericBrowser:  # one that would draw on this terminal
-        session.tell(f"only a terminal browser here; {target}", "warning")
+        session.notify(f"only a terminal browser here; {target}", "warning")
     else:
         threading.Thread(target=browser.open, args=(target,), daemon=True).start()
-        session.tell(f"opened {target}", "info")
+        session.notify(f"opened {target}", "info")
     app.news()
 
 

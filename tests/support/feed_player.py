@@ -2,7 +2,7 @@
 
 Used by the dashboard's tests, and by hand to look at the real screen:
 
-    python -m tests.support.feed_player [--rate 40] [--seconds N] [--scene busy|quiet|broken]
+    python -m tests.support.feed_player [--rate 40] [--seconds N] [--scene busy|quiet|still|broken]
 
 Everything comes from one seed and one clock, so that a session can be played again.
 """
@@ -371,13 +371,15 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=40.0, help="requests per second")
     parser.add_argument("--seconds", type=float, default=3600.0)
-    parser.add_argument("--scene", choices=("busy", "quiet", "broken"), default="busy")
+    parser.add_argument("--scene", choices=("busy", "quiet", "still", "broken"), default="busy")
     options = parser.parse_args(argv)
     import tui
 
     ours, theirs = socket.socketpair()
     player = FeedPlayer()
     player.rate, player.with_messages = options.rate, True
+    if options.scene == "still":  # no transfers that go on for a while
+        player.script = lambda tick: []  # type: ignore[method-assign]
     if options.scene == "broken":
         usual = player.script
         player.script = lambda tick: (  # type: ignore[method-assign]
@@ -385,7 +387,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
     def serve() -> None:
         try:
-            play(player, theirs, options.seconds, options.scene == "quiet")
+            play(player, theirs, options.seconds, options.scene in ("quiet", "still"))
         except OSError:
             return
         finally:

@@ -240,7 +240,7 @@ def test_r_sends_a_post_again_with_its_bytes(size, opened):
             d.app.session.addresses = [address]
             await d.say(rows(d.player, 1, **POST))
             await d.press(*opened, "r")
-            await d.until(lambda: "→ 200" in d.app.session.news)
+            await d.until(lambda: "→ 200" in d.app.session.notices.newest.text)
         ((head, body),) = requests
         assert head == (f"POST /cart HTTP/1.1\r\nHost: {address[7:]}\r\n"
                         "Authorization: Bearer abcdef\r\nContent-Type: application/json\r\n"
@@ -256,7 +256,7 @@ def test_a_websocket_and_a_cut_body_are_refused_with_a_word(size):
         for key in "rpE":
             await d.press("G", "up", key)
             assert "WebSocket is not replayed" in d.text()
-            d.app.session.tell("")
+            d.app.session.notify("")
         await d.say(rows(d.player, 1, **{**POST, "request": message([], b"x", 5)}))
         await d.press("G", "up", "r")
         assert "its body is not known whole" in d.text()
@@ -280,7 +280,7 @@ def test_a_pinned_post_is_sent_after_each_reload_and_not_before(size):
             for count, words in ((1, "14 b → 2 b"), (2, "1 pinned answer as before")):
                 await d.say(d.player.reload("started"), d.player.reload("ready"))
                 await d.until(lambda n=count: len(requests) == n and not d.app._replays)
-                assert words in d.app.session.news
+                assert words in d.app.session.notices.newest.text
             assert requests[0] == requests[1] and requests[0][1].startswith(b'{"qty"')
             await d.press("up", "p")
             assert len(d.app.session.pins) == 2

@@ -94,7 +94,7 @@ def test_counters_of_an_ended_worker_stay_and_its_gauges_go(session, player):
     session.apply(player.worker(4711, "exited", cause="SIGKILL", expected=False, retry_in=0.5))
     assert session.totals.sums().plain["requests"] == 1
     assert session.totals.sums().gauges["open"] == 0
-    assert "SIGKILL" in session.news and len(session.connections) == 0
+    assert "SIGKILL" in session.notices.newest.text and len(session.connections) == 0
 
 
 def test_a_second_hello_after_lost_messages_counts_nothing_twice(session, player, clock):
@@ -303,7 +303,7 @@ def test_a_reload_puts_a_rule_between_generations(session, player, clock):
     run(session, player, clock, 42)
     rules = [entry for entry in session.traffic.entries if isinstance(entry, Rule)]
     assert [(rule.gen, rule.failed, rule.ms) for rule in rules] == [(15, False, 74.0)]
-    assert session.reload.gen == 15 and "74 ms" in session.news
+    assert session.reload.gen == 15 and "74 ms" in session.notices.newest.text
 
 
 def test_what_the_end_waits_for_is_news(session):
@@ -382,7 +382,7 @@ def test_what_is_shown_is_what_the_server_confirmed(session, player):
     for reply in player.answer(sent):
         session.apply(reply)
     assert session.throttling.headline() == "Slow 4G"
-    assert session.commands.pending == {} and "applied in" in session.news
+    assert session.commands.pending == {} and "applied in" in session.notices.newest.text
 
 
 def test_steps_go_on_from_a_wish_that_has_no_answer_yet(session):
@@ -398,7 +398,8 @@ def test_steps_go_on_from_a_wish_that_has_no_answer_yet(session):
 def test_a_refused_command_says_why(session):
     command = session.commands.give("reload", {}, "reload")
     session.apply({"kind": "ack", "seq": command.seq, "ok": False, "error": "no \x1b app"})
-    assert session.news == "reload: no \u241b app" and session.news_kind == "error"
+    newest = session.notices.newest
+    assert (newest.text, newest.kind) == ("reload: no \u241b app", "error")
 
 
 def test_a_toggle_remembers_the_last_value(session):

@@ -12,6 +12,7 @@ from .commands import Command, Commands
 from .connections import Connections
 from .logs import Errors, Log
 from .meters import Directions, Meters
+from .notices import Notices
 from .pins import Pins
 from .routes import Routes
 from .text import clean, clean_lines
@@ -56,9 +57,7 @@ class Session:
         self.messages = 0
         self.rejected = 0
         self.revision = 0  # of what the header shows and has no revision of its own
-        self.news = ""  # one line for the status row
-        self.news_kind = "info"  # "info", "good", "warning", "error"
-        self.news_at = 0.0
+        self.notices = Notices()
         self.on_news: Callable[[], None] = lambda: None
         self.on_ready: Callable[[], None] = lambda: None  # a new generation serves
         self.on_breakpoint: Callable[[int, str], None] = lambda pid, text: None
@@ -80,11 +79,11 @@ class Session:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self.rejected += 1
 
-    def tell(self, text: str, kind: str = "info") -> None:
-        """Put one line of clean text into the status row."""
-        self.news = text
-        self.news_kind = kind
-        self.news_at = self.clock()
+    def notify(self, text: str, kind: str = "info", topic: str = "", minor: bool = False
+               ) -> None:
+        """Put one line of clean text into the status row. A failure of a `topic` stands there
+        until it is cured or seen; a `minor` notice never takes its place."""
+        self.notices.add(text, kind, self.clock(), topic, minor)
         self.revision += 1
         self.on_news()
 
@@ -170,8 +169,13 @@ class Session:
     def _worker(self, message: Mapping[str, Any]) -> None:
         worker = self.workers.event(message, self.clock())
         if worker.state == "blocked":
-            self.tell(f"worker {worker.pid} is blocked: {worker.cause}", "error")
+            self.notify(f"worker {worker.pid} is blocked: {worker.cause}", "error",
+                        f"worker {worker.pid}")
             self.on_alarm(f"worker {worker.pid} is blocked", worker.cause)
+        elif worker.state != "exited":
+            self.notices.cure(f"worker {worker.pid}")
+        if worker.state == "serving":
+            self.notices.cure(f"slot {worker.slot}")
         if worker.state != "exited":
             return
         self.totals.ended(worker.pid, worker.gen)
@@ -180,7 +184,9 @@ class Session:
             cause = worker.cause or "no cause known"
             retry = message.get("retry_in")
             soon = "" if retry is None else f", replaced in {float(retry):.1f} s"
-            self.tell(f"worker {worker.pid} died: {cause}{soon}", "error")
+            self.notices.cure(f"worker {worker.pid}")
+            self.notify(f"worker {worker.pid} died: {cause}{soon}", "error",
+                        f"slot {worker.slot}")
 
     def _reload(self, message: Mapping[str, Any]) -> None:
         reload, t = self.reload, float(message.get("t", 0.0))
@@ -188,17 +194,18 @@ class Session:
         self.revision += 1
         files = ", ".join(reload.files[:3]) + ("…" if len(reload.files) > 3 else "")
         if reload.state == "ready" and reload.first:
-            self.tell(f"started in {reload.spent()}", "good")
+            self.notify(f"started in {reload.spent()}", "good")
         elif reload.state == "ready":
             self.traffic.add_rule(reload.trying, t, files, reload.ms or 0.0)
-            self.tell(f"reloaded {reload.spent()} · {files or 'by request'}", "good")
+            self.notify(f"reloaded {reload.spent()} · {files or 'by request'}", "good")
         if reload.state == "ready":
+            self.notices.cure("reload")
             self.on_ready()
         elif reload.state == "failed":
             self.traffic.add_rule(reload.trying, t, f"{reload.error or files} · "
                                   f"{reload.outlook()}", 0.0, failed=True)
-            self.tell(f"generation {reload.trying} failed, {reload.outlook()} · {reload.error}",
-                      "error")
+            self.notify(f"generation {reload.trying} failed, {reload.outlook()} · {reload.error}",
+                        "error", "reload")
             if message.get("error"):
                 error = dict(message["error"])
                 error.setdefault("t", t)
@@ -207,7 +214,7 @@ class Session:
 
     def _error(self, message: Mapping[str, Any]) -> None:
         error = self._add_error(message)
-        self.tell(f"{error.title}  {error.place}", "error")
+        self.notify(f"{error.title}  {error.place}", "error", minor=True)
 
     def _add_error(self, message: Mapping[str, Any]) -> Any:
         newest = self.errors.items[-1] if self.errors.items else None
@@ -230,7 +237,7 @@ class Session:
 
     def _assets(self, message: Mapping[str, Any]) -> None:
         names = [clean(name, 80) for name in message.get("files") or ()][:4]
-        self.tell(f"{', '.join(names)} changed: no new code, browsers are refreshed", "good")
+        self.notify(f"{', '.join(names)} changed: no new code, browsers are refreshed", "good")
 
     def _throttle(self, message: Mapping[str, Any]) -> None:
         self.throttling.update(message.get("throttle") or {}, self.clock())
@@ -243,13 +250,13 @@ class Session:
         if command is None:
             return
         if not command.ok:
-            self.tell(f"{command.label}: {command.error or 'refused'}", "error")
+            self.notify(f"{command.label}: {command.error or 'refused'}", "error")
         elif command.name == "throttle":
             self._throttled(command)
-            self.tell(f"throttle: {command.label} · applied in "
+            self.notify(f"throttle: {command.label} · applied in "
                       f"{command.took * 1000:.0f} ms", "good")
         elif command.name != "detail":
-            self.tell(f"{command.label}: done", "info")
+            self.notify(f"{command.label}: done", "info")
 
     def _throttled(self, command: Command) -> None:
         told = command.result  # the table in force, if the server tells it

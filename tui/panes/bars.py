@@ -1,4 +1,4 @@
-"""The rows around the panes: two head rows, tabs, news, and keys."""
+"""The rows around the panes: two head rows, tabs, notices, and keys."""
 
 from typing import Any, Dict, List, Optional, Tuple, cast
 
@@ -15,7 +15,7 @@ from ..model import text
 from ..model.session import Session
 from .lines import LinePane
 
-NEWS_FADES = 8.0  # seconds that good news stays bright
+FRESH = 8.0  # seconds that a notice stays bright
 
 
 class Bar(Widget):
@@ -100,7 +100,7 @@ class HeadBar(Bar):
             return [("starting …", self.style("accent"))]
         pieces: List[Piece] = [(f"gen {reload.gen}", self.style("text"))]
         if reload.state == "ready" and reload.ms is not None:
-            fresh = self.session.clock() - reload.at < NEWS_FADES
+            fresh = self.session.clock() - reload.at < FRESH
             pieces.append((f" ✔ {reload.ms:.0f} ms", self.style("good" if fresh else "dim")))
             mean = reload.mean_ms
             if width >= 140 and mean is not None and len(reload.history) > 1:
@@ -234,15 +234,16 @@ class TabBar(Bar):
                 self.host.action_pane(number)
 
 
-class NewsBar(Bar):
-    """The newest thing worth a line."""
+class NoticeBar(Bar):
+    """The failure that stands, or else the newest thing worth a line."""
 
     _MARKS = {"good": ("●", "good"), "error": ("✖", "error"), "warning": ("▲", "warning")}
 
     def version(self) -> Any:
-        session = self.session
-        fresh = session.clock() - session.news_at < NEWS_FADES
-        return (session.news, session.news_at, fresh, self.size.width, self._waiting())
+        session, now = self.session, self.session.clock()
+        notice = session.notices.shown(now)
+        shown = notice and (notice.uid, notice.count, now - notice.at < FRESH)
+        return (shown, len(session.notices.standing), self.size.width, self._waiting())
 
     def _waiting(self) -> str:
         pending = self.session.commands.pending
@@ -251,19 +252,28 @@ class NewsBar(Bar):
         return slow[-1] if slow else ""
 
     def row(self, y: int, width: int) -> List[Piece]:
-        session = self.session
-        waiting = self._waiting()
+        session, now = self.session, self.session.clock()
+        waiting, standing = self._waiting(), session.notices.standing
         end: List[Piece] = [(f"waiting: {waiting} ", self.style("warning"))] if waiting else []
-        if not session.news:
+        notice = session.notices.shown(now)
+        if notice is None:
             return spread([("", None)], end, width)
-        mark, kind = self._MARKS.get(session.news_kind, ("●", "dim"))
-        fresh = session.clock() - session.news_at < NEWS_FADES
-        loud = session.news_kind == "error" or (fresh and kind != "good")
+        mark, kind = self._MARKS.get(notice.kind, ("●", "dim"))
+        fresh = now - notice.at < FRESH
+        stands = notice.topic in standing
+        loud = stands or (fresh and kind != "good")
         words = kind if loud else "text" if fresh else "dim"
-        at = self.host.wall_clock() - (session.clock() - session.news_at)
+        at = self.host.wall_clock() - (now - notice.at)
         left: List[Piece] = [(f" {mark} ", self.style(kind)),
                              (text.clock(at) + " ", self.style("dim")),
-                             (session.news, self.style(words))]
+                             (notice.text, self.style(words))]
+        if notice.count > 1:
+            left.append((f" ×{notice.count}", self.style("dim")))
+        others = len(standing) - stands
+        more = f" +{others}" if others > 0 else ""
+        if standing and width >= 60:
+            end += [(f"{more} ", self.style("error")), ("i", self.style("key")),
+                    (" all ", self.style("dim"))]
         return spread(left, end, width)
 
 

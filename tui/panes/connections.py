@@ -100,7 +100,7 @@ class ConnectionsPane(LinePane):
     def action_cut(self) -> None:
         connection = self.selected_connection()
         if connection is None:
-            self.session.tell("select a connection first, then x cuts it", "warning")
+            self.session.notify("select a connection first, then x cuts it", "warning")
             return
         self.session.commands.give("cut", {"pid": connection.pid, "conn": connection.id},
                                    f"cut connection {connection.id}")

@@ -9,6 +9,7 @@ from ..clipboard import copy, copy_body, copy_curl
 from ..draw import Piece, wrapped
 from ..model import text
 from ..model.logs import Error, LogLine
+from ..model.notices import Notices
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 from . import happenings
@@ -17,7 +18,7 @@ from .lines import STATUS_KINDS, LinePane
 from .messages import MessageSections
 from .page import fact, heading
 
-Subject = Union[Row, Error, LogLine, Worker, Reload]
+Subject = Union[Row, Error, LogLine, Worker, Reload, Notices]
 
 
 class DetailPane(LinePane):
@@ -72,7 +73,7 @@ class DetailPane(LinePane):
                 self.session.pins.revision,
                 self.session.workers.revision if moving else 0,
                 self.session.reload.at if isinstance(subject, Reload) else 0,
-                self.session.errors.revision,
+                self.session.errors.revision, isinstance(subject, Notices) and subject.revision,
                 self.session.log.revision if isinstance(subject, Row) else 0,
                 (self.session.connections.revision, self.session.traffic.seen) if moving else 0)
 
@@ -92,6 +93,8 @@ class DetailPane(LinePane):
             self._body = happenings.worker_lines(self, subject, width)
         elif isinstance(subject, Reload):
             self._body = happenings.reload_lines(self, subject, width)
+        elif isinstance(subject, Notices):
+            self._body = happenings.notice_lines(self, subject, width, self.host.wall_clock())
         else:
             self._body = []
         super()._settle()

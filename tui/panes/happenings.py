@@ -2,8 +2,9 @@
 
 from typing import Sequence, Tuple
 
-from ..draw import Piece, fit, middle_cut, right
+from ..draw import Piece, fit, middle_cut, right, wrapped
 from ..model import text
+from ..model.notices import Notices
 from ..model.pins import compare
 from ..model.requests import key_of
 from ..model.traffic import Row
@@ -43,6 +44,23 @@ def worker_lines(pane: Page, worker: Worker, width: int) -> Lines:
 def stack_line(pane: Styled, line: str) -> Sequence[Piece]:
     frame = line.lstrip().startswith("File ")
     return [(" ", None), (line, pane.style("second" if frame else "text"))]
+
+
+_KINDS = {"good": "good", "error": "error", "warning": "warning"}
+
+
+def notice_lines(pane: Page, notices: Notices, width: int, wall: float) -> Lines:
+    """What the status row said, the newest first; long ones are wrapped."""
+    lines: Lines = [*heading(pane, "Notices", f"the last {len(notices.items)}", width)]
+    now = pane.session.clock()
+    for notice in reversed(notices.items):
+        again = f"  ×{notice.count}" if notice.count > 1 else ""
+        parts = wrapped(notice.text + again, max(10, width - 11))
+        kind = pane.style(_KINDS.get(notice.kind, "text"))
+        when = text.clock(wall - (now - notice.at))
+        lines.append([(f" {when} ", pane.style("dim")), (parts[0], kind)])
+        lines += [[(" " * 10, None), (part, kind)] for part in parts[1:]]
+    return lines
 
 
 def reload_lines(pane: Page, reload: Reload, width: int) -> Lines:

@@ -298,7 +298,7 @@ class TrafficPane(LinePane):
     def action_cut(self) -> None:
         row = self.selected_row()
         if row is None:
-            self.session.tell("select a request first, then x cuts its connection", "warning")
+            self.session.notify("select a request first, then x cuts its connection", "warning")
             return
         self.session.commands.give("cut", {"pid": row.pid, "conn": row.conn},
                                    f"cut connection {row.conn}")
@@ -306,7 +306,7 @@ class TrafficPane(LinePane):
     def action_curl(self) -> None:
         row = self.selected_row()
         if row is None:
-            self.session.tell("select a request first, then y copies it as curl", "warning")
+            self.session.notify("select a request first, then y copies it as curl", "warning")
             return
         from ..clipboard import copy_curl
 

@@ -22,6 +22,8 @@ class WorkersPane(LinePane):
 
     BINDINGS = [
         Binding("enter", "open", "inspect", key_display="⏎", id="workers.open"),
+        Binding("i", "app.last_reload", "what the last reload took", show=False,
+                id="workers.reload"),
         Binding("r", "restart", "restart", id="workers.restart"),
         Binding("plus,equals_sign", "count(1)", "one more", key_display="+",
                 id="workers.more"),
@@ -135,7 +137,7 @@ class WorkersPane(LinePane):
 
     def action_restart(self) -> None:
         if self.selected is None:
-            self.session.tell("select a worker first, then r restarts it", "warning")
+            self.session.notify("select a worker first, then r restarts it", "warning")
             return
         self.session.commands.give("restart", {"pid": self.selected},
                                    f"restart worker {self.selected}")
