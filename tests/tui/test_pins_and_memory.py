@@ -204,7 +204,7 @@ async def test_a_blocked_worker_is_named_with_the_place_and_its_stack(d):
 async def test_the_reload_line_says_where_the_time_went(d):
     await d.say(d.player.reload("started"), d.player.reload("ready"))
     assert "74 ms: seen 12 · fork 3 · import 48 · lifespan 6" in d.screen()[-2]
-    await d.press("i")
+    await d.press("6", "i")
     text = d.text()
     assert "slowest" in text and "shop.views" in text and "reloaded" in text
 
