@@ -2,7 +2,7 @@
 
 Used by the dashboard's tests, and by hand to look at the real screen:
 
-    python -m tests.support.feed_player [--rate 40] [--seconds N] [--scene busy|quiet|still|broken]
+    python -m tests.support.feed_player [--rate 40] [--scene busy|quiet|still|broken]
 
 Everything comes from one seed and one clock, so that a session can be played again.
 """

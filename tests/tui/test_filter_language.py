@@ -1,18 +1,25 @@
 """The filter language: what each term lets through, and where invalid text is wrong."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from tui.model.filters import FilterError, compile_filter, matches_everything
+from tui.model.messages import Message
+from tui.model.text import decoded
+from tui.model.traffic import Row
 
 
 def row(**given):
-    return SimpleNamespace(**{
-        "method": "GET", "path": "/api/items/42?q=lamp", "route": "/api/items/{id}",
-        "status": 200, "bytes_in": 100, "bytes_out": 2_000, "ms": 30.0, "ttfb_ms": 20.0,
-        "throttle_ms": 0.0, "gen": 3, "pid": 77, "conn": 5, "state": "done", "error": None,
-        "http": "1.1", **given})
+    told = {"method": "GET", "path": "/api/items/42?q=lamp", "route": "/api/items/{id}",
+            "status": 200, "bytes_in": 100, "bytes_out": 2_000, "ms": 30.0, "ttfb_ms": 20.0,
+            "throttle_ms": 0.0, "conn": 5, "peer": "127.0.0.1:51000", **given}
+    made = Row(1, 77, 3, told)
+    for name, value in given.items():
+        if name in ("state", "error", "response", "request", "marked"):
+            setattr(made, name, value)
+    return made
+
+
+JSON = Message((("Content-Type", "application/json; charset=utf-8"),), 2, b"{}", False)
 
 
 POST = row(method="POST", path="/cart", route="/cart", status=422)
@@ -43,7 +50,18 @@ SOCKET = row(status=101, http="ws", state="live", path="/ws/chat")
     ("m:post|s:500", BROKEN, True), ("m:post | s:500", POST, True),
     ("m:post|s:500", row(), False),
     ("m:get s:2xx | m:post", POST, True), ("!m:get !m:post", row(method="PUT"), True),
-    ("http://x:80", row(path="http://x:80/y"), True),  # an unknown key is part of a path
+    ("http://x:80", row(path="http://x:80/y"), True), ("q=lamp", row(), True),
+    ("page=2", row(path="/x?page=2"), True), ('"a:b"', row(path="/a:b"), True),
+    ("status:5xx", BROKEN, True), ("status:500", BROKEN, True), ("s!=200", row(), False),
+    ("s!=200", BROKEN, True), ("s!=2xx", BROKEN, True), ("s>=400", POST, True),
+    ("s>=400", row(), False), ("s>4xx", POST, False), ("s<300", row(), True),
+    ("method:post", POST, True), ("m!=get", POST, True), ("gen>2", row(), True),
+    ("type:json", row(response=JSON), True), ("type:html", row(response=JSON), False),
+    ("type:json", row(), False), ("ip:127.0", row(), True), ("ip:10.", row(), False),
+    ("sse:", row(sse=True), True), ("marked:", row(marked=True), True),
+    ("marked:", row(), False), ("path:items", row(), True), ("ms!=30", row(), False),
+    ("café", row(path="/caf%C3%A9"), True), ("CAFÉ", row(path="/caf%c3%a9"), True),
+    ("漢", row(path="/%E6%BC%A2/x"), True), ("%C3%A9", row(path="/caf%C3%A9"), True),
 ])
 def test_a_term_lets_through_what_it_says(text, subject, expected):
     assert compile_filter(text)(subject) is expected
@@ -54,7 +72,8 @@ def test_a_term_lets_through_what_it_says(text, subject, expected):
     ("s:abc", 2),
     ("gen:one", 4), ("pid:", 4), ("!", 0), ("a |", 2), ("| a", 0), ("a || b", 2),
     ('x "open', 2),
-    ("ms>1k", 3),
+    ("ms>1k", 3), ("stauts:500", 0), ("a color:red", 2), ("ms:50", 2), ("m>post", 1),
+    ("live:yes", 5), ("x<3", 0), ("type:", 5), ("!stat:5", 1), ("ip:", 3),
 ])
 def test_invalid_text_is_refused_with_its_place(text, place):
     with pytest.raises(FilterError) as caught:
@@ -65,3 +84,21 @@ def test_invalid_text_is_refused_with_its_place(text, place):
 def test_nothing_typed_matches_everything():
     assert compile_filter("") is matches_everything
     assert compile_filter("   ") is matches_everything
+
+
+@pytest.mark.parametrize("text, nearest", [
+    ("stauts:500", "status:"), ("metod:get", "method:"), ("rout:/x", "route:"),
+    ("throtled:", "throttled:"), ("sizes>10k", "size:"),
+])
+def test_an_unknown_term_names_the_nearest_one(text, nearest):
+    with pytest.raises(FilterError, match=f"did you mean {nearest}"):
+        compile_filter(text)
+
+
+@pytest.mark.parametrize("sent, shown", [
+    ("/caf%C3%A9", "/café"), ("/%E6%BC%A2%E5%AD%97?q=b%c3%bcro", "/漢字?q=büro"),
+    ("/a%2Fb%3F%20%00", "/a%2Fb%3F%20%00"), ("/%ff%C3", "/%ff%C3"),
+    ("/%E2%80%AEtxt", "/%E2%80%AEtxt"), ("/%C2%9B31m", "/%C2%9B31m"), ("/plain", "/plain"),
+])
+def test_a_path_is_read_decoded_where_that_is_letters(sent, shown):
+    assert decoded(sent) == shown

@@ -1,30 +1,43 @@
 """The filter language: one line of text, compiled once to a closure over a row.
 
 Space is *and*, `|` is *or* (it binds weaker), `!` is *not*. A bare word is a substring of
-the path. Terms: `m:post` `s:5xx` `s:404` `ms>50` `ttfb>20` `size>10k` `in>1M` `route:/api/*`
-`gen:14` `pid:4711` `conn:88` `ws:` `live:` `err:` `throttled:`, and where headers and bodies
-are known `h:word` (a line "name: value" of either head) and `b:word` (the known part of either
-body); quotes keep spaces together.
+the path, as it was sent or decoded. Terms: `m:post` `s:5xx` `s!=200` `ms>50` `ttfb>20`
+`size>10k` `in>1M` `route:/api/*` `type:json` `ip:10.0.0.7` `gen:14` `pid:4711` `conn:88` `ws:`
+`sse:` `live:` `err:` `throttled:` `marked:` `pinned:`, and where headers and bodies are known
+`h:word` (a line "name: value" of either head) and `b:word` (the known part of either body);
+quotes keep spaces together. `method:`, `status:` and the like are understood as well.
 Invalid text raises `FilterError` with the place; the caller keeps its last good filter.
 """
 
+import operator
 import re
+from difflib import get_close_matches
 from fnmatch import translate
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 Predicate = Callable[[Any], bool]
 
 _TOKEN = re.compile(r'\s*(\||(?:"[^"]*"?|[^\s|"])+)')
-_COMPARISON = re.compile(r"^(ms|ttfb|size|in|throttle)(>=|<=|>|<|=)(.*)$")
+_TERM = re.compile(r"^([A-Za-z][A-Za-z_-]*)(!=|>=|<=|==|:|=|>|<)(.*)$", re.S)
 _NUMBER = re.compile(r"^(\d+(?:\.\d+)?|\.\d+)(ms|us|s|b|k|kb|kib|m|mb|mib|g|gb)?$", re.I)
 _SIZE_UNITS = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "kib": 1024, "m": 1e6, "mb": 1e6,
                "mib": 1024 * 1024, "g": 1e9, "gb": 1e9}
 _TIME_UNITS = {"": 1, "ms": 1, "us": 0.001, "s": 1000}
-_COLUMNS = {"ms": "ms", "ttfb": "ttfb_ms", "size": "bytes_out", "in": "bytes_in",
-            "throttle": "throttle_ms"}
+_QUANTITIES = {"ms": "ms", "ttfb": "ttfb_ms", "size": "bytes_out", "in": "bytes_in",
+               "throttle": "throttle_ms"}
+_WHOLE = ("gen", "pid", "conn")
+_WORDS = ("m", "route", "h", "b", "type", "ip")
+_FLAGS = ("ws", "sse", "live", "err", "throttled", "marked", "pinned")
+_ALIASES = {"method": "m", "status": "s", "header": "h", "headers": "h", "body": "b",
+            "path": "path", "error": "err", "time": "ms", "websocket": "ws", "peer": "ip"}
+_KEYS = (*_QUANTITIES, *_WHOLE, *_WORDS, *_FLAGS, "s", "path")
+_COMPARE: Dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
+    ":": operator.eq, "=": operator.eq, "==": operator.eq, "!=": operator.ne}
 
-HELP = ("path word   m:post   s:5xx s:404   ms>50 ttfb>20   size>10k in>1M   route:/api/*   "
-        "gen:14 pid:4711 conn:88   ws: live: err: throttled:   h:cookie b:total   "
+HELP = ("path word   m:post   s:5xx s:404 s!=200   ms>50 ttfb>20   size>10k in>1M   "
+        "route:/api/*   type:json   ip:10.0.0.7   gen:14 pid:4711 conn:88   ws: sse: live: "
+        "err: throttled: marked: pinned:   h:cookie b:total   "
         'h:"accept: text/html"   !not   a|b')
 
 
@@ -51,37 +64,29 @@ def _quantity(kind: str, text: str, place: int) -> float:
     return float(found.group(1)) * units[unit]
 
 
-def _compare(kind: str, operator: str, text: str, place: int) -> Predicate:
-    limit, column = _quantity(kind, text, place), _COLUMNS[kind]
-    if operator == ">":
-        return lambda row: bool(getattr(row, column) > limit)
-    if operator == ">=":
-        return lambda row: bool(getattr(row, column) >= limit)
-    if operator == "<":
-        return lambda row: bool(getattr(row, column) < limit)
-    if operator == "<=":
-        return lambda row: bool(getattr(row, column) <= limit)
-    return lambda row: bool(getattr(row, column) == limit)
-
-
-def _status(text: str, place: int) -> Predicate:
-    if re.match(r"^[1-5]xx$", text, re.I):
+def _status(sign: str, text: str, place: int) -> Predicate:
+    """A status, a class of them (5xx), or the beginning of one that is being typed."""
+    if re.match(r"^[1-5](x|xx)?$", text, re.I):
         low = int(text[0]) * 100
-        return lambda row: bool(low <= row.status < low + 100)
-    if re.match(r"^[0-9]{3}$", text):
-        status = int(text)
-        return lambda row: bool(row.status == status)
-    if re.match(r"^[1-5]x?$", text):  # half-typed: already useful
-        low = int(text[0]) * 100
-        return lambda row: bool(low <= row.status < low + 100)
-    raise FilterError("s: needs a status such as 404 or 5xx", place)
+        high = low + 99
+    elif re.match(r"^[0-9]{3}$", text):
+        low = high = int(text)
+    else:
+        raise FilterError("s: needs a status such as 404 or 5xx", place)
+    if sign in (":", "=", "=="):
+        return lambda row: bool(low <= row.status <= high)
+    if sign == "!=":
+        return lambda row: not low <= row.status <= high
+    compare = _COMPARE[sign]
+    edge = high if sign in (">", "<=") else low
+    return lambda row: bool(row.status) and compare(row.status, edge)
 
 
-def _integer(column: str, text: str, place: int) -> Predicate:
+def _integer(column: str, sign: str, text: str, place: int) -> Predicate:
     if not text.isdigit() or not text.isascii():
         raise FilterError(f"{column}: needs a number", place)
-    value = int(text)
-    return lambda row: bool(getattr(row, column) == value)
+    value, compare = int(text), _COMPARE[sign]
+    return lambda row: compare(getattr(row, column), value)
 
 
 def _route(text: str) -> Predicate:
@@ -104,6 +109,15 @@ def _within(kind: str, text: str, place: int) -> Predicate:
                            for message in (row.request, row.response))
 
 
+def _type(text: str, place: int) -> Predicate:
+    """A part of the media type of the response, as far as its headers are known."""
+    if not text:
+        raise FilterError("type: needs a word such as json", place)
+    word = text.lower()
+    return lambda row: (row.response is not None
+                        and word in row.response.field("content-type").lower())
+
+
 def _flag(name: str) -> Predicate:
     if name == "ws":
         return lambda row: bool(row.http == "ws" or row.status == 101)
@@ -111,42 +125,87 @@ def _flag(name: str) -> Predicate:
         return lambda row: bool(row.state == "live")
     if name == "err":
         return lambda row: bool(row.error or row.status >= 500 or row.state == "aborted")
-    return lambda row: bool(row.throttle_ms > 0)
+    if name == "throttled":
+        return lambda row: bool(row.throttle_ms > 0)
+    return lambda row: bool(getattr(row, name))
+
+
+def _path(word: str) -> Predicate:
+    word = word.lower()
+    if "*" in word:
+        pattern = re.compile(translate("*" + word + "*"))
+        return lambda row: bool(pattern.match(row.path.lower())
+                                or pattern.match(row.shown_path.lower()))
+    if word.isascii():
+        return lambda row: word in row.path.lower()
+    return lambda row: word in row.shown_path.lower()
+
+
+def _text_term(key: str, value: str, place: int) -> Predicate:
+    if key == "m":
+        method = value.upper()
+        return lambda row: bool(row.method.startswith(method))
+    if key == "route":
+        return _route(value)
+    if key == "type":
+        return _type(value, place)
+    if key == "ip":
+        if not value:
+            raise FilterError("ip: needs an address such as 127.0.0.1", place)
+        return lambda row: bool(row.peer.strip("[").startswith(value))
+    if key == "path":
+        return _path(value)
+    return _within(key, value, place)
+
+
+def _known(key: str, sign: str, place: int) -> str:
+    """The key by its own name; "" if the term is no term but a part of a path."""
+    lower = key.lower()
+    lower = _ALIASES.get(lower, lower)
+    if lower in _KEYS:
+        return lower
+    near = get_close_matches(lower, [*_KEYS, *_ALIASES], 1, 0.7 if len(lower) > 2 else 0.99)
+    if sign in ("=", "==") and not near:
+        return ""  # as in a query: page=2
+    raise FilterError(f"no term {key}{sign}"
+                      + (f", did you mean {near[0]}:?" if near else "; quotes find it in paths"),
+                      place)
+
+
+def _not(inner: Predicate) -> Predicate:
+    return lambda row: not inner(row)
 
 
 def _term(text: str, place: int) -> Predicate:
     if text.startswith("!"):
         if len(text) == 1:
             raise FilterError("! needs something to exclude", place)
-        inner = _term(text[1:], place + 1)
-        return lambda row: not inner(row)
-    comparison = _COMPARISON.match(text)
-    if comparison:
-        kind, operator, value = comparison.groups()
-        return _compare(kind, operator, value, place + len(kind) + len(operator))
-    key, colon, value = text.partition(":")
-    value = value.replace('"', "")
-    place += len(key) + 1
-    if colon:
-        key = key.lower()
-        if key == "m":
-            method = value.upper()
-            return lambda row: bool(row.method.startswith(method))
-        if key == "s":
-            return _status(value, place)
-        if key in ("gen", "pid", "conn"):
-            return _integer(key, value, place)
-        if key in ("h", "b"):
-            return _within(key, value, place)
-        if key == "route":
-            return _route(value)
-        if key in ("ws", "live", "err", "throttled") and not value:
-            return _flag(key)
-    word = text.replace('"', "").lower()
-    if "*" in word:
-        pattern = re.compile(translate("*" + word + "*"))
-        return lambda row: bool(pattern.match(row.path.lower()))
-    return lambda row: word in row.path.lower()
+        return _not(_term(text[1:], place + 1))
+    found = None if "://" in text else _TERM.match(text)
+    key = _known(found.group(1), found.group(2), place) if found else ""
+    if found is None or not key:
+        return _path(text.replace('"', ""))
+    sign, value = found.group(2), found.group(3).replace('"', "")
+    at, after = place + found.start(2), place + found.start(3)
+    if key in _QUANTITIES:
+        if sign == ":":
+            raise FilterError(f"{key} is compared: {key}>50" if key in ("ms", "ttfb", "throttle")
+                              else f"{key} is compared: {key}>10k", at)
+        limit, column, compare = _quantity(key, value, after), _QUANTITIES[key], _COMPARE[sign]
+        return lambda row: compare(getattr(row, column), limit)
+    if key == "s":
+        return _status(sign, value, after)
+    if key in _WHOLE:
+        return _integer(key, sign, value, after)
+    if sign not in (":", "=", "==", "!="):
+        raise FilterError(f"{key} is no number: {key}: and != are possible", at)
+    if key in _FLAGS:
+        if value:
+            raise FilterError(f"{key}: stands alone", after)
+        inner = _flag(key)
+    else:
+        inner = _text_term(key, value, after)
+    return _not(inner) if sign == "!=" else inner
 
 
 def _all(terms: List[Predicate]) -> Predicate:

@@ -47,6 +47,23 @@ def clean(value: object, limit: int = MAX_TEXT) -> str:
     return _COMBINING_RUN.sub(r"\1", text)
 
 
+_ESCAPED_UTF8 = re.compile("(?:%[89A-Fa-f][0-9A-Fa-f])+")
+
+
+def decoded(path: str) -> str:
+    """A clean path with its percent-encoded letters beyond ASCII as they are read; what is
+    ASCII, or no printable UTF-8, stays encoded: it might mean something else in a path."""
+    return _ESCAPED_UTF8.sub(_letters, path) if "%" in path else path
+
+
+def _letters(found: "re.Match[str]") -> str:
+    try:
+        text = bytes.fromhex(found.group().replace("%", "")).decode("utf-8")
+    except UnicodeDecodeError:
+        return found.group()
+    return text if text.isprintable() and clean(text) == text else found.group()
+
+
 def clean_lines(value: object, limit: int = 500, tab: int = 4) -> List[str]:
     """The lines of `value`, cleaned, tabs expanded; past `limit` the middle is left out."""
     lines = str(value or "").expandtabs(tab).split("\n")

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .filters import FilterError, Predicate, compile_filter, matches_everything
 from .messages import Kept, Message, parse
-from .text import clean, clean_known
+from .text import clean, clean_known, decoded
 
 CAPACITY = 10_000
 _SORTS = ("time", "ms", "size", "status")
@@ -18,9 +18,34 @@ _SORTS = ("time", "ms", "size", "status")
 class Row:
     """One exchange; the text in it is clean, but for that of its messages."""
 
-    __slots__ = ("bytes_in", "bytes_out", "conn", "error", "gen", "http", "id", "method",
-                 "ms", "path", "pid", "rate", "request", "response", "route", "secure", "state",
-                 "status", "t", "throttle_ms", "ttfb_ms", "uid")
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "conn",
+        "error",
+        "gen",
+        "http",
+        "id",
+        "marked",
+        "method",
+        "ms",
+        "path",
+        "peer",
+        "pid",
+        "rate",
+        "request",
+        "response",
+        "route",
+        "secure",
+        "shown_path",
+        "sse",
+        "state",
+        "status",
+        "t",
+        "throttle_ms",
+        "ttfb_ms",
+        "uid",
+    )
 
     def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
         get = data.get
@@ -32,6 +57,10 @@ class Row:
         self.t = float(get("t", 0.0))
         self.method = clean_known(get("method", ""), 16)
         self.path = clean(get("path", ""))
+        self.shown_path = decoded(self.path)
+        self.peer = clean_known(get("peer") or "", 64)
+        self.sse = bool(get("sse", False))
+        self.marked = False
         route = get("route")
         self.route: Optional[str] = clean_known(route) if route else None
         self.status = int(get("status", 0))
