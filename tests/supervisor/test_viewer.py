@@ -169,3 +169,30 @@ def test_without_a_dashboard_a_terminal_gets_the_plain_log(tmp_path):
             process.kill()
             process.wait()
         os.close(ours)
+
+
+FLOOD = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        for number in range(20_000):
+            print("line", number, "of a flood", "." * 200)
+        print("the very end of it")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+"""
+
+
+def test_the_newest_lines_of_a_flood_reach_a_viewer_that_read_nothing_meanwhile(tmp_path):
+    (tmp_path / "shop.py").write_text(FLOOD)
+    with contextlib.closing(View(tmp_path, reload=False)) as view:
+        connection = http.client.HTTPConnection("127.0.0.1", view.port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"done"
+        view.until("log", text="the very end of it")
+        texts = [message for message in view.messages if message["kind"] == "log"]
+        numbers = [int(message["text"].split()[1]) for message in texts
+                   if message["text"].startswith("line ")]
+        left_out = sum(message.get("left_out", 0) for message in texts)
+        others = sum(not message["text"].startswith("line ") for message in texts)
+        assert 20_000 <= len(numbers) + left_out <= 20_000 + others
+        assert numbers == sorted(numbers) and numbers[-500:] == list(range(19_500, 20_000))

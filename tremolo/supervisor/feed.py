@@ -1,7 +1,7 @@
 """What viewers see: one stream of messages, to each as much as it takes.
 
-A viewer that does not read loses frames first and then events, never slows anybody, and is
-told the whole state again once it reads on. Consumers are viewers within this process.
+A viewer that does not read loses frames first, then the older of its log lines and then events;
+it never slows anybody, and is told the whole state again once it reads on. Consumers are viewers within this process.
 """
 
 import asyncio
@@ -9,11 +9,13 @@ import socket
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
+from ..telemetry.backlog import Backlog, left_out_event
 from ..telemetry.channel import Channel
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
 
 FRAMES_PENDING = 256 * 1024
+LOGS_PENDING = 512 * 1024
 EVENTS_PENDING = 2 * 1024 * 1024
 #: the level of detail at which rows come with header fields and bodies
 WITH_MESSAGES = 2
@@ -32,11 +34,30 @@ class Viewer:
         self.detail = detail
         self._feed = feed
         self._missed = False
+        self._logs: Backlog[bytes] = Backlog()
         self._channel = Channel(sock, feed.loop, self._on_message, self._on_close)
         self._channel.send(feed.hello())
 
+    def offer_log(self, line: bytes) -> None:
+        """Send a log line; where the viewer does not keep up, the newest ones later."""
+        self._send_logs()
+        if self._logs or self._channel.pending > LOGS_PENDING:
+            self._logs.add(line)
+        else:
+            self._channel.send_line(line)
+
+    def _send_logs(self) -> None:
+        if not self._logs or self._channel.pending > LOGS_PENDING // 4:
+            return
+        left_out, lines = self._logs.take()
+        if left_out:
+            self._channel.send(left_out_event(left_out, wall()))
+        for line in lines:
+            self._channel.send_line(line)
+
     def offer(self, line: bytes, is_frame: bool) -> None:
         """Send a line if the viewer keeps up."""
+        self._send_logs()
         pending = self._channel.pending
         if self._missed:
             if pending:
@@ -107,6 +128,10 @@ class Feed:
         if self._viewers:
             if line is None:
                 line = encode_cut(message)
+            if message["kind"] == "log":
+                for viewer in tuple(self._viewers):
+                    viewer.offer_log(line)
+                return
             is_frame = message["kind"] == "frame"
             most = self.detail if is_frame else 0
             less = None

@@ -221,6 +221,7 @@ class LogEvent(TypedDict, total=False):
     level: str  # "debug", "info", "warning", "error", "critical"
     name: str  # logger
     text: str
+    left_out: int  # so many lines before the next one did not get through
     waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`
 
 

@@ -17,6 +17,7 @@ from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..telemetry.backlog import Backlog, left_out_event
 from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
@@ -50,6 +51,7 @@ class Worker:
         self._reader = MessageReader()
         self._waiting: Deque[Tuple[Dict[str, Any], List[int]]] = deque()
         self._channel: Optional[Channel] = None
+        self._logs: Backlog[Mapping[str, Any]] = Backlog()
         self._imports: Optional[ProjectImports] = None
         self._listeners: List[Tuple[Dict[str, Any], socket.socket]] = []
         self._more_listeners: Optional[asyncio.Future[None]] = None
@@ -136,7 +138,20 @@ class Worker:
         set_up_logging(settings, handler, not self._start.get("capture"))
 
     def _send_log(self, message: Mapping[str, Any]) -> None:
-        if self._channel is None or self._channel.pending < MAX_LOG_PENDING:
+        if self._channel is None or not (
+                self._logs or self._channel.pending > MAX_LOG_PENDING):
+            self._send(message)
+        else:
+            self._logs.add(message)
+
+    def _send_waiting_logs(self) -> None:
+        """Once the supervisor reads again: the newest lines, after the number of the others."""
+        if not self._logs or self._channel is None or self._channel.pending:
+            return
+        left_out, messages = self._logs.take()
+        if left_out:
+            self._send(left_out_event(left_out, time.time(), os.getpid(), self._gen))
+        for message in messages:
             self._send(message)
 
     def _load(self, settings: Settings) -> Loaded:
@@ -354,6 +369,7 @@ class Worker:
 
     def _on_tick(self) -> None:
         self._watchdog.beat()
+        self._send_waiting_logs()
         if self._imports is not None and self._imports.fresh:
             self._tell_files()
         if 0 < self._max_requests <= self._server.counters.requests:

@@ -1,0 +1,49 @@
+"""Log lines for a peer that does not keep up: the newest wait, and what was left out is counted.
+
+Log lines come in floods, and of a flood the end is what says what happened.
+"""
+
+import threading
+from collections import deque
+from typing import Any, Deque, Dict, Generic, List, TypeVar
+
+from .messages import VERSION
+
+Line = TypeVar("Line")
+KEPT = 1000
+
+
+class Backlog(Generic[Line]):
+    """Keeps the newest `most` lines until they are taken. Safe to add to from any thread."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._lines: Deque[Line] = deque()
+        self._most = most
+        self._lock = threading.Lock()
+        self.left_out = 0
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, line: Line) -> None:
+        with self._lock:
+            self._lines.append(line)
+            if len(self._lines) > self._most:
+                self._lines.popleft()
+                self.left_out += 1
+
+    def take(self) -> "tuple[int, List[Line]]":
+        """How many were left out before the ones that waited, and these."""
+        with self._lock:
+            left_out, lines = self.left_out, list(self._lines)
+            self.left_out = 0
+            self._lines.clear()
+            return left_out, lines
+
+
+def left_out_event(count: int, t: float, pid: int = 0, gen: int = 0) -> Dict[str, Any]:
+    """A LogEvent that stands where `count` lines are missing; `t` is the wall clock."""
+    return {"v": VERSION, "kind": "log", "t": t, "pid": pid, "gen": gen, "stream": "tremolo",
+            "level": "warning", "name": "tremolo", "left_out": count,
+            "text": f"{count:,} line{'' if count == 1 else 's'} left out here: they came faster "
+                    "than they could be passed on"}
