@@ -1,7 +1,8 @@
 """What viewers see: one stream of messages, to each as much as it takes.
 
 A viewer that does not read loses frames first, then the older of its log lines and then events;
-it never slows anybody, and is told the whole state again once it reads on. Consumers are viewers within this process.
+it never slows anybody, and is told the whole state again once it reads on. Consumers are viewers
+within this process.
 """
 
 import asyncio
