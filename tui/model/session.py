@@ -230,7 +230,7 @@ class Session:
         if message.get("name") == "tremolo.debugger" and message.get("waits") is True:
             self.on_breakpoint(int(message.get("pid", 0)), clean(message.get("text", "")))
         if message.get("name") == "tremolo.ending":
-            self.tell(clean(message.get("text", "")), "warning")
+            self.notify(clean(message.get("text", "")), "warning")
         if message.get("name") == "tremolo.watchdog":
             self.workers.stack(int(message.get("pid", 0)),
                                clean_lines(message.get("text", ""), 60)[1:])
