@@ -1,4 +1,4 @@
-"""The layers, as DESIGN section 3 draws them: who may import whom."""
+"""The layers, as tremolo/README.md draws them: who may import whom."""
 
 import ast
 import functools

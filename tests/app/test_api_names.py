@@ -1,5 +1,5 @@
-"""The names of API.md, row by row: each exists, and takes what its row says with the defaults
-that it says. What they do is tested in the other modules of this folder; see README.md."""
+"""The names of docs/api.md, row by row: each exists, and takes what its row says with the
+defaults that it says. What they do is tested in the other modules of this folder (README.md)."""
 
 import asyncio
 import importlib
@@ -22,7 +22,7 @@ EMPTY = inspect.Parameter.empty
 
 
 def takes(func, row):
-    """Whether `func` can be called as its row of API.md says."""
+    """Whether `func` can be called as its row of docs/api.md says."""
     names = {}
     namespace = {}
     exec(f"def row({row}): pass", namespace)
@@ -243,7 +243,7 @@ def test_other_exception(name, base):
     assert issubclass(getattr(exceptions, name), base)
 
 
-#: key of run() -> flag and default; None: decided otherwise, see RELIABILITY.md section 3
+#: key of run() -> flag and default; None: decided otherwise
 SETTINGS = {
     "host": ("--host", "127.0.0.1"), "port": ("--port", 8000), "bind": ("--bind", ""),
     "reuse_port": (None, True), "worker_num": ("--worker-num", 1),

@@ -1,4 +1,4 @@
-"""API.md section 7: contexts, lock, executor, tasks, the connection's object."""
+"""docs/api.md section 7: contexts, lock, executor, tasks, the connection's object."""
 
 import asyncio
 import os

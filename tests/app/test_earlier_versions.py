@@ -1,5 +1,5 @@
-"""What programs written for earlier versions find, though it means less now (API.md sections 2,
-3, 5, 7): names and layouts that are there, and behave."""
+"""What programs written for earlier versions find, though it means less now
+(docs/api.md sections 2, 3, 5, 7): names and layouts that are there, and behave."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""API.md section 8: exceptions and error pages."""
+"""docs/api.md section 8: exceptions and error pages."""
 
 import pytest
 

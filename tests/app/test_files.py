@@ -1,4 +1,4 @@
-"""API.md section 7, sendfile: conditional requests and ranges (RFC 9110 sections 13 and 14);
+"""docs/api.md section 7, sendfile: conditional requests and ranges (RFC 9110 sections 13 and 14);
 folders of static files."""
 
 import asyncio

@@ -1,4 +1,4 @@
-"""API.md section 4: arguments, options and return values of handlers."""
+"""docs/api.md section 4: arguments, options and return values of handlers."""
 
 import asyncio
 import functools

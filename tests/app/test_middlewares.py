@@ -1,4 +1,4 @@
-"""API.md section 5: middlewares, hooks, mounting."""
+"""docs/api.md section 5: middlewares, hooks, mounting."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""API.md section 7: the request's attributes and methods."""
+"""docs/api.md section 7: the request's attributes and methods."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""API.md section 7: the response's members."""
+"""docs/api.md section 7: the response's members."""
 
 import pytest
 

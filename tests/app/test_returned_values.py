@@ -1,4 +1,4 @@
-"""API.md section 4: what handlers, middlewares and error pages may return, and what not."""
+"""docs/api.md section 4: what handlers, middlewares and error pages may return, and what not."""
 
 import collections
 import json

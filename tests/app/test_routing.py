@@ -1,4 +1,4 @@
-"""API.md section 3: which handler answers which target."""
+"""docs/api.md section 3: which handler answers which target."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""API.md section 2: serving from a coroutine, and the sockets for it."""
+"""docs/api.md section 2: serving from a coroutine, and the sockets for it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""API.md section 9: server-sent events."""
+"""docs/api.md section 9: server-sent events."""
 
 import asyncio
 

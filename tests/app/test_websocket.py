@@ -1,4 +1,4 @@
-"""API.md section 9: the WebSocket object."""
+"""docs/api.md section 9: the WebSocket object."""
 
 import asyncio
 

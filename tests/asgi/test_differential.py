@@ -274,7 +274,7 @@ HTTP = [
      "error reaches only the log, or nobody, depending on its parser."),
     ("line break in a header", sends({**START, "headers": [(b"x", b"a\r\nb: c")]}, BODY),
      asking(request()),
-     "Nothing that may not be sent is sent: a 500 (response splitting, R17). The error comes "
+     "Nothing that may not be sent is sent: a 500 (response splitting). The error comes "
      "with the body, as the head is kept back until then."),
 ]
 

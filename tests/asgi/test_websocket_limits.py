@@ -1,5 +1,5 @@
 """What a WebSocket client may not do, silence, floods, slow readers, and the end of the server
-(limits of R32-R36, RFC 6455 sections 5.5, 7 and 10)."""
+(RFC 6455 sections 5.5, 7 and 10)."""
 
 import asyncio
 
@@ -131,7 +131,7 @@ def test_a_flood_of_control_frames_is_1008_and_fewer_are_answered():
     run(main)
 
 
-# Silence (R34; the clock is moved by hand)
+# Silence (the clock is moved by hand)
 
 
 def test_silence_is_pinged_and_a_pong_keeps_the_connection():
@@ -383,7 +383,7 @@ def test_large_messages_leave_no_memory_behind():
     run(main)
 
 
-# The end of the server (R36, R39)
+# The end of the server
 
 
 @pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
@@ -429,7 +429,7 @@ def test_a_websocket_that_is_accepted_while_draining_is_closed_at_once():
     run(main)
 
 
-# Pages of other sites (R62)
+# Pages of other sites
 
 
 @pytest.mark.parametrize("origin, status", [

@@ -1,4 +1,4 @@
-"""Stopping: nobody who was promised an answer goes without (DESIGN: one save)."""
+"""Stopping: nobody who was promised an answer goes without."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Which Host values may reach a server in development (R61)."""
+"""Which Host values may reach a server in development."""
 
 import pytest
 

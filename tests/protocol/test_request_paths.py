@@ -1,4 +1,4 @@
-"""Percent-decoding of paths, and which of them may name a file (R71, R74)."""
+"""Percent-decoding of paths, and which of them may name a file."""
 
 import random
 from urllib.parse import unquote_to_bytes

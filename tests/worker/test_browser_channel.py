@@ -1,4 +1,4 @@
-"""Paths of our own: who may hear what, and what pages are told (R61, R62, R64, R65)."""
+"""Paths of our own: who may hear what, and what pages are told."""
 
 import contextlib
 import json

@@ -166,7 +166,7 @@ class RequestBody:
     async def _multipart(self, max_fields: int, max_size: int) -> Dict[str, List[str]]:
         fields: Dict[str, List[str]] = {}
         files: Dict[str, List[Part]] = {}
-        # Without a limit of the handler's own that of R73 counts for what is no file.
+        # Without a limit of the handler's own, the usual one counts for what is no file.
         parts = self._open_parts(max_fields, max_size if max_size != FORM_SIZE else None)
         total = 0
         async for part in parts.iterate(max_size):

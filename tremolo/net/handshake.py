@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def judge(exchange: "Exchange") -> Upgrade:
     """What the client asks for with its upgrade. Raises HandshakeError, whose status and headers
     are the answer, for a request that cannot become a WebSocket; while the server is in debug or
-    reload mode also for one from a page of another site (R62)."""
+    reload mode also for one from a page of another site."""
     head = exchange.head
     upgrade = parse_upgrade(head)
     if head.has_body:

@@ -1,4 +1,4 @@
-"""Who may see what is for the developer alone: tracebacks, and paths of our own (R65).
+"""Who may see what is for the developer alone: tracebacks, and paths of our own.
 
 Knows addresses and two kinds of header fields; nothing of what is shown.
 """

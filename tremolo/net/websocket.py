@@ -33,7 +33,7 @@ PING_INTERVAL = 20.0
 PING_TIMEOUT = 20.0
 #: seconds that the closing handshake, and the end of the TCP connection after it, may take
 CLOSE_TIMEOUT = 5.0
-#: pings and pongs a second that a client may send (R34)
+#: pings and pongs a second that a client may send
 CONTROL_RATE = 100
 #: RFC 6455 section 7.4.1, and IANA's registry
 GOING_AWAY, RESTARTING, ABNORMAL = 1001, 1012, 1006

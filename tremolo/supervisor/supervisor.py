@@ -52,7 +52,7 @@ class Supervisor:
         self.listeners = Listeners(settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
         self._orders = Orders(self)
-        #: what pages in browsers must know to listen to us (R62)
+        #: what pages in browsers must know to listen to us
         self._token = secrets.token_urlsafe(24)
         self._errors: List[Dict[str, Any]] = []
         self._stop: asyncio.Future[bool] = loop.create_future()

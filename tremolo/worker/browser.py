@@ -4,8 +4,8 @@
     GET /__tremolo__/token        what the next one asks for; only for scripts of this host
     GET /__tremolo__/events       server-sent events: "generation" first, then what happens
 
-Only in development, only to clients on this machine that name it by a trusted Host (R61, R62,
-R64). Nothing here does more than tell.
+Only in development, only to clients on this machine that name it by a trusted Host.
+Nothing here does more than tell.
 """
 
 import asyncio

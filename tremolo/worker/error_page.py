@@ -1,7 +1,7 @@
 """Pages about errors, for whoever develops the application: an exception that it let escape, a
 start that failed.
 
-Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing runs (R65).
+Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing runs.
 """
 
 from html import escape

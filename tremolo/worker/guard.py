@@ -21,7 +21,7 @@ class Guard:
     """Lets through to `adapter` what names this machine, or arrived from elsewhere.
 
     Browsers let pages of any site reach this machine under a name of that site (DNS
-    rebinding); such requests come over a loopback address with a foreign Host (R61). With a
+    rebinding); such requests come over a loopback address with a foreign Host. With a
     `browser` its paths are answered before the application sees them.
     """
 

@@ -154,7 +154,7 @@ def _tokens(values: List[bytes]) -> List[bytes]:
 
 
 def _subprotocols(values: List[bytes]) -> List[str]:
-    """The names offered, those that are not tokens or come again left out (R29)."""
+    """The names offered, those that are not tokens or come again left out."""
     offered = (item.strip(b" \t") for value in values for item in value.split(b","))
     names = (item.decode("ascii") for item in offered if _TOKEN.fullmatch(item))
     return list(dict.fromkeys(names))
