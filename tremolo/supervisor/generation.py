@@ -11,6 +11,7 @@ from ..telemetry.messages import VERSION
 from .feed import wall
 from .worker_handle import WorkerHandle
 
+MAX_TRACEBACK = 16 * 1024
 KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
 
 
@@ -49,7 +50,24 @@ async def gone(workers: List[WorkerHandle], timeout: float) -> None:
         await asyncio.wait(waiting, timeout=timeout)
 
 
-def timeout_error(gen: int, seconds: float) -> Mapping[str, Any]:
+def timeout_error(gen: int, seconds: float, serving: bool = False) -> Mapping[str, Any]:
+    """The ErrorEvent of a start that takes too long; perhaps it waits for code that serves."""
+    hint = ("; if it waits for what the code that serves holds, --reload-order stop-first ends "
+            "that first" if serving else "")
     return {"v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": gen,
             "where": "startup", "type": "StartupTimeout", "traceback": "",
-            "text": f"the application did not start within {seconds:g} seconds"}
+            "text": f"the application did not start within {seconds:g} seconds{hint}"}
+
+
+def outlook(failed: Generation, serving: bool, reload: bool, configuration: bool) -> str:
+    """What happens after a generation failed, see ReloadEvent."""
+    if serving:
+        return "serves"
+    if failed.cause == "start" and (not reload or configuration):
+        return "ends"
+    return "waits" if reload else "asked"
+
+
+def brief(error: Mapping[str, Any]) -> Dict[str, Any]:
+    """An ErrorEvent whose texts fit into the line of a command, the end of its traceback kept."""
+    return {**error, "traceback": str(error.get("traceback") or "")[-MAX_TRACEBACK:]}

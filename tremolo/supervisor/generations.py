@@ -8,13 +8,13 @@ Nothing is waited for without a limit.
 import asyncio
 import os
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Optional, Set
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
 from .feed import Feed, wall
-from .generation import KILL_GRACE, Generation, all_ready, gone, timeout_error
+from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
 from .listeners import Listeners
 from .nursery import Nursery
 from .policy import Backoff
@@ -22,7 +22,6 @@ from .relevance import Change
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 SWITCH_LIMIT = 5.0
-MAX_TRACEBACK = 16 * 1024
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
@@ -52,6 +51,7 @@ class Generations:
         self.reload_ms: Optional[float] = None
         self.last_ready: Optional[Dict[str, Any]] = None  # the last ReloadEvent that was one
         self.workers: Set[WorkerHandle] = set()
+        self.order = settings.reload_order
         self.stopping = False
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
         self._backoff: Dict[int, Backoff] = {}
@@ -94,9 +94,8 @@ class Generations:
         generation.cause = cause
         began = change.seen if change is not None else time.monotonic()
         self._publish(generation, "started", change)
-        if self._settings.reload_order == "stop-first" and self.serving is not None:
-            old, self.serving = self.serving, None
-            await self._retire(old, hand_over=False)
+        if self.order == "stop-first":
+            await self._make_way()
         try:
             await self._start_all(generation)
         except WorkerFailed as failure:
@@ -111,8 +110,37 @@ class Generations:
         await self._switch(generation, change, began)
         return True
 
+    async def _make_way(self) -> None:
+        """End the code that serves before its successor starts."""
+        if self.serving is not None:
+            old, self.serving = self.serving, None
+            await self._retire(old, hand_over=False)
+
     async def _start_all(self, generation: Generation) -> None:
-        """Have all workers ready. Raises WorkerFailed of the first that is not."""
+        """Have all workers ready, after those that serve have ended if it takes that. Raises
+        WorkerFailed of the first that is not."""
+        try:
+            await self._start_forked(generation)
+        except WorkerFailed as failure:
+            what = failure.error.get("held")
+            if not what or not self.number:
+                raise
+            hint = (f"gen {generation.number} wants {what} that is held already, perhaps by the "
+                    f"code that serves ({failure})")
+            if not self._settings.reload:  # a gap in production is for its owner to decide
+                self._feed.log("warning", f"{hint}: --reload-order stop-first ends that first")
+                raise
+            self._feed.log("warning", f"{hint}: that is ended, and the start tried again")
+            await self._dismiss(generation)
+            generation.workers.clear()
+            await self._make_way()
+            await self._start_forked(generation)
+            self.order = "stop-first"
+            self._feed.log("info", "it was: from now on old code is ended before new code starts, "
+                           "as by --reload-order stop-first")
+
+    async def _start_forked(self, generation: Generation) -> None:
+        """Have all workers ready, by a fresh interpreter each if they cannot be forked."""
         try:
             await self._start_once(generation)
         except WorkerFailed as failure:
@@ -141,8 +169,8 @@ class Generations:
         try:
             await asyncio.wait_for(waiting, self._settings.startup_timeout)
         except asyncio.TimeoutError:
-            raise WorkerFailed(timeout_error(
-                generation.number, self._settings.startup_timeout)) from None
+            raise WorkerFailed(timeout_error(generation.number, self._settings.startup_timeout,
+                                             bool(self.number))) from None
 
     def _new_worker(self, generation: Generation, slot: int) -> WorkerHandle:
         worker = WorkerHandle(self._loop, self._observer, generation.number, slot)
@@ -153,7 +181,7 @@ class Generations:
     async def _start_worker(self, worker: WorkerHandle, generation: Generation) -> None:
         start = self._describe()
         if generation.stand_in:
-            start["app"] = {"stand_in": _brief(self.failed or {})}
+            start["app"] = {"stand_in": brief(self.failed or {})}
         start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
         try:
             await worker.start(self._nursery, start, fds, self._capture)
@@ -194,17 +222,12 @@ class Generations:
     def _note_failure(self, generation: Generation, change: Optional[Change],
                       failure: WorkerFailed) -> None:
         self.failed = failure.error
-        reload = self._settings.reload
-        if self.number:
-            self.then = "serves"
-        elif generation.cause == "start" and (not reload or failure.configuration):
-            self.then = "ends"
-        else:
-            self.then = "waits" if reload else "asked"
+        self.then = outlook(generation, bool(self.number), bool(self._settings.reload),
+                            failure.configuration)
         generation.done = time.time()
         self._publish(generation, "failed", change, error=failure.error, then=self.then,
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
-        self.tell_serving("broken", error=_brief(failure.error))
+        self.tell_serving("broken", error=brief(failure.error))
 
     async def _stand_in(self) -> None:
         """Answer with the error while there is no code that could."""
@@ -296,7 +319,7 @@ class Generations:
                 return
             worker.tell("serve")
             if self.failed is not None:
-                worker.tell("broken", error=_brief(self.failed))
+                worker.tell("broken", error=brief(self.failed))
             if old is not None and not old.gone.done():
                 old.drain(self._settings.drain_timeout, hand_over=True)
             return
@@ -375,8 +398,3 @@ class Generations:
         for worker in list(self.workers):
             worker.kill()
         await gone(list(self.workers), KILL_GRACE)
-
-
-def _brief(error: Mapping[str, Any]) -> Dict[str, Any]:
-    """An ErrorEvent whose texts fit into the line of a command, the end of its traceback kept."""
-    return {**error, "traceback": str(error.get("traceback") or "")[-MAX_TRACEBACK:]}

@@ -203,6 +203,7 @@ class ErrorEvent(TypedDict, total=False):
     traceback: str  # as Python prints it, cleaned
     file: Optional[str]  # innermost frame of the project
     line: Optional[int]
+    held: str  # of a start: what somebody holds exclusively ("a database"), "" if it is not that
     request: Optional[int]  # RequestRow.id
     method: Optional[str]
     path: Optional[str]

@@ -28,6 +28,7 @@ from .debugger import Debugger
 from .failures import describe, exited
 from .frameworks import advise
 from .guard import exchange_kind, guarded, make_browser
+from .held import held
 from .imports import ProjectImports, installed_modules
 from .leaving import Leaving
 from .loops import new_loop
@@ -166,7 +167,7 @@ class Worker:
 
     def _fail(self, exc: BaseException, where: str) -> None:
         self._tell_files()
-        error = describe(exited(exc), where, self._gen)
+        error = describe(exited(exc), where, self._gen, held=held(exc))
         self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
 
     def _life(self, state: str, **more: Any) -> None:
