@@ -112,6 +112,6 @@ def test_an_error_that_is_none_of_these_does_not_end_what_serves(tmp_path):
     shop.write_text(hello("one"))
     with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
         assert server.text() == "one"
-        shop.write_text("raise OSError('the address is already in use, the database is locked')\n")
+        shop.write_text("raise OSError('address already in use, database is locked')\n")
         assert server.wait_for("reload", gen=2, state="failed")["then"] == "serves"
         assert server.text() == "one"

@@ -136,8 +136,8 @@ class Generations:
             await self._make_way()
             await self._start_forked(generation)
             self.order = "stop-first"
-            self._feed.log("info", "it was: from now on old code is ended before new code starts, "
-                           "as by --reload-order stop-first")
+            self._feed.log("info", "it was: from now on old code is ended before new code "
+                           "starts, as by --reload-order stop-first")
 
     async def _start_forked(self, generation: Generation) -> None:
         """Have all workers ready, by a fresh interpreter each if they cannot be forked."""
