@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import pathlib
 import socket
 import ssl
 
@@ -276,18 +277,63 @@ def test_a_refusal_over_tls_ends_cleanly(loop_name):
 
 
 @each_loop
-def test_plain_http_on_a_tls_port_hurts_nobody(loop_name):
+@pytest.mark.parametrize("request_", [
+    GET, b"POST / HTTP/1.0\r\nContent-Length: 100000\r\n\r\n" + bytes(100000), b"get"],
+    ids=["GET", "a long POST", "the beginning of a request"])
+def test_plain_http_on_a_tls_port_is_told_to_use_https(loop_name, request_):
     async def main():
         async with serving(hello, tls=True) as site:
             client = await Client.open(site.address)
-            await client.send(GET)
-            try:
-                while await client.receive():
-                    pass
-            except ConnectionResetError:
-                pass
+            await client.send(request_)
+            response = await client.response()
+            assert response.status == 400
+            assert b"speaks HTTPS: ask again with https://" in response.body
+            assert response["content-type"] == "text/plain; charset=utf-8"
+            assert await client.closed()
+            client.close()
+            await until(lambda: not site.server._setups)
+            assert not site.server.connections
+            assert (await site.get()).status == 200
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("data", [b"\x16\x03\x01", b"\0\0\0", b""], ids=repr)
+def test_what_is_neither_tls_nor_http_on_a_tls_port_hurts_nobody(loop_name, data):
+    async def main():
+        async with serving(hello, tls=True) as site:
+            client = await Client.open(site.address)
+            await client.send(data)
+            client.half_close()
+            assert b"HTTP" not in await client.rest()
             client.close()
             assert (await site.get()).status == 200
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_a_tls_client_may_say_its_hello_late_and_in_pieces(loop_name):
+    async def main():
+        async with serving(hello, tls=True) as site:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = ssl.create_default_context(cafile=CERTIFICATE).wrap_bio(
+                incoming, outgoing, server_hostname="localhost")
+            client = await Client.open(site.address)
+            await asyncio.sleep(0.02)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    for octet in outgoing.read():
+                        await client.send(bytes([octet]))
+                        await asyncio.sleep(0)
+                    incoming.write(await client.receive())
+            await client.send(outgoing.read())
+            await until(lambda: site.server.connections)
+            client.close()
 
     run(main, loop_name)
 
@@ -298,6 +344,24 @@ def test_a_tls_context_is_made_from_settings():
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert server_context(Settings(ssl={"cert": CERTIFICATE, "key": KEY})) is not None
     assert server_context(Settings()) is None
+
+
+def test_certificate_and_key_may_be_one_file(tmp_path):
+    both = tmp_path / "both.pem"
+    both.write_text(pathlib.Path(CERTIFICATE).read_text() + pathlib.Path(KEY).read_text())
+    assert isinstance(server_context(Settings(ssl_cert=str(both))), ssl.SSLContext)
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"ssl_cert": CERTIFICATE}, r"certificate\.pem has no private key.*--ssl-key"),
+    ({"ssl": {"cert": CERTIFICATE}}, r"certificate\.pem has no private key.*--ssl-key"),
+    ({"ssl_cert": CERTIFICATE, "ssl_key": CERTIFICATE}, r"certificate\.pem has no private key"),
+    ({"ssl_key": KEY}, r"--ssl-key needs --ssl-cert"),
+    ({"ssl": {"key": KEY}}, r"needs a certificate"),
+], ids=str)
+def test_what_is_missing_of_a_tls_pair_is_named(given, said):
+    with pytest.raises(ConfigurationError, match=said):
+        server_context(Settings(**given))
 
 
 @pytest.mark.parametrize("cert, key", [("/nowhere.pem", KEY), (KEY, CERTIFICATE)])

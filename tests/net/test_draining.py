@@ -3,10 +3,13 @@
 import asyncio
 import os
 import socket
+import ssl
 
 import pytest
 
 from tests.support.serving import (
+    CERTIFICATE,
+    DEADLINE,
     Client,
     Handling,
     each_loop,
@@ -183,6 +186,52 @@ def test_a_handler_that_will_not_be_cancelled_is_left():
             client.close()
 
     run(main)
+
+
+@each_loop
+@pytest.mark.parametrize("spoke", [True, False])
+def test_an_idle_tls_client_that_never_answers_does_not_hold_up_the_end(loop_name, spoke):
+    def connect(address):
+        """A client that, once it has connected, neither reads nor writes."""
+        sock = socket.create_connection(address, DEADLINE)
+        client = ssl.create_default_context(cafile=CERTIFICATE).wrap_socket(
+            sock, server_hostname="localhost")
+        if spoke:
+            client.sendall(GET)
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        return client
+
+    async def main():
+        async with serving(hello, tls=True) as site:
+            loop = asyncio.get_running_loop()
+            client = await loop.run_in_executor(None, connect, site.address)
+            await until(lambda: site.server.connections)
+            begun = loop.time()
+            await drain(site, 9)
+            assert loop.time() - begun < 5
+            client.settimeout(DEADLINE)
+            # Its end was said and is no reset: nobody takes a part for the whole.
+            assert await loop.run_in_executor(None, client.recv, 1) == b""
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("said", [b"", b"\x16\x03"])
+def test_a_tls_client_that_is_silent_before_its_handshake_has_a_moment(loop_name, said):
+    async def main():
+        async with serving(hello, tls=True) as site:
+            client = await Client.open(site.address)
+            await client.send(said)
+            await until(lambda: site.server._setups)
+            begun = asyncio.get_running_loop().time()
+            await drain(site, 9)
+            assert asyncio.get_running_loop().time() - begun < 5
+            assert await client.closed()
+            client.close()
+
+    run(main, loop_name)
 
 
 def test_a_tls_handshake_that_never_happens_does_not_hold_up_the_end():

@@ -31,6 +31,7 @@ from .exchange import Exchange
 from .pacing import Throttling
 from .throttle import ThrottleTable
 from .ticker import Ticker
+from .tls import end_silent, speaks_tls
 
 #: requests that are remembered for those who want to see them
 RECENT = 2000
@@ -170,6 +171,9 @@ class Server:
         self._check_quiet()
 
     async def _connect(self, sock: socket.socket, context: Optional[ssl.SSLContext]) -> None:
+        if context is not None and not await speaks_tls(self.loop, sock, HANDSHAKE_TIMEOUT):
+            sock.close()
+            return
         try:
             await self.loop.connect_accepted_socket(
                 self._new_connection, sock, ssl=context,
@@ -246,6 +250,8 @@ class Server:
             self.throttle.sweep(now)
         if self.paused:
             self._poll_paused()
+        if self.draining:
+            end_silent(self.connections.values())
         if self.full:
             self.accept_again()
         if len(self.connections) > self.settings.keepalive_connections:
@@ -338,6 +344,8 @@ class Server:
                 connection.current.writer.keep_alive = False
             else:
                 self.release(connection)
+        for task in tuple(self._setups):
+            self.loop.call_later(UNSPOKEN_GRACE, task.cancel)
         self._quiet = self.loop.create_future()
         self._check_quiet()
         await asyncio.wait([self._quiet], timeout=timeout)

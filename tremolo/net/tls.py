@@ -1,10 +1,30 @@
-"""TLS contexts from settings, with errors that name the file."""
+"""TLS: contexts from settings, what comes to a TLS port without it, and when a close is over.
 
+Knows sockets and ssl, nothing of requests.
+"""
+
+import asyncio
+import fcntl
+import re
+import socket
 import ssl
-from typing import Any, Optional
+import struct
+import termios
+from typing import TYPE_CHECKING, Any, Iterable, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from .client import Client
+
+#: for which what comes after the answer to plain HTTP is read
+LINGER_SECONDS = 1.0
+_PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+_TEXT = b"This port speaks HTTPS: ask again with https:// in place of http://.\n"
+_USE_HTTPS = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_TEXT), _TEXT))
 
 
 def server_context(settings: Settings, overrides: Any = None) -> Optional[ssl.SSLContext]:
@@ -16,8 +36,13 @@ def server_context(settings: Settings, overrides: Any = None) -> Optional[ssl.SS
     if not wanted and settings.ssl_cert:
         wanted = {"cert": settings.ssl_cert, "key": settings.ssl_key}
     if not wanted:
+        if settings.ssl_key:
+            raise ConfigurationError("--ssl-key needs --ssl-cert, the certificate of that key")
         return None
     cert, key = wanted.get("cert"), wanted.get("key")
+    if not cert:
+        raise ConfigurationError("TLS needs a certificate: ssl has no 'cert'")
+    _need_key(cert, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -30,3 +55,78 @@ def server_context(settings: Settings, overrides: Any = None) -> Optional[ssl.SS
         raise ConfigurationError(
             f"TLS certificate or key cannot be used: cert={cert!r} key={key!r}: {exc}") from None
     return context
+
+
+def _need_key(cert: str, key: Optional[str]) -> None:
+    """One file may hold both; otherwise OpenSSL's message would not say what is missing."""
+    try:
+        with open(key or cert, "rb") as file:
+            holds_one = _PRIVATE_KEY.search(file.read()) is not None
+    except OSError:
+        return  # the one who loads it says why
+    if not holds_one:
+        raise ConfigurationError(
+            f"{key} has no private key (PEM)" if key else
+            f"{cert} has no private key: name its file with --ssl-key, or put the key and the "
+            "certificate into one file")
+
+
+async def speaks_tls(loop: asyncio.AbstractEventLoop, sock: socket.socket,
+                     timeout: float) -> bool:
+    """Wait for the first byte of a connection, which is left in it, at most `timeout` seconds.
+    False: nothing came, or a request without TLS, which is answered. Closes `sock` when it is
+    cancelled."""
+    try:
+        await asyncio.wait_for(_readable(loop, sock), timeout)
+        # A record of TLS begins with its type, 22.
+        plain = sock.recv(1, socket.MSG_PEEK).isalpha()
+        if plain:
+            await asyncio.wait_for(_refuse_plain_http(loop, sock), LINGER_SECONDS)
+        return not plain
+    except (OSError, asyncio.TimeoutError):
+        return False
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    waiter = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    loop.add_reader(sock.fileno(), wake)
+    try:
+        await waiter
+    finally:
+        loop.remove_reader(sock.fileno())
+
+
+async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Answer 400 in plain text, and read for a moment what still comes, so that no reset eats
+    the answer (RFC 9112 section 9.6)."""
+    await loop.sock_sendall(sock, _USE_HTTPS)
+    sock.shutdown(socket.SHUT_WR)
+    for _ in range(16):
+        if not await loop.sock_recv(sock, 65536):
+            return
+
+
+def end_silent(connections: "Iterable[Client]") -> None:
+    """End the TLS connections that only wait for the client's close_notify, which nobody has to
+    send (RFC 8446 section 6.1), once everything that was sent has arrived."""
+    for connection in tuple(connections):
+        if connection.is_tls and connection.closing and not connection.outbox.size \
+                and not _unsent(connection.socket):
+            connection.abort()
+
+
+def _unsent(sock: socket.socket) -> int:
+    """Bytes that the peer has not acknowledged (Linux), or that have not left (elsewhere)."""
+    try:
+        count: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
+        return count
+    except OSError:
+        return 0  # there is nobody to wait for any more
