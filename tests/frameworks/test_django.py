@@ -110,16 +110,13 @@ def test_django_streams(serve):
     run(main)
 
 
-def test_django_by_asgi_takes_bodies_of_unknown_length(site):
-    from django.core.asgi import get_asgi_application
-
+def test_django_takes_bodies_of_unknown_length(serve):
     async def body():
         for n in range(50):
             yield pattern(5000, n)
 
     async def main():
-        # By WSGI Django reads no body without Content-Length.
-        async with asgi_client(get_asgi_application()) as client:
+        async with serve() as client:
             assert (await client.post("/length", content=body())).text == "250000"
 
     run(main)

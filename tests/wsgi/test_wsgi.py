@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
 import sys
 import tempfile
 import threading
+import time
 from wsgiref.validate import validator
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tests.support.serving import DEADLINE, pattern, run, serving, until
 from tremolo.config import Settings
 from tremolo.wsgi.adapter import WSGIAdapter
+from tremolo.wsgi.body import IN_MEMORY
 
 PLAIN = [("Content-Type", "text/plain")]
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -271,6 +274,101 @@ def test_a_body_that_breaks_its_framing_is_a_400():
     run(main)
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunks(body, size):
+    return b"".join(b"%x\r\n%b\r\n" % (len(body[n:n + size]), body[n:n + size])
+                    for n in range(0, len(body), size)) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY])
+def test_a_chunked_body_has_its_length(size):
+    body = pattern(size)
+    seen = {}
+
+    def app(environ, start_response):
+        seen.update(environ)
+        length = int(environ["CONTENT_LENGTH"])
+        stream = environ["wsgi.input"]
+        seen["read"] = b"".join(iter(lambda: stream.read(min(length, 10_007)), b""))
+        start_response("200 OK", PLAIN)
+        return [b"ok"]
+
+    async def main():
+        async with serving_wsgi(app) as site:
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(CHUNKED + chunks(body, 9973))
+                assert (await client.response()).body == b"ok"
+                assert seen["CONTENT_LENGTH"] == str(size) and seen["read"] == body
+                assert seen["wsgi.input_terminated"]
+                assert "HTTP_TRANSFER_ENCODING" not in seen
+            client.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [11, 4 * IN_MEMORY], ids=["in memory", "in a file"])
+def test_a_chunked_body_over_the_limit_is_a_413_before_the_application_is_called(size):
+    def app(environ, start_response):
+        raise AssertionError("called")
+
+    async def main():
+        async with serving_wsgi(app, client_max_body_size=size - 1) as site:
+            answer = await site.ask(CHUNKED + chunks(bytes(size), 65536))
+            assert answer.startswith(b"HTTP/1.1 413 ")
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_a_chunked_body_has_a_limit_where_none_was_set(monkeypatch):
+    monkeypatch.setattr("tremolo.wsgi.body.SPOOL_LIMIT", 1000)
+
+    async def main():
+        async with serving_wsgi(read_by(("read",))) as site:
+            assert (await site.ask(CHUNKED + chunks(bytes(1001), 7))).startswith(
+                b"HTTP/1.1 413 ")
+
+    run(main)
+
+
+def test_a_chunked_body_that_the_disk_has_no_room_for_is_a_507(monkeypatch, caplog):
+    class Full(io.BytesIO):
+        """A file on a disk without room."""
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *_, **__: Full())
+
+    async def main():
+        async with serving_wsgi(read_by(("read",))) as site:
+            answer = await site.ask(CHUNKED + chunks(bytes(2 * IN_MEMORY), 65536))
+            assert answer.startswith(b"HTTP/1.1 507 ")
+            assert (await site.get()).status == 200
+
+    run(main)
+    assert "no room for the body of a request" in caplog.text
+
+
+def test_a_client_that_leaves_in_a_chunked_body_calls_nobody():
+    def app(environ, start_response):
+        raise AssertionError("called")
+
+    async def main():
+        async with serving_wsgi(app) as site:
+            client = await site.connect()
+            await client.send(CHUNKED + b"5\r\nhello")
+            await until(lambda: site.server.tasks)
+            client.close()
+            await until(lambda: not site.server.tasks)
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
 def test_a_body_over_the_limit_is_a_413():
     async def main():
         async with serving_wsgi(read_by(("read",)), client_max_body_size=10) as site:
@@ -280,6 +378,58 @@ def test_a_body_over_the_limit_is_a_413():
 
 
 # The response's body
+
+
+class Endless:
+    """A body that gives empty pieces until its thread is told otherwise by an exception."""
+
+    def __init__(self, pieces=()):
+        self.pieces = list(pieces)
+        self.steps = 0
+        self.closed = threading.Event()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.steps += 1
+        time.sleep(0.005)
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def close(self):
+        self.closed.set()
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_body_of_empty_pieces_learns_that_its_client_left(begun, how):
+    body = Endless([b"first", b"second"] if begun else [])
+
+    async def main():
+        async with serving_wsgi(answering(lambda environ: body)) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: body.steps > 3)
+            getattr(client, how)()
+            assert await closed(body)
+            await until(lambda: not site.server.tasks)
+            assert site.server.counters.errors == 0
+
+    run(main)
+
+
+def test_a_client_that_closed_its_own_side_still_gets_what_comes_after_empty_pieces():
+    body = Body([b"", b"", b"late"])
+
+    async def main():
+        async with serving_wsgi(answering(lambda environ: body)) as site:
+            client = await site.connect()
+            await client.send(GET)
+            client.half_close()
+            assert (await client.response()).body == b"late"
+            client.close()
+
+    run(main)
 
 
 @pytest.mark.parametrize("make", [

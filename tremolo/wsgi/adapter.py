@@ -1,6 +1,7 @@
 """Runs a WSGI application for each request on a thread of the pool (PEP 3333)."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, List, Optional, Tuple
 
@@ -10,7 +11,7 @@ from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
 from ..net.files import send_file
 from ..proxies import TrustedProxies
-from .body import FileWrapper, Input
+from .body import FileWrapper, Input, Spool
 from .environ import environ
 
 Headers = List[Tuple[bytes, bytes]]
@@ -19,6 +20,8 @@ Headers = List[Tuple[bytes, bytes]]
 HOP_BY_HOP = frozenset((
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
     "transfer-encoding", "upgrade"))
+#: seconds for which an application may give nothing to a client that closed its own side
+HALF_CLOSED = 1.0
 #: seconds for which the first piece of a body waits whether it is the only one
 HOLD = 0.01
 
@@ -52,9 +55,14 @@ class WSGIAdapter:
     async def handle(self, exchange: Exchange) -> None:
         loop = asyncio.get_running_loop()
         call = Call(exchange, loop)
-        variables = environ(exchange, Input(exchange, loop), FileWrapper, self._root_path,
-                            self._multiprocess, self._proxies)
+        kept = Spool(exchange) if exchange.head.chunked else None
         try:
+            if kept is not None:
+                await kept.fill()
+            variables = environ(exchange, Input(exchange, loop, kept), FileWrapper,
+                                self._root_path, self._multiprocess, self._proxies)
+            if kept is not None:
+                variables["CONTENT_LENGTH"] = str(kept.size)
             file = await loop.run_in_executor(self._pool, call.run, self.app, variables)
             if file is not None:
                 try:
@@ -64,6 +72,8 @@ class WSGIAdapter:
             call.complete()
         finally:
             call.cancel()
+            if kept is not None:
+                kept.close()
 
 
 class Call:
@@ -80,6 +90,8 @@ class Call:
         # the thread's
         self._head: Optional[Tuple[int, bytes, Headers]] = None
         self._begun = False
+        self._closed_since: Optional[float] = None
+        self._left = False
         # set in the thread before, and used in the loop after, a call from one to the other
         self._held: Optional[bytes] = None
         # the loop's
@@ -106,9 +118,11 @@ class Call:
             for piece in result:
                 if _checked(piece):
                     self.write(piece)
+                else:
+                    self._look_for_client()
             self._need_head()
         except ClientDisconnected:
-            pass  # nobody is left to answer; close() below still runs
+            self._left = True  # nobody is there to answer; close() below still runs
         finally:
             close = getattr(result, "close", None)
             if close is not None and not kept:
@@ -133,13 +147,28 @@ class Call:
         ClientDisconnected when the client left."""
         self._need_head()
         if not _checked(data):
+            self._look_for_client()
             return
         if not self._begun:
             self._begun = True
             self._held = data
             self._loop.call_soon_threadsafe(self._hold)
             return
+        self._closed_since = None
         asyncio.run_coroutine_threadsafe(self._send(data), self._loop).result()
+
+    def _look_for_client(self) -> None:
+        """With an empty piece nothing is sent, and only sending shows that a client which closed
+        its side reads no more: such a one is given up after a while. Raises
+        ClientDisconnected."""
+        exchange = self._exchange
+        if exchange.disconnected:
+            raise ClientDisconnected("the client is gone")
+        if exchange.connection.eof:
+            now = time.monotonic()
+            self._closed_since = self._closed_since or now
+            if now - self._closed_since >= HALF_CLOSED:
+                raise ClientDisconnected("the client closed its side, and nothing is sent to it")
 
     def _need_head(self) -> None:
         if self._head is None:
@@ -206,7 +235,9 @@ class Call:
         self._ended = True
         if self._failure is not None:
             raise self._failure
-        if exchange.started:
+        if self._left:
+            exchange.abort()
+        elif exchange.started:
             if not exchange.finished:
                 exchange.finish()
         elif self._head is not None:

@@ -1,30 +1,103 @@
-"""The two file-like objects of PEP 3333: `wsgi.input` and `wsgi.file_wrapper`."""
+"""Bodies as PEP 3333 has them: `wsgi.input`, `wsgi.file_wrapper`, and what is kept for one."""
 
 import asyncio
+import errno
 import os
 import stat
-from typing import Any, Iterator, List, Optional, Tuple
+import tempfile
+from typing import IO, Any, Callable, Iterator, List, Optional, Tuple
 
 from ..net.exchange import Exchange
+from ..protocol.http1 import ProtocolError
 
 BLOCK = 64 * 1024
+#: bytes of a body of unknown length that are kept in memory; more go to a file
+IN_MEMORY = 1024 * 1024
+#: bytes of such a body where no limit was set
+SPOOL_LIMIT = 1024 * 1024 * 1024
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Spool:
+    """A body of unknown length, read before the application is called: most look at nothing but
+    CONTENT_LENGTH, and take a body without for an empty one. It waits in memory, or in a file
+    without a name. `size` is its length in bytes once `fill` is done."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._pieces: List[bytes] = []
+        self._file: Optional[IO[bytes]] = None
+        self._kept = 0
+        self.size = 0
+
+    async def fill(self) -> None:
+        """Read all of the body. Raises ProtocolError when it is faulty, over the limit or there
+        is no room for it, ClientDisconnected."""
+        loop = asyncio.get_running_loop()
+        while True:
+            piece = await self._exchange.read()
+            self.size += len(piece)
+            if self.size > SPOOL_LIMIT:
+                raise ProtocolError(413, "Payload Too Large")
+            if piece:
+                self._pieces.append(piece)
+                self._kept += len(piece)
+            if self._kept > IN_MEMORY or (not piece and self._file is not None):
+                try:
+                    await loop.run_in_executor(None, self._to_file, not piece)
+                except OSError as exc:
+                    if exc.errno not in _NO_SPACE:
+                        raise
+                    self._exchange.connection.server.logger.error(
+                        "no room for the body of a request in %s: %s", tempfile.gettempdir(),
+                        exc.strerror)
+                    raise ProtocolError(507, "Insufficient Storage") from None
+            if not piece:
+                self._pieces.reverse()
+                return
+
+    def _to_file(self, last: bool) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        for piece in self._pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[self._file.write(view):]
+        self._pieces.clear()
+        self._kept = 0
+        if last:
+            self._file.seek(0)
+
+    def pull(self) -> bytes:
+        """The next piece, b"" at the end. Blocks."""
+        if self._file is not None:
+            return self._file.read(BLOCK)
+        return self._pieces.pop() if self._pieces else b""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 class Input:
-    """The request's body as a blocking file, read from the client only as it is asked for.
+    """The request's body as a blocking file, read from the client only as it is asked for,
+    unless it is `kept`.
 
     Used in a worker thread; each read waits for the event loop. Raises ClientDisconnected (an
     OSError) when the client left, ProtocolError for a body that breaks its framing or a limit:
     unless the application catches it, the client gets its status.
     """
 
-    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
-        self._exchange = exchange
-        self._loop = loop
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop,
+                 kept: Optional[Spool] = None) -> None:
+        def pull() -> bytes:
+            return asyncio.run_coroutine_threadsafe(exchange.read(), loop).result()
+
+        self._pull: Callable[[], bytes] = pull if kept is None else kept.pull
         # the piece last read, and how much of it was given out
         self._piece = b""
         self._position = 0
-        self._ended = exchange.body_done
+        self._ended = exchange.body_done if kept is None else not kept.size
 
     def _fill(self) -> bool:
         """Have something in `_piece`; False at the end."""
@@ -33,8 +106,7 @@ class Input:
         if self._ended:
             return False
         self._position = 0
-        self._piece = asyncio.run_coroutine_threadsafe(
-            self._exchange.read(), self._loop).result()
+        self._piece = self._pull()
         self._ended = not self._piece
         return not self._ended
 

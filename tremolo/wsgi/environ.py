@@ -74,6 +74,6 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
     if said.host is not None:
         variables["HTTP_HOST"] = said.host.decode("latin-1")
     if head.chunked:
-        # The length is unknown until the end; wsgi.input_terminated says that reading is safe.
-        variables.pop("CONTENT_LENGTH", None)
+        # That framing ends here: whoever sees it would look for it in the input.
+        del variables["HTTP_TRANSFER_ENCODING"]
     return variables
