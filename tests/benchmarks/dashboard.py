@@ -8,7 +8,6 @@ dashboard on the same server, and the plain server of `tremolo run`. Quote the r
 
 import os
 import pathlib
-import re
 import signal
 import statistics
 import subprocess
@@ -18,26 +17,18 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.requests_per_second import APP, CONNECTIONS, ROOT, free_port, wait_for
+from tests.benchmarks.servers import HELLO, ROOT, free_port, wait_for, wrk
 from tests.support.terminal import Terminal
 
 SECONDS = 10
+CONNECTIONS = 32
 
 
-def load(port):
-    """Requests per second, and the number of requests, of one window."""
-    out = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}",
-                          f"http://127.0.0.1:{port}/"],
-                         capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        raise SystemExit(f"errors\n{out}")
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
-
-
-def drawn(terminal, port):
-    """A window of load while the terminal is read, as a terminal does."""
+def drawn(terminal, port, seconds=SECONDS):
+    """A window of load while the terminal is read, as a terminal does: requests per second,
+    and their number."""
     result = []
-    thread = threading.Thread(target=lambda: result.append(load(port)))
+    thread = threading.Thread(target=lambda: result.append(wrk(port, CONNECTIONS, seconds)))
     thread.start()
     while thread.is_alive():
         terminal.read(0.1)
@@ -48,7 +39,7 @@ def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     found = {"dashboard running": [], "dashboard stopped": [], "tremolo run": []}
     with tempfile.TemporaryDirectory() as folder:
-        pathlib.Path(folder, "hello.py").write_text(APP)
+        pathlib.Path(folder, "hello.py").write_text(HELLO)
         runtime = pathlib.Path(folder, "runtime")
         runtime.mkdir(mode=0o700)
         env = {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(runtime)}
@@ -63,12 +54,12 @@ def main():
                 terminal.expect("gen 1 ✔", within=20)
                 wait_for(ports[1])
                 for _ in range(rounds):
-                    found["dashboard running"].append(drawn(terminal, ports[0]))
+                    found["dashboard running"].append(drawn(terminal, ports[0])[0])
                     os.kill(terminal.pid, signal.SIGSTOP)
-                    found["dashboard stopped"].append(load(ports[0]))
+                    found["dashboard stopped"].append(wrk(ports[0], CONNECTIONS, SECONDS)[0])
                     os.kill(terminal.pid, signal.SIGCONT)
                     terminal.read(1.0)
-                    found["tremolo run"].append(load(ports[1]))
+                    found["tremolo run"].append(wrk(ports[1], CONNECTIONS, SECONDS)[0])
                 terminal.press("q")
         finally:
             plain.send_signal(signal.SIGTERM)

@@ -19,13 +19,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.requests_per_second import (
-    ROOT,
-    children,
-    cpu_seconds,
-    free_port,
-    wait_for,
-)
+from tests.benchmarks.servers import ROOT, children, cpu_seconds, free_port, wait_for
 
 SIZES = [16, 1024, 65536]
 CONNECTIONS = [1, 32]
