@@ -53,10 +53,27 @@ def test_a_project_serves_its_page_its_styles_and_its_error_page(tmp_path, layou
         if layout.needs == "django":
             status, styles = server.fetch("/static/admin/css/base.css")
             assert status == 200, styles
+            wait_until(lambda: "migrations not applied (admin, auth, contenttypes, sessions)"
+                       in server.text_of_log(), "the warning")
         status, page = server.fetch("/boom", Accept="text/html")
         assert status == 500
         assert "ZeroDivisionError" in page
         assert layout.found in server.text_of_log()
+
+
+def test_the_debug_page_is_not_shown_where_flask_would_not_show_it(tmp_path):
+    pytest.importorskip("flask")
+    folder = build(tmp_path, LAYOUTS["flask-one-file"])
+    (tmp_path / ".env").write_text("FLASK_DEBUG=0\n")
+    with Plain(folder) as server:
+        server.serving()
+        status, page = server.fetch("/boom", Accept="text/html")
+        assert status == 500
+        assert "ZeroDivisionError" not in page
+        assert "loaded .env" in server.text_of_log()
+        (tmp_path / ".env").write_text("FLASK_DEBUG=1\n")
+        wait_until(lambda: "ZeroDivisionError" in server.fetch("/boom", Accept="text/html")[1],
+                   "the debug page")
 
 
 def tremolo(folder, *arguments, **environ):

@@ -169,7 +169,7 @@ class _Reader:
             if name in self._found and not isinstance(value, ast.Call):
                 del self._found[name]  # it is something else now
             return
-        if framework == "Dash":
+        if framework == "Dash" and isinstance(value, ast.Call):
             name += ".server"  # itself it cannot be called
         self._found[name] = Candidate(name, framework, line)
         if isinstance(value, ast.Call):
