@@ -1,15 +1,19 @@
 """Commands to a running server, over its private socket."""
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.support.processes import Server, hello, project, wait_until
+from tests.support.processes import Server, environment, hello, project, wait_until
 from tremolo.telemetry.codec import encode
 
 BIG = hello("x").replace('b"x"', 'b"x" * 4_000_000')
@@ -224,3 +228,69 @@ def test_without_a_server_a_command_says_so(tmp_path):
         done = server.control("throttle", "off", check=False)
         assert done.returncode == 1
         assert done.stderr == "no server of yours runs\n"
+
+
+def status(folder, runtime, *arguments):
+    return subprocess.run([sys.executable, "-m", "tremolo", "status", *arguments], cwd=folder,
+                          env=environment(runtime), capture_output=True, text=True, timeout=20)
+
+
+def test_commands_go_to_the_server_of_the_project_in_this_folder(tmp_path):
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        for name in ("users", "orders"):
+            folder = tmp_path / name
+            (folder / "inner").mkdir(parents=True)
+            project(folder, name, f"{name}.py")
+            servers[name] = stack.enter_context(Server(
+                folder, "run", f"{name}:app", "--port", "0", XDG_RUNTIME_DIR=str(runtime)))
+        for server in servers.values():
+            server.wait_for("hello")
+        for name in servers:
+            for folder in (tmp_path / name, tmp_path / name / "inner"):
+                done = status(folder, runtime)
+                assert done.stdout.startswith(f"{name}:app on {servers[name].address}")
+                assert f"in {tmp_path / name}, started " in done.stdout
+        done = status(tmp_path.parent, runtime)
+        assert done.returncode == 1
+        assert "Say which one" in done.stderr
+        for name, server in servers.items():
+            assert re.search(rf"--port {server.port} +{server.address}  {name}:app  in "
+                             rf"{tmp_path / name}, started \d+ s ago", done.stderr)
+        done = status(tmp_path, runtime, "--port", str(servers["users"].port))
+        assert done.stdout.startswith("users:app")
+
+
+def test_a_second_server_says_who_has_the_port_and_which_is_free(tmp_path):
+    project(tmp_path)
+    with Server(tmp_path, "run", "shop:app", "--port", "0") as server:
+        server.wait_for("hello")
+        done = subprocess.run(
+            [sys.executable, "-m", "tremolo", "dev", "shop:app", "--plain", "--port",
+             str(server.port)], cwd=tmp_path, env=server.environ, capture_output=True, text=True,
+            timeout=20)
+        assert done.returncode == 1
+        port = server.port
+        assert f"127.0.0.1:{port} is in use by this project ({server.address}" in done.stderr
+        assert re.search(r"choose another port with --port \d+", done.stderr)
+
+
+def test_a_second_server_in_a_terminal_offers_the_next_port_or_the_place_of_the_first(tmp_path):
+    pytest.importorskip("pyte")
+    from tests.support.terminal import Terminal
+
+    project(tmp_path, "here")
+    with Server(tmp_path, "run", "shop:app", "--port", "0") as server:
+        server.wait_for("hello")
+        command = [sys.executable, "-m", "tremolo", "dev", "shop:app", "--plain", "--port",
+                   str(server.port)]
+        for key, port in (("", rf"(?!{server.port})\d+"), ("s", str(server.port))):
+            with Terminal(command, 160, 24, cwd=tmp_path, env=server.environ) as terminal:
+                terminal.expect("is in use by this project", "serve on ", "take its place")
+                terminal.press(f"{key}\r")
+                terminal.expect("tremolo serves shop:app on")
+                assert re.search(rf"serves shop:app on http://127\.0\.0\.1:{port} ",
+                                 terminal.screen)
+        assert server.process.wait(10) == 0

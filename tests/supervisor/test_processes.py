@@ -20,6 +20,7 @@ from tests.support.processes import (
     project,
     wait_until,
 )
+from tremolo.supervisor.control import ask
 
 SLOW = "import asyncio\n" + hello("slow").replace(
     "    await send({\"type\": \"http.response.start\"",
@@ -46,7 +47,8 @@ def in_background(function):
 
 
 def active(server):
-    return json.loads(server.control("status", "--json"))["totals"]["active"]
+    path = str(server.runtime / "tremolo" / f"{server.port}.sock")
+    return ask(path, "status")["result"]["totals"]["active"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

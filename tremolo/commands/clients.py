@@ -56,8 +56,11 @@ def status(arguments: List[str]) -> int:
         print(json.dumps(status))
         return 0
     totals, rates, latency = status["totals"], status["rates"], status["latency"]
+    from ..supervisor.control import age
+
     print(f"{status['app']} on {', '.join(status['addresses'])}  gen {status['gen']}  "
           f"pid {status['pid']}")
+    print(f"in {status['folder']}, started {age(status['t'] - status['started'])} ago")
     print(f"{totals['requests']} requests, {rates['requests']:.0f}/s, "
           f"p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms, "
           f"{totals['open']} connections")

@@ -26,6 +26,13 @@ class Start(NamedTuple):
 def serve(arguments: List[str], dev: bool) -> int:
     """Run until the server has ended; the exit code. Raises ConfigurationError."""
     start = prepare(arguments, dev)
+    if not start.settings.bind and start.settings.port:
+        from .ports import settle_port
+
+        settings = settle_port(start.settings, _can_ask() and dev)
+        if settings is None:
+            return 0
+        start = start._replace(settings=settings)
     settings = start.settings
     if dev and _has_terminal(settings):
         from ..dashboard import run_dashboard

@@ -10,7 +10,7 @@ import socket
 import stat
 import tempfile
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..exceptions import ConfigurationError
 from ..telemetry.channel import READ_SIZE
@@ -131,9 +131,78 @@ def _is_alive(path: str) -> bool:
     return True
 
 
+class Running(NamedTuple):
+    """A server of this user's that runs: what it says of itself. `started` is wall-clock time."""
+
+    path: str
+    app: str
+    folder: str
+    addresses: List[str]
+    started: float
+
+    @property
+    def name(self) -> str:
+        """What `--port` takes for it."""
+        return os.path.basename(self.path)[:-len(".sock")]
+
+    def line(self) -> str:
+        """One line about it: where, what, in which folder, and for how long."""
+        return (f"{', '.join(self.addresses)}  {self.app}  in {self.folder}, "
+                f"started {age(time.time() - self.started)} ago")
+
+
+def age(seconds: float) -> str:
+    """A duration for people, in one unit: "40 s", "3 min", "5 h", "2 days"."""
+    for limit, size, unit in ((100, 1, "s"), (6000, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, seconds) / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def running() -> List[Running]:
+    """The servers of this user that run. Raises ConfigurationError."""
+    where = folder()
+    paths = [os.path.join(where, name) for name in sorted(os.listdir(where))
+             if name.endswith(".sock") and not os.path.islink(os.path.join(where, name))]
+    return [found for found in map(_greet, paths) if found is not None]
+
+
+def running_at(port: int) -> Optional[Running]:
+    """The server of this user at a port, if there is one."""
+    path = os.path.join(folder(), f"{port}.sock")
+    return _greet(os.path.realpath(path)) if _is_socket(path) else None
+
+
+def _greet(path: str) -> Optional[Running]:
+    """What the server at a control socket says first; None when nobody listens there."""
+    decoder = LineDecoder()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(CONNECT_LIMIT)
+        try:
+            sock.connect(path)
+        except OSError:
+            return None
+        try:
+            while True:
+                data = sock.recv(READ_SIZE)
+                if not data:
+                    return None  # it ends just now
+                for _, hello in decoder.feed(data):
+                    if hello["kind"] == "hello":
+                        return Running(path, str(hello.get("app", "?")),
+                                       str(hello.get("folder", "?")),
+                                       [str(one) for one in hello.get("addresses", ())],
+                                       float(hello.get("started", 0.0)))
+        except (OSError, CodecError):
+            return Running(path, "a server that does not answer", "?", [], time.time())
+
+
 def find(address: str = "") -> str:
-    """The control socket of the server at `address` (a port, HOST:PORT or a socket's path), or
-    of the only one that runs. Raises ConfigurationError."""
+    """The control socket of the server at `address` (a port, HOST:PORT or a socket's path); of
+    the one of the project in this folder; or of the only one that runs.
+
+    Raises ConfigurationError, which lists them if there are several.
+    """
     where = folder()
     if address:
         port = address.rpartition(":")[2]
@@ -141,15 +210,33 @@ def find(address: str = "") -> str:
             if _is_socket(path) and _is_alive(path):
                 return path
         raise ConfigurationError(f"no server of yours runs at {address}")
-    alive = [os.path.join(where, name) for name in sorted(os.listdir(where))
-             if name.endswith(".sock") and not os.path.islink(os.path.join(where, name))
-             and _is_alive(os.path.join(where, name))]
-    if len(alive) == 1:
-        return alive[0]
-    if not alive:
+    servers = running()
+    if not servers:
         raise ConfigurationError("no server of yours runs")
-    ports = ", ".join(os.path.basename(path)[:-5] for path in alive)
-    raise ConfigurationError(f"several servers run: say which with --port ({ports})")
+    near = of_project(servers, os.getcwd()) or servers
+    if len(near) == 1:
+        return near[0].path
+    width = max(len(server.name) for server in near)
+    listed = [f"  --port {server.name.ljust(width)}  {server.line()}" for server in near]
+    raise ConfigurationError("\n".join(["several servers run. Say which one:", *listed]))
+
+
+def of_project(servers: List[Running], here: str) -> List[Running]:
+    """Those that were started in the folder `here`; else the nearest above it, else below."""
+    here = os.path.realpath(here)
+    folders = [os.path.realpath(server.folder) for server in servers]
+    for depths in ([_contains(folder, here) for folder in folders],
+                   [_contains(here, folder) for folder in folders]):
+        deepest = max(depths, default=0)
+        if deepest:
+            return [server for server, depth in zip(servers, depths) if depth == deepest]
+    return []
+
+
+def _contains(folder: str, path: str) -> int:
+    """How long the name of `folder` is, 0 if `path` is not in it."""
+    return len(folder) if path == folder or path.startswith(
+        folder.rstrip(os.sep) + os.sep) else 0
 
 
 def _is_socket(path: str) -> bool:

@@ -59,6 +59,7 @@ class Supervisor:
         self.reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
         self._patience = settings.shutdown_timeout
+        self._folder, self._started = os.getcwd(), wall()
         self._lock_file = ""
         self._blocked: Set[WorkerHandle] = set()
 
@@ -209,6 +210,7 @@ class Supervisor:
         return {
             "v": VERSION, "kind": "hello", "t": wall(), "version": __version__,
             "app": self._launch.shown, "addresses": self.listeners.names, "pid": os.getpid(),
+            "folder": self._folder, "started": self._started,
             "gen": generations.number, "reload": bool(self._launch.settings.reload),
             "reload_ms": generations.reload_ms, "throttle": self.throttle.as_dict(),
             "presets": {name: {"label": preset.label, "throttle": preset.as_dict()}

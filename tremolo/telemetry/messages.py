@@ -131,6 +131,8 @@ class Hello(TypedDict, total=False):
     app: str
     addresses: List[str]  # "http://127.0.0.1:8000", "unix:/path"
     pid: int  # the supervisor's
+    folder: str  # that it was started in
+    started: float  # when, as `t`
     gen: int
     reload: bool
     reload_ms: Optional[float]
