@@ -36,7 +36,8 @@ def run_dashboard(launch: Launch) -> int:
     theirs.close()
     ours.sendall(encode({
         "v": VERSION, "kind": "start", "app": launch.app, "shown": launch.shown,
-        "settings": launch.settings.as_dict(), "dev": launch.dev, "folder": launch.folder}))
+        "settings": launch.settings.as_dict(), "dev": launch.dev, "folder": launch.folder,
+        "home": launch.home}))
     try:
         run = _dashboard()  # while the supervisor starts
         refused = _first_word(ours)

@@ -50,15 +50,19 @@ def read_env_file(path: str) -> Dict[str, str]:
     return values
 
 
-def env_files(settings: "Settings", dev: bool) -> List[str]:
-    """The files that `settings` name, whether they exist or not; the first wins."""
-    paths = [os.path.abspath(path) for path in reversed(settings.env_file)]
+def env_files(settings: "Settings", dev: bool, home: str = "") -> List[str]:
+    """The files that `settings` name, whether they exist or not; the first wins. Relative
+    paths are those of `home`, by default the working directory."""
+    def absolute(path: str) -> str:
+        return os.path.abspath(os.path.join(home, path))
+
+    paths = list(map(absolute, reversed(settings.env_file)))
     if dev and settings.dotenv:
-        paths += [path for path in map(os.path.abspath, DOTENV_FILES) if path not in paths]
+        paths += [path for path in map(absolute, DOTENV_FILES) if path not in paths]
     return paths
 
 
-def read_env_files(settings: "Settings", dev: bool) -> Environment:
+def read_env_files(settings: "Settings", dev: bool, home: str = "") -> Environment:
     """What all of them add to the environment; in dev also those that projects keep for it.
 
     Raises ConfigurationError when one that was asked for cannot be read or has a wrong line;
@@ -67,7 +71,7 @@ def read_env_files(settings: "Settings", dev: bool) -> Environment:
     values: Dict[str, str] = {}
     notes: List[Tuple[str, str]] = []
     loaded: List[str] = []
-    for index, path in enumerate(env_files(settings, dev)):
+    for index, path in enumerate(env_files(settings, dev, home)):
         if index < len(settings.env_file):
             found = read_env_file(path)
         elif os.path.isfile(path):

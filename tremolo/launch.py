@@ -108,6 +108,7 @@ def _become_supervisor(application: Any, settings: Settings,
                        addresses: Sequence[Any]) -> None:
     """Replace this process by a supervisor whose workers run the script. Never returns."""
     from .supervisor.bootstrap import command
+    from .supervisor.wanted import by_that_name
 
     main = sys.modules["__main__"]
     _refuse_shared(settings, application)
@@ -116,8 +117,8 @@ def _become_supervisor(application: Any, settings: Settings,
         raise RuntimeError("run() with several workers or reload needs a script: there is no "
                            "__main__.__file__")
     script: Dict[str, Any] = {
-        "script": os.path.abspath(path), "argv": list(sys.argv),
-        "folder": sys.path[0] or os.getcwd(),
+        "script": by_that_name(os.path.abspath(path)), "argv": list(sys.argv),
+        "folder": by_that_name(sys.path[0] or os.getcwd()),
         "module": main.__spec__.name if main.__spec__ is not None else "",
         "left": [name for name, value in settings.extra.items() if not is_plain(value)],
         "addresses": [[host, port, _plain_values(options)]
@@ -155,12 +156,12 @@ def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:
 def supervise_script(script: Dict[str, Any], values: Dict[str, Any]) -> None:
     """Entry of the supervisor that a script became."""
     from .commands.serving import serve_plainly
-    from .supervisor.wanted import Launch
+    from .supervisor.wanted import Launch, working_directory
 
     try:
         settings = Settings(**values)
         sys.exit(serve_plainly(Launch(
             script, os.path.basename(script["script"]), settings, settings.reload,
-            script["folder"])))
+            script["folder"], working_directory())))
     except ConfigurationError as exc:
         sys.exit(str(exc))

@@ -10,10 +10,14 @@ import pytest
 
 from tests.support.processes import wait_until
 from tremolo.config import Settings
+from tremolo.supervisor.basis import Basis, digest
+from tremolo.supervisor.loop_guard import LoopGuard, Pace
 from tremolo.supervisor.packages import Packages
-from tremolo.supervisor.relevance import LoopGuard, Relevance, digest
+from tremolo.supervisor.relevance import Relevance
 from tremolo.supervisor.reload import Reloader
 from tremolo.supervisor.watcher import Watcher, is_anybodys, is_noise
+
+NOTHING = Basis({}, {})
 
 
 class Seen:
@@ -100,10 +104,10 @@ def test_templates_and_styles_are_assets_and_only_when_their_content_changed(tmp
     style.write_text("b")
     relevance = Relevance()
     paths = {str(page), str(style)}
-    assert relevance.look(paths, {}, broken=False).assets == sorted(paths)
+    assert relevance.look(paths, NOTHING, broken=False).assets == sorted(paths)
     page.touch()
     style.write_text("c")
-    found = relevance.look(paths, {}, broken=False)
+    found = relevance.look(paths, NOTHING, broken=False)
     assert found.assets == [str(style)]
     assert found.code == []
 
@@ -111,32 +115,89 @@ def test_templates_and_styles_are_assets_and_only_when_their_content_changed(tmp
 def test_an_included_template_calls_for_new_code_instead(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("a")
-    found = Relevance(include=["*.html"]).look({str(page)}, {}, broken=False)
+    found = Relevance(include=["*.html"]).look({str(page)}, NOTHING, broken=False)
     assert (found.code, found.assets) == ([str(page)], [])
 
 
 def test_three_reloads_by_a_file_of_our_own_within_five_seconds_are_stopped():
     guard = LoopGuard()
-    for now in (0.0, 1.0):
-        guard.wrote("/x.py", now)
-        assert guard.caught(["/x.py"], now) is None
-    guard.wrote("/x.py", 2.0)
+    assert guard.caught(["/x.py"], 0.0) is None
+    assert guard.caught(["/x.py"], 1.0) is None
     assert guard.caught(["/x.py"], 2.0) == "/x.py"
     assert guard.stopped == {"/x.py"}
     guard.forgive()
     assert guard.stopped == set()
 
 
-def test_saves_of_somebody_else_are_never_a_loop():
+def test_three_reloads_in_more_time_are_none_of_a_loop():
     guard = LoopGuard()
-    assert not any(guard.caught(["/x.py"], now / 10) for now in range(50))
+    assert not any(guard.caught(["/x.py"], now) for now in range(0, 60, 3))
+
+
+def test_only_what_a_worker_reported_is_its_own(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("1")
     guard = LoopGuard()
-    guard.wrote("/x.py", 0.0)
-    assert not any(guard.caught(["/x.py", "/y.py"], now / 10) for now in range(10))
+    assert not guard.is_own(str(file), digest(str(file)))
+    guard.wrote(str(file), time.time())
+    assert guard.is_own(str(file), digest(str(file)))
+
+
+def test_a_report_is_evidence_once(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("1")
     guard = LoopGuard()
-    for now in range(0, 60, 3):
-        guard.wrote("/x.py", now)
-        assert guard.caught(["/x.py"], now) is None
+    guard.wrote(str(file), time.time(), digest(str(file)))
+    assert guard.is_own(str(file), digest(str(file)))
+    assert not guard.is_own(str(file), digest(str(file)))
+
+
+def test_a_report_is_evidence_for_one_content(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("the worker's")
+    guard = LoopGuard()
+    guard.wrote(str(file), time.time())
+    guard.wrote(str(file), time.time(), digest(str(file)))
+    file.write_text("the developer's")
+    assert not guard.is_own(str(file), digest(str(file)))
+    file.write_text("the worker's")
+    assert guard.is_own(str(file), digest(str(file)))
+
+
+def test_a_report_is_no_evidence_for_what_was_written_long_after_or_before(tmp_path):
+    file = tmp_path / "x.py"
+    file.write_text("1")
+    guard = LoopGuard()
+    guard.wrote(str(file), time.time() - 5)
+    assert not guard.is_own(str(file), digest(str(file)))
+    guard.wrote(str(file), time.time() + 5)
+    assert not guard.is_own(str(file), digest(str(file)))
+
+
+def test_a_stopped_file_that_somebody_else_changes_counts_again():
+    guard = LoopGuard()
+    for now in range(3):
+        guard.caught(["/x.py"], now)
+    guard.accept("/x.py", "of the worker")
+    assert guard.accepts("/x.py", "of the worker")
+    guard.pardon("/x.py")
+    assert guard.stopped == set()
+    assert not guard.accepts("/x.py", "of the worker")
+
+
+def test_reloads_in_a_row_while_code_starts_are_spaced_out_and_never_end():
+    pace = Pace()
+    delays = [pace.delay(["/x.py"], now / 50, busy=True) for now in range(40)]
+    assert delays[:Pace.FREE] == [0.0] * Pace.FREE
+    assert delays[Pace.FREE:] == sorted(delays[Pace.FREE:])
+    assert delays[-1] == Pace.MOST
+    assert pace.delay(["/x.py"], 10.0, busy=True) == 0.0
+
+
+def test_saves_of_other_files_or_of_code_that_serves_are_not_spaced_out():
+    pace = Pace()
+    assert not any(pace.delay(["/x.py"], now / 50, busy=False) for now in range(40))
+    assert not any(pace.delay([f"/{now % 2}.py"], now / 50, busy=True) for now in range(40))
 
 
 def test_a_changed_package_is_told_once_it_stands_still(tmp_path):
@@ -166,18 +227,18 @@ class Project:
         self.notes = []
         self.zygotes = 0
         self.generations = types.SimpleNamespace(
-            imported={}, failed=None, newest=None, stopping=False,
+            basis=NOTHING, failed=None, newest=None, stopping=False,
             renew=lambda change, cause: self.changes.append(change.paths))
         nursery = types.SimpleNamespace(renew=self._renew, refresh=self._renew)
         self.reloader = Reloader(
-            Settings(), str(folder), self.generations, nursery, loop,
+            Settings(), str(folder), str(folder), self.generations, nursery, loop,
             lambda text, level: self.notes.append(text), self.assets.extend)
 
     def _renew(self):
         self.zygotes += 1
 
     def imports(self, *paths):
-        self.generations.imported = {str(path): digest(str(path)) for path in paths}
+        self.generations.basis = Basis({str(path): digest(str(path)) for path in paths}, {})
 
 
 def with_project(folder, scenario):
@@ -247,23 +308,38 @@ def test_a_lock_file_renews_what_is_imported_ahead(tmp_path):
     with_project(tmp_path, lock)
 
 
-def test_where_no_notification_comes_files_are_polled(tmp_path, monkeypatch):
+def silent(monkeypatch):
+    """Have a watchfiles that watches, and never tells of anything."""
     def watch(*paths, stop_event, **options):
-        stop_event.wait(20)
-        return iter(())
+        while not stop_event.wait(0.02):
+            yield set()
 
     monkeypatch.setitem(sys.modules, "watchfiles", types.SimpleNamespace(watch=watch))
+
+
+async def later(project, seconds=100.0):
+    """Have what the reloader has seen so far seem to be so many seconds ago."""
+    reloader = project.reloader
+    await until(lambda: reloader._watched_since < float("inf"))
+    reloader._watched_since -= seconds
+    for times in (reloader._unseen, reloader._notified):
+        times.update({path: then - seconds for path, then in times.items()})
+
+
+def test_where_no_notification_comes_files_are_polled(tmp_path, monkeypatch):
+    silent(monkeypatch)
     file = tmp_path / "shop.py"
     file.write_text("before")
 
     async def save(project):
         project.imports(file)
-        project.reloader.look_for_missed()
+        await later(project)
         file.write_text("after!")
         project.reloader.look_for_missed()
-        project.reloader._unseen = dict.fromkeys(project.reloader._unseen, 0.0)  # later
+        assert project.changes == [(str(file),)]  # it is served before anybody is blamed
+        assert project.notes == []
+        await later(project)
         project.reloader.look_for_missed()
-        assert project.changes == [(str(file),)]
         assert "no notification came for" in project.notes[-1]
         project.imports(file)
 
@@ -271,5 +347,48 @@ def test_where_no_notification_comes_files_are_polled(tmp_path, monkeypatch):
             file.write_text(f"and again {time.monotonic()}")
             return len(project.changes) > 1
         await until(again)
+
+    with_project(tmp_path, save)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_notification_that_comes_before_or_after_the_look_is_one(
+        tmp_path, monkeypatch, order):
+    silent(monkeypatch)
+    file = tmp_path / "shop.py"
+    file.write_text("before")
+
+    async def save(project):
+        project.imports(file)
+        await later(project)
+        file.write_text("after!")
+        for name in sorted(["touched", "look"], reverse=order == "before"):
+            if name == "look":
+                project.reloader.look_for_missed()
+            else:
+                project.reloader.touched({str(tmp_path)})  # one of its folder will do
+        await later(project, 2.0)
+        project.reloader.look_for_missed()
+        assert project.notes == []
+        assert not project.reloader._watcher.polling
+
+    with_project(tmp_path, save)
+
+
+def test_a_change_under_another_name_is_found_and_blames_nobody(tmp_path, monkeypatch):
+    silent(monkeypatch)
+    file, other = tmp_path / "shop.py", tmp_path / "other"
+    file.write_text("before")
+    os.link(file, other)
+
+    async def save(project):
+        project.imports(file)
+        await later(project)
+        other.write_text("after!")
+        project.reloader.look_for_missed()
+        assert project.changes == [(str(file),)]
+        await later(project)
+        project.reloader.look_for_missed()
+        assert project.notes == []
 
     with_project(tmp_path, save)

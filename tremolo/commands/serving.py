@@ -48,6 +48,7 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
     Raises ConfigurationError.
     """
+    from ..supervisor.wanted import by_that_name
     from .arguments import parse
 
     given = parse(arguments)
@@ -68,14 +69,16 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
         if choice.home != here:
             _make_absolute(given, here)
             _make_absolute(values, here)
+            named = by_that_name(choice.home)
             os.chdir(choice.home)
+            os.environ["PWD"] = named
             for place in dict.fromkeys((folder, choice.home)):
                 if place != here:
                     values.update(options_of(read_pyproject(place)))
             values.pop("app", None)
         values.update(given)
         if choice.folder and choice.folder != os.getcwd():
-            values["app_dir"] = choice.folder
+            values["app_dir"] = by_that_name(choice.folder)
         if choice.factory:
             values["factory"] = True
         notes += (choice.why,) if choice.why else ()
@@ -189,20 +192,21 @@ def _check(app: str, settings: Settings) -> None:
 
 def launch_of(start: Start, dev: bool, capture: bool = False) -> Any:
     """What the supervisor is told to run."""
-    from ..supervisor.wanted import Launch
+    from ..supervisor.wanted import Launch, by_that_name, working_directory
     from ..supervisor.watcher import is_exposed
     from ..worker.loader import parse_target
 
     app, settings = start.app, start.settings
-    target = parse_target(app, settings.app_dir)
+    app, home = by_that_name(app), working_directory()
+    target = parse_target(app, settings.app_dir, home)
     # A package that lies in a home folder or the root is all of the project that is there.
     folder = target.top if is_exposed(target.folder) else target.folder
-    here = os.getcwd()
-    if start.found and folder.startswith(here + os.sep) and not is_exposed(here):
-        folder = here  # what lies beside the sources matters too: templates, settings
+    if start.found and folder.startswith(home + os.sep) and not is_exposed(home):
+        folder = home  # what lies beside the sources matters too: templates, settings
     described: Dict[str, Any] = {"target": app, "environ": dict(start.environ),
                                  "notes": list(start.notes)}
-    return Launch(described, shown(app, settings), settings, dev, folder, capture)
+    return Launch(described, shown(app, settings), settings, dev, folder, home,
+                  capture)
 
 
 def shown(app: str, settings: Settings) -> str:

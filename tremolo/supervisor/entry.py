@@ -39,7 +39,7 @@ def main(feed_fd: int) -> None:
         started.extend(message for message, _ in reader.feed(data, ()))
     start = started[0]
     launch = Launch(start["app"], start["shown"], Settings(**start["settings"]), start["dev"],
-                    start["folder"], capture=True)
+                    start["folder"], start["home"], capture=True)
     try:
         sys.exit(supervise(launch, viewer=sock))
     except ConfigurationError as exc:

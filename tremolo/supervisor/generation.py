@@ -8,6 +8,7 @@ import time
 from typing import Any, Dict, List, Mapping
 
 from ..telemetry.messages import VERSION
+from .basis import Basis
 from .feed import wall
 from .worker_handle import WorkerHandle
 
@@ -18,20 +19,23 @@ KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
 class Generation:
     """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
 
-    def __init__(self, number: int, stand_in: bool = False) -> None:
+    def __init__(self, number: int, cause: str, stand_in: bool = False) -> None:
         self.number = number
         self.stand_in = stand_in
-        self.began = time.time()
-        self.done = 0.0  # when it was ready, or had failed, by the wall clock
-        self.cause = ""  # "start", "change", "request", "hangup", "packages"
+        self.began = time.monotonic()
+        self.starting = True
+        self.ended = 0.0  # when it was ready, or had failed
+        self.cause = cause  # "start", "change", "request", "hangup", "packages"
         self.workers: Dict[int, WorkerHandle] = {}
 
+    def end_start(self) -> None:
+        """It is ready, or has failed."""
+        self.starting, self.ended = False, time.monotonic()
+
     @property
-    def files(self) -> Dict[str, str]:
-        found: Dict[str, str] = {}
-        for worker in self.workers.values():
-            found.update(worker.files)
-        return found
+    def basis(self) -> Basis:
+        """What its workers have read so far."""
+        return Basis.joined([worker.basis for worker in self.workers.values()])
 
 
 async def all_ready(starts: List[Any]) -> None:

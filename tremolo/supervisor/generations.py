@@ -8,20 +8,27 @@ Nothing is waited for without a limit.
 import asyncio
 import os
 import time
-from typing import Any, Callable, Dict, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
+from .basis import Basis
 from .feed import Feed, wall
 from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
 from .listeners import Listeners
 from .nursery import Nursery
 from .policy import Backoff
 from .relevance import Change
+from .wanted import Launch
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
+if TYPE_CHECKING:
+    from .reload import Reloader
+
 SWITCH_LIMIT = 5.0
+CANCEL_GRACE = 0.1  # for code that gives way to a newer save
+DECIDING = 0.01
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
@@ -31,8 +38,7 @@ class Generations:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, nursery: Nursery,
                  listeners: Listeners, feed: Feed, observer: Observer,
-                 describe: Callable[[], Dict[str, Any]], slots: int, capture: bool,
-                 dev: bool) -> None:
+                 describe: Callable[[], Dict[str, Any]], slots: int, launch: Launch) -> None:
         self._loop = loop
         self._settings = settings
         self._nursery = nursery
@@ -41,8 +47,9 @@ class Generations:
         self._observer = observer
         self._describe = describe
         self.slots = slots
-        self._capture = capture
-        self._dev = dev
+        self._home = launch.home
+        self._capture = launch.capture
+        self._dev = launch.dev
         self._number = 0
         self.serving: Optional[Generation] = None
         self.newest: Optional[Generation] = None
@@ -53,7 +60,10 @@ class Generations:
         self.workers: Set[WorkerHandle] = set()
         self.order = settings.reload_order
         self.stopping = False
+        self.reloader: Optional[Reloader] = None  # asked before an outcome is made known
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
+        self._retiring: Optional[asyncio.Task[None]] = None
+        self._change: Optional[Change] = None  # for which the attempt was made
         self._backoff: Dict[int, Backoff] = {}
         self._tasks: Set[asyncio.Task[Any]] = set()
 
@@ -63,9 +73,9 @@ class Generations:
         return self.serving.number if self.serving is not None else 0
 
     @property
-    def imported(self) -> Dict[str, str]:
-        """Files that the newest code read, with their digests."""
-        return self.newest.files if self.newest is not None else {}
+    def basis(self) -> Basis:
+        """What the newest code was made of, as far as it is known."""
+        return self.newest.basis if self.newest is not None else Basis({}, {})
 
     def spawn_task(self, coroutine: Any) -> "asyncio.Task[Any]":
         task = self._loop.create_task(coroutine)
@@ -82,39 +92,62 @@ class Generations:
         previous = self.attempt
         if previous is not None and not previous.done():
             previous.cancel()
-        attempt = self.attempt = self.spawn_task(self._renew(change, cause, previous))
+            change = change and change.after(self._change)
+        self._number += 1
+        self._change = change
+        self.newest = Generation(self._number, cause)
+        attempt = self.attempt = self.spawn_task(self._renew(self.newest, change, previous))
         return attempt
 
-    async def _renew(self, change: Optional[Change], cause: str,
+    async def _renew(self, generation: Generation, change: Optional[Change],
                      previous: "Optional[asyncio.Task[bool]]") -> bool:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
-        self._number += 1
-        generation = self.newest = Generation(self._number)
-        generation.cause = cause
         began = change.seen if change is not None else time.monotonic()
         self._publish(generation, "started", change)
         if self.order == "stop-first":
             await self._make_way()
+        failure: Optional[WorkerFailed] = None
         try:
-            await self._start_all(generation)
-        except WorkerFailed as failure:
+            try:
+                await self._start_all(generation)
+            except WorkerFailed as exc:
+                failure = exc
+            await self._decided(failure is not None)
+        except asyncio.CancelledError:
+            await self._dismiss(generation, KILL_GRACE if (
+                self.order == "stop-first") else CANCEL_GRACE)
+            raise
+        generation.end_start()
+        if failure is not None:
             self._note_failure(generation, change, failure)
             await self._dismiss(generation)
             if self.serving is None and self.then != "ends":
                 await self._stand_in()
             return False
-        except asyncio.CancelledError:
-            await self._dismiss(generation)
-            raise
         await self._switch(generation, change, began)
         return True
 
     async def _make_way(self) -> None:
-        """End the code that serves before its successor starts."""
+        """End the code that serves before its successor starts, also when that is given up
+        meanwhile for another."""
         if self.serving is not None:
             old, self.serving = self.serving, None
-            await self._retire(old, hand_over=False)
+            self._retiring = self.spawn_task(self._retire(old, hand_over=False))
+        if self._retiring is not None:
+            await asyncio.shield(self._retiring)
+
+    async def _decided(self, failed: bool) -> None:
+        """Return when nothing has been saved that this outcome does not know of. Otherwise the
+        next generation is asked for, and this one is cancelled."""
+        reloader = self.reloader
+        if reloader is None:
+            return
+        if failed:
+            reloader.failed()
+        while reloader.undecided() and not self.stopping:
+            await asyncio.sleep(DECIDING)
+        await asyncio.sleep(0)
 
     async def _start_all(self, generation: Generation) -> None:
         """Have all workers ready, after those that serve have ended if it takes that. Raises
@@ -156,10 +189,8 @@ class Generations:
             generation.workers.clear()
             try:
                 await self._start_once(generation)
-            except WorkerFailed:
+            finally:
                 self._nursery.mode = mode
-                raise
-            self._nursery.mode = mode
             self._nursery.distrust(f"a forked worker died ({crashed[0].cause})")
 
     async def _start_once(self, generation: Generation) -> None:
@@ -196,7 +227,6 @@ class Generations:
     async def _switch(self, generation: Generation, change: Optional[Change],
                       began: float) -> None:
         ready = time.monotonic()
-        generation.done = time.time()
         old, self.serving = self.serving, generation
         self.failed = None
         for worker in generation.workers.values():
@@ -224,19 +254,21 @@ class Generations:
         self.failed = failure.error
         self.then = outlook(generation, bool(self.number), bool(self._settings.reload),
                             failure.configuration)
-        generation.done = time.time()
         self._publish(generation, "failed", change, error=failure.error, then=self.then,
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
         self.tell_serving("broken", error=brief(failure.error))
 
     async def _stand_in(self) -> None:
         """Answer with the error while there is no code that could."""
-        stand_in = Generation(0, stand_in=True)
+        stand_in = Generation(0, "start", stand_in=True)
         try:
             await self._start_once(stand_in)
         except WorkerFailed as failure:
             self._feed.log("error", f"the page of the error cannot be served: {failure}")
             return
+        except asyncio.CancelledError:
+            await self._dismiss(stand_in, CANCEL_GRACE)
+            raise
         self.serving = stand_in
         for worker in stand_in.workers.values():
             worker.tell("serve")
@@ -248,10 +280,9 @@ class Generations:
 
     def _publish(self, generation: Generation, state: str, change: Optional[Change],
                  **more: Any) -> None:
-        folder = os.getcwd()
         files = []
         for path in (change.paths if change is not None else ()):
-            shown = os.path.relpath(path, folder)
+            shown = os.path.relpath(path, self._home)
             files.append(clean(path if shown.startswith("..") else shown))
         event = {
             "v": VERSION, "kind": "reload", "t": wall(), "gen": generation.number,
@@ -370,14 +401,15 @@ class Generations:
             worker.drain(timeout, hand_over)
         await gone(list(generation.workers.values()), timeout + KILL_GRACE)
 
-    async def _dismiss(self, generation: Generation) -> None:
-        """End workers that never served; a moment is theirs to say what they have to say."""
+    async def _dismiss(self, generation: Generation, patience: float = KILL_GRACE) -> None:
+        """End workers that never served; a moment is theirs to say what they have to say.
+        Waits `patience` seconds at most."""
         for worker in generation.workers.values():
             if worker.state != "exited" and not worker.ready.done():
                 worker.kill()
             elif worker.state != "exited":
                 worker.drain(0, hand_over=False, grace=1.0)
-        await gone(list(generation.workers.values()), KILL_GRACE)
+        await gone(list(generation.workers.values()), patience)
 
     async def stop(self, timeout: float) -> None:
         """Drain all workers, for at most `timeout` seconds, then kill what is left."""

@@ -48,7 +48,6 @@ class Pulse:
             self._beats += 1
             reloader = self._supervisor.reloader
             if reloader is not None:
-                reloader.follow_imports()
                 reloader.look_for_missed()
                 if self._beats % 2:
                     self._check_packages()

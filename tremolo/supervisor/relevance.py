@@ -6,15 +6,12 @@ change.
 
 import fnmatch
 import os
-import stat
 import time
-from hashlib import blake2b
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from .watcher import is_noise
+from .basis import Basis, Contents, differing_places, digest
 
-MAX_DIGESTED = 16 * 1024 * 1024
-MAX_ASSETS = 5_000
+MAX_SEEN = 5_000
 ASSETS = (".css", ".js", ".mjs", ".html", ".htm", ".jinja", ".jinja2", ".j2", ".tmpl", ".tpl",
           ".mako", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico", ".woff",
           ".woff2", ".map", ".wasm")
@@ -27,30 +24,22 @@ class Change(NamedTuple):
     saved: float
     seen: float  # monotonic
 
+    def after(self, earlier: "Optional[Change]") -> "Change":
+        """This change and one whose code never came to serve."""
+        if earlier is None:
+            return self
+        return self._replace(paths=tuple(sorted({*earlier.paths, *self.paths})))
+
 
 class Found(NamedTuple):
     """What a batch of touched paths means: `code` calls for a new generation, `assets` for a
-    refresh of browser pages, `missing` are imported files that are not there (yet)."""
+    refresh of browser pages, `missing` are imported files that are not there (yet), `unknown`
+    modules that nobody has imported so far."""
 
     code: List[str]
     assets: List[str]
     missing: List[str]
-
-
-def digest(path: str) -> Optional[str]:
-    """The digest of a regular file's content; None if it is none or cannot be read."""
-    try:
-        with open(path, "rb", opener=_open) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_DIGESTED:
-                return None
-            return blake2b(file.read(), digest_size=16).hexdigest()
-    except OSError:
-        return None
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO in the project must not hold us up
+    unknown: List[str]
 
 
 class Relevance:
@@ -63,89 +52,76 @@ class Relevance:
                  always: Iterable[str] = ()) -> None:
         self._include = tuple(include)
         self._exclude = tuple(exclude)
+        self.contents = Contents()
         self._others: Dict[str, Optional[str]] = {
             os.path.abspath(path): digest(path) for path in always}
-        self._assets: Dict[str, Optional[str]] = {}
+        self._seen: Dict[str, Optional[str]] = {}
 
-    def look(self, paths: Iterable[str], imported: Mapping[str, str], broken: bool) -> Found:
-        """What `paths` mean. `imported` maps the files that the newest code read to their
-        digests; while it is `broken` any module may repair it."""
-        found = Found([], [], [])
-        for path in sorted(set(paths)):
-            if self._matches(path, self._exclude):
+    def look(self, paths: Iterable[str], basis: Basis, broken: bool) -> Found:
+        """What `paths` mean. `basis` is what the newest code was made of; while it is
+        `broken` any module may repair it. A folder stands for all that is below it."""
+        found = Found([], [], [], [])
+        for path in sorted(self._with_those_beneath(paths, basis)):
+            if self.excludes(path):
                 continue
-            if path in imported:
-                now = digest(path)
-                if now is None and not os.path.exists(path):
-                    found.missing.append(path)
-                elif now is not None and now != imported[path]:
-                    found.code.append(path)
-            elif path in self._others or self._matches(path, self._include):
+            if path in basis.files:
+                self._look_at_imported(path, basis.files[path], found)
+                continue
+            if path in self._others or self._matches(path, self._include):
                 now = digest(path)
                 if now is not None and now != self._others.get(path):
                     self._others[path] = now
                     found.code.append(path)
-            elif broken and path.endswith(".py") and not is_noise(path):
-                found.code.append(path)
-            elif path.endswith(ASSETS) and not is_noise(path) and self._asset_changed(path):
+                continue
+            moved = basis.moved(path)
+            if moved is not None:
+                (found.code if moved else found.missing).append(path)
+            elif path.endswith(".py") and self._is_new(path):
+                (found.code if broken else found.unknown).append(path)
+            elif path.endswith(ASSETS) and self._is_new(path) and self._seen[path]:
                 found.assets.append(path)
         return found
 
-    def _asset_changed(self, path: str) -> bool:
+    def _look_at_imported(self, path: str, read: str, found: Found) -> None:
+        now = self.contents.digest(path)
+        if now is not None and now != read:
+            found.code.append(path)
+        elif now is None and read and not os.path.exists(path):
+            found.missing.append(path)
+
+    @staticmethod
+    def _with_those_beneath(paths: Iterable[str], basis: Basis) -> Set[str]:
+        found = set(paths)
+        for path in paths:
+            if path not in basis.files and (os.path.isdir(path) or not os.path.exists(path)):
+                found.update(basis.beneath(path))
+        return found
+
+    def stale(self, basis: Basis) -> Dict[str, str]:
+        """What of a basis does not hold any more: path -> what is there now."""
+        return {path: now for path, now in (
+            *self.contents.differing(basis.files).items(),
+            *differing_places(basis.places).items()) if not self.excludes(path)}
+
+    def excludes(self, path: str) -> bool:
+        """Whether the user does not want a change of this file to count."""
+        return self._matches(path, self._exclude)
+
+    def _is_new(self, path: str) -> bool:
+        """Whether a file holds something else than when it was touched last."""
         now = digest(path)
-        if path in self._assets and now == self._assets[path]:
+        if path in self._seen and now == self._seen[path]:
             return False
-        if len(self._assets) >= MAX_ASSETS:
-            self._assets.clear()  # at worst a page is refreshed in vain
-        self._assets[path] = now
-        return now is not None
+        if len(self._seen) >= MAX_SEEN:
+            self._seen.clear()  # at worst something is done in vain
+        self._seen[path] = now
+        return True
 
     @staticmethod
     def _matches(path: str, patterns: Iterable[str]) -> bool:
         name = os.path.basename(path)
         return any(fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(path, pattern)
                    for pattern in patterns)
-
-
-class LoopGuard:
-    """Stops reloads that the application causes itself, by writing a file that counts.
-
-    A path is stopped when it was the cause of three reloads within five seconds, each time
-    written by a process of ours.
-    """
-
-    RELOADS = 3
-    WITHIN = 5.0
-    MAX_WRITTEN = 1_000
-
-    def __init__(self) -> None:
-        self._written: Dict[str, float] = {}
-        self._caused: Dict[str, List[float]] = {}
-        self.stopped: Set[str] = set()
-
-    def wrote(self, path: str, now: float) -> None:
-        """One of our processes wrote a file."""
-        if len(self._written) >= self.MAX_WRITTEN:
-            self._written.clear()
-        self._written[path] = now
-
-    def caught(self, paths: Iterable[str], now: float) -> Optional[str]:
-        """Note a reload because of `paths`; the path that is stopped from now on, if any."""
-        causes = list(paths)
-        if any(now - self._written.get(path, float("-inf")) > self.WITHIN for path in causes):
-            return None  # somebody else wrote as well
-        for path in causes:
-            times = [t for t in self._caused.get(path, ()) if now - t < self.WITHIN]
-            self._caused[path] = [*times, now]
-            if len(times) + 1 >= self.RELOADS:
-                self.stopped.add(path)
-                return path
-        return None
-
-    def forgive(self) -> None:
-        """Somebody asked for a reload: what was stopped counts again."""
-        self.stopped.clear()
-        self._caused.clear()
 
 
 def age(paths: Iterable[str]) -> float:

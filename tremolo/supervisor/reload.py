@@ -3,28 +3,24 @@
 What a touched file means is decided in `relevance`; this says when. A burst (a checkout, a
 formatter over the whole tree) becomes one reload, a file that vanished may be about to come
 back, and what the application writes itself does not reload it for ever.
+
+A notification only says where to look. What decides is whether the newest code rests on what
+the disk says: this is asked when a file is touched, when a worker tells what it has read, when
+watching has begun, before new code serves, and once a second.
 """
 
 import asyncio
 import os
 import time
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    Optional,
-    Set,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ..config import Settings
 from ..envfile import env_files
 from ..telemetry.visible import clean
-from .relevance import Change, LoopGuard, Relevance, age
+from .basis import Basis
+from .checkout import Checkouts
+from .loop_guard import LoopGuard, Pace
+from .relevance import Change, Relevance, age
 from .watcher import Watcher, is_noise
 
 if TYPE_CHECKING:
@@ -35,63 +31,90 @@ CROWD = 8  # touched files that look like a tool at work, whose next batch is wa
 SETTLE = 0.05
 SETTLE_LIMIT = 5.0
 COME_BACK = 0.25  # seconds in which a deleted file may be written anew
+STALLED = 1.0  # seconds without a sign after which code that starts may never come to an end
+AFTERSHOCKS = (0.05, 0.3)  # a new folder is watched a moment after it was seen
+FOLLOW = 0.02
+JUST_NOW = 0.2  # seconds after new code began to serve in which its own start may be at work
+DOUBT = 0.2  # seconds in which a worker tells what it has written
 MISSED_AFTER = 1.5  # seconds after which a change should have been notified
+PLACES_EVERY = 3  # looks for what was missed
 LOCK_FILES = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
 
 class Reloader:
     """Watches the project of `generations` and renews them when it changed.
 
-    `assets(paths)` is told of templates, styles and the like, which need no new code.
+    `folder` is watched; relative paths are those of `home`, the working directory as the user
+    named it. `assets(paths)` is told of templates, styles and the like, which need no new code.
     """
 
-    def __init__(self, settings: Settings, folder: str, generations: "Generations",
-                 nursery: "Nursery", loop: asyncio.AbstractEventLoop,
-                 note: Callable[[str, str], None],
+    def __init__(self, settings: Settings, folder: str, home: str,
+                 generations: "Generations", nursery: "Nursery",
+                 loop: asyncio.AbstractEventLoop, note: Callable[[str, str], None],
                  assets: Callable[[List[str]], None]) -> None:
         self._generations = generations
         self._nursery = nursery
         self._loop = loop
         self._note = note
         self._assets = assets
-        folders = {folder, *settings.reload_dir}
+        self._home = home
+
+        def absolute(path: str) -> str:
+            return os.path.abspath(os.path.join(home, path))
+
+        folders = {absolute(folder), *map(absolute, settings.reload_dir)}
         #: files on which modules of others may depend that were imported ahead
-        self._settings_files = {os.path.abspath("pyproject.toml")}
-        for path in env_files(settings, dev=True):
+        self._settings_files = {absolute("pyproject.toml")}
+        for path in env_files(settings, True, home):
             self._settings_files.add(path)
             folders.add(os.path.dirname(path))
-        self._lock_files = {os.path.abspath(os.path.join(where, name))
-                            for name in LOCK_FILES for where in (folder, os.curdir)}
-        self._git_locks = sorted({os.path.join(found, "index.lock") for found in map(
-            _git_folder, folders) if found})
+        self._lock_files = {os.path.join(where, name)
+                            for name in LOCK_FILES for where in (absolute(folder), home)}
+        self._checkouts = Checkouts(folders)
         self._relevance = Relevance(settings.reload_include, settings.reload_exclude,
                                     self._settings_files)
         self.guard = LoopGuard()
-        self._tried: Set[str] = set()
+        self._pace = Pace()
         self._gathered: Set[str] = set()
         self._gathering_since = 0.0
         self._settling: Optional[asyncio.TimerHandle] = None
-        self._marks: Dict[str, Tuple[int, int]] = {}
+        self._timers: Set[asyncio.TimerHandle] = set()
+        self._absent = 0  # looks whether a deleted file is back that are still to come
+        self._late: Set[str] = set()  # of which the reload waits
+        self._unknown: Set[str] = set()  # touched while nobody knows whether they are ours
+        self._last_read = 0.0
+        #: what a worker read, and what was there instead, when that last called for new code
+        self._tried: Dict[str, Tuple[str, str]] = {}
+        self._notified: Dict[str, float] = {}
         self._unseen: Dict[str, float] = {}
+        self._looks = 0
+        self._followed: Set[str] = set()
+        self._following: Optional[asyncio.TimerHandle] = None
+        self._watched_since = float("inf")
         self._watcher = self._watch(folders)
+        self._outside: Optional[Watcher] = None
 
     def close(self) -> None:
-        self._watcher.stop()
-        if self._settling is not None:
-            self._settling.cancel()
+        for watcher in (self._watcher, self._outside):
+            if watcher is not None:
+                watcher.stop()
+        for timer in (*self._timers, self._settling, self._following):
+            if timer is not None:
+                timer.cancel()
 
-    def follow_imports(self) -> None:
-        """Watch also the folders of project files that lie elsewhere (editable installs)."""
-        watcher = self._watcher
-        outside = {os.path.dirname(path) for path in self._generations.imported
-                   if not watcher.covers(path)}
-        if outside - self._tried:
-            self._watcher = self._watch({*watcher.folders, *outside}, watcher.polling)
-            self._tried |= outside
-            watcher.stop()
+    def _later(self, seconds: float, function: Callable[..., object], *arguments: object) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            function(*arguments)
+
+        timer = self._loop.call_later(seconds, run)
+        self._timers.add(timer)
+
+    # -- watching --------------------------------------------------------------------
 
     def _watch(self, folders: Iterable[str], polling: bool = False) -> Watcher:
-        watcher = Watcher(folders, self._touched_from_thread, self._note_from_thread, polling)
+        watcher = Watcher(folders, self._touched_from_thread, self._note_from_thread, polling,
+                          lambda: self._call(self._on_watched))
         watcher.start()
         return watcher
 
@@ -107,132 +130,264 @@ class Reloader:
         except RuntimeError:
             return  # the loop was closed: the server has ended
 
+    def _on_watched(self) -> None:
+        """From now on changes are notified; what changed before is looked for."""
+        self._watched_since = time.monotonic()
+        self.verify()
+
+    def _covers(self, path: str) -> bool:
+        return any(watcher is not None and watcher.covers(path)
+                   for watcher in (self._watcher, self._outside))
+
+    def _follow(self) -> None:
+        """Watch also the folders of project files that lie elsewhere: editable installs, the
+        PYTHONPATH, what links lead to."""
+        self._following = None
+        outside = {os.path.dirname(path) for path in self._generations.basis.files
+                   if not self._watcher.covers(path)}
+        outside |= {os.path.dirname(os.path.realpath(path))
+                    for path in self._generations.basis.files if os.path.islink(path)}
+        outside = {folder for folder in outside
+                   if not self._watcher.covers(os.path.join(folder, "x"))}
+        if outside <= self._followed:
+            return
+        self._followed |= outside
+        before, self._outside = self._outside, self._watch(
+            self._followed, self._watcher.polling)
+        if before is not None:
+            before.stop()
+
     # -- changes ---------------------------------------------------------------------
 
     def touched(self, paths: Set[str]) -> None:
         """Files were touched: renew the generations if that changes what runs."""
+        now = time.monotonic()
+        self._notified.update(dict.fromkeys(paths, now))
+        for path in paths:
+            self._unseen.pop(path, None)
+        self._gather(paths | self._links_to(paths))
+        if any(map(os.path.isdir, paths)):
+            for seconds in AFTERSHOCKS:
+                self._later(seconds, self.verify)
+
+    def _links_to(self, paths: Set[str]) -> Set[str]:
+        """Files of the project that are links to one of `paths`, which lie elsewhere."""
+        foreign = {path for path in paths if not self._watcher.covers(path)}
+        if not foreign:
+            return set()
+        return {path for path in self._generations.basis.files
+                if os.path.islink(path) and os.path.realpath(path) in foreign}
+
+    def _gather(self, paths: Set[str]) -> None:
         if not self._gathered:
             self._gathering_since = time.monotonic()
         self._gathered |= paths
-        for path in paths:
-            self._unseen.pop(path, None)
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
         late = time.monotonic() - self._gathering_since > SETTLE_LIMIT
-        if not late and (len(self._gathered) >= CROWD or self._git_works()):
+        if not late and (len(self._gathered) >= CROWD or self._checkouts.at_work()):
             self._settling = self._loop.call_later(SETTLE, self._settled)
         else:
             self._settled()
 
     def _settled(self) -> None:
-        if self._git_works() and time.monotonic() - self._gathering_since < SETTLE_LIMIT:
+        if self._checkouts.at_work() and (
+                time.monotonic() - self._gathering_since < SETTLE_LIMIT):
             self._settling = self._loop.call_later(SETTLE, self._settled)
             return
         self._settling = None
         paths, self._gathered = self._gathered, set()
         self._decide(paths)
 
-    def _git_works(self) -> bool:
-        return any(map(os.path.lexists, self._git_locks))
-
-    def _decide(self, paths: Set[str], gone: bool = False) -> None:
+    def _decide(self, paths: Set[str], gone: bool = False, paced: bool = True) -> None:
         generations = self._generations
         seen = time.monotonic()
         if generations.stopping:
             return
         if not self._lock_files.isdisjoint(paths):
             self._nursery.refresh()
-        found = self._relevance.look(paths - self.guard.stopped, generations.imported,
-                                     broken=generations.failed is not None)
+        starting = generations.newest is not None and generations.newest.starting
+        broken = generations.failed is not None and not starting
+        found = self._relevance.look(paths, generations.basis, broken)
         if found.assets:
             self._assets(found.assets)
+        if found.unknown and starting:
+            self._unknown.update(found.unknown)
+            self._later(STALLED, self._look_whether_stalled)
         changed = found.code + found.missing if gone else found.code
+        if broken and not paths.isdisjoint(self._watcher.folders):
+            changed = changed or sorted(paths.intersection(self._watcher.folders))
         if found.missing and not gone:
-            self._loop.call_later(COME_BACK, self._decide, set(found.missing), True)
+            self._absent += 1
+            self._later(COME_BACK, self._look_again, set(found.missing))
+        self._renew(changed, seen, paced)
+
+    def _look_again(self, paths: Set[str]) -> None:
+        """Paths were missing: by now they are back, or gone for good."""
+        self._absent -= 1
+        self._decide(paths, gone=True)
+
+    def _look_whether_stalled(self) -> None:
+        """While new code starts, every file may be the one that it waits for, in vain."""
+        newest = self._generations.newest
+        if newest is None or not newest.starting or not self._unknown:
+            return
+        passed = time.monotonic() - max(newest.began, self._last_read)
+        if passed < STALLED:
+            self._later(STALLED - passed, self._look_whether_stalled)
+        else:
+            self._renew(sorted(self._unknown), time.monotonic())
+
+    def _renew(self, changed: List[str], seen: float, paced: bool = True) -> None:
+        changed = self._without_own(changed, seen)
         if not changed:
             return
+        generations = self._generations
+        if paced:
+            newest = generations.newest
+            busy = newest is not None and (newest.starting or seen - newest.ended < JUST_NOW)
+            delay = self._pace.delay(changed, seen, busy)
+            if delay:
+                self._wait(set(changed), delay)
+                return
         if not self._settings_files.isdisjoint(changed):
             self._nursery.renew()
-        self._blame(changed, seen)
-        looping = self.guard.caught(changed, seen)
+        self._unknown.clear()
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
-        if looping is not None:
-            self._note(f"a process of the server itself writes {clean(_shown(looping))}, which "
-                       "reloads it again and again: changes of this file are ignored from now "
-                       "on (--reload-exclude keeps them ignored)", "error")
 
-    def _blame(self, changed: Iterable[str], now: float) -> None:
-        """What was written while the newest code started was written by it, or its child."""
-        newest = self._generations.newest
-        if newest is None or not newest.done:
-            return
+    def _wait(self, paths: Set[str], delay: float) -> None:
+        """Have the reload because of `paths` later, once for all that come until then."""
+        if self._pace.is_noteworthy:
+            self._note(f"{clean(self._shown(min(paths)))} changes again and again while new "
+                       "code starts: reloads because of it are spaced out (--reload-exclude "
+                       "keeps it ignored)", "warning")
+        if not self._late:
+            self._later(delay, self._come_late)
+        self._late |= paths
+
+    def _come_late(self) -> None:
+        paths, self._late = self._late, set()
+        self._decide(paths, gone=True, paced=False)
+
+    def _without_own(self, changed: List[str], now: float) -> List[str]:
+        """What is left of `changed` when the application's own doing is known by its loop."""
+        guard, others, own = self.guard, [], []
         for path in changed:
-            try:
-                written = os.stat(path).st_mtime
-            except OSError:
+            digest = self._relevance.contents.digest(path)
+            if guard.accepts(path, digest):
                 continue
-            if newest.began <= written <= newest.done:
-                self.guard.wrote(path, now)
+            if path in guard.stopped and guard.is_in_doubt(path):
+                self._later(DOUBT, self._decide, {path})
+            elif guard.is_own(path, digest):
+                own.append(path)
+            else:
+                guard.pardon(path)
+                others.append(path)
+        if others:
+            return sorted([*own, *others])
+        for path in guard.stopped.intersection(own):
+            guard.accept(path, self._relevance.contents.digest(path) or "")
+            own.remove(path)
+        looping = guard.caught(own, now)
+        if looping is not None:
+            self._note(f"a process of the server itself writes {clean(self._shown(looping))}, "
+                       "which reloads it again and again: what it writes there is ignored from "
+                       "now on (--reload-exclude keeps the file ignored)", "error")
+        return own
+
+    # -- what the code rests on --------------------------------------------------------
+
+    def read(self, files: Mapping[str, str], places: Mapping[str, Mapping[str, str]]) -> None:
+        """A worker of the newest generation tells what it has read: a save may have come
+        between, when nobody knew yet that it mattered."""
+        self._last_read = time.monotonic()
+        self._gather_stale(Basis(dict(files), {k: dict(v) for k, v in places.items()}))
+        if self._following is None and not all(map(self._watcher.covers, files)):
+            self._following = self._loop.call_later(FOLLOW, self._follow)
+
+    def verify(self, places: bool = True) -> Set[str]:
+        """Compare everything that the newest code rests on with the disk."""
+        basis = self._generations.basis
+        return self._gather_stale(basis if places else Basis(basis.files, {}))
+
+    def _gather_stale(self, basis: Basis) -> Set[str]:
+        """Have looked at what does not hold any more, unless new code for this very
+        difference did not make it disappear."""
+        if self._generations.stopping:
+            return set()
+        stale = self._relevance.stale(basis)
+        fresh = set()
+        for path, now in stale.items():
+            difference = (basis.noted(path), now)
+            if self._tried.get(path) != difference and not self.guard.accepts(path, now):
+                self._tried[path] = difference
+                fresh.add(path)
+        for path in [path for path in self._tried if path in basis.files
+                     and path not in stale]:
+            del self._tried[path]
+        if fresh:
+            self._gather(fresh)
+        return fresh
+
+    def undecided(self) -> bool:
+        """Whether something is to be looked at before new code may be said to serve."""
+        self.verify()
+        return bool(self._gathered or self._absent)
+
+    def failed(self) -> None:
+        """New code failed: what was touched meanwhile may repair it."""
+        unknown, self._unknown = self._unknown, set()
+        self._renew(sorted(unknown), time.monotonic())
 
     # -- once a second ---------------------------------------------------------------
 
     def look_for_missed(self) -> None:
-        """Find out whether notifications arrive at all: a file that the code was read from
-        and that differs now must have been told of. Network and container mounts do not."""
-        if self._watcher.polling:
-            return
+        """Find what was never notified, and whether notifications arrive at all. Network and
+        container mounts do not send them."""
         now = time.monotonic()
-        imported = self._generations.imported
-        missed = [path for path, since in self._unseen.items() if now - since > MISSED_AFTER]
-        self._unseen = {path: since for path, since in self._unseen.items()
-                        if path in imported and path not in missed}
-        if missed:
-            self._poll(missed)
-            return
-        marks = _marks(imported)
-        for path, mark in marks.items():
-            if self._marks.get(path, mark) != mark and not is_noise(path) and (
-                    self._watcher.covers(path)):
+        self._looks += 1
+        self._notified = {path: then for path, then in self._notified.items()
+                          if now - then < 4 * MISSED_AFTER}
+        for path in self.verify(places=self._looks % PLACES_EVERY == 0):
+            if self._should_be_notified(path, now):
                 self._unseen.setdefault(path, now)
-        self._marks = marks
+        missed = [path for path, since in self._unseen.items()
+                  if not self._was_notified(path) and now - since > MISSED_AFTER]
+        self._unseen = {path: since for path, since in self._unseen.items()
+                        if not self._was_notified(path) and path not in missed}
+        if missed:
+            self._poll(missed[0])
 
-    def _poll(self, missed: List[str]) -> None:
-        relevant = self._relevance.look(
-            missed, self._generations.imported, self._generations.failed is not None)
-        if not relevant.code:
-            return  # touched only, or seen meanwhile
+    def _should_be_notified(self, path: str, now: float) -> bool:
+        if self._watcher.polling or is_noise(path) or not self._watcher.covers(path) or (
+                now - self._watched_since < 2 * MISSED_AFTER):
+            return False
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return False
+        # What is written under another name is notified under that name.
+        return status.st_nlink == 1 and os.path.realpath(path) == path
+
+    def _was_notified(self, path: str) -> bool:
+        while path:
+            if path in self._notified:
+                return True
+            path, name = os.path.split(path)
+            if not name:
+                break
+        return False
+
+    def _poll(self, missed: str) -> None:
+        self._unseen.clear()
         watcher = self._watcher
-        self._note(f"no notification came for {clean(_shown(missed[0]))} (a network or container "
-                   "mount?): files are looked at three times a second from now on", "warning")
+        self._note(f"no notification came for {clean(self._shown(missed))} (a network or "
+                   "container mount?): files are looked at three times a second from now on",
+                   "warning")
         self._watcher = self._watch(watcher.folders, polling=True)
         watcher.stop()
-        self.touched(set(missed))
 
-
-def _marks(paths: Mapping[str, Any]) -> Dict[str, Tuple[int, int]]:
-    found = {}
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        found[path] = (status.st_mtime_ns, status.st_size)
-    return found
-
-
-def _git_folder(folder: str) -> str:
-    """The .git folder of the checkout that a folder lies in, "" if it does not."""
-    folder = os.path.abspath(folder)
-    while True:
-        found = os.path.join(folder, ".git")
-        if os.path.isdir(found):
-            return found
-        folder, name = os.path.split(folder)
-        if not name:
-            return ""
-
-
-def _shown(path: str) -> str:
-    shown = os.path.relpath(path)
-    return path if shown.startswith("..") else shown
+    def _shown(self, path: str) -> str:
+        shown = os.path.relpath(path, self._home)
+        return path if shown.startswith("..") else shown

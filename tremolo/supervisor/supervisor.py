@@ -5,6 +5,7 @@ its own with a viewer behind a socket, whose end means: drain and stop.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -13,7 +14,7 @@ import time
 from typing import Any, Dict, List, Optional, Set
 
 from .. import __version__
-from ..envfile import read_env_files
+from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
@@ -71,13 +72,13 @@ class Supervisor:
         settings, loop = self._launch.settings, self._loop
         for wanted in self._addresses():
             self.listeners.bind(wanted)
-        told = read_env_files(settings, self._launch.dev).notes  # what is wrong is said now
+        told = self._env_files().notes  # what is wrong is said now
         self.nursery = Nursery(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._modules = ModuleNames(self.nursery.preload)
         self.generations = Generations(
             loop, settings, self.nursery, self.listeners, self.feed, self, self._describe,
-            self._slots, self._launch.capture, self._launch.dev)
+            self._slots, self._launch)
         try:
             self._open_control()
             if consumer is not None:
@@ -98,8 +99,9 @@ class Supervisor:
         settings = self._launch.settings
         first = self.generations.renew(cause="start")
         if settings.reload:
-            self.reloader = Reloader(settings, self._launch.folder, self.generations,
-                                     self.nursery, self._loop, self.note, self._on_assets)
+            self.reloader = self.generations.reloader = Reloader(
+                settings, self._launch.folder, self._launch.home, self.generations,
+                self.nursery, self._loop, self.note, self._on_assets)
         self._pulse = Pulse(self, self._loop, settings.stuck_timeout, self._launch.dev)
         try:
             await self._begun(first)
@@ -143,15 +145,25 @@ class Supervisor:
 
     def _environment(self) -> Dict[str, str]:
         """The environment of processes that start now."""
+        self._go_home()
         values = dict(os.environ)
         if self._lock_file:
             values[LOCK_FILE] = self._lock_file
         found: Dict[str, str] = {}
         try:
-            found = read_env_files(self._launch.settings, self._launch.dev).values
+            found = self._env_files().values
         except ConfigurationError as exc:
             self.note(str(exc), "warning")  # the worker fails over it, and says so too
         return {**dict(self._launch.app.get("environ", {})), **found, **values}
+
+    def _env_files(self) -> Environment:
+        return read_env_files(self._launch.settings, self._launch.dev, self._launch.home)
+
+    def _go_home(self) -> None:
+        """Be in the working directory as the user named it, whatever has been put there since:
+        processes that are started inherit it."""
+        with contextlib.suppress(OSError):
+            os.chdir(self._launch.home)
 
     def _open_control(self) -> None:
         try:
@@ -254,8 +266,8 @@ class Supervisor:
 
     def _describe(self) -> Dict[str, Any]:
         launch = self._launch
-        return {"app": launch.app, "settings": launch.settings.as_dict(), "dev": launch.dev,
-                "reload": bool(launch.settings.reload),
+        return {"app": launch.app, "home": launch.home, "dev": launch.dev,
+                "settings": launch.settings.as_dict(), "reload": bool(launch.settings.reload),
                 "debug": os.path.dirname(self._control.path) if self._control and (
                     launch.dev) else "", "detail": self.feed.detail,
                 "throttle": self.throttle.for_worker(), "token": self._token}
@@ -313,7 +325,11 @@ class Supervisor:
             self._pulse.packages.learn(map(str, life.get("files", ())))
         elif state == "wrote":
             if self.reloader is not None:
-                self.reloader.guard.wrote(str(life.get("path")), time.monotonic())
+                self.reloader.guard.wrote(str(life.get("path")), wall(), life.get("digest"))
+        elif state == "files":
+            newest = self.generations.newest
+            if self.reloader is not None and newest is not None and newest.number == worker.gen:
+                self.reloader.read(life.get("files", {}), life.get("places", {}))
         elif state == "addresses":
             self._bind_more(worker, life.get("addresses", []))
         elif state == "memory":

@@ -3,6 +3,7 @@
 Values only, and cheap to import: the command line checks with them what it was given.
 """
 
+import os
 import re
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
@@ -19,14 +20,36 @@ CONNECTION_SCOPE = re.compile(r"conn:([0-9]{1,10}):([0-9]{1,15})")
 
 class Launch(NamedTuple):
     """What to run. `app` is the description for workers: {"target": "shop:app"} or
-    {"script": path, "argv": [...], "folder": path}; `folder` is what to watch for changes."""
+    {"script": path, "argv": [...], "folder": path}; `folder` is what to watch for changes,
+    `home` the working directory, by the name that the user knows it by."""
 
     app: Dict[str, Any]
     shown: str
     settings: Settings
     dev: bool
     folder: str
+    home: str
     capture: bool = False
+
+
+def working_directory() -> str:
+    """The working directory by the name that the shell gave it: a link in that name may be made
+    to lead elsewhere later, and is followed then."""
+    here = os.getcwd()
+    named = os.environ.get("PWD", "")
+    try:
+        is_here = os.path.isabs(named) and os.path.samefile(named, here)
+    except OSError:
+        is_here = False
+    return named if is_here else here
+
+
+def by_that_name(path: str) -> str:
+    """A path in the working directory, as `working_directory` names it."""
+    here = os.getcwd()
+    if path != here and not path.startswith(os.path.join(here, "")):
+        return path
+    return working_directory() + path[len(here):]
 
 
 class OrderError(TremoloException):

@@ -11,6 +11,7 @@ STEP_MS = 10  # quiet time after which a burst of events is a batch
 DEBOUNCE_MS = 200  # the longest a batch may take to gather
 POLL = 0.3
 ABSENT = 0.05  # between two looks whether a deleted folder is back
+LOOK_MS = 100  # between two looks whether a folder is still the same
 MAX_POLLED = 20_000
 
 IGNORED_FOLDERS = frozenset((
@@ -24,11 +25,13 @@ REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "v
                     "prl_fs", "fuse.sshfs", "fuse.grpcfuse", "fuse.osxfs", "fakeowner", "afs"))
 
 Mark = Tuple[int, int, int]
+Identity = Optional[Tuple[int, int]]
 
 
-def is_noise(path: str) -> bool:
-    """Whether a path is an editor's, a tool's or a database's rather than the project's."""
-    folder, name = os.path.split(path)
+def is_noise(path: str, root: str = "") -> bool:
+    """Whether a path below `root` is an editor's, a tool's or a database's rather than the
+    project's."""
+    folder, name = os.path.split(path[len(root):])
     return name.endswith(IGNORED_ENDINGS) or name.startswith((".#", "#")) or not (
         IGNORED_FOLDERS.isdisjoint(folder.split(os.sep)))
 
@@ -36,18 +39,23 @@ def is_noise(path: str) -> bool:
 class Watcher:
     """Calls `touched(paths)` from a thread of its own when files below `folders` change.
 
-    `note(text)` is called when it has to work in a lesser way. A home folder, the root and
-    sticky folders such as /tmp are watched without those below. A folder in which everybody
-    may replace files is not watched at all: reloading would run their code.
+    `watching()` is called whenever notifications have begun to be received: what happened
+    before has not been told, nor between one such call and the next when a folder is replaced
+    (which is told as a touch of that folder). `note(text)` is called when it has to work in a
+    lesser way. A home folder, the root and sticky folders such as /tmp are watched without
+    those below. A folder in which everybody may replace files is not watched at all: reloading
+    would run their code.
     """
 
     def __init__(self, folders: Iterable[str], touched: Callable[[Set[str]], None],
-                 note: Callable[[str], None], polling: bool = False) -> None:
+                 note: Callable[[str], None], polling: bool = False,
+                 watching: Callable[[], None] = lambda: None) -> None:
         wanted = {os.path.abspath(folder) for folder in folders}
         refused = sorted(filter(is_anybodys, wanted))
         self.folders = tuple(sorted(wanted.difference(refused)))
         self._touched = touched
         self._note = note
+        self._watching = watching
         self.polling = polling
         for folder in refused:
             note(f"everybody may write to {folder}: it is not watched (chmod o-w repairs that)")
@@ -96,39 +104,57 @@ class Watcher:
             self._watch_folders(watchfiles, deep or flat, bool(deep))
 
     def _watch_folders(self, watchfiles: Any, folders: List[str], recursive: bool) -> None:
-        known: Optional[Dict[str, Mark]] = None
+        lost: Set[str] = set()  # folders that were replaced: what is there now is new
         while not self._stopped.is_set():
-            present = [folder for folder in folders if os.path.isdir(folder)]
+            before = list(map(_identity, folders))
+            present = [folder for folder, found in zip(folders, before) if found]
             if not present:
+                lost.update(folders)
                 self._stopped.wait(ABSENT)
-                known = {}  # what is there when the folder comes back is new
                 continue
-            if known is not None:
-                found = self._look()
-                self._touched({path for path, mark in found.items() if known.get(path) != mark})
-            known = None
-            partly = len(present) < len(folders)
-            inodes = list(map(_inode, present))
+            watching = False
             try:
                 for changes in watchfiles.watch(
-                        *present, watch_filter=lambda _, path: not is_noise(path),
+                        *present, watch_filter=lambda _, path: not self._is_noise(path),
                         debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=self._stopped,
                         raise_interrupt=False, recursive=recursive,
-                        ignore_permission_denied=True, rust_timeout=500 if partly else 5000,
-                        yield_on_timeout=partly):
-                    if changes:
-                        self._touched({os.path.abspath(path) for _, path in changes})
-                    if inodes != list(map(_inode, present)) or (
-                            partly and len(present) < sum(map(os.path.isdir, folders))):
-                        known = {}
-                        break  # a folder was deleted, and may have come back as another
+                        ignore_permission_denied=True, rust_timeout=LOOK_MS,
+                        yield_on_timeout=True):
+                    if lost:
+                        self._touched(lost)
+                        lost = set()
+                    if not watching:
+                        watching = True
+                        self._watching()
+                    paths = {os.path.abspath(path) for _, path in changes}
+                    if paths:
+                        self._touched(paths)
+                    lost = self._replaced(folders, before, paths)
+                    if lost:
+                        break
             except (OSError, RuntimeError) as exc:
+                if list(map(_identity, folders)) != before:
+                    lost.update(folders)  # gone between the look and the watch
+                    continue
                 self._note(f"watching failed ({exc}): files are looked at every "
                            f"{POLL * 1000:.0f} ms")
                 self._poll()
 
+    def _is_noise(self, path: str) -> bool:
+        return all(is_noise(path, root) for root in self.folders
+                   if path.startswith(root)) and path not in self.folders
+
+    @staticmethod
+    def _replaced(folders: List[str], before: List[Identity], touched: Set[str]) -> Set[str]:
+        """Folders, and links to folders, whose notifications come from where they were."""
+        found = {folder for folder, identity in zip(folders, before)
+                 if folder in touched or _identity(folder) != identity}
+        return found.union(path for path in touched
+                           if os.path.islink(path) and os.path.isdir(path))
+
     def _poll(self) -> None:
         known = self._look()
+        self._watching()
         while not self._stopped.wait(POLL):
             found = self._look()
             touched = {path for path in found.keys() | known.keys()
@@ -146,7 +172,7 @@ class Watcher:
                 folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
                 for name in names:
                     path = os.path.join(folder, name)
-                    if name.endswith(IGNORED_ENDINGS):
+                    if is_noise(path, root):
                         continue
                     try:
                         status = os.stat(path)
@@ -192,8 +218,10 @@ def is_remote(folder: str) -> bool:
     return kind in REMOTE
 
 
-def _inode(folder: str) -> int:
+def _identity(folder: str) -> Identity:
+    """Which folder a path leads to, following all links; None if to none."""
     try:
-        return os.stat(folder).st_ino
+        status = os.stat(folder)
     except OSError:
-        return 0
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

@@ -17,6 +17,7 @@ from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.messages import VERSION, error_line
 from ..telemetry.visible import clean
+from .basis import Basis
 from .nursery import Birth, Nursery, describe_status
 
 READ_SIZE = 256 * 1024
@@ -73,7 +74,7 @@ class WorkerHandle:
         self.last_sign = self.began
         self.parts: Dict[str, float] = {}
         self.slowest: List[List[Any]] = []
-        self.files: Dict[str, str] = {}
+        self.basis = Basis({}, {})
         self.waits_for: List[str] = []  # what holds up its end
         self.ready: asyncio.Future[None] = loop.create_future()
         self.serving: asyncio.Future[None] = loop.create_future()
@@ -197,7 +198,8 @@ class WorkerHandle:
         elif state == "waits":
             self.waits_for = [clean(str(reason), 160) for reason in message.get("reasons", ())]
         elif state == "files":
-            self.files.update(message.get("files", {}))
+            self.basis.add(message.get("files", {}), message.get("places", {}))
+            self._observer.worker_life(self, message)
         else:
             self._observer.worker_life(self, message)
 

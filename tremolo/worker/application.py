@@ -36,7 +36,7 @@ def load_application(start: Mapping[str, Any], settings: Settings,
     if "script" in app:
         return _run_script(app, settings, imports)
     kind, application = load(app["target"], settings.app_dir, settings.factory,
-                             settings.interface, imports)
+                             settings.interface, imports, start.get("home", ""))
     return _loaded(kind, as_in_development(kind, application, start, settings), settings)
 
 

@@ -12,14 +12,16 @@ import os
 import site
 import sys
 import sysconfig
+import threading
 from hashlib import blake2b
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from time import perf_counter
 from types import CodeType, ModuleType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
-MAX_WRITTEN = 100
+from .lookups import Lookups, Places
+
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -62,6 +64,21 @@ def installed_modules() -> Tuple[List[str], List[str]]:
     return names, files
 
 
+def _target(event: str, arguments: Tuple[Any, ...]) -> Optional[str]:
+    """The file that an audit event announces to be written; None for all other events."""
+    if event == "open" and len(arguments) > 2:
+        path, flags = arguments[0], arguments[2]
+        if not isinstance(flags, int) or not flags & _WRITING:
+            return None
+    elif event == "os.rename" and len(arguments) > 1:
+        path = arguments[1]
+    else:
+        return None
+    if isinstance(path, (bytes, os.PathLike)):
+        path = os.fsdecode(path)
+    return path if isinstance(path, str) else None
+
+
 def digest(source: bytes) -> str:
     return blake2b(source, digest_size=16).hexdigest()
 
@@ -75,7 +92,11 @@ class ProjectLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> Optional[CodeType]:
         path = self.get_filename(fullname)
-        source = self.get_data(path)
+        try:
+            source = self.get_data(path)
+        except OSError:
+            self._imports.saw(path, "")  # it was there a moment ago, and may be again
+            raise
         self._imports.saw(path, digest(source))
         return self._imports.cache.code(self, source, path)
 
@@ -151,14 +172,21 @@ class CodeCache:
 class ProjectImports(importlib.abc.MetaPathFinder):
     """Finds modules as Python would, and loads the project's with `ProjectLoader`.
 
-    `files` maps the path of each project file that was read to its digest; `fresh` are those
-    since the last look; `times` the seconds each module took by itself.
+    `files` maps the path of each project file that was read to its digest, "" if it could not
+    be read; `lookups` knows where modules were looked for; `times` the seconds each module
+    took by itself. `on_read()` is called before the code of a file is run, which may take for
+    ever.
     """
 
     def __init__(self, cache: Optional[CodeCache] = None) -> None:
         self.cache = cache or CodeCache.of_user()
         self.files: Dict[str, str] = {}
-        self.fresh: Dict[str, str] = {}
+        self._fresh: Dict[str, str] = {}
+        self._lock = threading.RLock()  # modules are imported in threads, and by signal handlers
+        self.lookups = Lookups(is_installed)
+        self.on_read: Callable[[], None] = lambda: None
+        self._written: Set[str] = set()
+        self._wrote: Callable[[str, Optional[str]], None] = lambda path, digest: None
         self.times: Dict[str, float] = {}
         self._finding: Set[str] = set()
         self._stack: List[List[float]] = []
@@ -166,28 +194,47 @@ class ProjectImports(importlib.abc.MetaPathFinder):
     def install(self) -> None:
         sys.meta_path.insert(0, self)
 
-    def watch_writes(self, wrote: Callable[[str], None]) -> None:
-        """Call `wrote(path)` when this process opens a file of the project for writing: if it
-        is one that reloads, that would go on for ever. A path is told once."""
-        told: Set[str] = set()
-        here = os.path.join(os.getcwd(), "")
+    def watch_writes(self, counts: Callable[[str], bool],
+                     wrote: Callable[[str, Optional[str]], None]) -> None:
+        """Call `wrote(path, None)` when this process is about to write to a file of the
+        project, or to another that `counts`: if it is one that reloads, that would go on for
+        ever. What it holds then is told by `tell_written`."""
 
         def hook(event: str, arguments: Tuple[Any, ...]) -> None:
-            if event != "open" or len(arguments) < 3 or not isinstance(arguments[2], int) or (
-                    not arguments[2] & _WRITING) or not isinstance(arguments[0], str):
+            path = _target(event, arguments)
+            if path is None:
                 return
-            path = os.path.abspath(arguments[0])
-            if path not in told and len(told) < MAX_WRITTEN and (
-                    path in self.files or (path.startswith(here) and not is_installed(path))):
-                told.add(path)
-                wrote(path)
+            path = os.path.abspath(path)
+            if path in self.files or (not is_installed(path) and counts(path)):
+                self._written.add(path)
+                wrote(path, None)
 
+        self._wrote = wrote
         if hasattr(sys, "addaudithook"):
             sys.addaudithook(hook)
 
+    def tell_written(self) -> None:
+        """Call `wrote(path, digest)` for the files that were written to since the last time."""
+        while self._written:
+            path = self._written.pop()
+            try:
+                with open(path, "rb") as file:
+                    self._wrote(path, digest(file.read()))
+            except OSError:
+                continue  # it was written to be deleted
+
     def saw(self, path: str, hash: str) -> None:
         path = os.path.abspath(path)
-        self.files[path] = self.fresh[path] = hash
+        with self._lock:
+            self.files[path] = self._fresh[path] = hash
+        self.on_read()
+
+    def take(self) -> Tuple[Dict[str, str], Places]:
+        """The files that were read since the last time, with their digests, and the places
+        where modules were looked for."""
+        with self._lock:
+            files, self._fresh = self._fresh, {}
+            return files, self.lookups.take()
 
     def began(self) -> None:
         self._stack.append([perf_counter(), 0.0])
@@ -212,20 +259,36 @@ class ProjectImports(importlib.abc.MetaPathFinder):
         if fullname in self._finding:
             return None  # another finder asks the others, as we do
         self._finding.add(fullname)
+        spec: Optional[ModuleSpec] = None
+        searched = False
         try:
-            for finder in sys.meta_path:
+            for finder in list(sys.meta_path):
                 find = getattr(finder, "find_spec", None)
                 if finder is self or find is None:
                     continue
-                spec: Optional[ModuleSpec] = find(fullname, path, target)
+                searched = searched or finder is PathFinder
+                spec = find(fullname, path, target)
                 if spec is not None:
                     break
-            else:
-                return None
         finally:
             self._finding.discard(fullname)
-        if (type(spec.loader) is SourceFileLoader and spec.origin
+        if searched:
+            with self._lock:
+                self.lookups.note(fullname, path, spec)
+        if (spec is not None and spec.origin and spec.has_location
                 and not is_installed(os.path.abspath(spec.origin))):
-            spec.loader = self.loader(fullname, spec.origin)
-            spec.cached = None
+            self._take(fullname, spec, spec.origin)
         return spec
+
+    def _take(self, fullname: str, spec: ModuleSpec, origin: str) -> None:
+        """A module of the project was found: read it ourselves, or note what another loader
+        (of an import hook, of an extension module) is about to read."""
+        if type(spec.loader) is SourceFileLoader:
+            spec.loader = self.loader(fullname, origin)
+            spec.cached = None
+            return
+        try:
+            with open(origin, "rb") as file:
+                self.saw(origin, digest(file.read()))
+        except OSError:
+            self.saw(origin, "")

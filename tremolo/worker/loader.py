@@ -55,8 +55,9 @@ class Target(NamedTuple):
         return found if self.file.startswith(found + os.sep) else self.root
 
 
-def parse_target(text: str, app_dir: str = "") -> Target:
-    """Understand `module:attr`, `module`, `path.py` and `path.py:attr`.
+def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
+    """Understand `module:attr`, `module`, `path.py` and `path.py:attr`. Relative paths are
+    those of `home`, by default the working directory.
 
     Raises ConfigurationError when it is none of these or the file does not exist.
     """
@@ -67,18 +68,20 @@ def parse_target(text: str, app_dir: str = "") -> Target:
         raise ConfigurationError(f'Invalid APP "{text}". After the colon stands the name of '
                                  "the application, as in shop:app")
     if location.endswith(".py") or os.sep in location:
-        path = os.path.abspath(location)
+        path = os.path.abspath(os.path.join(home, location))
         if os.path.isdir(path):
             raise ConfigurationError(f'"{location}" is a folder. Name the file in it, as in '
                                      f'"{os.path.join(location, "main.py")}"')
         if not os.path.isfile(path):
             raise ConfigurationError(f'No such file: "{location}"')
-        root, name = _name_of(path, os.path.abspath(app_dir) if app_dir else "")
-        return Target(os.path.abspath(app_dir) if app_dir else root, name, path, attribute)
+        app_dir = os.path.abspath(os.path.join(home, app_dir)) if app_dir else ""
+        root, name = _name_of(path, app_dir)
+        return Target(app_dir or root, name, path, attribute)
     if not location or not all(part.isidentifier() for part in location.split(".")):
         raise ConfigurationError(f'Invalid APP "{text}". It must be MODULE, MODULE:NAME, '
                                  "FILE.py or FILE.py:NAME")
-    return Target(os.path.abspath(app_dir or os.curdir), location, None, attribute)
+    return Target(os.path.abspath(os.path.join(home, app_dir or os.curdir)), location, None,
+                  attribute)
 
 
 def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
@@ -94,9 +97,9 @@ def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
 
 
 def load(text: str, app_dir: str = "", factory: bool = False, interface: str = "auto",
-         imports: "Optional[ProjectImports]" = None) -> Tuple[str, Any]:
+         imports: "Optional[ProjectImports]" = None, home: str = "") -> Tuple[str, Any]:
     """Import the application; its kind ("native", "asgi", "asgi2", "wsgi") and the object."""
-    target = parse_target(text, app_dir)
+    target = parse_target(text, app_dir, home)
     if target.root != target.folder:
         _put_first(target.root)
     _put_first(target.folder)

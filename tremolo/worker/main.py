@@ -6,13 +6,16 @@ over it, but for frames, which go into a lossy pipe.
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import deque
+from fnmatch import fnmatch
 from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
 from ..config import Settings
@@ -61,6 +64,8 @@ class Worker:
         self._told_memory = False
         self._ready = False
         self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
+        self._sending = threading.RLock()
+        self._pid = os.getpid()
         self._begun = time.monotonic()
         self._parts: Dict[str, float] = {}
 
@@ -90,6 +95,9 @@ class Worker:
             # A handler rather than SIG_IGN, which the application's children would inherit.
             signal.signal(signal.SIGINT, lambda *_: None)
         try:
+            if start.get("home") and "stand_in" not in start["app"]:
+                os.chdir(start["home"])  # the folder of that name now, not that of the zygote
+            importlib.invalidate_caches()
             settings = Settings(**start.get("settings", {}))
             self._set_up_logging(settings)
             _load_environment(start, settings)
@@ -123,13 +131,14 @@ class Worker:
         return self._waiting.popleft()
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        if self._channel is not None:
-            self._channel.send(message)
-        else:
-            try:
-                self._sock.sendall(encode_cut(message))
-            except OSError:
-                return  # the supervisor is gone; the loop will see it
+        with self._sending:
+            if self._channel is None:
+                try:
+                    self._sock.sendall(encode_cut(message))
+                except OSError:
+                    return  # the supervisor is gone; the loop will see it
+                return
+        self._channel.send(message)
 
     def _set_up_logging(self, settings: Settings) -> None:
         if self._start.get("capture"):
@@ -158,8 +167,13 @@ class Worker:
     def _load(self, settings: Settings) -> Loaded:
         if self._start.get("reload"):
             self._imports = ProjectImports()
+            self._imports.on_read = self._tell_files
             self._imports.install()
-            self._imports.watch_writes(self._wrote)
+            counts = settings.reload_include
+            self._imports.watch_writes(
+                lambda path: path.endswith(".py") or any(
+                    fnmatch(os.path.basename(path), pattern) or fnmatch(path, pattern)
+                    for pattern in counts), self._wrote)
         began = time.monotonic()
         loaded = load_application(self._start, settings, self._imports)
         self._parts["import"] = (time.monotonic() - began) * 1000
@@ -174,13 +188,18 @@ class Worker:
         self._send({"v": VERSION, "kind": "life", "state": state, **more})
 
     def _tell_files(self) -> None:
-        """Name the project's files that were read since the last time, with their digests."""
-        if self._imports is None or not self._imports.fresh:
-            return
-        files = list(self._imports.fresh.items())
-        self._imports.fresh.clear()
-        for index in range(0, len(files), NAMES_A_MESSAGE // 4):
-            self._life("files", files=dict(files[index:index + NAMES_A_MESSAGE // 4]))
+        """Name what the project was read from since the last time."""
+        if self._imports is None or os.getpid() != self._pid:
+            return  # a forked child must not speak on our socket
+        self._imports.tell_written()
+        files, places = self._imports.take()
+        if files:
+            self._life("files", files=files)
+        for folder, names in places.items():
+            found = list(names.items())
+            for index in range(0, len(found), NAMES_A_MESSAGE // 4):
+                self._life("files", places={
+                    folder: dict(found[index:index + NAMES_A_MESSAGE // 4])})
 
     # -- with a loop -----------------------------------------------------------------
 
@@ -190,8 +209,9 @@ class Worker:
         loop = self._loop
         self._done: asyncio.Future[int] = loop.create_future()
         self._server: Any = None
-        self._channel = Channel(self._sock, loop, self._on_message, self._on_close,
-                                self._reader)
+        with self._sending:
+            self._channel = Channel(self._sock, loop, self._on_message, self._on_close,
+                                    self._reader)
         loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
         loop.set_exception_handler(self._on_loop_error)
         while self._waiting:
@@ -233,6 +253,8 @@ class Worker:
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()
         self._parts["lifespan"] = (time.monotonic() - began) * 1000
+        if self._imports is not None:
+            self._imports.lookups.note_loaded()
         self._tell_files()
         self._ready = True
         self._life("ready", parts={k: round(v, 2) for k, v in self._parts.items()},
@@ -371,8 +393,7 @@ class Worker:
     def _on_tick(self) -> None:
         self._watchdog.beat()
         self._send_waiting_logs()
-        if self._imports is not None and self._imports.fresh:
-            self._tell_files()
+        self._tell_files()
         if 0 < self._max_requests <= self._server.counters.requests:
             self._max_requests = 0
             self._life("requests", count=self._server.counters.requests)
@@ -385,8 +406,9 @@ class Worker:
     def _waits(self, reasons: List[str]) -> None:
         self._life("waits", reasons=reasons)
 
-    def _wrote(self, path: str) -> None:
-        self._life("wrote", path=path)
+    def _wrote(self, path: str, digest: Optional[str]) -> None:
+        if os.getpid() == self._pid:
+            self._life("wrote", path=path, digest=digest)
 
     def _on_error(self, exchange: Any, exc: BaseException) -> None:
         now = self._loop.time()
@@ -425,7 +447,7 @@ def _load_environment(start: Mapping[str, Any], settings: Settings) -> None:
     from ..envfile import read_env_files
 
     for name, value in {**start["app"].get("environ", {}), **read_env_files(
-            settings, bool(start.get("dev"))).values}.items():
+            settings, bool(start.get("dev")), start.get("home", "")).values}.items():
         os.environ.setdefault(name, value)
 
 
