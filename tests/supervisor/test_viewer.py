@@ -32,7 +32,7 @@ class View:
         self.sock.sendall(encode({
             "v": 1, "kind": "start", "app": {"target": "shop:app"}, "shown": "shop:app",
             "settings": {"port": 0, "reload": True, **settings}, "dev": True,
-            "folder": str(folder)}))
+            "folder": str(folder), "home": str(folder)}))
 
     def until(self, kind, **fields):
         while True:

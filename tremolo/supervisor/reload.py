@@ -237,7 +237,7 @@ class Reloader:
         if passed < STALLED:
             self._later(STALLED - passed, self._look_whether_stalled)
         else:
-            self._renew(sorted(self._unknown), time.monotonic())
+            self._renew(self._take_unknown(), time.monotonic())
 
     def _renew(self, changed: List[str], seen: float, paced: bool = True) -> None:
         changed = self._without_own(changed, seen)
@@ -337,8 +337,12 @@ class Reloader:
 
     def failed(self) -> None:
         """New code failed: what was touched meanwhile may repair it."""
+        self._renew(self._take_unknown(), time.monotonic())
+
+    def _take_unknown(self) -> List[str]:
+        """What was touched and has not been read since: that is judged by its content."""
         unknown, self._unknown = self._unknown, set()
-        self._renew(sorted(unknown), time.monotonic())
+        return sorted(unknown.difference(self._generations.basis.files))
 
     # -- once a second ---------------------------------------------------------------
 
