@@ -19,7 +19,8 @@ ALLOWED = {
     "app": {"net", "protocol"},
     "asgi": {"net", "protocol"},
     "wsgi": {"net", "protocol"},
-    "worker": {"app", "asgi", "wsgi", "net", "protocol", "telemetry", "discovery"},
+    "insight": {"net", "telemetry"},
+    "worker": {"app", "asgi", "wsgi", "insight", "net", "protocol", "telemetry", "discovery"},
     "supervisor": {"telemetry"},
     "discovery": set(),
 }

@@ -38,6 +38,10 @@ MAX_BYTES = 2**53
 ALL = "all"
 TOTAL = "total"
 
+#: the variable parts of a path pattern: `*`, and as frameworks write them `{name}`,
+#: `{name:converter}`, `<name>`, `<converter:name>`
+WILDCARD = re.compile(r"(\*|\{[^{}]*\}|<[^<>]*>)")
+
 
 class InvalidThrottle(InvalidQuantity):
     """A throttle or scope that cannot be used; the text is one clear line."""
@@ -280,6 +284,12 @@ def _forms(known: Mapping[str, Throttle]) -> str:
 
 
 # Scopes
+
+def is_rest(wildcard: str) -> bool:
+    """Whether a variable part of a path pattern stands for any text, slashes included; others
+    stand for one segment of a path."""
+    return wildcard == "*" or wildcard.endswith(":path}") or wildcard.startswith("<path:")
+
 
 def parse_scope(text: str) -> str:
     """The canonical name of a scope: `all`, `total`, `#88` for a connection (also `conn #88`,

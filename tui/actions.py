@@ -1,7 +1,7 @@
 """What the dashboard's own keys do, apart from leaving: the app's base class."""
 
 import asyncio
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple, cast
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple, Union, cast
 
 from textual.app import App
 
@@ -14,7 +14,7 @@ from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
 from .model.session import Session
 from .model.text import clean
 from .model.throttling import ALL, PRESETS
-from .model.traffic import Row
+from .model.traffic import Endpoint, Row
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
@@ -114,7 +114,19 @@ class Actions(App[int]):
     def action_edit(self) -> None:
         from .outside import edit
 
-        edit(self.host, self.shown_error())
+        edit(self.host, self._place_in_question())
+
+    def _place_in_question(self) -> Union[Error, Endpoint, None]:
+        """What the editor opens: the exception that is shown, or that of the request in
+        question, or what answered that; else the newest exception."""
+        focus = self.detail if self.detail.has_focus else self.traffic
+        row = self.detail.subject if focus is self.detail else (
+            self.traffic.selected_row() if self.traffic.has_focus else None)
+        if isinstance(row, Row):
+            error = self.session.errors.of_request(row.pid, row.id)
+            if error is not None or row.endpoint is not None:
+                return error or row.endpoint
+        return self.shown_error()
 
     def action_plain(self) -> None:
         from .outside import plain_log

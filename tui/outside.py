@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator, List, Union
 
 from .feed import Feed
 from .host import Host
@@ -22,7 +22,7 @@ from .model.export import url
 from .model.logs import Error
 from .model.requests import Malformed, Request, as_text, from_text
 from .model.session import Session
-from .model.traffic import Row, Rule
+from .model.traffic import Endpoint, Row, Rule
 
 LAST_LINES = 200
 LARGEST_EDITED = 4 * 1024 * 1024  # bytes of a request that was edited
@@ -107,10 +107,10 @@ def debug(app: Host, pid: int, words: str) -> None:
         app.session.notify("the program goes on", "good")
 
 
-def edit(app: Host, error: Optional[Error]) -> None:
+def edit(app: Host, error: Union[Error, Endpoint, None]) -> None:
     session = app.session
     if error is None or not error.file:
-        session.notify("no error with a place in a file", "warning")
+        session.notify("no place in a file is known here", "warning")
         app.news()
         return
     try:

@@ -21,7 +21,7 @@ import re
 from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Pattern, Tuple
 from urllib.parse import unquote_to_bytes
 
-from ..throttle import ALL, TOTAL, Throttle, parse_scope
+from ..throttle import ALL, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
 from .bucket import RateLimit
 from .sharing import SharedBucket
 
@@ -198,11 +198,9 @@ class ThrottleTable:
 def _compile(pattern: str) -> Pattern[bytes]:
     """A path pattern as an expression: `*` is anything, `{name}` is one segment of a path."""
     parts: List[bytes] = []
-    for piece in re.split(r"(\*|\{[^{}]*\})", pattern):
-        if piece == "*" or piece.endswith(":path}"):
-            parts.append(b".*")
-        elif piece.startswith("{") and piece.endswith("}"):
-            parts.append(b"[^/]+")
+    for index, piece in enumerate(WILDCARD.split(pattern)):
+        if index % 2:
+            parts.append(b".*" if is_rest(piece) else b"[^/]+")
         else:
             parts.append(re.escape(unquote_to_bytes(piece)))
     return re.compile(b"".join(parts), re.DOTALL)
@@ -210,6 +208,5 @@ def _compile(pattern: str) -> Pattern[bytes]:
 
 def _specificity(limits: Limits) -> Tuple[int, int, str]:
     """Sorts the pattern with most literal characters first, then fewest wildcards."""
-    literal = re.sub(r"\*|\{[^{}]*\}", "", limits.scope)
-    wildcards = limits.scope.count("*") + limits.scope.count("{")
+    literal, wildcards = WILDCARD.subn("", limits.scope)
     return (-len(literal), wildcards, limits.scope)

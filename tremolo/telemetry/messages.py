@@ -51,6 +51,14 @@ class HTTPMessage(TypedDict, total=False):
     cut: bool  # there was more of the body, or of the headers
 
 
+class Endpoint(TypedDict):
+    """Where the code is that answered a request."""
+
+    name: str  # "shop.views.item"
+    file: str
+    line: int
+
+
 class RequestRow(TypedDict, total=False):
     """One exchange; `id` counts up within a worker process.
 
@@ -63,7 +71,8 @@ class RequestRow(TypedDict, total=False):
     t: float  # wall clock, seconds since the epoch, at the head's arrival
     method: str
     path: str  # target as sent, cleaned and cut
-    route: Optional[str]
+    route: str  # the framework's template, else the path with its identifiers grouped
+    endpoint: Endpoint  # where it is known
     status: int  # 0: none was sent
     bytes_in: int
     bytes_out: int

@@ -221,7 +221,8 @@ class Worker:
         try:
             self._contexts(settings)
             self._browser = browser = make_browser(self._start, settings)
-            adapter = guarded(make_adapter(loaded), settings, browser)
+            bare = make_adapter(loaded)
+            adapter = guarded(bare, settings, browser)
             self._server = server = Server(adapter, settings, loop=loop,
                                            logger=logging.getLogger("tremolo"))
             server.new_exchange = exchange_kind(settings, browser)
@@ -231,7 +232,8 @@ class Worker:
             self._max_requests = settings.max_requests
             self._sampler = Sampler(server, self._stats.send, loop, gen=self._gen,
                                     slot=self._slot, on_tick=self._on_tick,
-                                    on_memory=self._on_memory)
+                                    on_memory=self._on_memory,
+                                    insight=self._insight(server, bare, loaded))
             self._sampler.set_detail(int(self._start.get("detail", 0)))
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
                                       self._browser, loaded.application)
@@ -249,6 +251,16 @@ class Worker:
         self._watchdog.rest()
         self._channel.flush(1.0)
         return code
+
+    def _insight(self, server: Any, adapter: Any, loaded: Loaded) -> Any:
+        """In development, what looks into requests."""
+        if not self._start.get("dev"):
+            return None
+        from ..insight.insight import Insight
+
+        return Insight(server, logging.getLogger("tremolo"),
+                       asgi=adapter if loaded.kind in ("asgi", "asgi2") else None,
+                       root_path=loaded.settings.root_path.rstrip("/"))
 
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()

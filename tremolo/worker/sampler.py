@@ -16,6 +16,7 @@ from ..net.client import peer_text
 from ..telemetry import histogram
 from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
+from ..telemetry.templates import grouped, readable
 from ..telemetry.visible import clean
 from .messages import messages
 
@@ -56,13 +57,16 @@ class Sampler:
 
     `detail` 0 sends counters only, 1 also rows of requests and connections, 2 also what was in
     the requests and responses, at a human's pace.
+    `insight` knows more about requests, if there is one.
     `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
     resident bytes once a second.
     """
 
     def __init__(self, server: Any, sink: Sink, loop: asyncio.AbstractEventLoop, *,
                  gen: int = 0, slot: int = 0, on_tick: Optional[Callable[[], None]] = None,
-                 on_memory: Optional[Callable[[int], None]] = None) -> None:
+                 on_memory: Optional[Callable[[int], None]] = None,
+                 insight: Any = None) -> None:
+        self._insight = insight
         self._server = server
         self._sink = sink
         self._loop = loop
@@ -102,6 +106,8 @@ class Sampler:
     def set_detail(self, level: int) -> None:
         self.detail = level
         self._server.remember(level > 0)
+        if self._insight is not None:
+            self._insight.watch(level > 0)
         self._renew()
 
     def _renew(self) -> None:
@@ -119,6 +125,8 @@ class Sampler:
         started = time.perf_counter()
         if self._on_tick is not None:
             self._on_tick()
+        if self._insight is not None:
+            self._insight.tick()
         if now - self._last_second >= 1.0:
             self._each_second(now)
         self.sample(now)
@@ -232,6 +240,8 @@ class Sampler:
         for row in self._rows(now):
             need = 330 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
                 row["route"] or "") * 6 + row.pop("_size", 0)
+            if "endpoint" in row:
+                need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
             if size + need > LINE_SIZE:
                 lines.append([])
                 size = 256
@@ -272,15 +282,19 @@ class Sampler:
     def _row(self, entry: Tuple[Any, ...]) -> Dict[str, Any]:
         (id, conn, begun, method, target, route, status, bytes_in, bytes_out, seconds, ttfb,
          throttled, state, error, version, secure, kept) = entry
+        path = clean(target)
         row = {
             "id": id, "conn": conn, "t": round(begun + self._wall, 4),
-            "method": clean(method, 16), "path": clean(target),
-            "route": None if route is None else clean(route), "status": status,
+            "method": clean(method, 16), "path": path,
+            "route": clean(grouped(path) if route is None else readable(route)),
+            "status": status,
             "bytes_in": bytes_in, "bytes_out": bytes_out, "ms": round(seconds * 1000, 3),
             "ttfb_ms": round(ttfb * 1000, 3), "throttle_ms": round(throttled * 1000, 3),
             "state": state, "error": None if error is None else _one_line(error),
             "http": clean(version, 8), "secure": secure,
         }
+        if self._insight is not None:
+            row.update(self._insight.row(id, state != "live"))
         if kept is not None and self.detail > 1:
             request, response, size = messages(kept, method, status, bytes_in, bytes_out)
             if size <= self._messages_left:

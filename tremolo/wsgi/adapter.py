@@ -1,6 +1,7 @@
 """Runs a WSGI application for each request on a thread of the pool (PEP 3333)."""
 
 import asyncio
+import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterable, List, Optional, Tuple
@@ -63,7 +64,10 @@ class WSGIAdapter:
                                 self._root_path, self._multiprocess, self._proxies)
             if kept is not None:
                 variables["CONTENT_LENGTH"] = str(kept.size)
-            file = await loop.run_in_executor(self._pool, call.run, self.app, variables)
+            # As `to_thread` does: what names this request names it in its thread too.
+            context = contextvars.copy_context()
+            file = await loop.run_in_executor(self._pool, context.run, call.run, self.app,
+                                              variables)
             if file is not None:
                 try:
                     await call.send_file(file)

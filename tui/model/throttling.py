@@ -13,9 +13,9 @@ from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Patter
 
 from tremolo.throttle import OFF as OFF
 from tremolo.throttle import PRESETS as BUILT_IN
+from tremolo.throttle import WILDCARD, format_rate, is_rest
 from tremolo.throttle import InvalidThrottle as InvalidThrottle
 from tremolo.throttle import Throttle as Throttle
-from tremolo.throttle import format_rate
 
 from .text import clean, size
 
@@ -164,9 +164,9 @@ def value_words(slider: Slider, throttle: Throttle) -> str:
 
 @lru_cache(maxsize=128)
 def _compiled(pattern: str) -> Pattern[str]:
-    parts = re.split(r"(\*|\{[^/{}]*\})", pattern)
-    return re.compile("".join(".*" if part == "*" else "[^/]+" if part.startswith("{")
-                              else re.escape(part) for part in parts))
+    return re.compile("".join(
+        (".*" if is_rest(part) else "[^/]+") if index % 2 else re.escape(part)
+        for index, part in enumerate(WILDCARD.split(pattern))))
 
 
 def covers(pattern: str, path: str) -> bool:

@@ -5,7 +5,7 @@ trimming, filtering and reloads. Rules between generations are entries too.
 """
 
 from bisect import bisect_left
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .filters import FilterError, Predicate, compile_filter, matches_everything
 from .messages import Kept, Message, parse
@@ -15,6 +15,21 @@ CAPACITY = 10_000
 _SORTS = ("time", "ms", "size", "status")
 
 
+class Endpoint(NamedTuple):
+    """Where the code is that answered: as an Error, it can be opened in the editor."""
+
+    name: str
+    file: str
+    line: int
+
+    @classmethod
+    def of(cls, data: Any) -> Optional["Endpoint"]:
+        if not isinstance(data, dict) or not data.get("file"):
+            return None
+        return cls(clean(data.get("name", "")), clean(data["file"], 1000),
+                   int(data.get("line", 0)))
+
+
 class Row:
     """One exchange; the text in it is clean, but for that of its messages."""
 
@@ -22,6 +37,7 @@ class Row:
         "bytes_in",
         "bytes_out",
         "conn",
+        "endpoint",
         "error",
         "gen",
         "http",
@@ -74,6 +90,7 @@ class Row:
         self.error: Optional[str] = clean(error) if error else None
         self.http = clean_known(get("http", "1.1"), 8)
         self.secure = bool(get("secure", False))
+        self.endpoint = Endpoint.of(get("endpoint"))
         self.rate = 0.0
         self.request: Optional[Message] = None
         self.response: Optional[Message] = None

@@ -1,0 +1,11 @@
+import django
+from django.conf import settings
+
+settings.configure(
+    ROOT_URLCONF="django_urls", SECRET_KEY="test", DEBUG=True, ALLOWED_HOSTS=["*"],
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"])
+django.setup()
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+app = get_wsgi_application()

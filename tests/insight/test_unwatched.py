@@ -1,0 +1,170 @@
+"""What is left of the insight when nobody watches: nothing."""
+
+import asyncio
+import sys
+import types
+
+import pytest
+
+from tests.support.serving import run, serving
+from tremolo.insight.arrivals import Arrivals
+from tremolo.insight.context import running
+from tremolo.insight.insight import Insight
+from tremolo.insight.source import Source
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def warning(self, *line, exc_info=None):
+        self.lines.append(line[0] % line[1:])
+
+
+class Library:
+    def function(self, value):
+        return value * 2
+
+
+def doubled(note):
+    def make(function):
+        def observed(self, value):
+            result = function(self, value)
+            source.note(note, result)
+            return result
+        return observed
+
+    source = Source("library", Log())
+    source.replace(Library, "function", make)
+    return source
+
+
+@pytest.fixture
+def record():
+    token = running.set(object())
+    yield
+    running.reset(token)
+
+
+def test_a_detached_source_gives_back_what_it_replaced():
+    before = vars(Library)["function"]
+    source = doubled(lambda *_: None)
+    assert vars(Library)["function"] is not before
+    source.detach()
+    assert vars(Library)["function"] is before
+
+
+def test_a_failing_source_is_logged_once_and_leaves_the_result_alone(record):
+    source = doubled(lambda *_: 1 / 0)
+    assert [Library().function(4) for _ in range(3)] == [8, 8, 8]
+    source.detach()
+    assert source._logger.lines == [
+        "insight: the source library failed and is switched off: ZeroDivisionError: "
+        "division by zero"]
+
+
+def test_outside_of_a_request_nothing_is_noted():
+    noted = []
+    source = doubled(lambda *seen: noted.append(seen))
+    Library().function(4)
+    source.detach()
+    assert noted == []
+
+
+def test_what_another_has_wrapped_since_stays_and_passes_calls_on(record):
+    noted = []
+    source = doubled(lambda *seen: noted.append(seen))
+    ours = Library.function
+    Library.function = lambda self, value: ours(self, value) + 1
+    source.detach()
+    assert Library().function(4) == 9
+    assert noted == []
+    Library.function = ours.__wrapped__
+
+
+def test_a_library_is_taken_up_when_the_application_imports_it(tmp_path, monkeypatch):
+    (tmp_path / "brand_new_library.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+    arrivals = Arrivals(["brand_new_library", "json"],
+                        lambda name: seen.append((name, sys.modules[name])))
+    before = list(sys.meta_path)
+    arrivals.start()
+    assert [name for name, _ in seen] == ["json"]
+    import brand_new_library
+
+    assert [name for name, _ in seen] == ["json", "brand_new_library"]
+    assert brand_new_library.VALUE == 1
+    assert "exec_module" not in vars(brand_new_library.__loader__)
+    arrivals.stop()
+    assert sys.meta_path == before
+    del sys.modules["brand_new_library"]
+
+
+def test_a_library_is_never_imported_by_us(monkeypatch):
+    seen = []
+    arrivals = Arrivals(["this_is_imported_by_nobody"], seen.append)
+    arrivals.start()
+    arrivals.look()
+    arrivals.stop()
+    assert seen == []
+    assert "this_is_imported_by_nobody" not in sys.modules
+
+
+def test_the_server_is_as_it_was_after_the_last_viewer_left():
+    named = []
+
+    async def handle(exchange):
+        named.append(running.get())
+        exchange.respond(200, [], b"")
+
+    async def main():
+        async with serving(handle) as site:
+            adapter = site.server.adapter
+            insight = Insight(site.server, Log())
+            await site.get()
+            insight.watch(True)
+            await site.get()
+            insight.watch(False)
+            assert site.server.adapter is adapter
+            await site.get()
+            return insight
+
+    run(main)
+    assert [record is not None for record in named] == [False, True, False]
+    assert named[1].id == 2
+
+
+def test_each_task_and_thread_of_a_request_knows_which_it_is():
+    async def handle(exchange):
+        own = running.get()
+        found = [await asyncio.to_thread(running.get),
+                 await asyncio.get_running_loop().create_task(task())]
+        assert [each is own for each in found] == [True, True]
+        exchange.respond(200, [], b"%d" % own.id)
+
+    async def task():
+        await asyncio.sleep(0)
+        return running.get()
+
+    async def main():
+        async with serving(handle) as site:
+            insight = Insight(site.server, Log())
+            insight.watch(True)
+            answers = await asyncio.gather(*(site.get() for _ in range(20)))
+            assert sorted(int(answer.body) for answer in answers) == list(range(1, 21))
+            insight.watch(False)
+
+    run(main)
+
+
+def test_records_of_exchanges_that_nobody_asks_for_are_bounded():
+    from tremolo.insight.insight import MAX_RECORDS
+
+    server = types.SimpleNamespace(adapter=None)
+    insight = Insight(server, Log())
+    for number in range(MAX_RECORDS + 100):
+        insight._records[number] = object()
+    insight.tick()
+    assert len(insight._records) == MAX_RECORDS
+    assert 0 not in insight._records

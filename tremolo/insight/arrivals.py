@@ -1,0 +1,76 @@
+"""Notices that the application has imported a library, without ever importing one.
+
+A finder at the head of `sys.meta_path` that knows a few names, finds nothing itself, and calls
+back once a module of one of those names has been executed.
+"""
+
+import importlib.abc
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Callable, Iterable, Optional, Sequence, Set
+
+
+def is_loaded(name: str) -> bool:
+    """Whether a module has been imported, and not just begun to be."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return module is not None and not getattr(spec, "_initializing", False)
+
+
+class Arrivals(importlib.abc.MetaPathFinder):
+    """Calls `arrived(name)` for each of `names` as soon as it is there; see `start`."""
+
+    def __init__(self, names: Iterable[str], arrived: Callable[[str], None]) -> None:
+        self._awaited = set(names)
+        self._arrived = arrived
+        self._finding: Set[str] = set()
+
+    def start(self) -> None:
+        """Look what is there already, and wait for the rest."""
+        sys.meta_path.insert(0, self)
+        self.look()
+
+    def stop(self) -> None:
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def look(self) -> None:
+        """Take up what was imported in a way that calls no finder's loader."""
+        for name in [name for name in self._awaited if is_loaded(name)]:
+            self._take(name)
+
+    def _take(self, name: str) -> None:
+        if name in self._awaited:
+            self._awaited.discard(name)
+            self._arrived(name)
+
+    def find_spec(self, fullname: str, path: Optional[Sequence[str]] = None,
+                  target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        if fullname not in self._awaited or fullname in self._finding:
+            return None
+        self._finding.add(fullname)
+        try:
+            for finder in tuple(sys.meta_path):
+                find = getattr(finder, "find_spec", None)
+                if finder is self or find is None:
+                    continue
+                spec: Optional[ModuleSpec] = find(fullname, path, target)
+                if spec is not None:
+                    self._watch(fullname, spec.loader)
+                    return spec
+            return None
+        finally:
+            self._finding.discard(fullname)
+
+    def _watch(self, name: str, loader: Any) -> None:
+        execute = getattr(loader, "exec_module", None)
+        if execute is None or "exec_module" in getattr(loader, "__dict__", ("exec_module",)):
+            return  # `look` will see it
+
+        def exec_module(module: ModuleType) -> None:
+            del loader.exec_module
+            execute(module)
+            self._take(name)
+
+        loader.exec_module = exec_module

@@ -1,0 +1,26 @@
+"""Django: the route that was resolved."""
+
+import sys
+from typing import Any, Callable
+
+from ...telemetry.templates import readable
+from ..record import Record
+from ..source import Source
+
+
+def attach(source: Source) -> None:
+    def make(resolve: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(self: Any, request: Any) -> Any:
+            match = resolve(self, request)
+            source.note(_routed, request)
+            return match
+        return observed
+
+    base = sys.modules["django.core.handlers.base"]
+    source.replace(base.BaseHandler, "resolve_request", make)
+
+
+def _routed(record: Record, request: Any) -> None:
+    match = request.resolver_match
+    record.below(request.path[:len(request.path) - len(request.path_info)])
+    record.routed(readable("/" + match.route), match.func)

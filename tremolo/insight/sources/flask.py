@@ -1,0 +1,25 @@
+"""Flask: the rule that was chosen."""
+
+import sys
+from typing import Any, Callable
+
+from ..record import Record
+from ..source import Source
+
+
+def attach(source: Source) -> None:
+    def make(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(self: Any, *context: Any) -> Any:
+            source.note(_routed, self)
+            return dispatch(self, *context)
+        return observed
+
+    source.replace(sys.modules["flask.app"].Flask, "full_dispatch_request", make)
+
+
+def _routed(record: Record, app: Any) -> None:
+    request = sys.modules["flask.globals"].request
+    rule = request.url_rule
+    if rule is not None:
+        record.below(request.script_root)
+        record.routed(rule.rule, app.view_functions.get(rule.endpoint))
