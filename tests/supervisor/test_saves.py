@@ -190,7 +190,7 @@ def test_the_cure_of_an_import_that_hangs_is_served(tmp_path, source):
 def test_the_cure_of_a_first_import_that_hangs_is_served(tmp_path, when, mode):
     shop = tmp_path / "shop.py"
     shop.write_text("print('running')\nwhile True: pass\n")
-    timeout = "30" if when == "before" else "0.7"
+    timeout = "30" if when == "before" else "3"
     with dev(tmp_path, "--startup-timeout", timeout, "--reload-mode", mode) as server:
         if when == "before":
             running(server)
@@ -248,3 +248,73 @@ def test_a_lazy_import_that_blocks_the_loop_is_cured_by_a_save(tmp_path):
         lazy.write_text("text = 'two'")
         served(server, "two")
     thread.join()
+
+
+# -- who writes --------------------------------------------------------------------------------
+
+
+def complaints(server):
+    return [event["text"] for event in server.find("log") if event["level"] in (
+        "warning", "error") and event["stream"] == "tremolo"]
+
+
+def test_a_burst_of_saves_blames_nobody_and_ends_with_the_last(tmp_path):
+    shop = project(tmp_path, "one")
+    with dev(tmp_path) as server:
+        assert server.text() == "one"
+        for burst in range(2):
+            for number in range(6):
+                shop.write_text(hello(f"burst {burst} save {number}"))
+                time.sleep(0.03)  # the gap that is meant
+            served(server, f"burst {burst} save 5")
+        shop.write_text(hello("afterwards"))
+        served(server, "afterwards")
+        assert not complaints(server)
+
+
+def test_a_file_that_is_appended_to_line_by_line_is_served_whole(tmp_path):
+    shop = project(tmp_path, "one")
+    with dev(tmp_path) as server:
+        assert server.text() == "one"
+        with open(shop, "a") as file:
+            for number in range(50):
+                file.write(f"# line {number}\n")
+                file.flush()
+                time.sleep(0.02)
+        shop.write_text(hello("whole"))
+        served(server, "whole")
+        assert not [text for text in complaints(server) if "ignored from now" in text]
+        assert not [text for text in complaints(server) if "notification" in text]
+
+
+def test_a_developer_who_saves_what_the_application_writes_is_served(tmp_path):
+    """Also once its own writing is ignored."""
+    stamp = tmp_path / "stamp.py"
+    stamp.write_text("at = 0")
+    shop = tmp_path / "shop.py"
+    shop.write_text("import time, pathlib, stamp\n" + hello("x").replace(
+        'b"x"', "str(stamp.at).encode()")
+        + "if isinstance(stamp.at, float) or stamp.at == 0:\n"
+        "    pathlib.Path(stamp.__file__).write_text(f'at = {time.time()}')\n")
+    with dev(tmp_path) as server:
+        wait_until(lambda: [text for text in complaints(server) if "again and again" in text],
+                   "the note")
+        wait_until(lambda: server.find("reload")[-1]["state"] == "ready", "the code")
+        stamp.write_text("at = 'the developer'")
+        served(server, "the developer")
+
+
+def test_a_file_that_a_child_of_the_application_writes_goes_on_to_count(tmp_path):
+    stamp = tmp_path / "stamp.py"
+    stamp.write_text("at = 0")
+    (tmp_path / "shop.py").write_text(
+        "import subprocess, sys, stamp\n" + hello("x").replace(
+            'b"x"', "str(stamp.at).encode()")
+        + "if isinstance(stamp.at, int) and stamp.at < 14:\n"
+        "    subprocess.run(['sh', '-c', 'echo at = %d > stamp.py' % (stamp.at + 1)])\n")
+    with dev(tmp_path) as server:
+        served(server, "14")
+        stamp.write_text("at = 'the developer'")
+        served(server, "the developer")
+        assert not [text for text in complaints(server) if "of the server itself" in text]
+        assert [text for text in complaints(server) if "spaced out" in text]

@@ -67,15 +67,16 @@ def environment(folder, **more):
 
 
 class Server:
-    """`python -m tremolo ARGUMENTS --json` in `folder`; `events` are the lines it prints."""
+    """`python -m tremolo ARGUMENTS --json` in `cwd`; `events` are the lines it prints. What it
+    keeps for itself lies in `folder`, which is also `cwd` if that is not given."""
 
-    def __init__(self, folder, *arguments, json=True, command=None, **environ):
+    def __init__(self, folder, *arguments, json=True, command=None, cwd=None, **environ):
         self.runtime = folder / ".runtime"
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         self.environ = environment(self.runtime, **environ)
         command = command or [sys.executable, "-m", "tremolo", *arguments]
         self.process = subprocess.Popen(
-            [*command, *(["--json"] if json else [])], cwd=folder, env=self.environ,
+            [*command, *(["--json"] if json else [])], cwd=cwd or folder, env=self.environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.events = []
         self.lines = []
