@@ -221,13 +221,13 @@ class RandomProject:
 
     def _shadow(self):
         """A package beside a module of its name, or none any more."""
-        folder = self._file(self._any()).with_suffix("")
+        name = self._any()
+        folder = self._path(name)
         if folder.is_dir():
             shutil.rmtree(folder)
             return f"not {folder.name}"
         folder.mkdir()
         if self.rng.random() < 0.7:
-            name = ".".join(folder.relative_to(self.folder).parts)
             (folder / "__init__.py").write_text(self._source(name))
         return folder.name
 
