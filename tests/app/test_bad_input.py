@@ -4,6 +4,9 @@ connection stays usable wherever it is certain where the next request begins (RF
 """
 
 import asyncio
+import errno
+import io
+import os
 import re
 import socket
 
@@ -263,3 +266,45 @@ def test_bad_input_over_a_socket(data, status, sentence, usable):
         return answer
 
     judge(asyncio.run(scenario()), status, sentence, usable)
+
+
+# A disk without room
+
+
+FILE = (b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n%b\r\n--b--\r\n'
+        % bytes(3 << 20))
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG],
+                         ids=errno.errorcode.get)
+def test_an_upload_that_the_disk_has_no_room_for_is_a_507(error, monkeypatch):
+    closed = []
+
+    class Full(io.BytesIO):
+        """A file on a disk without room."""
+
+        def write(self, data):
+            raise OSError(error, os.strerror(error))
+
+        def close(self):
+            closed.append(True)
+            super().close()
+
+    uploads = Tremolo()
+
+    @uploads.route("/files")
+    async def files(request):
+        return str(sum([len(part["data"]) async for part in request.files()]))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
+
+    async def main():
+        async with Client(uploads, client_max_body_size=10 << 20) as client:
+            answer = await client.post("/files", body=FILE, headers={
+                "Content-Type": "multipart/form-data; boundary=b"})
+            assert answer.status == 507
+            assert (await client.post("/files", body=FILE[:70] + FILE[-12:], headers={
+                "Content-Type": "multipart/form-data; boundary=b"})).status == 200
+
+    asyncio.run(main())
+    assert closed

@@ -150,6 +150,9 @@ class Server:
             response = connection.getresponse()
             return response.status, response.read()
 
+    def get_json(self, path="/"):
+        return json.loads(self.get(path)[1])
+
     def text(self):
         return self.get()[1].decode()
 

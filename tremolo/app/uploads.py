@@ -6,6 +6,7 @@ in memory as a whole; it is written off the event loop.
 """
 
 import asyncio
+import contextlib
 import errno
 import tempfile
 from typing import IO, TYPE_CHECKING, Any, AsyncIterator, Dict, Optional
@@ -63,6 +64,9 @@ class Part(Dict[str, Any]):
                 self._spool = tempfile.TemporaryFile(prefix="tremolo-")  # noqa: SIM115
             self._spool.write(memory)
         except OSError as exc:
+            if self._spool is not None:
+                with contextlib.suppress(OSError):  # of what it still wanted to write
+                    self._spool.close()  # now, for others need the room
             if exc.errno in _NO_SPACE:
                 raise InsufficientStorage(cause=exc) from exc
             raise
