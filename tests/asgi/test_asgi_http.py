@@ -218,7 +218,7 @@ def test_the_application_is_told_when_the_client_leaves(loop_name, leave, sent):
             client = await site.connect()
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
                               + sent)
-            await until(lambda: site.server.connections and site.connection.state == "reading"
+            await until(lambda: site.server.connections and site.connection.word == "reading"
                         and len(messages) == bool(sent))
             getattr(client, leave)()
             await asyncio.wait_for(until(

@@ -21,7 +21,7 @@ from tests.support.websocket_peer import (
     peer,
     refused,
 )
-from tremolo.net.connection import HTTPConnection
+from tremolo.net.stream import Stream
 from tremolo.net.websocket import (
     CLOSE_TIMEOUT,
     CONTROL_RATE,
@@ -177,7 +177,7 @@ def test_any_bytes_are_a_sign_of_life():
                 seen = site.connection.bytes_in
                 await until(lambda seen=seen: site.connection.bytes_in >= seen)
             assert not app.done
-            assert site.connection.taken.open
+            assert site.connection.upgraded.open
 
     run(main)
 
@@ -287,7 +287,7 @@ def test_an_application_that_does_not_receive_holds_up_the_client(loop_name, siz
                 written += more
                 idle = 0 if more else idle + 1
                 await asyncio.sleep(0.001)
-            link = site.connection.taken
+            link = site.connection.upgraded
             assert link.holding
             assert link._queued <= QUEUED + size
             assert link._engine.buffered <= 4 * 65536
@@ -327,7 +327,7 @@ def test_a_client_that_pings_and_does_not_read_costs_no_memory():
 @each_loop
 def test_reading_does_not_stop_for_a_message_that_somebody_waits_for(loop_name, monkeypatch):
     stops = []
-    monkeypatch.setattr(HTTPConnection, "pause_reading", stops.append)
+    monkeypatch.setattr(Stream, "pause_reading", stops.append)
 
     async def main():
         async with serving_asgi(echo) as site, peer(site) as ws:
@@ -351,7 +351,7 @@ def test_closing_hears_the_answer_behind_messages_that_nobody_took():
         app.gate = asyncio.Event()
         async with serving_asgi(app) as site, peer(site) as ws:
             await ws.client.send(frame(BINARY, bytes(60_000)) * 3)
-            await until(lambda: site.server.connections and site.connection.taken.holding)
+            await until(lambda: site.server.connections and site.connection.upgraded.holding)
             app.gate.set()
             assert (await ws.receive()).code == 4000
             await ws.client.send(frame(BINARY, bytes(60_000)) * 3)
@@ -552,7 +552,7 @@ def test_what_the_throttle_holds_back_is_not_the_clients_silence():
             for _ in range(3):  # the pings would wait behind the message
                 site.connection.deadline = loop.time()
                 await asyncio.sleep(0.3)
-            assert site.connection.taken.open
+            assert site.connection.upgraded.open
             assert not app.done
             ws.client.reset()
 

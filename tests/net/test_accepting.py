@@ -428,17 +428,17 @@ def test_a_connection_says_what_it_is_doing():
             client = await site.connect()
             await until(lambda: site.server.connections)
             connection = site.connection
-            assert connection.state == "new"
+            assert connection.word == "new"
             assert connection.idle
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
-            await until(lambda: connection.state == "reading")
+            await until(lambda: connection.word == "reading")
             await client.send(b"a")
             await until(step.is_set)
             await client.send(b"b")
-            await until(lambda: connection.state == "sending")
+            await until(lambda: connection.word == "sending")
             step.set()
             await client.response()
-            await until(lambda: connection.state == "idle")
+            await until(lambda: connection.word == "idle")
             assert connection.requests == 1
             client.close()
 

@@ -204,7 +204,7 @@ def test_a_pause_is_no_slow_body():
         async with serving(Handling(handle, handler_timeout=100.0)) as site:
             client = await site.connect()
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-            await until(lambda: site.server.connections and site.connection.state == "reading")
+            await until(lambda: site.server.connections and site.connection.word == "reading")
             await pass_time(10)
             asyncio.get_running_loop().moved += 500
             await pass_time(4)

@@ -253,7 +253,7 @@ def test_what_is_sent_ahead_is_bounded(loop_name):
                 sent += size
                 quiet = 0 if size else quiet + 1
                 await asyncio.sleep(0.001)
-            assert connection.reading_paused
+            assert connection.stream.paused
             assert connection.parser.buffered <= 2 * 64 * 1024
             go_on.set()
             for _ in range(1 + sent // len(ahead)):
@@ -415,7 +415,7 @@ def test_leaving_is_seen_behind_unread_data(loop_name, how):
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
             await client.send(bytes(90000))
             await begun.wait()
-            await until(lambda: site.server.connections and site.connection.reading_paused)
+            await until(lambda: site.server.connections and site.connection.stream.paused)
             {"fin": client.close, "reset": client.reset}[how]()
             await asyncio.wait_for(told, 1.0)
 
@@ -470,7 +470,7 @@ def test_reading_the_body_of_a_client_that_left_raises(loop_name):
                 await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
                                   b"Content-Length: 9\r\n\r\nabc")
                 await until(lambda: site.server.connections
-                            and site.connection.state == "reading")
+                            and site.connection.word == "reading")
                 getattr(client, leave)()
                 await until(lambda: raised)
                 raised.clear()

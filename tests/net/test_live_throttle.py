@@ -139,7 +139,7 @@ def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
             client = await site.connect()
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 15000\r\n\r\n")
             await client.send(pattern(15_000))
-            await until(lambda: site.server.connections and site.connection.reads_blocked)
+            await until(lambda: site.server.connections and site.connection.stream.reads_blocked)
             seconds = await take(client, bytearray(), 1.0)
             assert about(sum(sizes), 10_000, seconds)
             assert not woken
@@ -147,7 +147,7 @@ def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
             site.server.remember(True)
             seconds += await take(client, bytearray(), 1.0)
             assert sum(sizes) == 15_000
-            throttled = site.server.recent[0][11]
+            throttled = site.server.recent[0].throttled
             assert 1.0 < throttled < seconds
             client.close()
 

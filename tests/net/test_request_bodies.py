@@ -350,7 +350,7 @@ def test_a_body_that_nobody_reads_stays_with_the_client(loop_name):
             client = await site.connect()
             await client.send(post(size))
             sending = asyncio.ensure_future(client.send(bytes(size)))
-            await until(lambda: site.server.connections and site.connection.reading_paused)
+            await until(lambda: site.server.connections and site.connection.stream.paused)
             await asyncio.sleep(0.05)
             assert site.connection.parser.buffered <= 2 * 64 * 1024
             assert not sending.done()
@@ -395,7 +395,7 @@ def test_a_large_body_arrives_unchanged(loop_name, framing):
 
 
 def reading(site):
-    return until(lambda: site.server.connections and site.connection.state == "reading")
+    return until(lambda: site.server.connections and site.connection.word == "reading")
 
 
 def test_a_body_that_comes_too_slowly_is_refused():

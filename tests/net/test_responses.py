@@ -492,7 +492,7 @@ def test_a_handler_learns_from_its_writes_that_the_client_left(loop_name):
             await until(lambda: not site.server.tasks)
             assert site.server.counters.aborted == 1
             [row] = site.server.recent
-            assert row[12] == "aborted"
+            assert row.outcome == "aborted"
 
     run(main, loop_name)
 
@@ -540,8 +540,9 @@ def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
             await site.ask(b"POST /a?b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
                            b"Content-Length: 3\r\n\r\nabc")
             [row] = site.server.recent
-            assert row[3:9] == (b"POST", b"/a?b", "/{x}", 201, 3, 3)
-            assert row[12:] == ("done", None, b"1.1", False, None)
+            assert (row.head.method, row.head.target) == (b"POST", b"/a?b")
+            assert (row.route, row.status, row.bytes_in, row.bytes_out) == ("/{x}", 201, 3, 3)
+            assert (row.outcome, row.error, row.capture) == ("done", None, None)
             site.server.remember(False)
             assert site.server.recent is None
 

@@ -191,7 +191,7 @@ def test_requests_of_our_own_are_not_shown():
             await site.ask(b"/__tremolo__/token", OWN)
             await site.ask(b"/seen")
             await until(lambda: site.server.recent)
-            assert [entry[4] for entry in site.server.recent] == [b"/seen"]
+            assert [entry.head.target for entry in site.server.recent] == [b"/seen"]
     run(main)
 
 

@@ -5,14 +5,14 @@ import json
 
 import pytest
 
-from tremolo.net.kept import KEPT, Kept
+from tremolo.net.capture import CAPTURED, Capture
 from tremolo.worker.messages import FIELDS, MOST, messages
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-a: b: c\r\n\r\n"
 
 
 def kept(request=b"", response=b"", fields=((b"host", b"a"), (b"cookie", b"id=\xe9"))):
-    made = Kept(list(fields))
+    made = Capture(list(fields))
     made.response_head = HEAD
     for body, data in ((made.request_body, request), (made.response_body, response)):
         for begin in range(0, len(data), 5000):
@@ -53,12 +53,12 @@ def test_of_a_long_body_the_beginning_is_told_without_half_characters(text):
     assert text.startswith(told) and response["cut"] and response["size"] == len(text.encode())
     assert len(json.dumps(response)) <= MOST
     if text.isascii():
-        assert len(told) == KEPT
+        assert len(told) == CAPTURED
 
 
 @pytest.mark.parametrize("request_body, response_body", [
-    ("é" * 8000, "é" * 8000), ('"' * KEPT, '"' * KEPT), ("\x01" * KEPT, "x"),
-    ("x", "\x01" * KEPT)])
+    ("é" * 8000, "é" * 8000), ('"' * CAPTURED, '"' * CAPTURED), ("\x01" * CAPTURED, "x"),
+    ("x", "\x01" * CAPTURED)])
 @pytest.mark.parametrize("value", [b'"', b"\xff", b"\x01"])
 def test_a_row_always_fits_a_line(request_body, response_body, value):
     made = kept(request_body.encode(), response_body.encode(),

@@ -6,8 +6,8 @@ import json
 import os
 import types
 
+from tremolo.net.capture import CAPTURED, Capture
 from tremolo.net.counters import Counters
-from tremolo.net.kept import KEPT, Kept
 from tremolo.net.throttle import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
 from tremolo.worker.sampler import MESSAGES, Sampler
@@ -24,19 +24,23 @@ class FakeServer:
     def remember(self, wanted):
         self.recent = collections.deque(maxlen=2000) if wanted else None
 
-    def finish(self, count=1, target=b"/x", error=None, kept=None):
+    def finish(self, count=1, target=b"/x", error=None, capture=None):
         for _ in range(count):
             self.counters.requests += 1
             self.counters.status[2] += 1
             if self.recent is not None:
-                self.recent.append((self.counters.requests, 1, 0.0, b"GET", target, None, 200,
-                                    0, 5, 0.01, 0.005, 0.0, "done", error, b"1.1", False, kept))
+                self.recent.append(types.SimpleNamespace(
+                    id=self.counters.requests, begun=0.0, first_byte=0.005, ended=0.01,
+                    connection=types.SimpleNamespace(id=1, is_tls=False),
+                    head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
+                    route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0,
+                    outcome="done", error=error, capture=capture))
 
     def connect(self, count):
         for number in range(1, count + 1):
             self.connections[number] = types.SimpleNamespace(
-                id=number, peer=("127.0.0.1", number), state="idle", bytes_in=number,
-                bytes_out=number * 10, opened=0.0, requests=1, current=None, taken=None,
+                id=number, peer=("127.0.0.1", number), word="idle", bytes_in=number,
+                bytes_out=number * 10, opened=0.0, requests=1, current=None, upgraded=None,
                 throttled=False)
 
 
@@ -149,7 +153,7 @@ def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():
 
 
 def kept(size):
-    made = Kept([(b"cookie", b"secret")])
+    made = Capture([(b"cookie", b"secret")])
     made.add(made.request_body, bytes(size))
     return made
 
@@ -158,9 +162,9 @@ def test_messages_are_told_only_to_who_asks_and_so_many_a_turn():
     frames, sink = collect()
     for level, told in ((1, 0), (2, 30)):
         server, made = sampler(sink, detail=level)
-        assert server.keeping == (MESSAGES if level > 1 else 0)
+        assert server.captures_left == (MESSAGES if level > 1 else 0)
         for _ in range(30):
-            server.finish(kept=kept(100))
+            server.finish(capture=kept(100))
         frames.clear()
         made.sample(1.0)
         rows = [row for frame in frames for row in frame["rows"]]
@@ -173,18 +177,18 @@ def test_long_messages_go_with_the_first_rows_only_and_no_row_is_lost():
     frames, sink = collect()
     server, made = sampler(sink, detail=2)
     for _ in range(40):
-        server.finish(kept=kept(KEPT))
+        server.finish(capture=kept(CAPTURED))
     made.sample(1.0)
     rows = [row for frame in frames for row in frame["rows"]]
     told = [row["id"] for row in rows if "request" in row]
     assert len(rows) == 40 and frames[-1].get("totals", frames[0]["totals"])["rows_dropped"] == 0
     assert told == list(range(1, len(told) + 1)) and 2 <= len(told) < 40
-    server.keeping = 0
+    server.captures_left = 0
     made._renew()
-    server.finish(kept=kept(KEPT))
+    server.finish(capture=kept(CAPTURED))
     frames.clear()
     made.sample(2.0)
-    assert "request" in frames[0]["rows"][0] and server.keeping == MESSAGES
+    assert "request" in frames[0]["rows"][0] and server.captures_left == MESSAGES
 
 
 def test_demand_is_told_only_under_a_cap_of_the_whole_server():

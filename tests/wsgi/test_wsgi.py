@@ -219,7 +219,7 @@ def test_the_body_is_not_read_ahead_of_the_application():
             client = await site.connect()
             size = 30_000_000
             sending = asyncio.ensure_future(client.send(post(bytes(size))))
-            await until(lambda: site.server.connections and site.connection.reading_paused)
+            await until(lambda: site.server.connections and site.connection.stream.paused)
             assert site.connection.bytes_in < 1_000_000
             gate.set()
             await sending

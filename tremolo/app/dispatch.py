@@ -153,21 +153,21 @@ async def _run_websocket(adapter: "NativeAdapter", handler: Handler, server: Ser
     websocket = server["websocket"] = WebSocket(server["request"], server["response"])
     try:
         result = await call_handler(handler, server, adapter)
-        if exchange.connection.taken is not None and result not in (None, False, True):
+        if exchange.connection.upgraded is not None and result not in (None, False, True):
             raise undocumented(handler, result, "the handler of a WebSocket returns nothing, or "
                                "True when it goes on by itself")
     except WebSocketException as exc:
         websocket.ended(exc.code if isinstance(exc, WebSocketServerClosed) else 1000)
-        if exchange.connection.taken is not None:
+        if exchange.connection.upgraded is not None:
             return
         raise
     except Exception as exc:
-        if exchange.connection.taken is None:
+        if exchange.connection.upgraded is None:
             raise
         exchange.connection.server.report(exchange, exc)
         websocket.ended(1011)
         return
-    if exchange.connection.taken is None:
+    if exchange.connection.upgraded is None:
         await answer(result, server, exchange, handler)  # not accepted: a plain response
     elif result is not True:
         websocket.ended()

@@ -158,7 +158,7 @@ class Request(RequestBody):
     @property
     def upgraded(self) -> bool:
         """The connection has become a WebSocket."""
-        return self._exchange.connection.taken is not None
+        return self._exchange.connection.upgraded is not None
 
     @property
     def query(self) -> Dict[str, List[str]]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, Optional, Tuple
 from ..exceptions import ASGIConnectionError, ClientDisconnected
 from ..net.exchange import Exchange
 from ..net.files import send_file
+from ..net.states import CLOSED
 from ..protocol.http1 import ProtocolError
 
 Message = Dict[str, Any]
@@ -73,14 +74,14 @@ class HTTPCycle:
                 raise RuntimeError(
                     "'http.response.body' came after the response was complete "
                     "(a message with more_body=False)")
-            if exchange.connection.lost:
+            if exchange.connection.state is CLOSED:
                 writer = exchange.writer
                 if writer.length == writer.body_bytes and not (
                         message.get("body") or message.get("more_body")):
                     self._body_sent = True  # it left with all that it was promised
                     return
                 raise ASGIConnectionError("the client is gone")
-            if exchange.finished:
+            if exchange.progress.finished:
                 raise ASGIConnectionError("the stream was ended: the server restarts")
             # Asked for with `in` rather than get(): a call less for each key.
             body = message["body"] if "body" in message else b""  # noqa: SIM401
@@ -107,9 +108,9 @@ class HTTPCycle:
         elif kind == "http.response.start":
             if self._started:
                 raise RuntimeError("'http.response.start' came twice")
-            if exchange.finished and not exchange.connection.lost:
+            if exchange.progress.finished and exchange.connection.state is not CLOSED:
                 raise ASGIConnectionError("the request was broken and has been refused")
-            if exchange.connection.lost:
+            if exchange.connection.state is CLOSED:
                 raise ASGIConnectionError("the client is gone")
             self._wants_trailers = "trailers" in message and bool(message["trailers"])
             status = message["status"] if "status" in message else None  # noqa: SIM401

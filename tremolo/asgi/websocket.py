@@ -108,7 +108,6 @@ class WebSocketCycle:
                                      "the header Sec-WebSocket-Protocol")
             self._link = accept(exchange, self._upgrade, message.get("subprotocol"), headers)
             self._state = _OPEN
-            exchange.wake_waiter()
         elif kind == "websocket.close":
             self._state = _CLOSED
             exchange.writer.keep_alive = False

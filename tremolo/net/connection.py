@@ -1,16 +1,15 @@
 """One HTTP connection: the cycle of its exchanges, its deadlines, its end.
 
-The states are facts rather than a variable: `current` is the exchange in progress, `taken` the
-WebSocket that owns the connection after an upgrade, `lingering` and `closing` lead to the
-end, `lost` is the end. Without any of them the connection waits for a request. How bytes
-get in and out is the business of `Client` below it, how it ends that of `Ending`.
+It is in one state of `tremolo.net.states`, which says what the next bytes mean, what happens at
+`deadline` and what displays call it. It has a `stream` (its transport), an `outbox` before that,
+a parser, and while it answers a request the `current` exchange.
 
 One exchange at a time: what a client sends ahead waits in the parser, at most `READ_AHEAD`
 bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
 
 from ..config import Settings
 from ..exceptions import ClientDisconnected
@@ -21,10 +20,33 @@ from ..protocol.http1 import (
     ProtocolError,
     RequestHead,
     RequestParser,
+    ResponseWriter,
 )
-from .client import LINGER_SECONDS
-from .ending import Ending, server_line
-from .exchange import DONE, Exchange
+from .exchange import DONE, PLAIN, Exchange
+from .outbox import Outbox
+from .states import (
+    CLOSE,
+    CLOSED,
+    CLOSING,
+    DISCARD,
+    DISCARDING,
+    EXCHANGE,
+    FLUSH,
+    FLUSHING,
+    HEAD,
+    HEAD_BEGUN,
+    IDLE,
+    LINGER,
+    LINGERING,
+    LOST,
+    NEXT,
+    REQUEST,
+    UPGRADE,
+    UPGRADED,
+    State,
+)
+from .stream import Stream
+from .throttle import Pacer
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -34,9 +56,13 @@ READ_AHEAD = 64 * 1024
 #: bytes of a request body that the application left which are worth reading to keep a
 #: connection
 DISCARD_BYTES = 64 * 1024
+#: what is read and thrown away after a last response, so that no reset eats it (RFC 9112
+#: section 9.6)
+LINGER_BYTES = 64 * 1024
+LINGER_SECONDS = 1.0
 
 
-class Taken(Protocol):
+class Upgraded(Protocol):
     """What owns a connection after an upgrade. While it is `holding` nothing shall be read."""
 
     holding: bool
@@ -48,31 +74,67 @@ class Taken(Protocol):
     def drain(self) -> None: ...
 
 
-class HTTPConnection(Ending):
+def server_line(settings: Settings) -> bytes:
+    """The header line that names the server; b"" if it has no name."""
+    name = settings.server_name.encode("latin-1")
+    return b"server: " + name + b"\r\n" if name else b""
+
+
+class HTTPConnection(asyncio.BufferedProtocol):
     """The protocol object of one transport."""
 
-    __slots__ = ("_discarding", "_head_began", "context", "handler_timeout", "requests",
-                 "settings", "taken")
+    __slots__ = ("_bytes_left", "bytes_in", "context", "current", "deadline", "eof",
+                 "handler_timeout", "id", "is_tls", "opened", "outbox", "pace_due", "pacer",
+                 "parser", "peer", "requests", "server", "server_line", "settings", "socket",
+                 "sockname", "state", "stream", "transport", "upgraded")
+
+    #: set by `connection_made`
+    stream: Stream
+    outbox: Outbox
+    transport: Any
+    socket: Any
+    peer: Any
+    sockname: Any
+    is_tls: bool
+    opened: float
 
     def __init__(self, server: "Server") -> None:
-        super().__init__(server)
+        self.server = server
+        self.id = server.next_id()
+        self.state: State = IDLE
         self.parser = RequestParser(server.limits, server.header_cache)
         self.current: Optional[Exchange] = None
-        self.taken: Optional[Taken] = None
+        self.upgraded: Optional[Upgraded] = None
         #: a slot for the adapter
         self.context: Any = None
         self.requests = 0
+        self.bytes_in = 0
+        #: the client will send nothing more
+        self.eof = False
+        #: the instant of the next look at this connection
+        self.deadline = NEVER
+        #: what throttles it, None while nothing does; and when that may let more pass
+        self.pacer: Optional[Pacer] = None
+        self.pace_due = 0.0
         #: those of the server, unless the adapter has others for the address
         self.settings = server.settings
         self.handler_timeout = server.adapter.handler_timeout
-        self.server_line = None
-        self._discarding = -1
-        self._head_began = False
+        #: in place of the server's own
+        self.server_line: Optional[bytes] = None
+        #: how much more is read only to be thrown away, in the states that do so
+        self._bytes_left = 0
 
     # -- the transport's side ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        stream = self.stream = Stream(self, transport)
+        self.transport = transport
+        self.outbox = stream.outbox
+        self.socket = stream.socket
+        self.is_tls = stream.is_tls
+        self.peer = transport.get_extra_info("peername")
+        self.sockname = transport.get_extra_info("sockname")
+        self.opened = self.server.loop.time()
         self.deadline = self.opened + self.settings.request_timeout
         self.server.add(self)
 
@@ -93,77 +155,94 @@ class HTTPConnection(Ending):
             server.throttling.set_connection_rates(self, *rates)
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        server = self.server
         pacer = self.pacer
         if pacer is not None and pacer.upload.active:
             # Exact upload pacing: the kernel cannot hand over more than fits here.
-            if self.reads_blocked and self.is_tls:
-                return self.server.read_view  # delivered though we paused: a debt
-            allowed = pacer.upload.allowance(self.server.loop.time(), READ_AHEAD)
-            return self.server.read_view[:max(1, allowed)]
-        return self.server.read_view if self.taken is None else self.server.wide_view
+            if self.stream.reads_blocked and self.is_tls:
+                return server.read_view  # delivered though we paused: a debt
+            allowed = pacer.upload.allowance(server.loop.time(), READ_AHEAD)
+            return server.read_view[:max(1, allowed)]
+        return server.read_view if self.upgraded is None else server.wide_view
 
     def buffer_updated(self, nbytes: int) -> None:
         server = self.server
-        data = bytes(server.wide_view[:nbytes])
         self.bytes_in += nbytes
         server.counters.bytes_in += nbytes
         if self.pacer is not None and self.pacer.upload.active:
             server.throttling.charge_upload(self, nbytes)
-        if self.lingering:
-            self.linger(nbytes)
-            return
-        if self.taken is not None:
-            if not self.closing:
-                self.taken.data_received(data)
-            return
-        parser = self.parser
-        parser.receive_data(data)
-        exchange = self.current
-        if exchange is None:
+        state = self.state
+        if state is IDLE or state is HEAD:
+            self.parser.receive_data(bytes(server.wide_view[:nbytes]))
             self._advance()
-        elif self._discarding >= 0:
-            self._discard()
-        elif exchange.body_waiter is not None:
-            exchange.body_arrived()
-        elif parser.buffered >= READ_AHEAD:
-            self.pause_reading()
+        elif state is UPGRADED:
+            self.upgraded.data_received(  # type: ignore[union-attr]
+                bytes(server.wide_view[:nbytes]))
+        elif state.closing:
+            self._ignore(nbytes)
+        else:
+            parser = self.parser
+            parser.receive_data(bytes(server.wide_view[:nbytes]))
+            body = self.current.body  # type: ignore[union-attr]
+            if state is DISCARDING:
+                self._discard()
+            elif body is not None and body.waiter is not None:
+                body.arrived()
+            elif parser.buffered >= READ_AHEAD:
+                self.stream.pause_reading()
+
+    def _ignore(self, nbytes: int) -> None:
+        """Something came after the last response."""
+        if self.state is LINGERING:
+            self._bytes_left -= nbytes
+            if self._bytes_left < 0:
+                self._close_transport()
 
     def eof_received(self) -> bool:
         """The client will send nothing more. What it asked for is still answered (a half-closed
         connection), but whoever waits for a disconnect is told."""
-        self.eof = True
-        if self.lingering or self.closing:
-            self.close_transport()
+        self.eof = self.stream.over = True
+        state = self.state
+        if state.closing:
+            self._close_transport()
             return False
-        if self.taken is not None:
-            self.taken.eof_received()
+        if self.upgraded is not None:
+            self.upgraded.eof_received()
             return False
         self.parser.receive_eof()
         if self.current is None:
             self._advance()
-        elif self._discarding >= 0:
-            self._finish_connection()
+        elif state is DISCARDING:
+            self._end()
         else:
             self.current.half_closed()
-        return not self.is_tls and not self.closing
+        return not self.is_tls and not self.state.closing
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        self.lost = True
+        self.state = self.state.after[LOST]
+        self.stream.over = True
         self.deadline = NEVER
         self.outbox.lost()
         server = self.server
         server.remove(self)
-        if self.taken is not None:
-            self.taken.connection_lost()
+        if self.upgraded is not None:
+            self.upgraded.connection_lost()
         elif self.current is not None:
             self.current.lost()
         server.adapter.connection_lost(self)
+
+    def pause_writing(self) -> None:
+        self.outbox.full = True
+
+    def resume_writing(self) -> None:
+        self.outbox.resume_writing()
 
     # -- the cycle of exchanges ------------------------------------------------------------
 
     def _advance(self) -> None:
         """Take up the next request, if its head is there."""
-        if self.current is not None or self.lost or self.closing or self.taken is not None:
+        state = self.state
+        if state is not IDLE and state is not HEAD:
             return
         parser = self.parser
         try:
@@ -175,15 +254,16 @@ class HTTPConnection(Ending):
             self._begin(event)
         elif self.eof:
             self.close()
-        elif self.requests and not self._head_began and parser.in_head:
-            # The first head's clock runs from the accept, a later one's from its first byte.
-            self._head_began = True
-            self.deadline = self.server.loop.time() + self.settings.request_timeout
+        elif state is IDLE and parser.in_head:
+            self.state = IDLE.after[HEAD_BEGUN]
+            if self.requests:
+                # The first head's clock runs from the accept, a later one's from its first byte.
+                self.deadline = self.server.loop.time() + self.settings.request_timeout
 
     def _begin(self, head: RequestHead) -> None:
         server = self.server
+        self.state = self.state.after[REQUEST]
         self.requests += 1
-        self._head_began = False
         exchange = self.current = server.new_exchange(self, head)
         timeout = self.handler_timeout
         self.deadline = exchange.begun + timeout if timeout else NEVER
@@ -208,50 +288,55 @@ class HTTPConnection(Ending):
             server.report(exchange, exc)
         finally:
             server.tasks.discard(exchange.task)
-            if not exchange.finished:
+            if not exchange.progress.finished:
                 exchange.settle()
 
     def completed(self, exchange: Exchange) -> None:
-        """The response is whole, though perhaps not all of it has been handed over."""
+        """The response is whole. Once it has been handed over, go on or end."""
+        if self.state is not EXCHANGE:  # it is closing already
+            exchange.record(DONE)
+            return
         outbox = self.outbox
         if outbox.size or outbox.full:
             exchange.ended = 0.0
-            outbox.on_empty = self._end_cycle
+            self.state = EXCHANGE.after[FLUSH]
+            outbox.on_empty = self._handed_over
             self.watch_writes()
             outbox.flush()
         else:
-            self._end_cycle()
+            self._handed_over()
 
-    def _end_cycle(self) -> None:
+    def _handed_over(self) -> None:
         exchange = self.current
         if exchange is None:
             return
         exchange.record(DONE)
-        if self.lost:
-            self.current = None
+        if self.state.closing:
             return
-        if not exchange.body_done:
-            self._discarding = 0
+        body = exchange.body
+        if body is not None and not body.done:
+            self._bytes_left = DISCARD_BYTES
+            self.state = self.state.after[DISCARD]
             self.deadline = self.server.loop.time() + LINGER_SECONDS
             self._discard()
-            return
-        if not exchange.writer.keep_alive or (self.eof and not self.parser.buffered):
+        elif not exchange.writer.keep_alive or (self.eof and not self.parser.buffered):
             faults = exchange.faults
             if faults is not None and faults.slow_close:
-                self.server.loop.call_later(faults.slow_close, self._finish_connection)
+                self.server.loop.call_later(faults.slow_close, self._end)
             else:
-                self._finish_connection()
-            return
-        self._next_cycle(exchange.ended)
+                self._end()
+        else:
+            self._next(exchange.ended)
 
-    def _next_cycle(self, now: float) -> None:
+    def _next(self, now: float) -> None:
+        """Wait for the next request, which may have come already."""
+        self.state = self.state.after[NEXT]
         self.current = None
-        self._discarding = -1
         parser = self.parser
         parser.next_cycle()
         server = self.server
-        if self.reading_paused:
-            self.resume_reading()
+        if self.stream.paused:
+            self.stream.resume_reading()
         if parser.buffered:
             # Not from within the handler's task: the next one must not inherit its context
             # variables.
@@ -265,47 +350,163 @@ class HTTPConnection(Ending):
     def _discard(self) -> None:
         """Read what the application left of the request's body, up to a limit."""
         exchange = self.current
-        if exchange is None:
+        body = exchange.body if exchange is not None else None
+        if exchange is None or body is None:
             return
-        if exchange.continue_pending or not exchange.writer.keep_alive:
-            self._finish_connection()
+        if body.withheld or not exchange.writer.keep_alive:
+            self._end()
             return
         try:
             while True:
                 event = self.parser.next_event()
                 if event is END:
-                    exchange.body_done = True
-                    self._next_cycle(self.server.loop.time())
+                    body.done = True
+                    self._next(self.server.loop.time())
                     return
                 if event is NEED_DATA:
                     break
-                self._discarding += len(event)  # type: ignore[arg-type]
-                if self._discarding > DISCARD_BYTES:
-                    self._finish_connection()
+                self._bytes_left -= len(event)  # type: ignore[arg-type]
+                if self._bytes_left < 0:
+                    self._end()
                     return
         except ProtocolError:
-            self._finish_connection()
+            self._end()
             return
         if self.eof:
-            self._finish_connection()
+            self._end()
+        else:
+            self.stream.resume_reading()
+
+    def upgrade(self, upgraded: Upgraded, deadline: float) -> bytes:
+        """From now on the connection is `upgraded`'s, which is looked at at `deadline`. Gives
+        what came early for it."""
+        self.state = self.state.after[UPGRADE]
+        self.upgraded = upgraded
+        self.deadline = deadline
+        return self.parser.take_buffered()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    @property
+    def preface(self) -> bytes:
+        """The lines that each response begins with. (Hot code asks for `server_line` first, to
+        save this call.)"""
+        if self.server_line is None:
+            return self.server.preface
+        return self.server.date_line + self.server_line
+
+    def refuse(self, exc: ProtocolError) -> None:
+        """Answer a request that cannot be understood; nothing after it is looked at."""
+        server = self.server
+        server.counters.protocol_errors += 1
+        self.current = None
+        writer = ResponseWriter(b"GET", b"1.1", False)
+        body = exc.reason.encode("latin-1", "replace") + b"\n"
+        head = writer.head(exc.status, PLAIN, length=len(body), preface=self.preface)
+        server.counters.status[exc.status // 100] += 1
+        self.outbox.push_now(head + writer.body(body) + writer.end())
+        server.refused(self, exc)
+        self._end()
+
+    def _end(self) -> None:
+        """Close after everything is sent, without a reset that could eat the response."""
+        if self.lost:
             return
-        self.resume_reading()
+        exchange = self.current
+        self.current = None
+        unread = self.parser.buffered or exchange is None or not exchange.body_done
+        self._end_by(self._linger if unread else self._close_transport)
+
+    def leave(self) -> None:
+        """The WebSocket on this connection has ended: close, the server first (RFC 6455
+        section 7.1.1), without a reset that could eat its last frame."""
+        self.parser.take_buffered()
+        self._end_by(self._linger)
+
+    def close(self) -> None:
+        """Close once what was queued is sent."""
+        self._end_by(self._close_transport)
+
+    def cut(self) -> None:
+        """Close in the middle of a response, after what was written so far."""
+        if self.current is not None:
+            self.current.give_up()
+        self.outbox.lost()
+        self._close_transport()
+
+    def abort(self) -> None:
+        """End the connection now; what was queued is dropped."""
+        self.state = self.state.after[CLOSE]
+        self.transport.abort()
+
+    def reset(self) -> None:
+        """As `abort`, with a TCP reset, so that the client cannot take it for an end."""
+        self.stream.prepare_reset()
+        self.abort()
+
+    def _end_by(self, end: Callable[[], None]) -> None:
+        """Begin to close: call `end` once what was queued is handed over."""
+        self.state = self.state.after[CLOSE]
+        if self.outbox.size:
+            self.outbox.on_empty = end
+            self.watch_writes()
+        else:
+            end()
+
+    def _linger(self) -> None:
+        """Close, the last words first: what the client still sends is read for a moment."""
+        if self.lost or self.eof or self.state is not CLOSING:
+            self._close_transport()
+            return
+        self._bytes_left = LINGER_BYTES
+        self.state = CLOSING.after[LINGER]
+        self.deadline = self.server.loop.time() + LINGER_SECONDS
+        self.stream.resume_reading()
+        if not self.stream.shut_down() and self.transport.can_write_eof():
+            self._close_transport()
+
+    def _close_transport(self) -> None:
+        self.state = self.state.after[CLOSE]
+        if not self.lost:
+            self.watch_writes()
+            self.stream.close()
 
     # -- flow control and time ---------------------------------------------------------------
 
     def wants_more(self) -> bool:
-        if self.taken is not None:
-            return not self.taken.holding
+        """Whether there is room for what would be read."""
+        if self.upgraded is not None:
+            return not self.upgraded.holding
         return self.parser.buffered < READ_AHEAD or self.current is None
 
-    def excuse(self, now: float) -> None:
+    def allow_reading(self) -> None:
+        """The throttle holds reading back no longer; something else still may."""
+        self._excuse(self.server.loop.time())
+        self.stream.reads_blocked = False
+        if self.wants_more():
+            self.stream.resume_reading()
+
+    def read_held(self, size: int) -> bool:
+        """Read at most `size` bytes although the transport is paused, and let it be so. False:
+        that is not possible."""
+        if not self.wants_more():
+            return False
+        nbytes = self.stream.read_now(self.server.read_view[:size])
+        if nbytes:
+            self._excuse(self.server.loop.time())
+            self.buffer_updated(nbytes)
+        return nbytes > 0
+
+    def _excuse(self, now: float) -> None:
         """What was not read because we held it back is not the client's delay."""
-        held = now - self.held_since
-        self.held_since = now
-        if self.current is not None:
-            self.current.held(held, now)
-        elif not self.closing:
-            self.deadline += held
+        stream = self.stream
+        held = now - stream.held_since
+        stream.held_since = now
+        if self.current is None:
+            if not self.state.closing:
+                self.deadline += held
+        elif self.current.body is not None:
+            self.current.body.held(held, now)
 
     def hung_up(self, gone: bool) -> None:
         """The client closed its side, or (`gone`) both, behind data that is not read yet."""
@@ -314,75 +515,100 @@ class HTTPConnection(Ending):
         elif self.current is not None:
             self.current.peer_left()
 
-    def shift(self, seconds: float) -> None:
-        """The process did not run for a while: no clock shall have run either."""
-        self.deadline += seconds
-        self.stall_deadline += seconds
-        if self.current is not None:
-            self.current.shift(seconds)
+    def watch_writes(self) -> None:
+        """Somebody waits for the client to read: it must make progress from now on."""
+        due = self.stream.watch_writes()
+        if self.current is None or due < self.deadline:
+            self.deadline = due
 
-    def on_deadline(self, now: float) -> None:
-        """Some clock ran out: see which."""
-        if self.reads_blocked:
-            self.excuse(now)
-            if now < self.deadline:
-                return
-        if self.lost:
-            self.deadline = NEVER
-        elif self.lingering:
-            self.lingering = 0
-            self.close_transport()
-        elif self.taken is not None and not self.closing:
-            self.taken.on_deadline(now)
-        elif self.closing:
-            if self.write_stalled():
-                self.abort()
-            else:
-                self.deadline = now + self.server.write_timeout
-        elif self._discarding >= 0:
-            self._finish_connection()
-        elif self.current is not None:
-            self.current.on_deadline(now)
-        elif self.parser.in_head:
-            seconds = self.settings.request_timeout
-            self.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
-        else:
-            self.close()
-
-    # -- throttle ------------------------------------------------------------------------------
-
-    def _on_write_pace(self, blocked: bool) -> None:
+    def on_write_pace(self, blocked: bool) -> None:
+        """The outbox waits for its throttle, or no longer does."""
         self.server.throttling.writes_blocked(self, blocked)
 
     def on_pace(self, now: float) -> None:
         """The throttle's fast tick."""
         self.server.throttling.on_pace(self, now)
 
-    @property
-    def throttled(self) -> bool:
-        return self.pacer is not None
+    def shift(self, seconds: float) -> None:
+        """The process did not run for a while: no clock shall have run either."""
+        self.deadline += seconds
+        self.stream.stall_deadline += seconds
+        if self.current is not None:
+            self.current.shift(seconds)
 
-    # -- for those who look ------------------------------------------------------------------
+    def on_deadline(self, now: float) -> None:
+        """The clock of the present state ran out."""
+        if self.stream.reads_blocked:
+            self._excuse(now)
+            if now < self.deadline:
+                return
+        _ON_DEADLINE[self.state](self, now)
+
+    def _head_is_late(self, now: float) -> None:
+        seconds = self.settings.request_timeout
+        self.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
+
+    def _look_at_exchange(self, now: float) -> None:
+        if self.current is not None:
+            self.current.on_deadline(now)
+
+    def _look_at_upgraded(self, now: float) -> None:
+        if self.upgraded is not None:
+            self.upgraded.on_deadline(now)
+
+    def _look_at_last_writes(self, now: float) -> None:
+        stream = self.stream
+        if stream.write_stalled():
+            self.abort()
+        else:
+            self.deadline = now + self.server.write_timeout
+
+    # -- for viewers -------------------------------------------------------------------------
+
+    @property
+    def lost(self) -> bool:
+        """The transport is gone."""
+        return self.state is CLOSED
 
     @property
     def idle(self) -> bool:
         """Nothing is in progress and nothing has been sent ahead."""
-        return (self.current is None and self.taken is None and not self.closing
-                and not self.parser.in_head and not self.parser.buffered
-                and not self.outbox.size)
+        return self.state is IDLE and not self.parser.buffered and not self.outbox.size
 
     @property
-    def state(self) -> str:
-        """One word for displays."""
-        if self.taken is not None:
-            return "websocket"
-        if self.closing or self.lost:
-            return "draining"
-        exchange = self.current
-        if exchange is not None:
-            if exchange.body_waiter is not None:
+    def throttled(self) -> bool:
+        return self.pacer is not None
+
+    @property
+    def bytes_out(self) -> int:
+        return self.outbox.bytes_out
+
+    @property
+    def word(self) -> str:
+        """One word for displays: the state's, or a closer one."""
+        if self.state is EXCHANGE and self.current is not None:
+            body = self.current.body
+            if body is not None and body.waiter is not None:
                 return "reading"
-            return "sending" if exchange.started else "handling"
-        if self.parser.in_head:
-            return "reading"
-        return "idle" if self.requests else "new"
+            return "sending" if self.current.started else "handling"
+        if self.state is IDLE and not self.requests:
+            return "new"
+        return self.state.word
+
+
+def _no_clock(connection: HTTPConnection, now: float) -> None:
+    connection.deadline = NEVER
+
+
+#: what happens when `deadline` has passed, by state
+_ON_DEADLINE: Dict[State, Callable[[HTTPConnection, float], None]] = {
+    IDLE: lambda connection, now: connection.close(),
+    HEAD: HTTPConnection._head_is_late,
+    EXCHANGE: HTTPConnection._look_at_exchange,
+    FLUSHING: HTTPConnection._look_at_exchange,
+    DISCARDING: lambda connection, now: connection._end(),
+    UPGRADED: HTTPConnection._look_at_upgraded,
+    CLOSING: HTTPConnection._look_at_last_writes,
+    LINGERING: lambda connection, now: connection._close_transport(),
+    CLOSED: _no_clock,
+}

@@ -1,18 +1,30 @@
 """One request and its response, as the adapters see it.
 
-Pushes the response through the writer into the outbox (the request's body comes in by
-`RequestBody`), and keeps both sides honest: whatever an application does, the client gets
-whole, well-framed responses or a closed connection.
+Pushes the response through the writer into the outbox (the request's body is a `RequestBody` of
+its own), and keeps both sides honest: whatever an application does, the client gets whole,
+well-framed responses or a closed connection.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Optional, Tuple
 
 from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
+from .capture import Capture
 from .counters import latency_bucket
-from .incoming import RequestBody
-from .kept import Kept
 from .pacing import Breaking
+from .request_body import RequestBody
+from .states import (
+    ABANDON,
+    CLOSED,
+    COMPLETE,
+    HEADED,
+    RETRACT,
+    SEND_HEAD,
+    SENDING,
+    START,
+    WAITING,
+    Progress,
+)
 from .throttle import Faults
 from .ticker import NEVER
 
@@ -23,23 +35,60 @@ Headers = Iterable[Tuple[bytes, bytes]]
 
 DONE, ABORTED = "done", "aborted"
 PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
+#: bytes from which a piece of a body is not copied to join the response's head in one write
+UNCOPIED = 128 * 1024
 
 
 class ResponseMisuse(RuntimeError):
     """The application used the response out of order, or broke the length it promised."""
 
 
-class Exchange(RequestBody):
-    """One request and its response. `head` is the request; see the methods for the rest."""
+class Exchange:
+    """One request and its response. `head` is the request; see the methods for the rest.
 
-    __slots__ = ("_head", "_stopped", "begun", "breaking", "bytes_out", "ended", "error",
-                 "faults", "first_byte", "head", "id", "on_drain", "rate", "route", "status",
-                 "task", "timed_out")
+    Without `__slots__`: what most exchanges leave as it is stands in the class, and costs them
+    nothing to set.
+    """
 
     #: what is written is changed on its way, so that nothing may go past `write`
     filtered = False
-    #: business of the server's own, which those who look at requests are not shown
+    #: business of the server's own, which viewers are not shown
     hidden = False
+
+    progress: Progress = WAITING
+    #: what became of it once it is over: `DONE` or `ABORTED`
+    outcome = ""
+    status = 0
+    bytes_in = 0
+    bytes_out = 0
+    #: the request's body, None if the head announces none
+    body: Optional[RequestBody] = None
+    #: instants: when the response's head was made, when it was handed over or given up
+    first_byte = 0.0
+    ended = 0.0
+    #: route pattern, for displays
+    route: Optional[str] = None
+    #: the handler's own download rate in bytes per second, 0 for none
+    rate = 0
+    error: Optional[BaseException] = None
+    task: Any = None
+    #: its handler was cancelled for taking too long
+    timed_out = False
+    #: what the throttle lets go wrong with this response
+    faults: Optional[Faults] = None
+    breaking: Optional[Breaking] = None
+    #: seconds of throttling: of the connection when it began; its own, once it is over
+    throttle_mark = 0.0
+    throttled = 0.0
+    #: for viewers that want to see messages; None for nearly all exchanges
+    capture: Optional[Capture] = None
+    #: called when the server begins to drain; for responses without an end of their own
+    on_drain: Optional[Callable[[], None]] = None
+    _kept_back: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
+    _leave_waiters: "Tuple[asyncio.Future[None], ...]" = ()
+    _over_waiter: "Optional[asyncio.Future[None]]" = None
+    #: seconds during which the process did not run
+    _stopped = 0.0
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -51,50 +100,54 @@ class Exchange(RequestBody):
         self.begun = server.clock()
         self.writer = ResponseWriter(head.method, head.version,
                                      head.keep_alive and server.keep_alive)
-        #: the response's head was given (though perhaps not sent yet)
-        self.started = False
-        #: the response is whole, or given up
-        self.finished = False
-        self.status = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.body_done = not head.has_body
-        self.continue_pending = head.expect_continue and head.has_body
-        self.body_waiter: Optional[asyncio.Future[None]] = None
-        self._body_since = 0.0
-        self._body_mark = 0
-        self._body_paused = 0.0
-        self.first_byte = 0.0
-        #: when the response was handed over or given up
-        self.ended = 0.0
-        #: route pattern, for displays
-        self.route: Optional[str] = None
-        #: the handler's own download rate in bytes per second, 0 for none
-        self.rate = 0
-        self.error: Optional[BaseException] = None
-        self.task: Any = None
-        self.timed_out = False
-        self.outcome = ""
-        #: what the throttle lets go wrong with this response
-        self.faults: Optional[Faults] = None
-        self.breaking: Optional[Breaking] = None
-        self.throttle_mark = 0.0
-        self.kept: Optional[Kept] = None
-        if server.keeping > 0:
-            server.keeping -= 1
-            self.kept = Kept(head.headers)
-        self._head: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
-        self._gone: List[asyncio.Future[None]] = []
-        self._over: Optional[asyncio.Future[None]] = None
-        #: called when the server begins to drain; for responses without an end of their own
-        self.on_drain: Optional[Callable[[], None]] = None
-        #: seconds during which the process did not run
-        self._stopped = 0.0
+        if head.has_body:
+            self.body = RequestBody(self, head.expect_continue)
+        throttled = connection.outbox.throttle_seconds
+        if throttled:
+            self.throttle_mark = throttled
+        if server.captures_left > 0:
+            server.captures_left -= 1
+            self.capture = Capture(head.headers)
+
+    @property
+    def started(self) -> bool:
+        """The response's head was given, though perhaps not sent yet. (Hot code asks
+        `progress`, to save this call.)"""
+        return self.progress.started
+
+    @property
+    def finished(self) -> bool:
+        """The response is whole, or given up."""
+        return self.progress.finished
 
     @property
     def disconnected(self) -> bool:
         """The client is gone: nothing can be sent any more."""
         return self.connection.lost
+
+    # -- the request's body -------------------------------------------------------------------
+
+    @property
+    def body_done(self) -> bool:
+        """Nothing of the request is left to be read."""
+        return self.body is None or self.body.done
+
+    def set_body_limit(self, limit: Optional[int]) -> None:
+        """Bound this request's body to `limit` bytes (None: not at all). Before reading."""
+        self.connection.parser.set_body_limit(limit)
+
+    def read_nowait(self) -> Optional[bytes]:
+        """The next piece of the body that is there; b"" at its end, None if one must wait.
+
+        Raises ClientDisconnected, or ProtocolError for a body that breaks its framing or its
+        limit.
+        """
+        return b"" if self.body is None else self.body.read_nowait()
+
+    async def read(self) -> bytes:
+        """The next piece of the body, sized to what came; b"" at its end. Errors as
+        `read_nowait`."""
+        return b"" if self.body is None else await self.body.read()
 
     # -- the response -------------------------------------------------------------------------
 
@@ -106,23 +159,31 @@ class Exchange(RequestBody):
         `headers`. Raises ResponseMisuse if a response was started already; errors in the
         headers are raised by the first write.
         """
-        if self.started:
+        progress = self.progress
+        if progress.started:
             raise ResponseMisuse("a response was already started for this request")
-        self.started = True
+        self.progress = progress.after[START]
+        if progress.abandoned:
+            return
         self.status = status
-        self._head = (status, headers, reason, length)
+        self._kept_back = (status, headers, reason, length)
 
     def promise(self, length: int) -> None:
         """The body will have `length` bytes, if the head does not say so itself. Without effect
         once the head is on its way."""
-        if self._head is not None and self._head[3] is None:
-            self._head = (*self._head[:3], length)
+        if self._kept_back is not None and self._kept_back[3] is None:
+            self._kept_back = (*self._kept_back[:3], length)
 
-    def _write_head(self, length: Optional[int]) -> bytes:
-        status, headers, reason, given = self._head  # type: ignore[misc]
+    def _retract(self) -> None:
+        self.progress = self.progress.after[RETRACT]
+        self.status = 0
+        self._kept_back = None
+
+    def _make_head(self, length: Optional[int]) -> bytes:
+        status, headers, reason, given = self._kept_back  # type: ignore[misc]
         connection = self.connection
-        if self.continue_pending:
-            # What follows may be the body or, without it, the next request.
+        body = self.body
+        if body is not None and body.withheld:
             self.writer.keep_alive = False
         server = connection.server
         preface = server.preface if connection.server_line is None else connection.preface
@@ -130,13 +191,12 @@ class Exchange(RequestBody):
             head = self.writer.head(status, headers, reason=reason, preface=preface,
                                     length=length if given is None else given)
         except ValueError:
-            self.started = False
-            self.status = 0
-            self._head = None
+            self._retract()
             raise
-        self._head = None
-        if self.kept is not None:
-            self.kept.response_head = head
+        self.progress = HEADED.after[SEND_HEAD]
+        self._kept_back = None
+        if self.capture is not None:
+            self.capture.response_head = head
         if self.faults is not None:
             server.throttling.arm(connection, self, len(head))
         self.first_byte = server.clock()
@@ -151,30 +211,37 @@ class Exchange(RequestBody):
         `finish`, and for more bytes than were promised: what still fits is sent, and the
         connection closed after it (RFC 9112 section 6.3).
         """
-        if not self.started:
+        progress = self.progress
+        if progress is WAITING:
             raise ResponseMisuse("the response's body came before its start")
         connection = self.connection
-        if connection.lost or self.outcome == ABORTED:
+        if connection.state is CLOSED or progress.abandoned:
             return None
-        if self.finished:
+        if progress.finished:
             raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
             # It may wait here while its owner changes it.
             data = bytes(memoryview(data))
         writer = self.writer
-        head = self._write_head(None) if self._head is not None else b""
+        head = self._make_head(None) if progress is HEADED else b""
         try:
             framed = writer.body(data)
         except ExcessBody as exc:
             self._cut(head + exc.allowed)
             raise ResponseMisuse(str(exc)) from None
-        self.bytes_out += len(data)
-        if self.kept is not None and framed:
-            self.kept.add(self.kept.response_body, data)
+        size = len(data)
+        self.bytes_out += size
+        if self.capture is not None and framed:
+            self.capture.add(self.capture.response_body, data)
         if self.breaking is not None:
-            self.breaking.framed(len(data), len(framed))
-        wait = connection.outbox.push(head + framed if head else framed) \
-            if head or framed else None
+            self.breaking.framed(size, len(framed))
+        outbox = connection.outbox
+        if head:
+            if size < UNCOPIED:
+                framed = head + framed
+            else:
+                outbox.push(head)
+        wait = outbox.push(framed) if framed else None
         if wait is not None:
             connection.watch_writes()
         return wait
@@ -192,67 +259,69 @@ class Exchange(RequestBody):
 
     def write_last(self, data: bytes, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
         """`write` and `finish` in one, for the last piece of a body."""
-        if not self.started:
+        progress = self.progress
+        if progress is WAITING:
             raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
-        if connection.lost or self.outcome == ABORTED:
+        if connection.state is CLOSED or progress.abandoned:
             self.give_up()
             return
-        if self.finished:
+        if progress.finished:
             raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
             data = bytes(memoryview(data))
         size = len(data)
         writer = self.writer
-        if self._head is not None:
-            if not self.body_done and not self._body_is_short():
+        head = b""
+        if progress is HEADED:
+            body = self.body
+            if body is not None and not body.done and not body.short:
                 writer.keep_alive = False
-            framed = self._write_head(None if trailers else size)
+            head = self._make_head(None if trailers else size)
             # All in one turn: the clock need not be asked again.
             self.ended = self.first_byte
-        else:
-            framed = b""
-        before = len(framed)
         try:
-            framed += writer.body(data) if data else b""
-            framed += writer.end(tuple(trailers) if trailers else ())
+            framed = writer.body(data) if data else b""
+            end = writer.end(tuple(trailers) if trailers else ())
         except ExcessBody as exc:
-            self._cut(framed + exc.allowed)
+            self._cut(head + exc.allowed)
             raise ResponseMisuse(str(exc)) from None
         except ShortBody as exc:
             self.abort()
             raise ResponseMisuse(str(exc)) from None
         self.bytes_out += size
-        if self.kept is not None and len(framed) > before:
-            self.kept.add(self.kept.response_body, data)
+        if self.capture is not None and framed:
+            self.capture.add(self.capture.response_body, data)
         if self.breaking is not None:
-            self.breaking.framed(size, len(framed) - before)
-        self.finished = True
+            self.breaking.framed(size, len(framed) + len(end))
+        self.progress = SENDING.after[COMPLETE]
         outbox = connection.outbox
+        if size >= UNCOPIED and framed:
+            if head:
+                outbox.push(head)
+            outbox.push(framed)
+            framed = end
+        else:
+            framed = head + framed + end if end else head + framed
         if framed:
             outbox.push_now(framed)
         else:
             outbox.flush()
         connection.completed(self)
-        if self._gone:
-            self.wake_waiter()
-
-    def _body_is_short(self) -> bool:
-        """What the application has left of the request's body is not worth a close."""
-        head = self.head
-        return head.chunked or (head.content_length or 0) - self.bytes_in <= 64 * 1024
+        if self._leave_waiters:
+            self._release_waiters()
 
     def _cut(self, last: bytes) -> None:
         """The application wrote too much: send what it promised, then close."""
         self.writer.keep_alive = False
-        self.finished = True
+        self.progress = SENDING.after[COMPLETE]
         self.connection.outbox.push_now(last)
         self.connection.completed(self)
 
     def flush(self) -> None:
         """Send what was written so far, the head included."""
-        if self._head is not None and not self.connection.lost:
-            self.connection.outbox.push(self._write_head(None))
+        if self.progress is HEADED and not self.connection.lost:
+            self.connection.outbox.push(self._make_head(None))
         self.connection.outbox.flush()
 
     async def drained(self) -> None:
@@ -268,6 +337,19 @@ class Exchange(RequestBody):
         if not self.started and not self.connection.lost and self.head.version != b"1.0":
             self.connection.outbox.push_now(ResponseWriter.informational(status, headers))
 
+    def upgraded(self, head: bytes) -> None:
+        """A 101 with this `head` is the response; what follows on the connection is not ours."""
+        if self.capture is not None:
+            self.capture.response_head = head
+        self.progress = self.progress.after[COMPLETE]
+        self.status = 101
+        if self.body is not None:
+            self.body.done = True
+        server = self.connection.server
+        self.first_byte = server.loop.time()
+        server.counters.status[1] += 1
+        self._release_waiters()
+
     def set_rate(self, rate: int) -> None:
         """Throttle this response to `rate` bytes per second; 0 leaves it to other scopes."""
         if rate != self.rate:
@@ -279,13 +361,13 @@ class Exchange(RequestBody):
     def refuse(self, status: int, body: bytes, *, keep_alive: bool = False,
                headers: Headers = PLAIN) -> None:
         """Answer with an error and close; or reset, if a response is already under way."""
-        if self.finished:
+        progress = self.progress
+        if progress.finished:
             return
-        if self.started and self._head is None:
+        if progress is SENDING:
             self.abort()
             return
-        self.started = False
-        self._head = None
+        self._retract()
         self.writer = ResponseWriter(self.head.method, self.head.version,
                                      keep_alive and self.writer.keep_alive)
         self.respond(status, headers, body + b"\n")
@@ -294,7 +376,7 @@ class Exchange(RequestBody):
         """The handler ended without a whole response."""
         if self.connection.lost:
             self.give_up()
-        elif self.started and self._head is None:
+        elif self.progress is SENDING:
             self.abort()
         elif self.connection.eof and not self.body_done:
             # It may still read why (RFC 9112 section 8).
@@ -310,13 +392,35 @@ class Exchange(RequestBody):
 
     def give_up(self) -> None:
         """This response will not be completed."""
-        self.finished = True
+        self.progress = self.progress.after[ABANDON]
         self.record(ABORTED)
 
+    def record(self, outcome: str) -> None:
+        """Count this exchange, once, and leave it for whoever wants to see what ended."""
+        if self.outcome:
+            return
+        self.outcome = outcome
+        if self._over_waiter is not None:
+            self._nothing_more()
+        connection = self.connection
+        server = connection.server
+        counters = server.counters
+        if not self.ended:
+            self.ended = server.clock()
+        counters.latency[latency_bucket(self.ended - self.begun)] += 1
+        if outcome != DONE:
+            counters.aborted += 1
+        if server.recent is not None and not self.hidden:
+            self.throttled = connection.outbox.throttle_seconds - self.throttle_mark
+            server.recent.append(self)
+
+    # -- the client's leaving, and the clocks ----------------------------------------------------
+
     def peer_left(self) -> None:
-        """The client closed its side: tell those who wait for just that."""
-        self.body_arrived()
-        self.wake_waiter()
+        """The client closed its side: notify those who wait for just that."""
+        if self.body is not None:
+            self.body.arrived()
+        self._release_waiters()
 
     def half_closed(self) -> None:
         """The client closed its side. It may still read, so an answer that has begun goes on."""
@@ -325,20 +429,20 @@ class Exchange(RequestBody):
         if timeout and self.task is not None:
             self.connection.server.loop.call_later(timeout, self._cancel_unanswered)
 
-    def _cancel_unanswered(self) -> None:
-        if not self.started:
-            self._cancel_abandoned()
-
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
         self._nothing_more()
-        if self.finished or self.task is None:
+        if self.progress.finished or self.task is None:
             self.give_up()  # or it is whole, but not all of it was handed over
         else:
             timeout = self.connection.server.adapter.close_timeout
             if timeout:
                 self.connection.server.loop.call_later(timeout, self._cancel_abandoned)
+
+    def _cancel_unanswered(self) -> None:
+        if not self.started:
+            self._cancel_abandoned()
 
     def _cancel_abandoned(self) -> None:
         if not self.finished:
@@ -347,21 +451,21 @@ class Exchange(RequestBody):
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""
         self._stopped += seconds
-        if self.body_waiter is not None:
-            self._body_since += seconds
+        if self.body is not None:
+            self.body.shift(seconds)
 
     def on_deadline(self, now: float) -> None:
         """See which of this exchange's clocks ran out; set the next look."""
         connection = self.connection
-        server = connection.server
         connection.deadline = NEVER
         if connection.outbox.full or connection.outbox.size:
-            if now >= connection.stall_deadline:
-                if connection.write_stalled():
+            stream = connection.stream
+            if now >= stream.stall_deadline:
+                if stream.write_stalled():
                     self.abort()
                     return
-                connection.stall_deadline = now + server.write_timeout
-            connection.deadline = connection.stall_deadline
+                stream.stall_deadline = now + connection.server.write_timeout
+            connection.deadline = stream.stall_deadline
         timeout = connection.handler_timeout
         if timeout and not self.started and self.task is not None:
             deadline = self.begun + self._stopped + timeout
@@ -370,31 +474,41 @@ class Exchange(RequestBody):
                 self.task.cancel()
                 return
             connection.deadline = min(connection.deadline, deadline)
-        if self.body_waiter is not None:
-            self.check_body_pace(self.body_waiter, now)
+        if self.body is not None:
+            self.body.check_pace(now)
 
-    def record(self, outcome: str) -> None:
-        """Count this exchange, once, and leave a line for whoever wants to see it."""
-        if self.outcome:
-            return
-        self.outcome = outcome
-        if self._over is not None:
-            self._nothing_more()
-        connection = self.connection
-        server = connection.server
-        counters = server.counters
-        if not self.ended:
-            self.ended = server.clock()
-        seconds = self.ended - self.begun
-        counters.latency[latency_bucket(seconds)] += 1
-        if outcome != DONE:
-            counters.aborted += 1
-        if server.recent is not None and not self.hidden:
-            head = self.head
-            server.recent.append((
-                self.id, connection.id, self.begun, head.method, head.target, self.route,
-                self.status, self.bytes_in, self.bytes_out, seconds,
-                self.first_byte - self.begun if self.first_byte else seconds,
-                connection.outbox.throttle_seconds - self.throttle_mark, outcome, self.error,
-                head.version, connection.is_tls, self.kept))
+    # -- those who wait ------------------------------------------------------------------------
 
+    def disconnect_waiter(self) -> "asyncio.Future[None]":
+        """A future that is done once the client left, or the response is whole. Each caller has
+        its own, so that cancelling one wait disturbs no other."""
+        waiter: asyncio.Future[None] = self.connection.server.loop.create_future()
+        if self.connection.lost or self.connection.eof or self.progress.finished:
+            waiter.set_result(None)
+        else:
+            self._leave_waiters = (
+                *(other for other in self._leave_waiters if not other.done()), waiter)
+        return waiter
+
+    def _release_waiters(self) -> None:
+        """The client left, the response is whole, or a WebSocket took over."""
+        waiters, self._leave_waiters = self._leave_waiters, ()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def over(self) -> "asyncio.Future[None]":
+        """A future that is done once nothing more can be sent: the response was handed over or
+        given up, or the connection is lost. A client that closed only its own side still gets
+        the rest."""
+        over = self._over_waiter
+        if over is None:
+            over = self._over_waiter = self.connection.server.loop.create_future()
+            if self.outcome or self.connection.lost:
+                over.set_result(None)
+        return asyncio.shield(over)
+
+    def _nothing_more(self) -> None:
+        over = self._over_waiter
+        if over is not None and not over.done():
+            over.set_result(None)

@@ -80,23 +80,15 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
                 lower != b"sec-websocket-protocol" or subprotocol is not None)):
             raise ValueError(f"the header {name!r} belongs to the handshake")
     head = exchange.writer.head(101, own + fields, preface=connection.preface)
-    if exchange.kept is not None:
-        exchange.kept.response_head = head
-    exchange.started = exchange.finished = True
-    exchange.status = 101
-    exchange.body_done = True
-    exchange.first_byte = server.loop.time()
-    server.counters.status[1] += 1
+    exchange.upgraded(head)
     link = WebSocketLink(exchange, WebSocketEngine(
         settings.ws_max_payload_size if max_message_size is None else max_message_size,
         deflate=agreed, fragments=fragments), agreed is not None)
     link.ping_interval = ping_interval
-    connection.taken = link
-    connection.deadline = server.loop.time() + ping_interval
+    early = connection.upgrade(link, server.loop.time() + ping_interval)
     server.throttling.arm(connection, exchange, len(head))
     connection.outbox.push_now(head)
-    early = connection.parser.take_buffered()
-    connection.resume_reading()
+    connection.stream.resume_reading()
     if early:
         link.data_received(early)
     if connection.eof:

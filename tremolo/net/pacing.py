@@ -105,8 +105,7 @@ class Throttling:
                 if gate not in charged:
                     gate.charge(now, connection.parser.buffered)
             if not pacer.upload.allowance(now, READ_SIZE):
-                self._hold_reads(connection)
-        exchange.throttle_mark = connection.outbox.throttle_seconds
+                connection.stream.block_reads()
         self._apply(connection, pacer)
         if pacer.limits is None:
             return False
@@ -213,18 +212,18 @@ class Throttling:
             pacer.close(self._server.loop.time())
             connection.pacer = None
         if pacer.upload.shut:
-            self._hold_reads(connection)
-        elif connection.reads_blocked and not pacer.upload.active:
+            connection.stream.block_reads()
+        elif connection.stream.reads_blocked and not pacer.upload.active:
             connection.allow_reading()
         outbox.repace()
-        if (outbox.blocked_since and not outbox.hold_until) or connection.reads_blocked:
+        if (outbox.blocked_since and not outbox.hold_until) or connection.stream.reads_blocked:
             self._server.ticker.pace(connection)  # it may have been given up as shut
 
     def writes_blocked(self, connection: "HTTPConnection", blocked: bool) -> None:
         """The outbox waits for its pace, or no longer does."""
         if blocked:
             self._server.ticker.pace(connection)
-        elif not connection.reads_blocked:
+        elif not connection.stream.reads_blocked:
             self._server.ticker.unpace(connection)
 
     def charge_upload(self, connection: "HTTPConnection", nbytes: int) -> None:
@@ -235,19 +234,9 @@ class Throttling:
             return
         now = self._server.loop.time()
         pacer.upload.charge(now, nbytes)
-        if connection.reads_blocked or not pacer.upload.allowance(now, READ_SIZE):
-            self._hold_reads(connection)
+        if connection.stream.reads_blocked or not pacer.upload.allowance(now, READ_SIZE):
+            connection.stream.block_reads()
             self._server.ticker.pace(connection)
-
-    def _hold_reads(self, connection: "HTTPConnection") -> None:
-        if connection.reads_blocked:
-            if not connection.lost:
-                # uvloop begins to read after connection_made(), paused or not.
-                connection.transport.pause_reading()
-            return
-        connection.reads_blocked = True
-        connection.held_since = self._server.loop.time()
-        connection.pause_reading()
 
     def on_pace(self, connection: "HTTPConnection", now: float) -> None:
         """Try again what waits; no longer what only a change can set going."""
@@ -258,7 +247,7 @@ class Throttling:
             pace = outbox.pace
             if outbox.blocked_since and not outbox.hold_until and pace is not None:
                 due = pace.ready_at(now, outbox.size)
-        if connection.reads_blocked:
+        if connection.stream.reads_blocked:
             pacer = connection.pacer
             allowed = READ_SIZE if pacer is None else pacer.upload.allowance(now, READ_SIZE)
             if allowed >= READ_SIZE or (allowed and not connection.read_held(allowed)):

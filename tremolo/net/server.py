@@ -16,19 +16,18 @@ import sys
 import time
 from email.utils import formatdate
 from functools import partial
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
 from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
 from .adapter import Adapter
-from .client import Client, peer_text
-from .connection import READ_AHEAD, HTTPConnection
+from .connection import READ_AHEAD, HTTPConnection, server_line
 from .counters import Counters
-from .ending import server_line
 from .exchange import Exchange
 from .pacing import Throttling
+from .stream import peer_text
 from .throttle import ThrottleTable
 from .ticker import Ticker
 from .tls import end_silent, speaks_tls
@@ -84,12 +83,12 @@ class Server:
         #: tasks of handlers; asyncio itself holds them only weakly
         self.tasks: Set[asyncio.Task[None]] = set()
         #: connections that do not read at present, by id
-        self.paused: Dict[int, Client] = {}
-        #: tuples of ended exchanges, while somebody wants them (see Exchange.record)
-        self.recent: Optional[Deque[Tuple[Any, ...]]] = None
-        #: of how many of the next exchanges heads and bodies are kept; whoever takes `recent`
+        self.paused: Dict[int, HTTPConnection] = {}
+        #: exchanges that ended, while somebody wants to see them
+        self.recent: Optional[Deque[Exchange]] = None
+        #: of how many of the next exchanges heads and bodies are captured; whoever takes `recent`
         #: renews it
-        self.keeping = 0
+        self.captures_left = 0
         self.on_error: Optional[ErrorHook] = None
         #: makes the exchange of a request; another kind of it may see what applications send
         self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange
@@ -279,7 +278,7 @@ class Server:
                 connection.close()
 
     def remember(self, wanted: bool) -> None:
-        """Keep (or no longer keep) tuples of ended exchanges in `recent`."""
+        """Keep (or no longer keep) exchanges that ended in `recent`."""
         if wanted and self.recent is None:
             self.recent = collections.deque(maxlen=RECENT)
         elif not wanted:
@@ -311,7 +310,7 @@ class Server:
                           ascii(head.target.decode("latin-1"))[1:-1], type(exc).__name__, exc,
                           exc_info=exc)
 
-    def refused(self, connection: Client, exc: ProtocolError) -> None:
+    def refused(self, connection: HTTPConnection, exc: ProtocolError) -> None:
         """A request was refused; said at most once a second, so that nobody can flood a log."""
         now = self.loop.time()
         if now - self._refusal_said >= 1.0:
@@ -338,8 +337,8 @@ class Server:
             exchange = connection.current
             if exchange is not None and exchange.on_drain is not None:
                 exchange.on_drain()
-            if connection.taken is not None:
-                connection.taken.drain()
+            if connection.upgraded is not None:
+                connection.upgraded.drain()
             elif connection.current is not None and hand_over is None:
                 connection.current.writer.keep_alive = False
             else:

@@ -16,7 +16,7 @@ from ..config import Settings
 from ..exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .connection import HTTPConnection
 
 #: for which what comes after the answer to plain HTTP is read
 LINGER_SECONDS = 1.0
@@ -114,11 +114,11 @@ async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socke
             return
 
 
-def end_silent(connections: "Iterable[Client]") -> None:
+def end_silent(connections: "Iterable[HTTPConnection]") -> None:
     """End the TLS connections that only wait for the client's close_notify, which nobody has to
     send (RFC 8446 section 6.1), once everything that was sent has arrived."""
     for connection in tuple(connections):
-        if connection.is_tls and connection.closing and not connection.outbox.size \
+        if connection.is_tls and connection.state.closing and not connection.outbox.size \
                 and not _unsent(connection.socket):
             connection.abort()
 

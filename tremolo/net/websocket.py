@@ -20,6 +20,7 @@ from ..protocol.websocket import (
     StateError,
     WebSocketEngine,
 )
+from . import states
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class WebSocketLink:
         """Send one message: text for a str, else binary. None: go on; else await the result
         before the next. Raises StateError once closing began."""
         engine = self._engine
-        if self._connection.lost:
+        if self._connection.state is states.CLOSED:
             raise StateError("the client is gone")
         if type(data) is str:
             engine.send_text(data)
@@ -131,7 +132,7 @@ class WebSocketLink:
     def send_fragment(self, data: bytes, opcode: int,
                       fin: bool) -> "Optional[asyncio.Future[None]]":
         """Send one frame of a message; as `WebSocketEngine.send_fragment`."""
-        if self._connection.lost:
+        if self._connection.state is states.CLOSED:
             raise StateError("the client is gone")
         self._engine.send_fragment(data, opcode, fin)
         return self._flush()
@@ -147,7 +148,7 @@ class WebSocketLink:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake; without effect once it has begun. Raises ValueError for
         a code that must not be sent."""
-        if self._connection.lost or self._engine.state != OPEN:
+        if self._connection.state is states.CLOSED or self._engine.state != OPEN:
             return
         self._engine.close(code, reason)
         self._flush()
@@ -158,7 +159,7 @@ class WebSocketLink:
     @property
     def open(self) -> bool:
         """Messages can be sent."""
-        return self._engine.state == OPEN and not self._connection.lost
+        return self._engine.state == OPEN and self._connection.state is not states.CLOSED
 
     @property
     def compressed(self) -> bool:
@@ -171,7 +172,7 @@ class WebSocketLink:
         self._engine.receive_data(data)
         if self.holding:
             # Some transports deliver what they had read already.
-            self._connection.pause_reading()
+            self._connection.stream.pause_reading()
         elif self._waiter is None:
             self._pump()
         else:
@@ -189,7 +190,7 @@ class WebSocketLink:
     def _go_on(self) -> None:
         """There is room again."""
         self.holding = False
-        self._connection.resume_reading()
+        self._connection.stream.resume_reading()
         self._pump()
 
     def _pump(self, one: bool = False) -> None:
@@ -212,7 +213,7 @@ class WebSocketLink:
                     break
                 if self._queued >= QUEUED or len(queue) >= QUEUED_MESSAGES:
                     self.holding = self._more = True
-                    self._connection.pause_reading()
+                    self._connection.stream.pause_reading()
                     break
             elif event is NEED_DATA:
                 break
@@ -262,7 +263,7 @@ class WebSocketLink:
             waiter.set_result(None)
         if not connection.lost:
             connection.leave()
-            if not connection.lingering:  # what is left to send must get on
+            if connection.state is not states.LINGERING:  # what is left to send must get on
                 connection.deadline = connection.server.loop.time() + CLOSE_TIMEOUT
 
     def eof_received(self) -> None:
@@ -288,7 +289,7 @@ class WebSocketLink:
         """Hand over what the engine has. None: go on."""
         pieces = self._engine.data_to_send()
         outbox = self._outbox
-        if not pieces or self._connection.lost:
+        if not pieces or self._connection.state is states.CLOSED:
             return None
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if self._queue or self._more:
@@ -319,8 +320,9 @@ class WebSocketLink:
         connection = self._connection
         outbox = self._outbox
         engine = self._engine
+        stream = connection.stream
         connection.deadline = NEVER
-        if outbox.full and now >= connection.stall_deadline and connection.write_stalled():
+        if outbox.full and now >= stream.stall_deadline and stream.write_stalled():
             connection.abort()
         elif outbox.blocked_since and not outbox.full:
             connection.deadline = now + CLOSE_TIMEOUT  # it is us who hold it back
@@ -330,7 +332,7 @@ class WebSocketLink:
             engine.receive_eof()
             self._ended(ABNORMAL, "")
             connection.abort()
-        elif connection.reading_paused or outbox.full:
+        elif stream.paused or outbox.full:
             self._pinged = 0.0
             connection.deadline = now + self.ping_interval  # the silence is ours
         elif self._pinged and connection.bytes_in == self._bytes_mark:

@@ -64,9 +64,9 @@ class Leaving:
 
     def _exchanges(self) -> List[str]:
         connections = list(self._server.connections.values())
-        sockets = sum(connection.taken is not None for connection in connections)
+        sockets = sum(connection.upgraded is not None for connection in connections)
         heads = [connection.current.head for connection in connections
-                 if connection.taken is None and connection.current is not None]
+                 if connection.upgraded is None and connection.current is not None]
         found = _few([f"{head.method.decode('latin-1')} {_shown(head.target)}"
                       for head in heads], "requests")
         if sockets:

@@ -8,7 +8,7 @@ import json
 from base64 import b64encode
 from typing import Any, Dict, List, Tuple
 
-from ..net.kept import Kept
+from ..net.capture import Capture
 
 #: bytes of JSON that the two messages of a row may take: a line has 64 KiB
 MOST = 48 * 1024
@@ -19,15 +19,15 @@ FIELDS = 10 * 1024
 Message = Dict[str, Any]
 
 
-def messages(kept: Kept, method: bytes, status: int, bytes_in: int,
+def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
              bytes_out: int) -> Tuple[Message, Message, int]:
     """The request and the response of an ended exchange, and about how many bytes of JSON they
     are: at most `MOST`."""
     if method == b"HEAD" or status == 101:  # nothing was sent, or frames were
         bytes_out = 0
         bytes_in = 0 if status == 101 else bytes_in
-    request = _message(kept.request_fields, kept.request_body, bytes_in)
-    response = _message(_fields(kept.response_head), kept.response_body, bytes_out)
+    request = _message(capture.request_fields, capture.request_body, bytes_in)
+    response = _message(_fields(capture.response_head), capture.response_body, bytes_out)
     sizes = [len(json.dumps(request)), len(json.dumps(response))]
     while sum(sizes) > MOST:
         longer = sizes.index(max(sizes))

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequence, Tuple
 
 from ..net.exchange import Exchange
+from ..net.states import HEADED, SENDING
 from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
 from .error_page import exception_page
@@ -48,12 +49,9 @@ def accepts_html(head: RequestHead) -> bool:
 class DebugExchange(Exchange):
     """Answers with the traceback, to those who may see it, where a plain one has a bare 500."""
 
-    __slots__ = ()
-
     def settle(self) -> None:
         error = self.error
-        begun = self.started and self._head is None
-        if error is None or begun or self.finished or self.connection.lost \
+        if error is None or self.progress is SENDING or self.finished or self.connection.lost \
                 or not self.connection.server.settings.debug or not is_trusted(self):
             super().settle()
             return
@@ -68,8 +66,6 @@ class PageExchange(DebugExchange):
     is: after <head>, or else where the document ends.
     """
 
-    __slots__ = ("_added", "_browser", "_injection", "_left", "filtered", "hidden")
-
     def __init__(self, browser: "Browser", connection: "HTTPConnection",
                  head: RequestHead) -> None:
         super().__init__(connection, head)
@@ -78,7 +74,6 @@ class PageExchange(DebugExchange):
         #: bytes of the body that the application still owes, None when it promised none
         self._left: Optional[int] = None
         self._added = 0
-        self.filtered = False
         self.hidden = head.path.startswith(PREFIX)
         if not self.hidden and is_trusted(self):
             # Nothing can be put into a compressed page.
@@ -127,7 +122,7 @@ class PageExchange(DebugExchange):
         return page.with_script(self._added)
 
     def promise(self, length: int) -> None:
-        if self._injection is not None and self._head is not None and self._left is None:
+        if self._injection is not None and self.progress is HEADED and self._left is None:
             self._left = length
             length += self._added
         super().promise(length)

@@ -12,7 +12,8 @@ import os
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from ..net.client import peer_text
+from ..net.exchange import Exchange
+from ..net.stream import peer_text
 from ..telemetry import histogram
 from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
@@ -112,7 +113,7 @@ class Sampler:
 
     def _renew(self) -> None:
         """So much may be told until the next turn."""
-        self._server.keeping = MESSAGES if self.detail > 1 else 0
+        self._server.captures_left = MESSAGES if self.detail > 1 else 0
         self._messages_left = MESSAGES_SIZE
 
     # -- one turn --------------------------------------------------------------------
@@ -200,7 +201,7 @@ class Sampler:
         connections = server.connections
         active = websockets = 0
         for connection in connections.values():
-            if connection.taken is not None:
+            if connection.upgraded is not None:
                 websockets += 1
             elif connection.current is not None:
                 active += 1
@@ -261,13 +262,13 @@ class Sampler:
             exchange = connection.current
             if exchange is not None and now - exchange.begun >= LIVE_AFTER \
                     and not exchange.hidden:
-                rows.append(self._live(connection, exchange, now))
+                rows.append(self._live(exchange, now))
                 if len(rows) >= MIN_ROWS:
                     break
         if not count:
             return rows
         # The deque forgets the oldest by itself: ids that are missing were dropped.
-        newest = recent[-1][0]
+        newest = recent[-1].id
         surplus = max(0, count - self._budget)
         for _ in range(surplus):
             recent.popleft()
@@ -276,42 +277,48 @@ class Sampler:
             self._dropped += max(0, newest - self._last_id - count)
         self._last_id = max(self._last_id, newest)
         while recent:
-            rows.append(self._row(recent.popleft()))
+            rows.append(self._ended(recent.popleft()))
         return rows
 
-    def _row(self, entry: Tuple[Any, ...]) -> Dict[str, Any]:
-        (id, conn, begun, method, target, route, status, bytes_in, bytes_out, seconds, ttfb,
-         throttled, state, error, version, secure, kept) = entry
-        path = clean(target)
-        row = {
-            "id": id, "conn": conn, "t": round(begun + self._wall, 4),
-            "method": clean(method, 16), "path": path,
-            "route": clean(grouped(path) if route is None else readable(route)),
-            "status": status,
-            "bytes_in": bytes_in, "bytes_out": bytes_out, "ms": round(seconds * 1000, 3),
-            "ttfb_ms": round(ttfb * 1000, 3), "throttle_ms": round(throttled * 1000, 3),
-            "state": state, "error": None if error is None else _one_line(error),
-            "http": clean(version, 8), "secure": secure,
-        }
-        if self._insight is not None:
-            row.update(self._insight.row(id, state != "live"))
-        if kept is not None and self.detail > 1:
-            request, response, size = messages(kept, method, status, bytes_in, bytes_out)
+    def _ended(self, exchange: Exchange) -> Dict[str, Any]:
+        first, begun, ended = exchange.first_byte, exchange.begun, exchange.ended
+        row = self._row(exchange, ended - begun, (first or ended) - begun, exchange.throttled,
+                        exchange.outcome)
+        capture = exchange.capture
+        if capture is not None and self.detail > 1:
+            request, response, size = messages(
+                capture, exchange.head.method, exchange.status, exchange.bytes_in,
+                exchange.bytes_out)
             if size <= self._messages_left:
                 self._messages_left -= size
                 row.update(request=request, response=response, _size=size)
         return row
 
-    def _live(self, connection: Any, exchange: Any, now: float) -> Dict[str, Any]:
-        head = exchange.head
-        first = exchange.first_byte
-        throttled = connection.outbox.throttle_seconds - exchange.throttle_mark
-        return self._row((
-            exchange.id, connection.id, exchange.begun, head.method, head.target,
-            exchange.route,
-            exchange.status, exchange.bytes_in, exchange.bytes_out, now - exchange.begun,
-            first - exchange.begun if first else 0.0, throttled, "live", exchange.error,
-            head.version, connection.is_tls, None))
+    def _live(self, exchange: Exchange, now: float) -> Dict[str, Any]:
+        first, begun = exchange.first_byte, exchange.begun
+        outbox = exchange.connection.outbox
+        return self._row(exchange, now - begun, first - begun if first else 0.0,
+                         outbox.throttle_seconds - exchange.throttle_mark, "live")
+
+    def _row(self, exchange: Exchange, seconds: float, ttfb: float, throttled: float,
+             state: str) -> Dict[str, Any]:
+        head, connection, route, error = (
+            exchange.head, exchange.connection, exchange.route, exchange.error)
+        path = clean(head.target)
+        row = {
+            "id": exchange.id, "conn": connection.id, "t": round(exchange.begun + self._wall, 4),
+            "method": clean(head.method, 16), "path": path,
+            "route": clean(grouped(path) if route is None else readable(route)),
+            "status": exchange.status,
+            "bytes_in": exchange.bytes_in, "bytes_out": exchange.bytes_out,
+            "ms": round(seconds * 1000, 3), "ttfb_ms": round(ttfb * 1000, 3),
+            "throttle_ms": round(throttled * 1000, 3), "state": state,
+            "error": None if error is None else _one_line(error),
+            "http": clean(head.version, 8), "secure": connection.is_tls,
+        }
+        if self._insight is not None:
+            row.update(self._insight.row(exchange.id, state != "live"))
+        return row
 
     def _put_connections(self, frame: Dict[str, Any], now: float) -> int:
         """Rows of the busiest connections; the estimated size of what was put in."""
@@ -347,7 +354,7 @@ class Sampler:
             f"{clean(head.path if exchange.hidden else head.target, 100)}")
         return {
             "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
-            "state": connection.state, "bytes_in": connection.bytes_in,
+            "state": connection.word, "bytes_in": connection.bytes_in,
             "bytes_out": connection.bytes_out, "rate_in": round(rate_in, 1),
             "rate_out": round(rate_out, 1), "age": round(now - connection.opened, 1),
             "requests": connection.requests, "current": current,

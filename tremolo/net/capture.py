@@ -1,15 +1,15 @@
-"""What is kept of one exchange for somebody who looks: both heads, and where the bodies begin.
+"""What is captured of one exchange for viewers: both heads, and where the bodies begin.
 
-Knows bytes only. Made for few exchanges at a time: see `Server.keeping`.
+Knows bytes only. Made for few exchanges at a time: see `Server.captures_left`.
 """
 
 from typing import List, Tuple
 
-#: bytes that are kept of a body
-KEPT = 16 * 1024
+#: bytes that are captured of a body
+CAPTURED = 16 * 1024
 
 
-class Kept:
+class Capture:
     """`request_fields` and the bytes of `response_head` are as they were sent; of both bodies the
     first 16 KiB."""
 
@@ -23,7 +23,7 @@ class Kept:
 
     @staticmethod
     def add(body: bytearray, data: bytes) -> None:
-        """Keep `data`, the next piece of a body, as far as there is room."""
-        room = KEPT - len(body)
+        """Capture `data`, the next piece of a body, as far as there is room."""
+        room = CAPTURED - len(body)
         if room > 0:
             body += data[:room]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.serving import each_loop, pattern, run, serving_asgi, until
-from tremolo.net.kept import KEPT
+from tremolo.net.capture import CAPTURED
 
 
 async def echo(scope, receive, send):
@@ -36,7 +36,7 @@ async def ask(site, *requests):
         await client.send(wire)
         response = await client.response()
         await until(lambda seen=seen: len(site.server.recent) > seen)
-        found.append((response, site.server.recent[-1][-1]))
+        found.append((response, site.server.recent[-1].capture))
     client.close()
     return found
 
@@ -49,11 +49,11 @@ def test_the_beginning_of_both_bodies_is_kept_and_nothing_of_their_framing(
     async def main():
         async with serving_asgi(echo, lifespan="off") as site:
             site.server.remember(True)
-            site.server.keeping = 1
+            site.server.captures_left = 1
             body = pattern(size)
             [(response, kept)] = await ask(site, post(body, chunked))
             assert response.body == body
-            assert kept.request_body == kept.response_body == body[:KEPT]
+            assert kept.request_body == kept.response_body == body[:CAPTURED]
             assert (b"cookie", b"b=c") in kept.request_fields
             assert kept.response_head.startswith(b"HTTP/1.1 201 ")
             assert b"x-answer: 1\r\n" in kept.response_head.lower()
@@ -66,11 +66,11 @@ def test_no_more_exchanges_are_kept_than_were_asked_for():
         async with serving_asgi(echo, lifespan="off") as site:
             site.server.remember(True)
             assert (await ask(site, post(b"x")))[0][1] is None
-            site.server.keeping = 2
+            site.server.captures_left = 2
             found = await ask(site, *[post(b"%d" % n) for n in range(4)])
             assert [kept and bytes(kept.request_body) for _, kept in found] \
                 == [b"0", b"1", None, None]
-            assert site.server.keeping == 0
+            assert site.server.captures_left == 0
 
     run(main)
 
@@ -84,11 +84,11 @@ def test_a_body_that_is_not_sent_is_not_kept():
     async def main():
         async with serving_asgi(app, lifespan="off") as site:
             site.server.remember(True)
-            site.server.keeping = 1
+            site.server.captures_left = 1
             client = await site.connect()
             await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
             await until(lambda: site.server.recent)
-            kept = site.server.recent[0][-1]
+            kept = site.server.recent[0].capture
             assert b"content-length: 5\r\n" in kept.response_head.lower()
             assert not kept.response_body
             client.close()

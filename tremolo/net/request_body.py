@@ -1,0 +1,154 @@
+"""The body of a request, as it is pulled from the connection, and the pace that it must keep.
+
+Knows the parser and the connection's flow control; of the response only whether it has begun.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Optional
+
+from ..exceptions import ClientDisconnected
+from ..protocol.http1 import END, NEED_DATA, ProtocolError, ResponseWriter, Truncated
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+#: a request body must bring this many bytes a second over any window of this many seconds
+BODY_RATE = 500
+BODY_WINDOW = 15.0
+
+
+class RequestBody:
+    """One request's body; made only where the head announces one.
+
+    `done` once its end was read. `continue_pending` while the client waits for an answer to its
+    `Expect: 100-continue` (RFC 9110 section 10.1.1).
+    """
+
+    __slots__ = ("_exchange", "_mark", "_paused", "_since", "continue_pending", "done", "waiter")
+
+    def __init__(self, exchange: "Exchange", expect_continue: bool) -> None:
+        self._exchange = exchange
+        self.done = False
+        self.continue_pending = expect_continue
+        #: somebody waits for the next piece
+        self.waiter: Optional[asyncio.Future[None]] = None
+        self._since = 0.0
+        self._mark = 0
+        self._paused = 0.0
+
+    def read_nowait(self) -> Optional[bytes]:
+        """The next piece that is there; b"" at its end, None if one must wait.
+
+        Raises ClientDisconnected, or ProtocolError for a body that breaks its framing or its
+        limit.
+        """
+        if self.done:
+            return b""
+        exchange = self._exchange
+        connection = exchange.connection
+        if connection.lost or exchange.finished:
+            raise ClientDisconnected("the client is gone")
+        try:
+            event = connection.parser.next_event()
+        except Truncated:
+            exchange.writer.keep_alive = False
+            raise ClientDisconnected("the client closed in the middle of its body") from None
+        except ProtocolError:
+            exchange.writer.keep_alive = False
+            raise
+        if event is NEED_DATA:
+            if connection.eof:
+                raise ClientDisconnected("the client closed in the middle of its body")
+            if self.continue_pending:
+                self.continue_pending = False
+                if not exchange.started:
+                    # RFC 9110 section 10.1.1: only once somebody wants the body
+                    connection.outbox.push_now(ResponseWriter.informational(100, ()))
+            connection.stream.resume_reading()
+            return None
+        self.continue_pending = False  # it sends the body without waiting
+        if event is END:
+            self.done = True
+            return b""
+        exchange.bytes_in += len(event)  # type: ignore[arg-type]
+        if exchange.capture is not None:
+            exchange.capture.add(exchange.capture.request_body, event)  # type: ignore[arg-type]
+        return event  # type: ignore[return-value]
+
+    async def read(self) -> bytes:
+        """The next piece, sized to what came; b"" at its end. Errors as `read_nowait`."""
+        while True:
+            piece = self.read_nowait()
+            if piece is not None:
+                return piece
+            await self._wait()
+
+    @property
+    def withheld(self) -> bool:
+        """The client holds it back until it is told to go on, and nothing of it has come. What
+        follows may then be the body or, without it, the next request."""
+        return self.continue_pending and not self._exchange.connection.parser.buffered
+
+    @property
+    def short(self) -> bool:
+        """What is left of it is not worth closing the connection for."""
+        head = self._exchange.head
+        return head.chunked or (head.content_length or 0) - self._exchange.bytes_in <= 64 * 1024
+
+    async def _wait(self) -> None:
+        connection = self._exchange.connection
+        loop = connection.server.loop
+        if self.waiter is not None:
+            raise RuntimeError("the request's body is already being read by another task")
+        waiter = self.waiter = loop.create_future()
+        now = loop.time()
+        if self._paused:
+            # only the time that we wait for the client counts, not the application's
+            self._since = min(now, self._since + now - self._paused)
+        else:
+            self._since = now
+            self._mark = connection.bytes_in
+        connection.deadline = min(connection.deadline, self._since + BODY_WINDOW)
+        try:
+            await waiter
+        finally:
+            self.waiter = None
+            self._paused = loop.time()
+
+    def arrived(self) -> None:
+        """Something came, or nothing more will."""
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def held(self, seconds: float, now: float) -> None:
+        """The throttle kept us from reading for a while: that is not the client's delay."""
+        self._since = min(now, self._since + seconds)
+        if self.waiter is not None:
+            self._exchange.throttle_mark -= seconds
+
+    def shift(self, seconds: float) -> None:
+        """The process did not run for a while."""
+        if self.waiter is not None:
+            self._since += seconds
+
+    def check_pace(self, now: float) -> None:
+        """See whether it comes fast enough for whoever waits for it; set the next look."""
+        waiter = self.waiter
+        if waiter is None:
+            return
+        exchange = self._exchange
+        connection = exchange.connection
+        stream = connection.stream
+        held_back = stream.paused and not stream.reads_blocked
+        over = now >= self._since + BODY_WINDOW
+        if over and not held_back \
+                and connection.bytes_in - self._mark < BODY_RATE * BODY_WINDOW:
+            if not waiter.done():
+                exchange.writer.keep_alive = False
+                waiter.set_exception(ProtocolError(408, "the request body comes too slowly"))
+            return
+        if over or held_back:
+            self._since = now
+            self._mark = connection.bytes_in
+        connection.deadline = min(connection.deadline, self._since + BODY_WINDOW)
