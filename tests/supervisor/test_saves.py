@@ -186,7 +186,8 @@ def test_the_cure_of_an_import_that_hangs_is_served(tmp_path, source):
         served(server, "two")
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("when", "mode"), [
+    ("before", "zygote"), ("before", "spawn"), ("after", "zygote")])
 def test_the_cure_of_a_first_import_that_hangs_is_served(tmp_path, when, mode):
     shop = tmp_path / "shop.py"
     shop.write_text("print('running')\nwhile True: pass\n")

@@ -148,18 +148,19 @@ def differing_places(places: Mapping[str, Mapping[str, str]]) -> Dict[str, str]:
     """Places where something else would be found now: path of the module -> what is there."""
     found = {}
     for folder, names in places.items():
-        present = _stems(folder) if len(names) > 1 else None
+        present = _names_in(folder)
         for name, noted in names.items():
-            now = NOTHING if present is not None and name not in present else (
-                find_module(folder, name))
+            now = find_module(folder, name) if name in present else next(
+                (os.path.join(folder, name + suffix) for suffix in SUFFIXES
+                 if name + suffix in present), NOTHING)
             if not _agrees(noted, now):
                 found[os.path.join(folder, name)] = now
     return found
 
 
-def _stems(folder: str) -> Set[str]:
+def _names_in(folder: str) -> Set[str]:
     try:
-        return {name.partition(".")[0] for name in os.listdir(folder)}
+        return set(os.listdir(folder))
     except OSError:
         return set()
 

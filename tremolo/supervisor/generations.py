@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SWITCH_LIMIT = 5.0
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
+STAND_IN_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
@@ -114,6 +115,8 @@ class Generations:
             except WorkerFailed as exc:
                 failure = exc
             await self._decided(failure is not None)
+            if generation is not self.newest:  # wait_for can swallow a cancellation
+                raise asyncio.CancelledError
         except asyncio.CancelledError:
             await self._dismiss(generation, KILL_GRACE if (
                 self.order == "stop-first") else CANCEL_GRACE)
@@ -197,11 +200,13 @@ class Generations:
         workers = [self._new_worker(generation, slot) for slot in range(self.slots)]
         waiting = self._loop.create_task(all_ready(
             [self._start_worker(worker, generation) for worker in workers]))
+        limit = self._settings.startup_timeout
         try:
-            await asyncio.wait_for(waiting, self._settings.startup_timeout)
+            await asyncio.wait_for(
+                waiting, max(limit, STAND_IN_LIMIT) if generation.stand_in else limit)
         except asyncio.TimeoutError:
-            raise WorkerFailed(timeout_error(generation.number, self._settings.startup_timeout,
-                                             bool(self.number))) from None
+            raise WorkerFailed(timeout_error(
+                generation.number, limit, bool(self.number))) from None
 
     def _new_worker(self, generation: Generation, slot: int) -> WorkerHandle:
         worker = WorkerHandle(self._loop, self._observer, generation.number, slot)

@@ -21,7 +21,7 @@ from .basis import Basis
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace
 from .relevance import Change, Relevance, age
-from .watcher import Watcher, is_noise
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .generations import Generations
@@ -364,7 +364,8 @@ class Reloader:
             self._poll(missed[0])
 
     def _should_be_notified(self, path: str, now: float) -> bool:
-        if self._watcher.polling or is_noise(path) or not self._watcher.covers(path) or (
+        watcher = self._watcher
+        if watcher.polling or watcher.ignores(path) or not watcher.covers(path) or (
                 now - self._watched_since < 2 * MISSED_AFTER):
             return False
         try:

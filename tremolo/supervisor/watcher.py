@@ -115,7 +115,7 @@ class Watcher:
             watching = False
             try:
                 for changes in watchfiles.watch(
-                        *present, watch_filter=lambda _, path: not self._is_noise(path),
+                        *present, watch_filter=lambda _, path: not self.ignores(path),
                         debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=self._stopped,
                         raise_interrupt=False, recursive=recursive,
                         ignore_permission_denied=True, rust_timeout=LOOK_MS,
@@ -140,7 +140,8 @@ class Watcher:
                            f"{POLL * 1000:.0f} ms")
                 self._poll()
 
-    def _is_noise(self, path: str) -> bool:
+    def ignores(self, path: str) -> bool:
+        """Whether a change of this file is not told."""
         return all(is_noise(path, root) for root in self.folders
                    if path.startswith(root)) and path not in self.folders
 
