@@ -20,6 +20,7 @@ from textual.containers import Container
 from .actions import Actions
 from .feed import Feed
 from .layout import NAMES, Layout
+from .model.filters import FilterError
 from .model.session import Session
 from .model.traffic import Row
 from .pace import Pace
@@ -34,11 +35,12 @@ from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
 from .remembered import load, save
-from .theme import TREMOLO, blends
+from .theme import LIGHT, TREMOLO, preferred, tones
 
 if TYPE_CHECKING:
     from .entry import Entry
 
+ASK_AGAIN = 6.0  # seconds in which the key to quit has to be pressed again
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
          ThrottlePane, WorkersPane)
 
@@ -55,7 +57,7 @@ class Dashboard(Actions):
         Binding("R,ctrl+r", "reload", "reload", key_display="R", id="app.reload"),
         Binding("space", "pause", "pause", show=False, key_display="␣", id="app.pause"),
         Binding("question_mark", "help", "keys", key_display="?", id="app.help"),
-        Binding("q", "leave", "quit", id="app.quit"),
+        Binding("q", "quit_or_ask", "quit", id="app.quit"),
         Binding("ctrl+c", "leave", "quit; twice: at once", show=False, priority=True,
                 id="app.interrupt"),
         Binding("ctrl+z", "suspend_process", "to the shell; fg comes back", show=False,
@@ -74,8 +76,10 @@ class Dashboard(Actions):
     def __init__(self, sock: Any, info: Mapping[str, Any]) -> None:
         super().__init__()
         self.register_theme(TREMOLO)
-        if "TEXTUAL_THEME" not in os.environ:
-            self.theme = TREMOLO.name  # now: later it would cost a second pass over all styles
+        self.register_theme(LIGHT)
+        wanted = os.environ.get("TEXTUAL_THEME", preferred(os.environ))
+        if wanted in (TREMOLO.name, LIGHT.name):
+            self.theme = wanted  # now: later it would cost a second pass over all styles
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
         self.feed = Feed(sock, self.session)
         self.feed.on_news = self.session.on_news = self.news
@@ -89,9 +93,10 @@ class Dashboard(Actions):
         self.exit_code = 0
         self.failure: Optional[BaseException] = None
         self.stopping = 0  # how often leaving was asked for
+        self._asked_at = -1e9  # when the user was asked whether to leave
         self.pace: Optional[Pace] = None
         self.entry: Optional[Entry] = None
-        self._histories: Dict[str, List[str]] = {"filter": [], "throttle": []}
+        self._histories: Dict[str, List[str]] = {}
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
 
@@ -106,7 +111,7 @@ class Dashboard(Actions):
 
     def get_css_variables(self) -> Dict[str, str]:
         variables = super().get_css_variables()
-        return {**variables, **blends(variables)}
+        return {**variables, **tones(variables)}
 
     def compose(self) -> ComposeResult:
         self.head = HeadBar(self.session)
@@ -174,6 +179,8 @@ class Dashboard(Actions):
     def on_resize(self, event: events.Resize) -> None:
         if self.arrangement is not None:
             self.arrangement.resized(event.size)
+        if self.entry is not None and self.entry.display:
+            self.call_after_refresh(self.entry.settle)
 
     def on_unmount(self) -> None:
         if self.pace is not None:
@@ -196,6 +203,8 @@ class Dashboard(Actions):
         drawn = False
         if self._exit:
             return drawn
+        if self.arrangement is not None:
+            self.arrangement.settle()
         for bar in (self.head, self.tabs, self.notice_bar, self.keys):
             if bar.display and bar.size.width:
                 drawn |= bar.sync(hurry)
@@ -223,6 +232,17 @@ class Dashboard(Actions):
     def _ask_to_stop(self, now: bool) -> None:
         self.stopping += 1
         self.session.commands.give("stop", {"now": now}, "stop")
+
+    def action_quit_or_ask(self) -> None:
+        """Leave; where something is live, not before the key is pressed again."""
+        now = self.session.clock()
+        live = self.session.in_progress()
+        if live and not self.stopping and now - self._asked_at > ASK_AGAIN:
+            self._asked_at = now
+            self.session.notify(f"{live} live · q again ends the server", "warning")
+            self.news()
+        else:
+            self.action_leave()
 
     def action_leave(self) -> None:
         """Finish what runs, then end; asked a second time: end at once."""
@@ -289,16 +309,29 @@ class Dashboard(Actions):
     # -- the entry
 
     async def action_filter(self) -> None:
-        from .dialogues import ask_filter
+        """Search where the focus is, in the log or in the detail; else filter the requests."""
+        from .dialogues import ask_filter, ask_find, ask_search
 
-        await ask_filter(self.host)
+        if self.panes["log"].has_focus:
+            await ask_search(self.host)
+        elif self.detail.has_focus:
+            await ask_find(self.host)
+        else:
+            await ask_filter(self.host)
+
+    def find_in_detail(self, text: str, again: bool) -> None:
+        self.detail.find(text, again)
+
+    def mark_mistake(self, error: Optional[FilterError]) -> None:
+        if self.entry is not None:
+            self.entry.mark(None if error is None else error.place)
 
     def show_traffic(self) -> None:
         if self.arrangement is not None:
             self.arrangement.show_traffic()
 
-    def redraw_traffic(self) -> None:
-        self.traffic.redraw()
+    def redraw_pane(self, name: str) -> None:
+        self.panes[name].redraw()
 
     def filter_by(self, value: str) -> None:
         self.session.traffic.set_filter(value)
@@ -311,7 +344,11 @@ class Dashboard(Actions):
                          finished: Callable[[str, bool], bool]) -> None:
         await self._make_entry()
         if self.entry is not None and not self.entry.display:
-            self.entry.ask(value, placeholder, self._histories[kind], changed, finished)
+            pane = self.panes[kind]
+            pane.typing = True
+            pane.redraw()
+            history = self._histories.setdefault(kind, [])
+            self.entry.ask(value, placeholder, history, pane.entry_region, changed, finished)
 
     async def _make_entry(self) -> None:
         """Once, after the first paint: keys that follow quickly must find it there."""
@@ -324,4 +361,5 @@ class Dashboard(Actions):
     def close_entry(self, focus: str) -> None:
         if self.entry is not None:
             self.entry.display = False
+        self.panes[focus].typing = False
         self.screen_stack[0].set_focus(self.panes[focus])

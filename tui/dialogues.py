@@ -1,6 +1,6 @@
-"""The two questions that the dashboard asks in its entry: a filter, and a throttle.
+"""What the dashboard asks in its one-line entry: a filter, a search, a throttle, a scope.
 
-Imported on first use.
+Each is typed at the place where it is shown afterwards. Imported on first use.
 """
 
 from .host import Host
@@ -44,7 +44,8 @@ async def ask_filter(app: Host) -> None:
 
     def changed(value: str) -> None:
         session.traffic.set_filter(value)
-        app.redraw_traffic()
+        app.mark_mistake(session.traffic.filter_error)
+        app.redraw_pane("traffic")
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted and session.traffic.filter_error is not None:
@@ -52,9 +53,47 @@ async def ask_filter(app: Host) -> None:
         if not accepted:
             session.traffic.set_filter(before)
         app.close_entry("traffic")
-        app.redraw_traffic()
+        app.redraw_pane("traffic")
         return True
 
     app.show_traffic()
-    await app.open_entry("filter", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
+    await app.open_entry("traffic", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
                          changed, finished)
+
+
+async def ask_search(app: Host) -> None:
+    """Searches the log while it is typed; Escape brings back the search from before."""
+    log = app.session.log
+    before = log.search_text
+
+    def changed(value: str) -> None:
+        log.search(value)
+        app.mark_mistake(log.search_error)
+        app.redraw_pane("log")
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted and log.search_error is not None:
+            return False
+        if not accepted:
+            log.search(before)
+        app.close_entry("log")
+        app.redraw_pane("log")
+        return True
+
+    await app.open_entry("log", before, "words pid:4711 level:error name:shop !debug a|b",
+                         changed, finished)
+
+
+async def ask_find(app: Host) -> None:
+    """Finds text in the detail; Enter goes to the next place, Escape ends it."""
+
+    def changed(value: str) -> None:
+        app.find_in_detail(value, again=False)
+
+    def finished(value: str, accepted: bool) -> bool:
+        if not accepted:
+            app.find_in_detail("", again=False)
+        app.close_entry("detail")
+        return True
+
+    await app.open_entry("detail", "", "text in this tab", changed, finished)

@@ -99,6 +99,49 @@ def wrapped(line: str, width: int, most: int = 60) -> List[str]:
     return [*pieces, line]
 
 
+def wrapped_pieces(pieces: Sequence[Piece], width: int, indent: int = 0) -> List[List[Piece]]:
+    """Styled pieces in lines of at most `width` cells; all but the first begin with `indent`
+    blank cells."""
+    lines: List[List[Piece]] = [[]]
+    room = width
+    for text, style in pieces:
+        while text:
+            if cell_len(text) <= room:
+                lines[-1].append((text, style))
+                room -= cell_len(text)
+                break
+            cut = min(len(text), room)
+            while cell_len(text[:cut]) > room:
+                cut -= 1
+            if cut:
+                lines[-1].append((text[:cut], style))
+                text = text[cut:]
+            lines.append([(" " * indent, None)] if indent else [])
+            room = max(2, width - indent)
+    return lines
+
+
+def found_in(pieces: Sequence[Piece], words: Sequence[str], style: Style) -> List[Piece]:
+    """The pieces, with `style` on each place where one of `words` (in lower case) stands."""
+    result: List[Piece] = []
+    for text, before in pieces:
+        lower, start = text.lower(), 0
+        if len(lower) != len(text):  # a letter whose lower case is longer
+            result.append((text, before))
+            continue
+        while True:
+            places = [(place, word) for word in words
+                      if word and (place := lower.find(word, start)) >= 0]
+            if not places:
+                break
+            place, word = min(places)
+            marked = style if before is None else before + style
+            result += [(text[start:place], before), (text[place:place + len(word)], marked)]
+            start = place + len(word)
+        result.append((text[start:], before))
+    return [piece for piece in result if piece[0]]
+
+
 def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:
     """The last `width` values as bars; nothing at all is a dot on the base line."""
     recent = list(values)[-width:]

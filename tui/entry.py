@@ -1,12 +1,26 @@
-"""The one-line entry for a filter or a throttle of one's own; made after the first paint."""
+"""The one-line entry, which lies over the line that shows what is typed; made after the first
+paint."""
 
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
+from rich.highlighter import Highlighter
+from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.geometry import Region
 from textual.widgets import Input
 
 History = List[str]
+
+
+class Mistake(Highlighter):
+    """Underlines the text from the place on where it is wrong."""
+
+    place: Optional[int] = None
+
+    def highlight(self, text: Text) -> None:
+        if self.place is not None:
+            text.stylize("underline", min(self.place, max(0, len(text) - 1)))
 
 
 class Entry(Input):
@@ -19,24 +33,42 @@ class Entry(Input):
     ]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(select_on_focus=False, **kwargs)
+        self.mistake = Mistake()
+        super().__init__(select_on_focus=False, highlighter=self.mistake, **kwargs)
         self.cursor_blink = False
         self.display = False
         self._history: History = []
         self._place = 0
+        self._where: Callable[[], Region] = Region
         self._changed: Callable[[str], None] = lambda value: None
         self._finished: Callable[[str, bool], Any] = lambda value, accepted: None
 
-    def ask(self, value: str, placeholder: str, history: History,
+    def ask(self, value: str, placeholder: str, history: History, where: Callable[[], Region],
             changed: Callable[[str], None], finished: Callable[[str, bool], Any]) -> None:
-        """Show the entry and give it the keys, from the very next one on."""
+        """Show the entry over the region `where()` of the screen, and give it the keys, from
+        the very next one on."""
         self._history, self._place = history, len(history)
         self._changed, self._finished = changed, finished
+        self._where = where
+        self.mistake.place = None
         self.placeholder = placeholder
         self.value = value
         self.cursor_position = len(value)
+        self.settle()
         self.display = True
         self.screen.set_focus(self)
+
+    def settle(self) -> None:
+        """Lie where it belongs, also after the screen has changed its size."""
+        region = self._where()
+        self.styles.offset = (region.x, region.y)
+        self.styles.width = max(8, region.width)
+
+    def mark(self, place: Optional[int]) -> None:
+        """Show where the text is wrong; None: it is not."""
+        if place != self.mistake.place:
+            self.mistake.place = place
+            self.refresh()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

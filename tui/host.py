@@ -9,6 +9,7 @@ from typing import Any, Callable, List, Optional, Protocol, Tuple
 from textual.binding import Binding
 
 from .feed import Feed
+from .model.filters import FilterError
 from .model.requests import Request
 from .model.session import Session
 from .model.traffic import Row
@@ -49,7 +50,11 @@ class Host(Protocol):
 
     def show_traffic(self) -> None: ...
 
-    def redraw_traffic(self) -> None: ...
+    def redraw_pane(self, name: str) -> None: ...
+
+    def mark_mistake(self, error: Optional[FilterError]) -> None: ...
+
+    def find_in_detail(self, text: str, again: bool) -> None: ...
 
     def open_throttle(self, scope: Optional[str]) -> None: ...
 

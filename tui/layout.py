@@ -4,10 +4,11 @@ tiny: the list and the news. narrow: one pane, the detail below it. medium: one 
 detail beside it. overview: everything at once, unless one pane was chosen twice (alone).
 """
 
-from typing import Any, Dict, List, Mapping, Protocol, Sequence, Set
+from typing import Any, Dict, List, Mapping, Protocol, Sequence, Set, Tuple
 
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widget import Widget
 
 from .model.session import Session
 from .panes.bars import TabBar
@@ -17,6 +18,8 @@ NAMES = {1: "traffic", 2: "routes", 3: "connections", 4: "log", 5: "errors", 6: 
          7: "throttle"}
 OVERVIEW = ("traffic", "routes", "log", "throttle", "workers")
 MODES = ("tiny", "narrow", "medium", "overview")
+STRIPS = (("throttle", 7), ("workers", 6))  # and their lines when they are opened
+LOWER = 10  # lines of routes and log in the overview
 
 
 def mode_for(size: Size) -> str:
@@ -56,6 +59,7 @@ class Layout:
         self.strip = False  # the throttle control below another pane
         self.alone = False
         self.mode = mode_for(app.size)
+        self._heights: Tuple[int, ...] = ()  # of the strips, as they are drawn now
 
     def resized(self, size: Size) -> None:
         mode = mode_for(size)
@@ -162,6 +166,9 @@ class Layout:
             self.alone = False
             self.apply()
             self._focus_active()
+        elif app.panes["log"].has_focus and app.session.log.search_text:
+            app.session.log.search("")  # what was selected stays, now among its neighbours
+            app.panes["log"].redraw()
         elif app.panes["traffic"].selected is not None:
             app.panes["traffic"].action_last()
         elif self.active != 1:
@@ -191,9 +198,33 @@ class Layout:
             names.add("throttle")
         return names
 
+    @property
+    def overview(self) -> bool:
+        return self.mode == "overview" and not self.alone
+
+    def settle(self) -> None:
+        """In the overview, give the strips below a line each, or as many as they need now."""
+        if not self.overview:
+            return
+        heights = tuple(1 if not self._opened(name) else rows for name, rows in STRIPS)
+        if heights == self._heights:
+            return
+        self._heights = heights
+        body = self.app.panes["traffic"].parent
+        if isinstance(body, Widget):
+            body.styles.grid_rows = " ".join(map(str, ("1fr", LOWER, *heights)))
+        for (name, _), height in zip(STRIPS, heights):
+            pane = self.app.panes[name]
+            pane.condensed, pane.titled = height == 1, height > 1
+            pane.redraw()
+
+    def _opened(self, name: str) -> bool:
+        pane = self.app.panes[name]
+        return pane.has_focus or pane.unusual()
+
     def apply(self) -> None:
         screen, shown = self.app.screen_stack[0], self.shown()
-        overview = self.mode == "overview" and not self.alone
+        overview = self.overview
         look = self.mode if self.mode != "overview" or overview else "medium"
         for mode in MODES:
             screen.set_class(mode == look, mode)
@@ -201,6 +232,14 @@ class Layout:
             pane.display = name in shown  # at once: it may get the focus in this very turn
             pane.set_class(name in shown, "shown")
             pane.titled = overview or name == "detail" or (name == "throttle" and self.strip)
+            pane.condensed = False
+            pane.edge = (overview and name in ("traffic", "routes")) or (
+                look == "medium" and self.detail and name == NAMES[self.active])
+        self._heights = ()
+        body = self.app.panes["traffic"].parent
+        if isinstance(body, Widget) and not overview:
+            body.styles.clear_rule("grid_rows")
+        self.settle()
         throttle = self.app.panes["throttle"]
         throttle.set_class(self.strip and not overview, "strip")
         self.app.tabs.active = self.active

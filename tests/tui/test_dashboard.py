@@ -246,9 +246,11 @@ async def test_a_large_screen_shows_everything_at_once(d):
     await d.say(rows(d.player, 60), d.player.log("a line of log"))
     text = d.text()
     for words in ("1 Traffic", "2 Routes", "3 Connections", "4 Log", "6 Workers",
-                  "7 Throttle", "a line of log", "P95", "PEER", "preset", "serving"):
+                  "7 Throttle", "a line of log", "P95", "PEER", "slows the network", "● 4711"):
         assert words in text, words
     assert all(len(line) == 160 for line in d.screen())
+    await d.press("7")
+    assert "preset" in d.text() and "slows the network" not in d.text()
     await d.press("4", "4")
     assert "P95" not in d.text() and "a line of log" in d.text()
     await d.press("4")
@@ -282,3 +284,59 @@ async def test_i_lists_the_notices_and_takes_down_what_stood(d):
     text = d.text()
     assert "Notices" in text and "KeyError: 'total'  shop/cart.py:88" in text
     assert "i all" not in d.screen()[-2]
+
+
+@drive(SMALL)
+async def test_the_log_is_searched_where_it_is_and_keeps_its_selection(d):
+    for number in range(40):
+        await d.say(d.player.log(f"line {number} of cart", "error" if number == 7 else "info"))
+    await d.press("4", "slash", *"line 7", "enter")
+    assert "1 of 40" in d.text() and "line 8" not in d.text() and d.app.panes["log"].has_focus
+    await d.press("up", "escape")
+    text = d.text()
+    assert "line 6 of cart" in text and "line 8 of cart" in text
+    assert d.app.panes["log"].selected_line().text == "line 7 of cart"
+    await d.press("slash", *"level:loud")
+    assert "level: is one of" in d.text()
+    await d.press("escape")
+    assert d.app.session.log.search_text == ""
+
+
+@drive(SMALL)
+async def test_long_lines_of_the_log_are_wrapped_on_request(d):
+    await d.say(d.player.log("begin " + "word " * 40 + "end-of-line"))
+    await d.press("4")
+    assert "end-of-line" not in d.text()
+    await d.press("z")
+    assert "end-of-line" in d.text()
+
+
+@drive(SMALL)
+async def test_sorting_begins_with_what_is_slowest_and_a_click_on_a_head_sorts(d):
+    await d.say(rows(d.player, 60, ms=5.0), rows(d.player, 1, ms=900.0, path="/slowest"),
+                rows(d.player, 60, ms=5.0))
+    await d.press("up", "s")
+    assert "/slowest" in d.screen()[5] and "by ms" in d.text()
+    await d.press("S")
+    assert "/slowest" not in d.text()
+    await d.press("s", "s", "s", "s", "s")
+    assert d.app.session.traffic.sort == "time" and "G follows" in d.text()
+    column = d.screen()[4].index("SIZE")
+    await d.pilot.click("#traffic", offset=(column, 1))
+    assert d.app.session.traffic.sort == "size"
+
+
+@drive(SMALL)
+async def test_marked_requests_are_shown_alone(d):
+    await d.say(rows(d.player, 5, path="/other"), rows(d.player, 1, path="/marked"))
+    await d.press("up", "m", "M")
+    assert "/marked" in d.text() and "/other" not in d.text() and "◆" in d.text()
+    await d.press("M")
+    assert "/other" in d.text()
+
+
+@drive(SMALL)
+async def test_a_path_with_letters_beyond_ascii_is_read_decoded(d):
+    await d.say(rows(d.player, 1, path="/caf%C3%A9/%E6%BC%A2?q=b%C3%BCro"))
+    assert "/café/漢?q=büro" in d.text()
+    assert all(len(line) >= 78 for line in d.screen())

@@ -25,6 +25,19 @@ async def test_quit_drains_and_a_second_time_ends_at_once(d):
 
 
 @drive(SMALL)
+async def test_quit_asks_first_where_something_is_live(d):
+    frame = rows(d.player, 1)
+    frame["totals"].update(websockets=2, active=1)
+    await d.say(frame)
+    await d.press("q")
+    assert d.commands() == []
+    assert "2 WebSockets and 1 request are live · q again ends" in d.screen()[-2]
+    await d.press("q")
+    (command,) = d.commands()
+    assert command["name"] == "stop" and command["args"] == {"now": False}
+
+
+@drive(SMALL)
 async def test_the_end_of_the_feed_after_quit_is_a_good_end(d):
     await d.press("q")
     d.sock.close()

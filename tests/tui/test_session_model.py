@@ -310,7 +310,7 @@ def test_what_the_end_waits_for_is_news(session):
     session.apply({"v": 1, "kind": "log", "t": 1.0, "pid": 0, "gen": 0, "stream": "tremolo",
                    "level": "warning", "name": "tremolo.ending",
                    "text": 'waiting for thread "poller"'})
-    assert session.news == 'waiting for thread "poller"'
+    assert session.notices.newest.text == 'waiting for thread "poller"'
 
 
 @pytest.mark.parametrize(("then", "serving", "words"), [

@@ -46,6 +46,15 @@ def curl(row: Row, addresses: Sequence[str], mask: bool = False) -> str:
     return " ".join(map(_quoted, words))
 
 
+def curl_of(addresses: Sequence[str]) -> str:
+    """A curl command for the root of the server."""
+    socket = next((a[5:] for a in addresses if a.startswith("unix:")), None)
+    web = next((a for a in addresses if a.startswith("http")), None)
+    if web is None and socket is not None:
+        return " ".join(map(_quoted, ["curl", "-i", "--unix-socket", socket, "http://localhost/"]))
+    return " ".join(map(_quoted, ["curl", "-i", (web or "http://localhost").rstrip("/") + "/"]))
+
+
 def needs_file(row: Row) -> bool:
     """Whether the command that `curl` gives reads a body that it cannot hold itself."""
     return row.request is not None and _has_body(row) and _text(row.request) is None

@@ -3,7 +3,7 @@
 Space is *and*, `|` is *or* (it binds weaker), `!` is *not*. A bare word is a substring of
 the path, as it was sent or decoded. Terms: `m:post` `s:5xx` `s!=200` `ms>50` `ttfb>20`
 `size>10k` `in>1M` `route:/api/*` `type:json` `ip:10.0.0.7` `gen:14` `pid:4711` `conn:88` `ws:`
-`sse:` `live:` `err:` `throttled:` `marked:` `pinned:`, and where headers and bodies are known
+`sse:` `live:` `err:` `throttled:` `marked:`, and where headers and bodies are known
 `h:word` (a line "name: value" of either head) and `b:word` (the known part of either body);
 quotes keep spaces together. `method:`, `status:` and the like are understood as well.
 Invalid text raises `FilterError` with the place; the caller keeps its last good filter.
@@ -27,7 +27,7 @@ _QUANTITIES = {"ms": "ms", "ttfb": "ttfb_ms", "size": "bytes_out", "in": "bytes_
                "throttle": "throttle_ms"}
 _WHOLE = ("gen", "pid", "conn")
 _WORDS = ("m", "route", "h", "b", "type", "ip")
-_FLAGS = ("ws", "sse", "live", "err", "throttled", "marked", "pinned")
+_FLAGS = ("ws", "sse", "live", "err", "throttled", "marked")
 _ALIASES = {"method": "m", "status": "s", "header": "h", "headers": "h", "body": "b",
             "path": "path", "error": "err", "time": "ms", "websocket": "ws", "peer": "ip"}
 _KEYS = (*_QUANTITIES, *_WHOLE, *_WORDS, *_FLAGS, "s", "path")
@@ -37,7 +37,7 @@ _COMPARE: Dict[str, Callable[[Any, Any], bool]] = {
 
 HELP = ("path word   m:post   s:5xx s:404 s!=200   ms>50 ttfb>20   size>10k in>1M   "
         "route:/api/*   type:json   ip:10.0.0.7   gen:14 pid:4711 conn:88   ws: sse: live: "
-        "err: throttled: marked: pinned:   h:cookie b:total   "
+        "err: throttled: marked:   h:cookie b:total   "
         'h:"accept: text/html"   !not   a|b')
 
 
@@ -208,6 +208,56 @@ def _term(text: str, place: int) -> Predicate:
     return _not(inner) if sign == "!=" else inner
 
 
+# -- the log
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40, "critical": 50,
+           "fatal": 50}
+_LOG_KEYS = ("pid", "gen", "level", "name", "stream")
+
+
+def _log_term(text: str, place: int) -> Predicate:
+    if text.startswith("!"):
+        if len(text) == 1:
+            raise FilterError("! needs something to exclude", place)
+        return _not(_log_term(text[1:], place + 1))
+    found = _TERM.match(text)
+    key = found.group(1).lower() if found else ""
+    if found is None or key not in _LOG_KEYS:
+        word = text.replace('"', "").lower()
+        return lambda line: word in line.text.lower()
+    sign, value = found.group(2), found.group(3).replace('"', "").lower()
+    after = place + found.start(3)
+    if key in ("pid", "gen"):
+        return _integer(key, sign, value, after)
+    if sign not in (":", "=", "==", "!=") and key != "level":
+        raise FilterError(f"{key} is no number: {key}: and != are possible", place + len(key))
+    if key == "level":
+        if value not in _LEVELS:
+            raise FilterError(f"level: is one of {', '.join(_LEVELS)}", after)
+        rank, compare = _LEVELS[value], _COMPARE[sign]
+        return lambda line: compare(line.rank, rank)
+    inner: Predicate = lambda line: value in str(getattr(line, key)).lower()  # noqa: E731
+    return _not(inner) if sign == "!=" else inner
+
+
+def compile_search(text: str) -> Predicate:
+    """The predicate for lines of the log: words that they contain, and `pid:` `gen:` `level:`
+    `name:` `stream:` with the same signs as in filters. Raises FilterError."""
+    return _compiled(text, _log_term)
+
+
+def words_of(text: str) -> List[str]:
+    """The bare words of a search, in lower case: what to show where it was found."""
+    words = []
+    for found in _TOKEN.finditer(text):
+        token = found.group(1)
+        term = _TERM.match(token)
+        if not token.startswith(("!", "|")) and not (
+                term and term.group(1).lower() in _LOG_KEYS):
+            words.append(token.replace('"', "").lower())
+    return [word for word in words if word]
+
+
 def _all(terms: List[Predicate]) -> Predicate:
     if len(terms) == 1:
         return terms[0]
@@ -215,7 +265,11 @@ def _all(terms: List[Predicate]) -> Predicate:
 
 
 def compile_filter(text: str) -> Predicate:
-    """The predicate for `text`; raises FilterError."""
+    """The predicate for rows; raises FilterError."""
+    return _compiled(text, _term)
+
+
+def _compiled(text: str, term: Callable[[str, int], Predicate]) -> Predicate:
     alternatives: List[List[Predicate]] = [[]]
     bars: List[int] = []
     position = 0
@@ -231,7 +285,7 @@ def compile_filter(text: str) -> Predicate:
         elif token.count('"') % 2:
             raise FilterError("a quote is not closed", start + token.rindex('"'))
         else:
-            alternatives[-1].append(_term(token, start))
+            alternatives[-1].append(term(token, start))
     if not bars and not alternatives[0]:
         return matches_everything
     for index, terms in enumerate(alternatives):

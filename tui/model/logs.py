@@ -3,7 +3,8 @@
 from collections import deque
 from typing import Any, Deque, List, Mapping, Optional, Tuple
 
-from .text import clean, clean_lines
+from .filters import FilterError, Predicate, compile_search, matches_everything
+from .text import clean, clean_lines, colour_runs
 
 LINES = 5_000
 ERRORS = 200
@@ -13,7 +14,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 class LogLine:
     """One line; `raw` keeps colour codes and must go through `text.colour_runs`."""
 
-    __slots__ = ("first", "gen", "level", "name", "pid", "raw", "stream", "t", "uid")
+    __slots__ = ("_text", "first", "gen", "level", "name", "pid", "raw", "stream", "t", "uid")
 
     def __init__(self, uid: int, message: Mapping[str, Any], raw: str, first: bool) -> None:
         self.uid = uid
@@ -25,10 +26,18 @@ class LogLine:
         self.name = clean(message.get("name", ""), 40)
         self.raw = raw
         self.first = first
+        self._text: Optional[str] = None
 
     @property
     def rank(self) -> int:
         return _LEVELS.get(self.level, 20)
+
+    @property
+    def text(self) -> str:
+        """Clean, and without colours."""
+        if self._text is None:
+            self._text = "".join(run for _, run in colour_runs(self.raw))
+        return self._text
 
 
 class Log:
@@ -36,21 +45,51 @@ class Log:
         self.lines: Deque[LogLine] = deque(maxlen=capacity)
         self.revision = 0
         self.threshold = 0
+        self.search_text = ""
+        self.search_error: Optional[FilterError] = None
+        self.left_out = 0  # lines that did not get through to this viewer
+        self._matches: Predicate = matches_everything
         self._next_uid = 1
         self._view: Tuple[int, List[LogLine]] = (-1, [])
+
+    @property
+    def forgotten(self) -> int:
+        """Lines that came, but were pushed out by newer ones."""
+        return self._next_uid - 1 - len(self.lines)
 
     def add(self, message: Mapping[str, Any]) -> None:
         text = str(message.get("text", ""))[:16_384].expandtabs(4)
         for index, raw in enumerate(text.rstrip("\n").split("\n")[:200]):
             self.lines.append(LogLine(self._next_uid, message, raw.rstrip("\r"), index == 0))
             self._next_uid += 1
+        self.left_out += int(message.get("left_out", 0) or 0)
         self.revision += 1
 
+    def clear(self) -> None:
+        self.lines.clear()
+        self._next_uid, self.left_out = 1, 0
+        self.revision += 1
+
+    def search(self, text: str) -> bool:
+        """Show lines that contain what `text` asks for. If it is invalid: False,
+        `search_error` is set, and the search from before stays."""
+        self.revision += 1
+        try:
+            self._matches = compile_search(text)
+        except FilterError as exc:
+            self.search_error = exc
+            return False
+        self.search_error = None
+        self.search_text = text.strip()
+        return True
+
     def view(self) -> List[LogLine]:
-        """Lines at or above the chosen level, oldest first."""
+        """Lines at or above the chosen level that are searched for, oldest first."""
         if self._view[0] != self.revision:
-            self._view = (self.revision,
-                          [line for line in self.lines if line.rank >= self.threshold])
+            lines = [line for line in self.lines if line.rank >= self.threshold]
+            if self._matches is not matches_everything:
+                lines = [line for line in lines if self._matches(line)]
+            self._view = (self.revision, lines)
         return self._view[1]
 
     def cycle_threshold(self) -> str:

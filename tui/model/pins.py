@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .requests import SAFE, Key, Request, refusal
-from .text import clean, millis, size
+from .text import clean, duration, millis, size
 
 MOST = 20
 KEPT = 10  # answers a pin
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     def words(self) -> str:
         if self.error:
             return self.error
-        return f"{self.status} · {size(self.bytes)} · {millis(self.ms)} ms"
+        return f"{self.status} · {size(self.bytes)} · {duration(self.ms)}"
 
 
 def compare(before: Answer, after: Answer) -> List[str]:
@@ -43,7 +43,7 @@ def compare(before: Answer, after: Answer) -> List[str]:
     elif before.digest != after.digest:
         changes.append("same size, other content")
     if after.ms > before.ms * SLOWER and after.ms > before.ms + SLOWER_MS:
-        changes.append(f"{millis(before.ms)} → {millis(after.ms)} ms")
+        changes.append(f"{millis(before.ms)} → {duration(after.ms)}")
     return changes
 
 

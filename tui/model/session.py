@@ -270,6 +270,16 @@ class Session:
         rows = (entry for entry in reversed(self.traffic.entries) if isinstance(entry, Row))
         return self.meters.of(scope, rows, self.clock(), self.wall)
 
+    def in_progress(self) -> str:
+        """What would be cut off by an end now: "2 WebSockets and 1 request"; "" if nothing."""
+        gauges = self.totals.sums().gauges
+        sockets, requests = gauges["websockets"], gauges["active"]
+        parts = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in (
+            (sockets, "WebSocket"), (requests, "request")) if count]
+        if not parts:
+            return ""
+        return " and ".join(parts) + (" is" if sockets + requests == 1 else " are")
+
     # -- wishes
 
     def wanted_throttle(self, scope: str) -> Throttle:

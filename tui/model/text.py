@@ -147,6 +147,12 @@ def millis(ms: Optional[float]) -> str:
     return age(ms / 1000)
 
 
+def duration(ms: Optional[float]) -> str:
+    """As `millis`, with the unit: "3.1 ms", "12.4s", "2m05s"."""
+    words = millis(ms)
+    return f"{words} ms" if ms is not None and ms < 9999.5 else words
+
+
 def age(seconds: float) -> str:
     """How long, roughly: "3s", "2m05s", "1h12m", "3d04h"."""
     whole = max(0, int(seconds))

@@ -12,7 +12,7 @@ from .messages import Kept, Message, parse
 from .text import clean, clean_known, decoded
 
 CAPACITY = 10_000
-_SORTS = ("time", "ms", "size", "status")
+SORTS = ("time", "ms", "size", "status", "path", "method")
 
 
 class Endpoint(NamedTuple):
@@ -103,6 +103,11 @@ class Row:
     def websocket(self) -> bool:
         """Whether it is a WebSocket, or the handshake of one."""
         return self.http == "ws" or self.method == "WS" or self.status == 101
+
+    @property
+    def stream(self) -> bool:
+        """Whether it goes on for as long as somebody listens: its time says nothing of speed."""
+        return self.sse or self.websocket
 
     @property
     def phases(self) -> Tuple[float, float, float]:
@@ -212,9 +217,11 @@ class Traffic:
     def _in_order(self, view: List[Entry]) -> List[Entry]:
         if self.sort == "time":
             return view[::-1]
-        column = {"ms": "ms", "size": "bytes_out", "status": "status"}[self.sort]
+        column = {"size": "bytes_out", "path": "shown_path"}.get(self.sort, self.sort)
         rows = [entry for entry in view if isinstance(entry, Row)]
-        rows.sort(key=lambda row: (getattr(row, column), row.uid), reverse=not self.reverse)
+        largest_first = self.sort not in ("path", "method")
+        rows.sort(key=lambda row: (getattr(row, column), row.uid),
+                  reverse=largest_first != self.reverse)
         return list(rows)
 
     def index_of(self, uid: int) -> Optional[int]:
@@ -269,10 +276,14 @@ class Traffic:
         return list(self.lines())
 
     def cycle_sort(self) -> str:
-        self.sort = _SORTS[(_SORTS.index(self.sort) + 1) % len(_SORTS)]
-        self.reverse = False
-        self._resort()
+        self.sort_by(SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)])
         return self.sort
+
+    def sort_by(self, column: str) -> None:
+        """Order by one of SORTS; by the same one again: the other way round."""
+        self.reverse = column == self.sort and not self.reverse
+        self.sort = column
+        self._resort()
 
     def reverse_sort(self) -> None:
         self.reverse = not self.reverse

@@ -22,7 +22,7 @@ class Bar(Widget):
     """A few lines that are drawn again when `version()` changes."""
 
     PERIOD = 0.0
-    COMPONENT_CLASSES = LinePane.COMPONENT_CLASSES | {"line--brand", "line--tab"}
+    COMPONENT_CLASSES = LinePane.COMPONENT_CLASSES
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -95,9 +95,9 @@ class HeadBar(Bar):
             return [(f"gen {reload.trying} ✖ failed", self.style("error")),
                     (f", {reload.outlook()}", self.style("dim"))]
         if reload.state == "started":
-            return [(f"gen {reload.trying} …", self.style("accent"))]
+            return [(f"gen {reload.trying} …", self.style("text"))]
         if not reload.gen:
-            return [("starting …", self.style("accent"))]
+            return [("starting …", self.style("text"))]
         pieces: List[Piece] = [(f"gen {reload.gen}", self.style("text"))]
         if reload.state == "ready" and reload.ms is not None:
             fresh = self.session.clock() - reload.at < FRESH
@@ -139,39 +139,40 @@ class HeadBar(Bar):
         for shown in (address + more, address, address.split("://")[-1], ""):
             if not shown or len(shown) + 2 <= room:
                 if shown:
-                    left += [gap, (shown, self.style("accent"))]
+                    left += [gap, (shown, self.style("link"))]
                 break
         return spread(left + middle, end, width)
 
     def _figures(self, width: int) -> List[Piece]:
-        totals = self.session.totals
-        dim, plain, gap = self.style("dim"), self.style("text"), ("  ", None)
-        sums = totals.sums()
-        pieces: List[Piece] = [
-            (f" {text.number(totals.requests_rate):>5}", self.style("strong")), (" r/s ", dim),
-            (sparkline(totals.history, 14 if width < 100 else 30), self.style("second")), gap]
-        latency = totals.latency
-        for name in ("p50", "p95", "p99"):
-            value = latency.get(name)
-            pieces += [(name + " ", dim), (text.millis(value), plain), (" ", None)]
-        pieces += [("ms ", dim), (" ", None), ("open ", dim),
-                   (text.number(sums.gauges["open"]), plain)]
-        if sums.gauges["websockets"]:
-            pieces += [(" ws ", dim), (text.number(sums.gauges["websockets"]), plain)]
-        if width >= 100:
-            pieces += [gap, ("in ", dim), (text.rate(totals.in_rate), plain),
-                       (" out ", dim), (text.rate(totals.out_rate), plain)]
+        """As many figures as there is room for, the most telling first to come and last to go."""
+        totals, sums = self.session.totals, self.session.totals.sums()
+        dim, plain = self.style("dim"), self.style("text")
         share4, share5 = totals.shares.get(4, 0.0), totals.shares.get(5, 0.0)
-        if width >= 100:
-            pieces += [gap, ("4xx ", dim), (_percent(share4),
-                                            self.style("warning" if share4 else "dim"))]
-        pieces += [gap, ("5xx ", dim),
-                   (_percent(share5), self.style("error" if share5 else "dim"))]
-        end: List[Piece] = [(f"{sums.plain['requests']:,} requests  ", dim),
-                            (text.clock(self._wall()) + " ", dim)]
-        if _cells(pieces) + _cells(end) + 2 > width:
-            end = []
-        return spread(pieces, end, width)
+        spark = 30 if width >= 140 else 14
+        figures: List[Tuple[int, List[Piece]]] = [  # what goes first has the highest number
+            (0, [(f" {text.number(totals.requests_rate):>5}", self.style("strong")),
+                 (" r/s", dim)]),
+            (8, [(sparkline(totals.history, spark), self.style("second"))]),
+            (1, [("5xx ", dim), (_percent(share5), self.style("failed" if share5 else "dim"))]),
+            (6, [("4xx ", dim), (_percent(share4), self.style("refused" if share4 else "dim"))])]
+        for rank, name in ((4, "p50"), (2, "p95"), (5, "p99")):
+            value = totals.latency.get(name)
+            figures.append((rank, [(name + " ", dim), (text.duration(value), plain)]))
+        opened: List[Piece] = [("open ", dim), (text.number(sums.gauges["open"]), plain)]
+        figures.append((3, opened))
+        if sums.gauges["websockets"]:
+            figures.append((7, [("ws ", dim), (text.number(sums.gauges["websockets"]),
+                                               self.style("stream"))]))
+        figures.append((9, [("in ", dim), (text.rate(totals.in_rate), plain),
+                            (" out ", dim), (text.rate(totals.out_rate), plain)]))
+        figures.append((10, [(f"{sums.plain['requests']:,}", plain),
+                             (" request" + ("" if sums.plain["requests"] == 1 else "s"), dim)]))
+        clock: List[Piece] = [(text.clock(self._wall()) + " ", dim)]
+        room = width - _cells(clock) - 2
+        while len(figures) > 1 and sum(_cells(part) + 2 for _, part in figures) > room:
+            figures.remove(max(figures, key=lambda figure: figure[0]))
+        pieces = [piece for _, part in figures for piece in [*part, ("  ", None)]]
+        return spread(pieces, clock if width >= 60 else (), width)
 
     def _wall(self) -> float:
         return self.host.wall_clock()

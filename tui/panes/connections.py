@@ -9,7 +9,7 @@ from ..model import text
 from ..model.connections import Connection
 from .lines import LinePane
 
-_STATES = {"handling": "text", "sending": "good", "reading": "accent", "websocket": "accent",
+_STATES = {"handling": "text", "sending": "good", "reading": "text", "websocket": "stream",
            "draining": "warning", "idle": "dim", "new": "dim"}
 
 AGES = 5.0  # seconds after which the ages of quiet connections are drawn again
@@ -78,7 +78,7 @@ class ConnectionsPane(LinePane):
         moving = connection.rate_in + connection.rate_out
         slowed = connection.throttled
         line: List[Piece] = [
-            ("▌" if chosen else " ", self.style("accent")),
+            ("▌" if chosen else " ", self.style("key")),
             (fit(middle_cut(connection.peer, peer), peer), plain), (" ", None),
             (fit(connection.state, 9), self.style(state)), (" ", None),
             (right(text.size(connection.bytes_in), 7),

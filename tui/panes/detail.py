@@ -138,7 +138,7 @@ class DetailPane(LinePane):
         protocol = "WebSocket" if row.http == "ws" else "HTTP/" + row.http
         lines: List[Sequence[Piece]] = [
             [(" ", None), (f"{row.method} ", strong), ("→ ", dim), (status, self.style(kind)),
-             (f"  {text.millis(row.ms)} ms", plain),
+             (f"  {text.duration(row.ms)}", plain),
              ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
         lines += [[(" ", None), (part, plain)] for part in wrapped(row.path, width - 2)]
         if row.route and row.route != row.path:
@@ -218,6 +218,9 @@ class DetailPane(LinePane):
             *([(" " + part, self.style("text"))] for part in wrapped(clean, width - 2))]
 
     # -- keys
+
+    def find(self, words: str, again: bool) -> None:
+        """Go to the next line that contains `words`; "": show no places any more."""
 
     def action_fold(self) -> None:
         self._unfold = not self._unfold

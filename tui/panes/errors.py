@@ -109,7 +109,7 @@ class ErrorsPane(LinePane):
         hint = " e opens the editor " if error.file else ""
         end: List[Piece] = [(hint, self.style("faint"))]
         place = middle_cut(error.place or error.where, width // 2)
-        left: List[Piece] = [("── ", line), (place + " ", self.style("accent"))]
+        left: List[Piece] = [("── ", line), (place + " ", self.style("link"))]
         left.append(("─" * width, line))
         return spread(left, end, width)
 
@@ -122,7 +122,7 @@ class ErrorsPane(LinePane):
         if width >= 90 and error.place:
             end = [(f"  {middle_cut(error.place, width // 3)} ", dim)] + end
         left: List[Piece] = [
-            ("▌" if chosen else " ", self.style("accent")),
+            ("▌" if chosen else " ", self.style("key")),
             (text.clock(error.t), dim), (" ", None),
             (fit(f"×{error.count}" if error.count > 1 else "", 5), self.style("warning")),
             (error.title, self.style("error")),

@@ -26,7 +26,7 @@ def worker_lines(pane: Page, worker: Worker, width: int) -> Lines:
         fact(pane, "memory", f"{worker.rss / 1048576:.0f} MB"),
         fact(pane, "cpu", f"{worker.cpu * 100:.0f}% of a core, "
                          f"{worker.telemetry * 100:.1f}% for telemetry"),
-        fact(pane, "loop lag", f"{text.millis(worker.lag_ms)} ms"),
+        fact(pane, "loop lag", f"{text.duration(worker.lag_ms)}"),
         fact(pane, "requests", f"{worker.requests:,} · {worker.active} active · "
                               f"{worker.open} connections"),
     ]

@@ -21,17 +21,17 @@ from ..host import Host
 from ..model.session import Session
 
 CACHE = 1024
-STATUS_KINDS = {1: "accent", 2: "good", 3: "second", 4: "warning"}  # by class; else error
+STATUS_KINDS = {1: "stream", 2: "good", 3: "moved", 4: "refused"}  # by class; else failed
+STATUS_MARKS = {4: "▲", 5: "✖"}  # what is wrong is seen without colours, too
+STYLES = ("text", "strong", "dim", "faint", "rule", "head", "title", "title-focus", "cursor",
+          "cursor-far", "tab", "brand", "key", "link", "query", "stream", "good", "moved",
+          "refused", "warning", "error", "failed", "second", "found")
 
 
 class LinePane(Widget, can_focus=True):
     """Title line (in the overview), head lines, and a body of `count()` lines."""
 
-    COMPONENT_CLASSES = {
-        "line--text", "line--dim", "line--faint", "line--good", "line--warning", "line--error",
-        "line--accent", "line--head", "line--cursor", "line--cursor-far", "line--rule",
-        "line--title", "line--title-focus", "line--strong", "line--key", "line--second",
-    }
+    COMPONENT_CLASSES = {"line--" + name for name in STYLES}
 
     BINDINGS = [
         Binding("down,j", "move(1)", "down", show=False, id="move.down"),
@@ -60,6 +60,9 @@ class LinePane(Widget, can_focus=True):
         super().__init__(**kwargs)
         self.session = session
         self.titled = False
+        self.edge = False  # another pane stands to the right: the last column is a rule
+        self.condensed = False  # the whole pane is one line
+        self.typing = False  # the entry lies over the place that `entry_region` says
         self.top = 0
         self.follow = self.FOLLOWS
         self.selected: Optional[Any] = None
@@ -107,10 +110,32 @@ class LinePane(Widget, can_focus=True):
     def empty_text(self) -> str:
         return ""
 
+    def empty_lines(self, width: int) -> Sequence[Sequence[Piece]]:
+        """What an empty pane says, and the keys that come next."""
+        text = self.empty_text()
+        return [[(" " + text, self.style("dim"))]] if text else []
+
+    def condensed_pieces(self, width: int) -> Sequence[Piece]:
+        """The pane in one line."""
+        return ()
+
+    def unusual(self) -> bool:
+        """There is something to see that one line cannot hold."""
+        return False
+
+    @property
+    def heads(self) -> int:
+        return self.HEADS
+
     @property
     def host(self) -> Host:
         """The app, as panes see it."""
         return cast(Host, self.app)
+
+    def entry_region(self) -> Region:
+        """Where on the screen the entry lies while something is typed for this pane."""
+        region = self.region
+        return Region(region.x + 1, region.y, region.width - 2, 1)
 
     # -- styles
 
@@ -121,7 +146,7 @@ class LinePane(Widget, can_focus=True):
 
     @property
     def body_height(self) -> int:
-        return max(0, self.size.height - self.HEADS - self.titled)
+        return max(0, self.size.height - self.heads - self.titled)
 
     def sync(self, hurry: bool = False) -> bool:
         """Draw again if what is shown has changed; True if so."""
@@ -144,7 +169,9 @@ class LinePane(Widget, can_focus=True):
 
     def used_lines(self) -> int:
         """How many of the pane's lines have something on them."""
-        return self.titled + self.HEADS + max(1, min(self.count(), self.body_height))
+        if self.edge or not self.count():
+            return self.size.height
+        return self.titled + self.heads + max(1, min(self.count(), self.body_height))
 
     def redraw(self) -> None:
         """Draw in any case: a key changed what is shown."""
@@ -201,17 +228,21 @@ class LinePane(Widget, can_focus=True):
         if y == 0:
             self.draws += 1
         base = self.base_style
+        if self.condensed:
+            return strip_of(self.condensed_pieces(width), width, base)
         line = y
         if self.titled:
             if line == 0:
                 return strip_of(self._title_pieces(width), width, base)
             line -= 1
-        if line < self.HEADS:
-            return strip_of(self.head_pieces(line, width - 1), width, base)
-        index = self.top + line - self.HEADS
+        if line < self.heads:
+            return self._edged(strip_of(self.head_pieces(line, width - 1), width - 1, base))
+        line -= self.heads
+        index = self.top + line
         if index >= self.count():
-            text = self.empty_text() if not self.count() and line == self.HEADS else ""
-            return strip_of([(" " + text, self.style("dim"))] if text else [], width, base)
+            empty = self.empty_lines(width - 1) if not self.count() else ()
+            pieces = empty[line] if line < len(empty) else ()
+            return self._edged(strip_of(pieces, width - 1, base))
         key = self.key_at(index)
         chosen = self.SELECTABLE and key is not None and key == self.selected
         cached = self.cache_key(index)
@@ -219,7 +250,7 @@ class LinePane(Widget, can_focus=True):
             cached = (cached, width, chosen and self.has_focus, chosen)
             found = self._cache.get(cached)
             if found is not None:
-                return self._with_thumb(found, line - self.HEADS)
+                return self._with_thumb(found, line)
         if chosen:
             base = base + self.style("cursor" if self.has_focus else "cursor-far")
         strip = strip_of(self.pieces(index, width - 1), width - 1, base)
@@ -227,18 +258,22 @@ class LinePane(Widget, can_focus=True):
             if len(self._cache) >= CACHE:
                 self._cache.clear()
             self._cache[cached] = strip
-        return self._with_thumb(strip, line - self.HEADS)
+        return self._with_thumb(strip, line)
 
     def _with_thumb(self, strip: Strip, line: int) -> Strip:
         """The last column: where the visible part lies within the whole."""
         count, height = self.count(), self.body_height
         if count <= height or height < 4:
-            end = self._column(" ", "text")
-        else:
-            size = max(1, height * height // count)
-            start = round(self.top / max(1, count - height) * (height - size))
-            inside = start <= line < start + size
-            end = self._column("┃", "dim") if inside else self._column("│", "faint")
+            return self._edged(strip)
+        size = max(1, height * height // count)
+        start = round(self.top / max(1, count - height) * (height - size))
+        if not start <= line < start + size:
+            return self._edged(strip)
+        return Strip([*strip, self._column("┃", "dim")], strip.cell_length + 1)
+
+    def _edged(self, strip: Strip) -> Strip:
+        """The last column is a rule where another pane stands beside this one."""
+        end = self._column("│", "faint") if self.edge else self._column(" ", "text")
         return Strip([*strip, end], strip.cell_length + 1)
 
     def _column(self, mark: str, name: str) -> Segment:
@@ -258,6 +293,8 @@ class LinePane(Widget, can_focus=True):
         end_pieces: List[Piece] = [(f" {end} ", self.style("dim")), ("─", line)] if end else []
         room = width - used - sum(len(text) for text, _ in end_pieces)
         left.append(("─" * max(0, room), line))
+        if self.edge:
+            return [*spread(left, end_pieces, width - 1), ("┬", line)]
         return spread(left, end_pieces, width)
 
     # -- moving
@@ -361,8 +398,8 @@ class LinePane(Widget, can_focus=True):
 
     def body_index(self, y: int) -> Optional[int]:
         """The body line at the pane's row `y`, if there is one."""
-        index = self.top + y - self.HEADS - self.titled
-        inside = y >= self.HEADS + self.titled
+        index = self.top + y - self.heads - self.titled
+        inside = y >= self.heads + self.titled and not self.condensed
         return index if inside and 0 <= index < self.count() else None
 
     def on_focus(self, event: events.Focus) -> None:

@@ -33,5 +33,5 @@ def heading(pane: Styled, name: str, note: str, width: int) -> Lines:
     line = pane.style("rule")
     words = f" {name} "
     rest = max(0, width - len(words) - 2 - cell_len(note) - 2)
-    return [[("──", line), (words, pane.style("accent")), ("─" * rest, line),
+    return [[("──", line), (words, pane.style("strong")), ("─" * rest, line),
              (f" {note}", pane.style("dim"))]]

@@ -61,7 +61,7 @@ class RoutesPane(LinePane):
         change, kind = _change(route, now[1])
         name = self._name_width(width)
         line: List[Piece] = [
-            ("▌" if route.name == self.selected else " ", self.style("accent")),
+            ("▌" if route.name == self.selected else " ", self.style("key")),
             (fit(middle_cut(route.name, name), name), plain),
             (right(text.number(route.now.count), 8), plain),
             (right(text.millis(now[0]), 7), dim), (right(text.millis(now[1]), 7), plain),

@@ -55,6 +55,18 @@ class ThrottlePane(LinePane):
         return (session.throttling.revision, session.commands.revision, self.scope, self.row,
                 self._measured.mark(), self.has_focus, self.size.width, self.size.height)
 
+    def unusual(self) -> bool:
+        return self.session.throttling.active
+
+    def condensed_pieces(self, width: int) -> Sequence[Piece]:
+        """Nothing is throttled: what passes, and the key."""
+        dim = self.style("dim")
+        left: List[Piece] = [("─", self.style("rule")), (f" {self.NUMBER} ", dim),
+                             (self.TITLE, self.style("title")), ("   off   ", dim)]
+        measured = self._measured.short(min(84, width - 34))
+        end: List[Piece] = [("t", self.style("key")), (" slows the network ", dim)]
+        return spread([*left, *measured], end, width)
+
     def count(self) -> int:
         return len(self._body)
 
@@ -119,7 +131,7 @@ class ThrottlePane(LinePane):
 
     def _mark(self, row: int) -> Piece:
         on = row == self.row and self.has_focus
-        return ("▌" if on else " ", self.style("accent"))
+        return ("▌" if on else " ", self.style("key"))
 
     def _preset_line(self, line: int, width: int) -> Sequence[Piece]:
         """As many presets as fit, around the one in force."""
@@ -169,7 +181,7 @@ class ThrottlePane(LinePane):
             label = ("▸" if scope == self.scope else "") + fit(
                 model.scope_label(scope), min(24, len(model.scope_label(scope))))
             on = scope in self.session.throttling.force
-            kind = "warning" if on else "accent" if scope == self.scope else "dim"
+            kind = "warning" if on else "strong" if scope == self.scope else "dim"
             pieces.append((label, self.style(kind)))
             self._zone(line, column, len(label), "scope", scope)
             column += len(label)
@@ -200,11 +212,11 @@ class ThrottlePane(LinePane):
             kind = "dim" if idle else "warning"
             chosen = self.row == 2 + start + offset and self.has_focus
             left = [self._mark(2 + start + offset),
-                    (fit(slider.label, 8), self.style("accent" if chosen else "dim"))]
+                    (fit(slider.label, 8), self.style("strong" if chosen else "dim"))]
             used = cells(left)
             self._zone(line, column + used, scale, "slider", (slider, scale))
             left += [("━" * knob, self.style("faint" if idle else "second")),
-                     ("●", self.style(kind if idle else "accent")),
+                     ("●", self.style(kind)),
                      ("─" * (scale - knob - 1), self.style("faint")),
                      (" " + fit(value, 13), self.style(kind))]
             pieces += left + [(" " * max(0, cell - used - scale - 14), None)]

@@ -1,19 +1,23 @@
 """The live list of requests: finished ones from the ring, running ones at its end."""
 
-import math
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
 
+from textual import events
 from textual.binding import Binding
+from textual.geometry import Region
 
-from ..draw import Piece, fit, middle_cut, right, spread
+from ..draw import Piece, fit, middle_cut, spread
 from ..model import text
+from ..model.export import curl_of
+from ..model.filters import FilterError
 from ..model.requests import key_of
 from ..model.traffic import Entry, Row, Rule
-from .lines import STATUS_KINDS, LinePane
+from .exchange_line import columns, head_pieces, row_pieces, scale_of
+from .lines import LinePane
 
 LIVE_ROWS = 8
 TORRENT = 0.2  # seconds between draws that have nothing in common: nobody can read faster
-_SHORT = {"DELETE": "DEL", "OPTIONS": "OPT", "PATCH": "PAT", "CONNECT": "CON", "TRACE": "TRC"}
+FILTER = "filter "  # before what is filtered by
 
 
 class TrafficPane(LinePane):
@@ -35,6 +39,9 @@ class TrafficPane(LinePane):
         Binding("b", "app.copy_body", "copy the response body", show=False, id="traffic.body"),
         Binding("s", "sort", "sort", show=False, id="traffic.sort"),
         Binding("S", "reverse", "reverse the order", show=False, id="traffic.reverse"),
+        Binding("m", "mark", "mark", show=False, id="traffic.mark"),
+        Binding("M", "only_marked", "only what is marked; and back", show=False,
+                id="traffic.marked"),
         Binding("o", "app.open_url", "open in the browser", show=False, id="traffic.url"),
     ]
 
@@ -43,6 +50,7 @@ class TrafficPane(LinePane):
         self._live: List[Row] = []
         self._seen = 0  # rows that had come when it was drawn last
         self._lines: Sequence[Entry] = ()
+        self._scale = 10.0  # milliseconds of a full bar
 
     # -- what is shown
 
@@ -77,6 +85,9 @@ class TrafficPane(LinePane):
     def _settle(self) -> None:
         self._lines = self.session.traffic.lines()
         super()._settle()
+        visible = range(self.top, min(self.count(), self.top + self.body_height))
+        entries = [self.entry(index) for index in visible]
+        self._scale = scale_of([entry for entry in entries if isinstance(entry, Row)])
 
     def count(self) -> int:
         return len(self._lines) + len(self._live)
@@ -118,155 +129,90 @@ class TrafficPane(LinePane):
 
     def cache_key(self, index: int) -> Any:
         entry = self.entry(index)
-        return (entry.uid, self.session.pins.revision) if entry.uid > 0 else None
+        if entry.uid < 0:
+            return None
+        marked = isinstance(entry, Row) and entry.marked
+        return (entry.uid, self.session.pins.revision, marked, self._scale)
 
-    def empty_text(self) -> str:
+    def empty_lines(self, width: int) -> Sequence[Sequence[Piece]]:
+        dim, key = self.style("dim"), self.style("key")
         if self.session.traffic.filtered:
-            return "nothing matches the filter"
+            whole = sum(isinstance(entry, Row) for entry in self.session.traffic.entries)
+            return [[(f" none of {whole:,} requests matches the filter; ", dim), ("Esc", key),
+                     (" shows all", dim)]]
         where = next(iter(self.session.addresses), "")
-        return f"waiting for requests on {where}" if where else "waiting for requests"
-
-    def title_end(self) -> str:
-        return ""
+        if not where:
+            return [[(" waiting for the server", dim)]]
+        return [[], [("   waiting for requests on ", dim), (where, self.style("link"))], [],
+                [("   y ", key), (f" {curl_of(self.session.addresses)}", self.style("text")),
+                 ("  is copied", dim)],
+                [("   o ", key), (" opens it in the browser", dim)],
+                [("   ? ", key), (" lists all keys", dim)]]
 
     # -- drawing
 
-    def _columns(self, width: int) -> Tuple[bool, int, int, int]:
-        """Wide form?, cells for the method, for the path, for the bar."""
-        wide = width >= 96
-        method = 6 if wide else 4
-        bar = 16 if width >= 110 else 12 if wide else 10 if width >= 76 else 0
-        used = 1 + (12 if wide else 8) + 1 + method + 1 + 4 + 1 + 1 + 7 + 1 + 7 + 1 + bar + 1
-        return wide, method, max(8, width - used), bar
+    def entry_region(self) -> Region:
+        region, start = self.region, 1 + len(FILTER)
+        return Region(region.x + start, region.y + self.titled,
+                      max(10, min(region.width - start - 14, region.width // 2)), 1)
 
     def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
-        return self._state_pieces(width) if line == 0 else self._column_pieces(width)
+        traffic = self.session.traffic
+        if line == 0:
+            return self._state_pieces(width)
+        if traffic.filter_error is not None:
+            return self._mistake_pieces(traffic.filter_error, width)
+        return head_pieces(self, columns(width), self._scale, traffic.sort, traffic.reverse)
+
+    def _mistake_pieces(self, error: FilterError, width: int) -> Sequence[Piece]:
+        """What is wrong, below the place where it is."""
+        words = f"╰ {error}"
+        start = min(1 + len(FILTER) + error.place, max(0, width - len(words)))
+        return [(" " * start, None), (fit(words, width - start), self.style("error"))]
 
     def _state_pieces(self, width: int) -> Sequence[Piece]:
+        """What is shown; the filter is typed at the very place where it stands afterwards."""
         traffic, dim = self.session.traffic, self.style("dim")
         left: List[Piece] = [(" ", None)]
-        if traffic.filter_error is not None:
-            left += [("filter ", dim), (str(traffic.filter_error), self.style("error"))]
+        if self.typing:
+            left.append((FILTER, dim))
         elif traffic.filter_text:
-            left += [("filter ", dim), (traffic.filter_text, self.style("accent"))]
+            left += [(FILTER, dim), (traffic.filter_text, self.style("query"))]
         else:
             left += [("all requests", dim)]
         end: List[Piece] = []
-        if traffic.sort != "time" or traffic.reverse:
-            order = {"time": "newest first"}.get(traffic.sort, f"by {traffic.sort}")
-            end += [(order, self.style("accent")), ("  ", None)]
         if traffic.filtered:
             shown = sum(isinstance(entry, Row) for entry in self._lines)
             whole = sum(isinstance(entry, Row) for entry in traffic.entries)
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
-        if len(self.session.pins):
-            end += [(f"{len(self.session.pins)} pinned", self.style("accent")), ("  ", None)]
+        order = "newest first" if traffic.sort == "time" else f"by {traffic.sort}"
+        if traffic.sort != "time" or traffic.reverse:
+            end += [(order, self.style("query")), ("  ", None)]
+        if len(self.session.pins) and width >= 60:
+            end += [(f"{len(self.session.pins)} pinned", self.style("query")), ("  ", None)]
         dropped = self.session.totals.sums().plain["rows_dropped"]
-        if dropped:
+        if dropped and width >= 60:
             end += [(f"{text.number(dropped)} sampled out", dim), ("  ", None)]
         if traffic.paused:
             end.append(("PAUSED", self.style("warning")))
         elif self.follow:
             end.append(("FOLLOW", self.style("good")))
-        else:
-            end.append(("G follows", dim))
+        elif traffic.sort == "time" and not traffic.reverse:
+            end += [("G", self.style("key")), (" follows", dim)]
         return spread(left, end + [(" ", None)], width)
-
-    def _column_pieces(self, width: int) -> Sequence[Piece]:
-        wide, method, path, bar = self._columns(width)
-        key = self.style("faint")
-        names = [" ", fit("TIME", 12 if wide else 8), " ", fit("METH", method), " ", "ST   ",
-                 fit("PATH", path), " ", right("SIZE", 7), " ", right("MS", 7), " "]
-        pieces: List[Piece] = [("".join(names), self.style("head"))]
-        if bar:
-            pieces += [("━", self.style("second")), ("app ", key), ("─", self.style("dim")),
-                       ("send", key)]
-        return pieces
 
     def pieces(self, index: int, width: int) -> Sequence[Piece]:
         entry = self.entry(index)
         if isinstance(entry, Rule):
             return self._rule_pieces(entry, width)
-        wide, method, path, bar = self._columns(width)
-        row, dim, plain = entry, self.style("dim"), self.style("text")
-        live = row.state == "live"
-        verb = row.method if wide else _SHORT.get(row.method, row.method)
-        code, kind = self._status(row)
-        chosen = row.uid == self.selected
-        line: List[Piece] = [
-            ("▌" if chosen else " ", self.style("accent")),
-            (text.clock(row.t, fraction=wide), dim), (" ", None),
-            (fit(verb, method), self.style("strong" if row.method not in ("GET", "HEAD")
-                                           else "text")),
-            (" ", None), (fit(code, 4), self.style(kind)), (" ", None),
-        ]
-        line += self._path_pieces(row, path, plain, dim)
-        slow = not live and row.ms >= 1000
-        line += [
-            (" ", None), (right(text.size(row.bytes_out), 7), plain if row.bytes_out else dim),
-            (" ", None),
-            (right("live" if live else text.millis(row.ms), 7),
-             self.style("good" if live else "warning" if slow else "text")),
-            (" ", None),
-        ]
-        if bar:
-            line += self._bar(row, bar)
-        return line
-
-    def _status(self, row: Row) -> Tuple[str, str]:
-        if row.state == "live" and not row.status:
-            return "···", "dim"
-        code = str(row.status) if row.status else "–"
-        if row.state == "aborted":
-            return code + "✗", "error"
-        return code, STATUS_KINDS.get(row.status // 100, "error")
-
-    def _path_pieces(self, row: Row, width: int, plain: Any, dim: Any) -> List[Piece]:
-        tail = ""
-        if row.state == "live":
-            arrow = "⇅" if row.http == "ws" else "↑" if row.bytes_in > row.bytes_out else "↓"
-            tail = f" {arrow} {text.rate(row.rate)}"
-        elif row.state == "aborted" and width > 30:
-            tail = " cut off"
-        elif len(self.session.pins) and key_of(row) in self.session.pins:
-            tail = " ⟲ pinned" if width > 30 else " ⟲"
-        elif row.error and width > 40:
-            tail = " " + middle_cut(row.error, width // 3)
-        room = max(4, width - len(tail))
-        path, mark, query = row.path.partition("?")
-        shown = middle_cut(path, room)
-        pieces: List[Piece] = [(shown, plain)]
-        left = room - len(shown)
-        if mark and left > 3:
-            pieces.append((fit(mark + query, left), dim))
-        else:
-            pieces.append((" " * max(0, left), None))
-        if tail:
-            kind = "accent" if row.state == "live" or "⟲" in tail else "error"
-            pieces.append((tail, self.style(kind)))
-        return [(fit("".join(t for t, _ in pieces), width), plain)] if sum(
-            len(t) for t, _ in pieces) != width or not row.path.isascii() else pieces
-
-    def _bar(self, row: Row, width: int) -> List[Piece]:
-        """How long on a log scale (1 ms to 10 s), and what the time went into."""
-        if row.state == "live":
-            filled = min(width, 1 + int(row.ms / 1000))
-            return [("╌" * filled, self.style("good"))]
-        length = max(1, min(width, round(width * math.log10(row.ms + 1) / 4)))
-        whole = max(row.ms, 0.001)
-        app_ms, throttle_ms, _ = row.phases
-        throttle = round(length * throttle_ms / whole)
-        if throttle_ms > whole * 0.05:
-            throttle = max(1, throttle)
-        app = max(0 if throttle else 1, round(length * app_ms / whole))
-        app = min(app, length - throttle)
-        send = length - throttle - app
-        return [("━" * app, self.style("second")), ("─" * send, self.style("dim")),
-                ("┄" * throttle, self.style("warning"))]
+        pins = self.session.pins
+        pinned = bool(len(pins)) and key_of(entry) in pins
+        return row_pieces(self, entry, columns(width), self._scale,
+                          entry.uid == self.selected, pinned)
 
     def _rule_pieces(self, rule: Rule, width: int) -> Sequence[Piece]:
         line = self.style("error" if rule.failed else "rule")
-        words = self.style("error" if rule.failed else "accent")
+        words = self.style("error" if rule.failed else "dim")
         if rule.failed:
             label = f" gen {rule.gen} failed · {rule.text} "
         else:
@@ -283,16 +229,45 @@ class TrafficPane(LinePane):
             self.post_message(self.Selected(self))
 
     def action_sort(self) -> None:
-        sort = self.session.traffic.cycle_sort()
-        self.follow = sort == "time" and self.selected is None
-        if sort != "time":
-            self.top = 0
-        self.redraw()
+        self.session.traffic.cycle_sort()
+        self._sorted()
 
     def action_reverse(self) -> None:
         self.session.traffic.reverse_sort()
-        self.follow = False
+        self._sorted()
+
+    def _sorted(self) -> None:
+        """In another order: its first line is what one wants to see."""
+        traffic = self.session.traffic
+        self._lines = traffic.lines()
+        self._selected_at = self.selected_index() or 0
+        self.follow = traffic.sort == "time" and not traffic.reverse and self.selected is None
         self.top = 0
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on the head of a column sorts by it."""
+        if event.y != self.titled + 1:
+            super().on_click(event)
+            return
+        before = [name for start, name in columns(self.size.width - 1).starts
+                  if start <= event.x]
+        if before:
+            self.session.traffic.sort_by(before[-1])
+            self._sorted()
+
+    def action_mark(self) -> None:
+        row = self.selected_row()
+        if row is None or row.uid < 0:
+            self.session.notify("select a request that has ended, then m marks it", "warning")
+            return
+        row.marked = not row.marked
+        self.session.traffic.revision += 1
+        self.redraw()
+
+    def action_only_marked(self) -> None:
+        only = self.session.traffic.filter_text == "marked:"
+        self.session.traffic.set_filter("" if only else "marked:")
         self.redraw()
 
     def action_cut(self) -> None:
@@ -305,12 +280,14 @@ class TrafficPane(LinePane):
 
     def action_curl(self) -> None:
         row = self.selected_row()
-        if row is None:
-            self.session.notify("select a request first, then y copies it as curl", "warning")
-            return
-        from ..clipboard import copy_curl
+        from ..clipboard import copy, copy_curl
 
-        copy_curl(self.host, row)
+        if row is not None:
+            copy_curl(self.host, row)
+        elif not self.count() and self.session.addresses:
+            copy(self.host, curl_of(self.session.addresses), "curl command")
+        else:
+            self.session.notify("select a request first, then y copies it as curl", "warning")
 
     def selection_changed(self) -> None:
         self.host.row_selected(self.selected_row())

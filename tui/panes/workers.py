@@ -4,13 +4,13 @@ from typing import Any, List, Optional, Sequence
 
 from textual.binding import Binding
 
-from ..draw import Piece, fit, right
+from ..draw import Piece, fit, right, spread
 from ..model import text
 from ..model.workers import Worker
 from .happenings import stack_line
 from .lines import LinePane
 
-_STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "accent"),
+_STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "dim"),
            "draining": ("◌", "warning"), "blocked": ("■", "error"), "exited": ("✖", "dim")}
 
 
@@ -57,6 +57,35 @@ class WorkersPane(LinePane):
     def empty_text(self) -> str:
         return "no worker yet"
 
+    def unusual(self) -> bool:
+        """Somebody is blocked, or died."""
+        return any(worker.blocked_at is not None or (
+            worker.state == "exited" and not worker.expected) for worker in self._workers)
+
+    def condensed_pieces(self, width: int) -> Sequence[Piece]:
+        dim, plain = self.style("dim"), self.style("text")
+        pieces: List[Piece] = [("─", self.style("rule")), (f" {self.NUMBER} ", dim),
+                               (self.TITLE, self.style("title"))]
+        workers = [worker for worker in self._workers if worker.state != "exited"]
+        for worker in workers:
+            mark, kind = _STATES.get(worker.state, ("●", "text"))
+            words: List[Piece] = [("   " + mark, self.style(kind)), (f" {worker.pid}", plain),
+                                  (f" gen {worker.gen}", dim)]
+            if worker.state in ("serving", "ready"):
+                lag = "warning" if worker.lag_ms >= 50 else "dim"
+                words += [(f" cpu {worker.cpu * 100:.0f}%", dim),
+                          (f" {worker.rss / 1048576:.0f} MB" if worker.rss else "", dim),
+                          (f" lag {worker.lag_ms:.0f} ms" if worker.lag_ms >= 0.5 else "",
+                           self.style(lag))]
+            else:
+                words.append((f" {worker.state}", self.style(kind)))
+            if sum(len(part) for part, _ in pieces + words) > width - 30:
+                pieces.append((f"   +{len(workers) - workers.index(worker)}", dim))
+                break
+            pieces += words
+        end: List[Piece] = [(f"{self.title_end()} ", dim)] if self.title_end() else []
+        return spread(pieces, end, width)
+
     def title_end(self) -> str:
         mode = self.session.reload.mode
         preloaded = self.session.reload.preloaded
@@ -79,7 +108,7 @@ class WorkersPane(LinePane):
         dim, plain = self.style("dim"), self.style("text")
         chosen = worker.pid == self.selected
         line: List[Piece] = [
-            ("▌" if chosen else " ", self.style("accent")), (mark + " ", self.style(kind)),
+            ("▌" if chosen else " ", self.style("key")), (mark + " ", self.style(kind)),
             (fit(str(worker.pid), 8), plain), (fit(str(worker.gen), 5), dim),
             (fit(worker.state, 10), self.style(kind)),
         ]
@@ -145,4 +174,5 @@ class WorkersPane(LinePane):
     def action_count(self, step: int) -> None:
         current = self.session.workers.count("serving", "ready", "starting", "blocked")
         count = max(1, current + step)
-        self.session.commands.give("workers", {"count": count}, f"{count} workers")
+        self.session.commands.give("workers", {"count": count},
+                                   f"{count} worker{'' if count == 1 else 's'}")
