@@ -9,10 +9,8 @@ import contextvars
 import logging
 import os
 import resource
-import select
 import socket
 import ssl
-import sys
 import time
 from email.utils import formatdate
 from functools import partial
@@ -26,6 +24,7 @@ from .adapter import Adapter
 from .connection import READ_AHEAD, HTTPConnection, server_line
 from .counters import Counters
 from .exchange import Exchange
+from .hangups import look_for_hangups
 from .pacing import Throttling
 from .stream import peer_text
 from .throttle import ThrottleTable
@@ -39,8 +38,6 @@ UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
 WIDE_READ = 256 * 1024
 HANDSHAKE_TIMEOUT = 10.0
-#: the peer closed its side (Linux only; elsewhere only resets are seen)
-HALF_CLOSED = getattr(select, "POLLRDHUP", 0x2000 if sys.platform == "linux" else 0)
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
@@ -133,10 +130,20 @@ class Server:
                     ssl_context: Optional[ssl.SSLContext] = None) -> None:
         """Accept from `sockets`, which listen already. They are closed by `stop_accepting`."""
         for sock in sockets:
-            acceptor = Acceptor(self.loop, sock, partial(self._set_up, ssl_context=ssl_context),
-                                self._room, self.logger)
-            self._acceptors.append(acceptor)
-            acceptor.start()
+            self.listen(sock, ssl_context)
+
+    def listen(self, sock: socket.socket, ssl_context: Optional[ssl.SSLContext]) -> Acceptor:
+        """Accept from one socket, until `stop_listening` or `stop_accepting`."""
+        acceptor = Acceptor(self.loop, sock, partial(self._set_up, ssl_context=ssl_context),
+                            self._room, self.logger)
+        self._acceptors.append(acceptor)
+        acceptor.start()
+        return acceptor
+
+    def stop_listening(self, acceptor: Acceptor) -> None:
+        """Close one of the listening sockets (this process's copy)."""
+        acceptor.close()
+        self._acceptors.remove(acceptor)
 
     def stop_accepting(self) -> None:
         """Close the listening sockets (this process's copies)."""
@@ -248,7 +255,7 @@ class Server:
             self._swept = now
             self.throttle.sweep(now)
         if self.paused:
-            self._poll_paused()
+            look_for_hangups(self.paused.values())
         if self.draining:
             end_silent(self.connections.values())
         if self.full:
@@ -256,19 +263,6 @@ class Server:
         if len(self.connections) > self.settings.keepalive_connections:
             self._close_surplus()
         return self.throttle.links > 0
-
-    def _poll_paused(self) -> None:
-        """See which clients left while nothing is read from them: asyncio does not look then."""
-        poll = select.poll()
-        by_descriptor = {}
-        for connection in self.paused.values():
-            sock = connection.socket
-            descriptor = sock.fileno() if sock is not None else -1  # in memory: none
-            if descriptor >= 0:
-                by_descriptor[descriptor] = connection
-                poll.register(descriptor, HALF_CLOSED)
-        for descriptor, events in poll.poll(0):
-            by_descriptor[descriptor].hung_up(bool(events & (select.POLLHUP | select.POLLERR)))
 
     def _close_surplus(self) -> None:
         idle = [c for c in self.connections.values() if c.idle and c.requests]

@@ -91,7 +91,8 @@ class Listeners:
 
     def __init__(self, settings: Settings, slots: int = 1) -> None:
         self._settings = settings
-        self._slots = slots if settings.reuse_port and slots > 1 and (
+        #: sockets of each address; one is shared by all workers
+        self.slots = slots if settings.reuse_port and slots > 1 and (
             hasattr(socket, "SO_REUSEPORT")) else 1
         self._tls = bool(settings.ssl_cert or settings.ssl)
         self._listeners: List[Listener] = []
@@ -107,7 +108,7 @@ class Listeners:
         mode = check(BY_NAME["uds_mode"],
                      wanted.options.get("uds_mode", self._settings.uds_mode))
         sockets = ([_bind_unix(wanted.path, mode)] if wanted.path
-                   else _bind_tcp(wanted, self._slots))
+                   else _bind_tcp(wanted, self.slots))
         for sock in sockets:
             sock.listen(backlog)
             sock.setblocking(False)

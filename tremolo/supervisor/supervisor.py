@@ -24,6 +24,7 @@ from .control import ControlSocket, folder, socket_names
 from .ending import tell_waits
 from .feed import Consumer, Feed, wall
 from .generations import Generations
+from .lending import Lending
 from .listeners import Address, Listeners, address, wanted_addresses
 from .nursery import Nursery, choose_mode
 from .orders import Orders, throttle_event
@@ -79,6 +80,7 @@ class Supervisor:
         self.generations = Generations(
             loop, settings, self.nursery, self.listeners, self.feed, self, self._describe,
             self._slots, self._launch)
+        self.lending = Lending(loop, self.listeners, self.generations, self._blocked)
         try:
             self._open_control()
             if consumer is not None:
@@ -290,6 +292,7 @@ class Supervisor:
             self._blocked.discard(worker)
             self._modules.forget(worker.pid)
             more["retry_in"] = self.generations.exited(worker)
+        self.lending.look()
         self.feed.publish(self._worker_event(worker, state, **more))
 
     def worker_frame(self, worker: WorkerHandle, frame: Dict[str, Any],
@@ -342,6 +345,7 @@ class Supervisor:
             self.generations.replace(worker)
         elif state == "blocked":
             self._blocked.add(worker)
+            self.lending.look()
             place = f"the event loop is blocked by {life.get('place')}"
             worker.waits_for = [place]
             self.feed.publish(self._worker_event(worker, "blocked", cause=place))
@@ -401,10 +405,12 @@ class Supervisor:
         """Tell, once, that a worker stands still."""
         if worker not in self._blocked:
             self._blocked.add(worker)
+            self.lending.look()
             self.feed.publish(self._worker_event(worker, "blocked", cause=cause))
 
     def _unblocked(self, worker: WorkerHandle) -> None:
         self._blocked.discard(worker)
+        self.lending.look()
         worker.waits_for = []
         self.feed.publish(self._worker_event(worker, worker.state))
 

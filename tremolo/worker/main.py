@@ -34,6 +34,7 @@ from .guard import exchange_kind, guarded, make_browser
 from .held import held
 from .imports import ProjectImports, installed_modules
 from .leaving import Leaving
+from .lent import LentSockets
 from .loops import new_loop
 from .output import MessageHandler, line_buffered, redirect, set_up_logging
 from .sampler import Sampler
@@ -235,6 +236,7 @@ class Worker:
                                     on_memory=self._on_memory,
                                     insight=self._insight(server, bare, loaded))
             self._sampler.set_detail(int(self._start.get("detail", 0)))
+            self._lent = LentSockets(server, self._context_of)
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
                                       self._browser, loaded.application)
             for scope, throttle in self._start.get("throttle", {}).items():
@@ -298,6 +300,11 @@ class Worker:
             plain = sock.family == socket.AF_UNIX and not options.get("ssl")
             self._tls.append(None if plain else server_context(settings, options.get("ssl")))
 
+    def _context_of(self, name: str) -> Any:
+        """The TLS context of an address that this worker accepts on; None for a plain one."""
+        return next((context for (description, _), context in zip(self._listeners, self._tls)
+                     if description.get("name") == name), None)
+
     # -- what the supervisor says ----------------------------------------------------
 
     def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
@@ -312,6 +319,10 @@ class Worker:
         elif kind == "adopt" and self._server is not None and self._drain_task is None:
             while fds:
                 self._server.adopt(socket.socket(fileno=fds.pop(0)))
+        elif kind == "lend" and self._serve_task is not None and self._drain_task is None:
+            self._lent.take(message["slot"], message["listeners"], fds)
+        elif kind == "return" and self._server is not None:
+            self._lent.give_back(message["slot"])
         elif kind == "listeners":
             known = len(self._listeners)
             self._add_listeners(message, fds)
