@@ -229,13 +229,14 @@ class Reloader:
         self._decide(paths, gone=True)
 
     def _look_whether_stalled(self) -> None:
-        """While new code starts, every file may be the one that it waits for, in vain."""
+        """Code that runs and reads nothing more may wait for one of these files, in vain. What
+        has read nothing so far will read them as they are."""
         newest = self._generations.newest
         if newest is None or not newest.starting or not self._unknown:
             return
-        passed = time.monotonic() - max(newest.began, self._last_read)
-        if passed < STALLED:
-            self._later(STALLED - passed, self._look_whether_stalled)
+        passed = time.monotonic() - self._last_read
+        if self._last_read < newest.began or passed < STALLED:
+            self._later(max(STALLED - passed, STALLED / 10), self._look_whether_stalled)
         else:
             self._renew(self._take_unknown(), time.monotonic())
 
