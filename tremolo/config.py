@@ -99,6 +99,8 @@ OPTIONS: Tuple[Option, ...] = (
        "or after", choices=("start-first", "stop-first")),
     _o("no_preload", "list", (), "reload", "never load this package ahead of the fork",
        metavar="PACKAGE"),
+    _o("keep", "list", (), "reload", "module of the project that is imported once and kept while "
+       "other modules change", metavar="MODULE"),
     _o("drain_timeout", "float", 2.0, "reload", "seconds that running requests of old code may "
        "take at a reload", metavar="SECONDS"),
     _o("startup_timeout", "float", 60.0, "reload", "seconds that the application may take to "

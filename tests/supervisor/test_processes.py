@@ -12,7 +12,6 @@ import threading
 import pytest
 
 from tests.support.processes import (
-    ROOT,
     Server,
     environment,
     hello,
@@ -194,24 +193,6 @@ def test_a_dead_zygote_is_replaced(tmp_path):
         assert event["mode"] == "zygote"
         assert server.text() == "two"
         assert json.loads(server.control("status", "--json"))["zygote"] != status["zygote"]
-
-
-def test_threads_of_a_preloaded_package_make_workers_start_afresh(tmp_path):
-    packages = tmp_path / "site-packages"
-    packages.mkdir()
-    (packages / "threaded.py").write_text(
-        "import threading\n"
-        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n")
-    shop = project(tmp_path, "one")
-    shop.write_text("import threaded\n" + hello("one"))
-    with Server(tmp_path, "dev", "shop:app", "--port", "0",
-                PYTHONPATH=os.pathsep.join((ROOT, str(packages)))) as server:
-        assert server.text() == "one"
-        wait_until(lambda: any("threads are running" in event["text"]
-                               for event in server.find("log")), "the note")
-        shop.write_text("import threaded\n" + hello("two"))
-        assert server.wait_for("reload", gen=2, state="ready")["mode"] == "spawn"
-        assert server.text() == "two"
 
 
 def test_a_blocked_loop_is_noticed_and_its_place_is_named(tmp_path):

@@ -71,6 +71,8 @@ def status(arguments: List[str]) -> int:
         print(reload_line(reload))
         for name, ms in reload.get("modules", ()):
             print(f"  {ms:7.1f} ms  {name}")
+    for left_out in status.get("not_preloaded", ()):
+        print(f"not preloaded: {left_out['module']}, {left_out['reason']}")
     for path in status.get("ignored", ()):
         print(f"changes of {path} are ignored: the server wrote it itself")
     for worker in status["workers"]:

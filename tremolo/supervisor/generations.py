@@ -21,7 +21,7 @@ from .nursery import Nursery
 from .policy import Backoff
 from .relevance import Change
 from .wanted import Launch
-from .worker_handle import Observer, WorkerFailed, WorkerHandle
+from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
 if TYPE_CHECKING:
     from .reload import Reloader
@@ -214,8 +214,21 @@ class Generations:
         self.workers.add(worker)
         return worker
 
-    async def _start_worker(self, worker: WorkerHandle, generation: Generation) -> None:
-        start = self._describe()
+    async def _start_worker(self, worker: WorkerHandle,
+                            generation: Generation) -> WorkerHandle:
+        """Start a worker. If what was imported ahead of it does not hold there, another is
+        started afresh in its place, which is given back then."""
+        try:
+            await self._start_process(worker, generation)
+        except WorkerStale as stale:
+            self._nursery.stale(stale.module, stale.reason, stale.lasting)
+            worker = self._new_worker(generation, worker.slot)
+            await self._start_process(worker, generation, afresh=True)
+        return worker
+
+    async def _start_process(self, worker: WorkerHandle, generation: Generation,
+                             afresh: bool = False) -> None:
+        start = dict(self._describe(), afresh=afresh)
         if generation.stand_in:
             start["app"] = {"stand_in": brief(self.failed or {})}
         start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
@@ -252,7 +265,8 @@ class Generations:
         self._publish(generation, "ready", change, ms=self.reload_ms,
                       parts={name: round(ms, 1) for name, ms in parts.items()},
                       modules=slowest.slowest, mode=slowest.mode,
-                      preloaded=self._nursery.preloaded)
+                      preloaded=self._nursery.preloaded if slowest.mode == "zygote" else 0,
+                      not_preloaded=self._nursery.plan.not_preloaded)
 
     def _note_failure(self, generation: Generation, change: Optional[Change],
                       failure: WorkerFailed) -> None:
@@ -303,7 +317,7 @@ class Generations:
         """A worker has ended. Seconds until it is replaced; None if it is not."""
         self.workers.discard(worker)
         generation = self.serving
-        if self.stopping or generation is None or (
+        if self.stopping or generation is None or worker.stale or (
                 generation.workers.get(worker.slot) is not worker):
             return None
         backoff = self._backoff.setdefault(worker.slot, Backoff())
@@ -331,8 +345,8 @@ class Generations:
             old = generation.workers.get(slot)
             worker = self._new_worker(generation, slot)
             try:
-                await asyncio.wait_for(self._start_worker(worker, generation),
-                                       self._settings.startup_timeout)
+                worker = await asyncio.wait_for(self._start_worker(worker, generation),
+                                                self._settings.startup_timeout)
             except (WorkerFailed, asyncio.TimeoutError) as exc:
                 worker.kill()
                 failure = exc if isinstance(exc, WorkerFailed) else WorkerFailed(

@@ -11,18 +11,33 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from ..config import Settings
 from ..telemetry.channel import Channel
 from ..telemetry.messages import VERSION
+from ..telemetry.visible import clean
 from .bootstrap import command
+from .plan import Plan
 
 FORK_LIMIT = 5.0
+BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
 CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
         "tremolo.app.adapter", "tremolo.net.tls")
 NAMES_A_MESSAGE = 400
+STEPS_A_MESSAGE = 24 * 1024  # characters
 GROWTH = 1.5
 GROWTH_BYTES = 32 << 20
 
@@ -69,17 +84,16 @@ class Nursery:
     """Starts worker processes. `mode` is "zygote" or "spawn"; `note` hears why it changes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mode: str,
-                 note: Callable[[str], None], environment: Callable[[], Dict[str, str]],
+                 note: Callable[..., None], environment: Callable[[], Dict[str, str]],
                  no_preload: Iterable[str] = ()) -> None:
         self._loop = loop
         self.mode = mode if mode == "spawn" or hasattr(os, "fork") else "spawn"
         self._note = note
         self._environment = environment
-        self._no_preload = tuple(no_preload)
+        self.plan = Plan(no_preload)
         self._zygote: Optional[_ZygoteLink] = None
         self._spawned: Dict[int, Spawned] = {}
         self._retired: Set[_ZygoteLink] = set()
-        self._preload: List[str] = list(CORE)
         self._closed = False
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
@@ -110,21 +124,43 @@ class Nursery:
                        "is replaced")
             self.refresh()
 
-    def preload(self, names: Iterable[str]) -> None:
-        """Have the zygote import modules ahead; remembered for its successors."""
-        known = set(self._preload)
-        fresh = [name for name in names
-                 if name not in known and not any(
-                     name == refused or name.startswith(refused + ".")
-                     for refused in self._no_preload)]
-        self._preload.extend(fresh)
-        if self._zygote is not None and fresh:
-            self._zygote.preload(fresh)
+    def learn(self, base: List[str], steps: List[Mapping[str, Any]], mode: str) -> None:
+        """What a worker imported that began in `mode`: the zygote does so ahead."""
+        if mode == "zygote":
+            self.plan.held()
+        self.plan.learn(base, steps)
+        self._follow_plan()
 
-    async def bear(self, control: socket.socket) -> Birth:
-        """Start a worker whose control socket is `control` (which is closed here)."""
+    def stale(self, module: str, reason: str, lasting: bool) -> None:
+        """A worker found that what was imported ahead does not hold, and was given up."""
+        self._note(f"{module} was imported ahead, and {reason}: this start is made afresh",
+                   "debug")
+        self.plan.stale(module, reason, lasting)
+
+    def _follow_plan(self) -> None:
+        link, plan = self._zygote, self.plan
+        if link is None or self.mode != "zygote" or self._closed:
+            return
+        done = len(link.steps)
+        if link.base == plan.base and link.steps == plan.steps[:done] and (
+                link.refused == plan.refused or not plan.steps[done:]):
+            link.make(plan, done)
+        elif not link.steps and link.base == plan.base[:len(link.base)]:
+            link.make(plan, 0)
+        else:
+            self.refresh()
+
+    def _spoiled(self, name: str, reason: str, detail: str, keep: bool) -> None:
+        text = f"{name} is not {'kept' if keep else 'imported ahead'}: {reason}"
+        self._note(f"{text} ({detail})" if detail else text, "warning" if keep else "debug")
+        self.plan.spoiled(name, reason)
+        self.refresh()
+
+    async def bear(self, control: socket.socket, afresh: bool = False) -> Birth:
+        """Start a worker whose control socket is `control` (which is closed here); `afresh`
+        without anything that was imported ahead."""
         try:
-            if self.mode == "zygote":
+            if self.mode == "zygote" and not afresh:
                 birth = await self._fork(control)
                 if birth is not None:
                     return birth
@@ -137,7 +173,9 @@ class Nursery:
             self._start_zygote()
         assert self._zygote is not None
         try:
-            return await asyncio.wait_for(self._zygote.fork(control.fileno()), FORK_LIMIT)
+            return await asyncio.wait_for(
+                self._zygote.fork(control.fileno()),
+                BUSY_LIMIT if self._zygote.busy else FORK_LIMIT)
         except (asyncio.TimeoutError, OSError) as exc:
             self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
             return None
@@ -157,11 +195,19 @@ class Nursery:
             pass_fds=(theirs.fileno(),), env=self._environment())
         theirs.close()
         self._zygote = _ZygoteLink(self._loop, ours, process, self._judge)
-        self._zygote.preload(self._preload[:len(CORE)], now=True)
-        self._zygote.preload(self._preload[len(CORE):])
+        self._zygote.preload(list(CORE), now=True)
+        self._zygote.make(self.plan, 0)
 
-    def _judge(self, threads: int) -> None:
-        if threads > 0 and self.mode == "zygote":
+    def _judge(self, link: "_ZygoteLink", message: Mapping[str, Any]) -> None:
+        """The zygote has imported all, or cannot go on."""
+        if link is not self._zygote or self.mode != "zygote":
+            return
+        threads = int(message.get("threads", 0))
+        if message["kind"] == "spoiled":
+            self._spoiled(clean(str(message.get("name")), 100),
+                          clean(str(message.get("reason")), 300),
+                          clean(str(message.get("detail")), 1000), bool(message.get("keep")))
+        elif threads > 0:
             self.distrust(f"{threads} threads are running after the imports; find the package "
                           "and give it to --no-preload")
 
@@ -179,8 +225,11 @@ class Nursery:
         if had and self.mode == "zygote" and not self._closed:
             self._start_zygote()
 
-    def renew(self) -> None:
-        """Let the zygote go once its last worker has ended; the next fork starts another."""
+    def renew(self, forget: bool = False) -> None:
+        """Let the zygote go once its last worker has ended; the next fork starts another.
+        `forget` what did not hold ahead."""
+        if forget:
+            self.plan.forget()
         if self._zygote is not None:
             self._zygote.retire()
             self._retired.add(self._zygote)
@@ -235,7 +284,8 @@ class _ZygoteLink:
     """The supervisor's end of one zygote."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket,
-                 process: "subprocess.Popen[bytes]", judge: Callable[[int], None]) -> None:
+                 process: "subprocess.Popen[bytes]",
+                 judge: "Callable[[_ZygoteLink, Mapping[str, Any]], None]") -> None:
         self._loop = loop
         self.process = process
         self._judge = judge
@@ -243,6 +293,9 @@ class _ZygoteLink:
         self.busy = False  # importing what it was told to
         self.settled = 0  # bytes of memory after its imports
         self.dead = False
+        self.base: List[str] = []
+        self.steps: List[Dict[str, Any]] = []
+        self.refused: List[str] = []
         self._ids = itertools.count(1)
         self._forks: Dict[int, asyncio.Future[Birth]] = {}
         self._children: Dict[int, asyncio.Future[Optional[int]]] = {}
@@ -254,6 +307,30 @@ class _ZygoteLink:
         for index in range(0, len(names), NAMES_A_MESSAGE):
             self._channel.send({"v": VERSION, "kind": "preload", "now": now,
                                 "names": names[index:index + NAMES_A_MESSAGE]})
+
+    def make(self, plan: Plan, start: int) -> None:
+        """Have the steps of a plan made, but for the first `start`, which were made before."""
+        if plan.base != self.base:
+            self.preload(plan.base)
+        self.base, self.steps, self.refused = plan.base, plan.steps, plan.refused
+        for index in range(0, len(plan.refused), NAMES_A_MESSAGE):
+            self._channel.send({"v": VERSION, "kind": "preload",
+                                "refused": plan.refused[index:index + NAMES_A_MESSAGE]})
+        batch: List[Dict[str, Any]] = []
+        size = 0
+        for step in map(plan.message, plan.steps[start:]):
+            length = len(str(step))
+            if batch and size + length > STEPS_A_MESSAGE:
+                self._make_batch(batch)
+                batch, size = [], 0
+            batch.append(step)
+            size += length
+        if batch:
+            self._make_batch(batch)
+
+    def _make_batch(self, steps: List[Dict[str, Any]]) -> None:
+        self.busy, self.settled = True, 0
+        self._channel.send({"v": VERSION, "kind": "preload", "steps": steps})
 
     async def fork(self, fd: int) -> Birth:
         number = next(self._ids)
@@ -288,7 +365,9 @@ class _ZygoteLink:
         elif kind == "preloaded":
             self.preloaded = int(message.get("count", 0))
             self.busy = False
-            self._judge(int(message.get("threads", 0)))
+            self._judge(self, message)
+        elif kind == "spoiled":
+            self._judge(self, message)
 
     def _on_close(self, reason: str) -> None:
         self.dead = True

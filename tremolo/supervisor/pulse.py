@@ -6,13 +6,12 @@ Time in which the machine slept, or this process was stopped, is nobody's silenc
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING
 
 from .packages import Packages
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
-    from .worker_handle import WorkerHandle
 
 SECOND = 1.0
 SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
@@ -59,7 +58,7 @@ class Pulse:
         if changed and not supervisor.generations.stopping:
             supervisor.note(f"installed packages have changed ({changed[0]}"
                             f"{f' and {len(changed) - 1} more' if changed[1:] else ''})")
-            supervisor.nursery.renew()
+            supervisor.nursery.renew(forget=True)
             supervisor.generations.renew(cause="packages")
 
     def _check_signs(self, now: float) -> None:
@@ -75,20 +74,3 @@ class Pulse:
                 worker.kill(signal.SIGABRT, expected=False)
                 worker.kill_in(LAST_WORDS)
                 worker.last_sign = now
-
-
-class ModuleNames:
-    """Gathers what workers tell in several messages of the modules that they loaded."""
-
-    def __init__(self, preload: Callable[[List[str]], None]) -> None:
-        self._preload = preload
-        self._names: Dict[int, List[str]] = {}
-
-    def add(self, worker: "WorkerHandle", names: Optional[List[str]], last: bool) -> None:
-        gathered = self._names.setdefault(worker.pid, [])
-        gathered.extend(names or ())
-        if last:
-            self._preload(self._names.pop(worker.pid))
-
-    def forget(self, pid: int) -> None:
-        self._names.pop(pid, None)

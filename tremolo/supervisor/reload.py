@@ -253,7 +253,7 @@ class Reloader:
                 self._wait(set(changed), delay)
                 return
         if not self._settings_files.isdisjoint(changed):
-            self._nursery.renew()
+            self._nursery.renew(forget=True)
         self._unknown.clear()
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
 

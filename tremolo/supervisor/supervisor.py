@@ -28,8 +28,9 @@ from .lending import Lending
 from .listeners import Address, Listeners, address, wanted_addresses
 from .nursery import Nursery, choose_mode
 from .orders import Orders, throttle_event
+from .plan import ModuleNames
 from .policy import worker_count
-from .pulse import ModuleNames, Pulse
+from .pulse import Pulse
 from .reload import Reloader
 from .shares import TotalShares
 from .wanted import Launch, WantedThrottle
@@ -76,7 +77,7 @@ class Supervisor:
         told = self._env_files().notes  # what is wrong is said now
         self.nursery = Nursery(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
-        self._modules = ModuleNames(self.nursery.preload)
+        self._modules = ModuleNames()
         self.generations = Generations(
             loop, settings, self.nursery, self.listeners, self.feed, self, self._describe,
             self._slots, self._launch)
@@ -245,6 +246,7 @@ class Supervisor:
             **self.hello(), "totals": self._rollup.totals(), "rates": self._rollup.rates(),
             "latency": self._rollup.latency(), "control": self._control and self._control.path,
             "mode": self.nursery.mode, "preloaded": self.nursery.preloaded,
+            "not_preloaded": self.nursery.plan.not_preloaded,
             "zygote": self.nursery.zygote_pid,
             "last_error": self._errors[-1] if self._errors else None,
             "last_reload": self.generations.last_ready,
@@ -270,6 +272,7 @@ class Supervisor:
         launch = self._launch
         return {"app": launch.app, "home": launch.home, "dev": launch.dev,
                 "settings": launch.settings.as_dict(), "reload": bool(launch.settings.reload),
+                "excluded": self.nursery.plan.excluded,
                 "debug": os.path.dirname(self._control.path) if self._control and (
                     launch.dev) else "", "detail": self.feed.detail,
                 "throttle": self.throttle.for_worker(), "token": self._token}
@@ -323,7 +326,9 @@ class Supervisor:
     def worker_life(self, worker: WorkerHandle, life: Dict[str, Any]) -> None:
         state = life.get("state")
         if state == "modules":
-            self._modules.add(worker, life.get("modules"), bool(life.get("last")))
+            told = self._modules.add(worker.pid, life)
+            if told is not None and worker.slot == 0:
+                self.nursery.learn(*told, mode=worker.mode)
         elif state == "packages":
             self._pulse.packages.learn(map(str, life.get("files", ())))
         elif state == "wrote":

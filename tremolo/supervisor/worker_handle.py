@@ -39,6 +39,16 @@ class WorkerFailed(Exception):
         self.configuration = configuration
 
 
+class WorkerStale(WorkerFailed):
+    """What was imported ahead of a worker does not hold there; see `tremolo.worker.shelf`."""
+
+    def __init__(self, life: Mapping[str, Any]) -> None:
+        self.module = clean(str(life.get("module")), 100)
+        self.reason = clean(str(life.get("reason")), 300)
+        self.lasting = bool(life.get("lasting"))
+        super().__init__({"type": "Stale", "text": f"{self.module}: {self.reason}"})
+
+
 class Observer(Protocol):
     """Who is told about workers."""
 
@@ -68,6 +78,7 @@ class WorkerHandle:
         self.mode = ""
         self.state = "starting"
         self.expected = False  # it was told to end
+        self.stale = False  # it gave up for one that is started afresh
         self.cause: Optional[str] = None
         self.began = time.monotonic()
         self.serving_since: Optional[float] = None
@@ -95,7 +106,7 @@ class WorkerHandle:
         asked = time.monotonic()
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
         ours, theirs = socket.socketpair()
-        bearing = self._loop.create_task(nursery.bear(theirs))
+        bearing = self._loop.create_task(nursery.bear(theirs, bool(start.get("afresh"))))
         try:
             birth = await asyncio.shield(bearing)
         except BaseException:
@@ -197,6 +208,10 @@ class WorkerHandle:
                 self.ready.set_exception(failure)
         elif state == "waits":
             self.waits_for = [clean(str(reason), 160) for reason in message.get("reasons", ())]
+        elif state == "stale":
+            self.expected = self.stale = True
+            if not self.ready.done():
+                self.ready.set_exception(WorkerStale(message))
         elif state == "files":
             self.basis.add(message.get("files", {}), message.get("places", {}))
             self._observer.worker_life(self, message)

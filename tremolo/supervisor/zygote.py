@@ -1,10 +1,12 @@
-"""The zygote: one thread that blocks on a socket, imports modules by name, and forks workers.
+"""The zygote: one thread that blocks on a socket, imports modules ahead, and forks workers.
 
-Never has the user's directory on its path and never imports the project. It asks nothing of
-its children and reports how they ended. When the socket ends it ends; its children see the
-end of their own sockets.
+Never imports the project, but for modules that are to be kept. It asks nothing of its
+children and reports how they ended. When the socket ends it ends; its children see the end of
+their own sockets. What imports print is given to whoever asks for the module in a child;
+nothing of it reaches the terminal.
 """
 
+import fcntl
 import gc
 import importlib
 import os
@@ -12,13 +14,18 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Set, Union
 
 from ..telemetry.channel import MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
+
+if TYPE_CHECKING:
+    from ..worker.preloader import Preloader
+    from ..worker.shelf import Shelf
 
 ORPHAN_LIMIT = 1.6  # seconds that children may take to end once the supervisor is gone
 
@@ -30,8 +37,11 @@ class Zygote:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._reader = MessageReader()
-        self._names: Deque[str] = deque()
+        #: what to import: names of modules, then steps (see `tremolo.worker.preloader`)
+        self._names: Deque[Union[str, Dict[str, Any]]] = deque()
         self._failed: List[str] = []
+        self._preloader: Optional[Preloader] = None
+        self._streams = _Streams()
         self._preloading = False
         self._began = 0.0
         self._children: Set[int] = set()
@@ -81,6 +91,9 @@ class Zygote:
                 self._preloading, self._began = True, time.monotonic()
             self._names.extend(name for name in message.get("names", ())
                                if isinstance(name, str) and name not in sys.modules)
+            self._names.extend(message.get("steps", ()))
+            if message.get("refused"):
+                self._ahead().refused.update(map(str, message["refused"]))
             while message.get("now") and self._names:
                 self._import_one(self._names.popleft())
         elif kind == "retire":
@@ -92,6 +105,9 @@ class Zygote:
 
     def _fork(self, message: Mapping[str, Any], fd: int) -> Optional[socket.socket]:
         reply: Dict[str, Any] = {"v": VERSION, "kind": "forked", "id": message.get("id")}
+        if self._preloader is not None:
+            self._preloader.rest()
+        self._streams.flush()
         try:
             pid = os.fork()
         except OSError as exc:
@@ -108,15 +124,50 @@ class Zygote:
     def _become_child(self, fd: int) -> socket.socket:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._streams.give_back()
         for end in (self._wake_read, self._wake_write, self._sock):
             end.close()
         gc.enable()
-        numpy_random = sys.modules.get("numpy.random")
+        numpy_random = self.shelved("numpy.random")
         if numpy_random is not None:
             numpy_random.seed()  # `random` reseeds itself after a fork, this one does not
         return socket.socket(fileno=fd)
 
-    def _import_one(self, name: str) -> None:
+    @property
+    def shelf(self) -> "Optional[Shelf]":
+        """What was imported ahead by steps."""
+        return self._preloader.shelf if self._preloader is not None else None
+
+    def shelved(self, name: str) -> Any:
+        """A module that was imported ahead, or None."""
+        entry = self.shelf.entries.get(name) if self.shelf is not None else None
+        return entry.module if entry is not None else sys.modules.get(name)
+
+    def _ahead(self) -> "Preloader":
+        if self._preloader is None:
+            from ..worker.preloader import Preloader
+
+            self._preloader = Preloader()
+        return self._preloader
+
+    def _step(self, step: Dict[str, Any]) -> None:
+        from ..worker.preloader import Spoiled
+
+        ahead = self._ahead()
+        try:
+            if step.get("trial"):
+                ahead.trial(step)
+            ahead.step(step)
+        except Spoiled as exc:
+            self._names.clear()  # we are replaced; nothing is added to what is wrong already
+            self._send({"v": VERSION, "kind": "spoiled", "name": step.get("name"),
+                        "reason": str(exc), "detail": exc.detail,
+                        "keep": bool(step.get("keep"))})
+
+    def _import_one(self, name: Union[str, Dict[str, Any]]) -> None:
+        if isinstance(name, dict):
+            self._step(name)
+            return
         if name in sys.modules:
             return
         try:
@@ -126,10 +177,13 @@ class Zygote:
 
     def _preloaded(self) -> None:
         self._preloading = False
+        if self._preloader is not None:
+            self._preloader.rest()
+        ahead = len(self.shelf.entries) if self.shelf is not None else 0
         gc.collect()
         if hasattr(gc, "freeze"):
             gc.freeze()  # so that the children's collections do not copy our pages
-        self._send({"v": VERSION, "kind": "preloaded", "count": len(sys.modules),
+        self._send({"v": VERSION, "kind": "preloaded", "count": len(sys.modules) + ahead,
                     "failed": self._failed[:100], "threads": len(sys._current_frames()) - 1,
                     "ms": round((time.monotonic() - self._began) * 1000, 1)})
 
@@ -169,6 +223,31 @@ class Zygote:
             self._retiring = True  # the supervisor is gone: its end is read next
 
 
+class _Streams:
+    """Keeps the standard streams of this process for its children, and gives it others."""
+
+    def __init__(self) -> None:
+        self._kept = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3) for number in range(3)]
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        for number in (1, 2):
+            with tempfile.TemporaryFile(buffering=0) as file:
+                os.dup2(file.fileno(), number)
+
+    @staticmethod
+    def flush() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+
+    def give_back(self) -> None:
+        """In a child: have the streams that this process was given."""
+        for number, kept in enumerate(self._kept):
+            os.dup2(kept, number)
+            os.close(kept)
+
+
 def main(fd: int) -> None:
     """Entry of the zygote's process, and of the workers that are forked from it."""
     zygote = Zygote(socket.socket(fileno=fd))
@@ -178,4 +257,4 @@ def main(fd: int) -> None:
     else:
         from ..worker.main import Worker
 
-        sys.exit(Worker(child).run())
+        sys.exit(Worker(child, zygote.shelf).run())

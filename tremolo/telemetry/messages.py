@@ -182,6 +182,7 @@ class ReloadEvent(TypedDict, total=False):
     parts: Dict[str, float]  # ms by phase: seen, fork, import, lifespan, switch
     modules: List[List[Any]]  # slowest of the project's modules: [name, ms]
     preloaded: int  # modules that the zygote had loaded
+    not_preloaded: List[Dict[str, str]]  # at most 50: {"module", "reason"}
     mode: str  # "zygote" or "spawn"
     error: Optional[Dict[str, Any]]  # an ErrorEvent, when failed
     # when failed: "serves" (the generation `serving` goes on), "ends" (the server does); or 503

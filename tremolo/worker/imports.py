@@ -18,7 +18,10 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from time import perf_counter
 from types import CodeType, ModuleType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+if TYPE_CHECKING:
+    from .steps import Steps
 
 from .lookups import Lookups, Places
 
@@ -188,6 +191,7 @@ class ProjectImports(importlib.abc.MetaPathFinder):
         self._written: Set[str] = set()
         self._wrote: Callable[[str, Optional[str]], None] = lambda path, digest: None
         self.times: Dict[str, float] = {}
+        self.steps: Optional[Steps] = None  # notes what is imported, for the zygote
         self._finding: Set[str] = set()
         self._stack: List[List[float]] = []
 
@@ -278,6 +282,11 @@ class ProjectImports(importlib.abc.MetaPathFinder):
         if (spec is not None and spec.origin and spec.has_location
                 and not is_installed(os.path.abspath(spec.origin))):
             self._take(fullname, spec, spec.origin)
+            if self.steps is not None and self.steps.is_kept(fullname):
+                self.steps.wrap(spec, keep=True)
+        elif (self.steps is not None and spec is not None and spec.has_location and spec.origin
+              and not fullname.startswith("tremolo") and is_installed(spec.origin)):
+            self.steps.wrap(spec)
         return spec
 
     def _take(self, fullname: str, spec: ModuleSpec, origin: str) -> None:

@@ -25,6 +25,7 @@ from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
+from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .debugger import Debugger
@@ -38,6 +39,7 @@ from .lent import LentSockets
 from .loops import new_loop
 from .output import MessageHandler, line_buffered, redirect, set_up_logging
 from .sampler import Sampler
+from .shelf import Shelf, Stale
 from .stats_pipe import StatsPipe
 from .watchdog import Watchdog
 
@@ -51,8 +53,10 @@ ERRORS_A_SECOND = 20
 class Worker:
     """The life of a worker on its control socket `sock`. `run()` returns the exit code."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, shelf: Optional[Shelf] = None) -> None:
         self._sock = sock
+        self._shelf = shelf
+        self._ahead: Optional[Ahead] = None
         self._reader = MessageReader()
         self._waiting: Deque[Tuple[Dict[str, Any], List[int]]] = deque()
         self._channel: Optional[Channel] = None
@@ -175,8 +179,13 @@ class Worker:
                 lambda path: path.endswith(".py") or any(
                     fnmatch(os.path.basename(path), pattern) or fnmatch(path, pattern)
                     for pattern in counts), self._wrote)
+            if "stand_in" not in self._start["app"]:
+                self._ahead = Ahead(self._start, self._imports, self._shelf, self._give_up,
+                                    lambda text: self._log("info", text))
         began = time.monotonic()
         loaded = load_application(self._start, settings, self._imports)
+        if self._ahead is not None:
+            self._ahead.imported()
         self._parts["import"] = (time.monotonic() - began) * 1000
         return loaded
 
@@ -184,6 +193,13 @@ class Worker:
         self._tell_files()
         error = describe(exited(exc), where, self._gen, held=held(exc))
         self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
+
+    def _give_up(self, stale: Stale) -> None:
+        """What was imported ahead does not hold: another process starts without it."""
+        self._life("stale", module=stale.module, reason=stale.reason, lasting=stale.lasting)
+        if self._channel is not None:
+            self._channel.flush(1.0)
+        os._exit(0)
 
     def _life(self, state: str, **more: Any) -> None:
         self._send({"v": VERSION, "kind": "life", "state": state, **more})
@@ -369,11 +385,10 @@ class Worker:
 
     def _tell_modules(self) -> None:
         """Name what a zygote may import ahead; after the switch, for it is in no hurry."""
-        if self._start.get("reload") and self._channel is not None:
-            names, files = installed_modules()
-            for index in range(0, len(names), NAMES_A_MESSAGE):
-                self._life("modules", modules=names[index:index + NAMES_A_MESSAGE],
-                           last=index + NAMES_A_MESSAGE >= len(names))
+        if self._ahead is not None and self._channel is not None:
+            for message in self._ahead.messages():
+                self._life("modules", **message)
+            files = installed_modules()[1]
             for index in range(0, len(files), NAMES_A_MESSAGE // 2):
                 self._life("packages", files=files[index:index + NAMES_A_MESSAGE // 2])
 

@@ -72,6 +72,7 @@ class Reload:
         self.cause = ""
         self.mode = ""
         self.preloaded = 0
+        self.not_preloaded: List[Tuple[str, str]] = []  # module, reason
         self.history: Deque[float] = deque(maxlen=20)
         self.error = ""
         self.then = ""  # what happens after that failure, see ReloadEvent
@@ -112,6 +113,9 @@ class Reload:
                         for m in message.get("modules") or [] if len(m) > 1][:5]
         self.mode = clean(message.get("mode", self.mode), 12)
         self.preloaded = int(message.get("preloaded", self.preloaded) or 0)
+        self.not_preloaded = [
+            (clean(entry.get("module", ""), 60), clean(entry.get("reason", ""), 120))
+            for entry in message.get("not_preloaded") or [] if isinstance(entry, dict)][:50]
         self.error = ""
         self.then = clean(message.get("then") or ("serves" if self.gen else "waits"), 12)
         if self.state == "ready":

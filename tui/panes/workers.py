@@ -151,6 +151,11 @@ class WorkersPane(LinePane):
             notes += [[], [(f" {worker.pid} {how}: ", self.style("dim" if over else "error")),
                            (worker.blocked_by, self.style("text"))]]
             notes += [list(stack_line(self, line)) for line in worker.stack]
+        if reload.not_preloaded:
+            notes.append([])
+        for module, reason in reload.not_preloaded:
+            notes.append([(" not preloaded ", dim), (module, self.style("text")),
+                          (f"  {reason}", dim)])
         if notes and notes[0]:
             notes.insert(0, [])
         return notes

@@ -1,0 +1,193 @@
+"""A program whose modules were imported ahead behaves as if it had been started afresh."""
+
+import pytest
+
+from tests.support.preloading import outcome
+
+READER = """\
+import gc, locale, logging, os, signal, socket, sys, time, warnings
+VALUE = [os.environ.get("FOO"), os.getcwd(), os.umask(0o22), os.umask(0o22), sys.path[:2],
+         list(sys.argv), signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL,
+         locale.setlocale(locale.LC_CTYPE), [f[0] for f in warnings.filters],
+         [type(f).__name__ for f in sys.meta_path if type(f).__name__ == "Hook"],
+         time.sleep.__name__, logging.getLogger().level, logging.getLogger().isEnabledFor(20),
+         sys.getrecursionlimit(), socket.getdefaulttimeout(), "alias" in sys.modules,
+         logging.getLoggerClass().__name__, sys.stdout.__class__.__name__, sys.tracebacklimit
+         if hasattr(sys, "tracebacklimit") else None, time.tzname[0]]
+"""
+PACKAGES = {
+    "reader.py": READER, "other.py": "import csv\nX = 1\n", "third.py": "import other\nY = 2\n",
+    "logs.py": "import logging\nlog = logging.getLogger('logs')\nlog.addHandler("
+               "logging.NullHandler())\n",
+    "pkg/__init__.py": "LEVEL = 1\nclass Options: pass\noptions = Options()\n"
+                       "options.mode = 'plain'\n",
+    "pkg/part.py": "import pkg\nSEEN = pkg.LEVEL, pkg.options.mode\n",
+    "prints.py": "print('hello from prints')\n",
+    "fails.py": "import os\nif 'READY' not in os.environ: raise RuntimeError\n",
+    "asks.py": "import settings\nVALUE = settings.VALUE\n",
+    "threads.py": "import threading\n"
+                  "threading.Thread(target=threading.Event().wait, daemon=True).start()\n",
+    "sockets.py": "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n",
+    "patches.py": "import pkg\npkg.LEVEL = 7\npkg.ADDED = True\n",
+    "filters.py": "import warnings\nwarnings.filterwarnings('ignore', 'nothing at all')\n",
+    "hooks.py": "import sys\nclass Finder:\n    @staticmethod\n    def find_spec(*_): pass\n"
+                "sys.meta_path.append(Finder)\n",
+    "ends.py": "import atexit\natexit.register(print, 'ended')\n",
+    "six_like.py": "import sys, types\nmoves = types.ModuleType('six_like.moves')\n"
+                   "sys.modules['six_like.moves'] = moves\nmoves.X = 3\n__path__ = []\n",
+    "maybe.py": "try:\n    import local_settings\nexcept ImportError:\n    VALUE = None\n"
+                "else:\n    VALUE = local_settings.VALUE\n",
+}
+END = "\nRESULT = reader.VALUE\n"
+
+
+@pytest.mark.parametrize(("change", "ahead"), [
+    pytest.param("import os; os.environ['FOO'] = 'set'", True, id="environment"),
+    pytest.param("import os; os.environ.pop('HOME', None)", True, id="unset"),
+    pytest.param("import os; os.chdir('/')", True, id="cwd"),
+    pytest.param("import os; os.umask(0o77)", True, id="umask"),
+    pytest.param("import sys; sys.path.insert(0, '/nowhere')", True, id="sys.path"),
+    pytest.param("import sys; sys.argv[1:] = ['x']", True, id="argv"),
+    pytest.param("import locale; locale.setlocale(locale.LC_CTYPE, 'C')", True, id="locale"),
+    pytest.param("import warnings; warnings.simplefilter('error')", True, id="warnings"),
+    pytest.param("import logging; logging.basicConfig(level=10)", True, id="basicConfig"),
+    pytest.param("import logging; logging.disable(40)", True, id="logging.disable"),
+    pytest.param("import sys; sys.setrecursionlimit(2345)", True, id="recursion"),
+    pytest.param("import socket; socket.setdefaulttimeout(5)", True, id="timeout"),
+    pytest.param("import os, time; os.environ['TZ'] = 'XYZ+3'; time.tzset()", True, id="zone"),
+    pytest.param("import other, sys; sys.modules['alias'] = other", True, id="alias"),
+    pytest.param("import sys\nclass Hook:\n    def find_spec(*_): pass\n"
+                 "sys.meta_path.insert(0, Hook())", False, id="import hook"),
+    pytest.param("import sys\ndef hook(path): raise ImportError\n"
+                 "sys.path_hooks.insert(0, hook)\nsys.path_importer_cache.clear()", False,
+                 id="path hook"),
+    pytest.param("import signal; signal.signal(signal.SIGUSR1, lambda *_: None)", False,
+                 id="signal"),
+    pytest.param("import time\ndef fast(s): pass\ntime.sleep = fast", False, id="patched"),
+    pytest.param("import builtins; builtins._t = str", False, id="builtins"),
+    pytest.param("import logging\nclass L(logging.Logger): pass\nlogging.setLoggerClass(L)",
+                 False, id="logger class"),
+    pytest.param("import sys, io\nsys.stdout = io.StringIO()", False, id="streams"),
+])
+def test_what_the_program_does_before_an_import_counts_for_it(tmp_path, change, ahead):
+    found = outcome(tmp_path, PACKAGES, f"{change}\nimport reader{END}")
+    assert found.stale is None
+    assert found.forked == found.fresh
+    assert ("reader" in found.given) == ahead
+    assert ("reader" in found.left_out) != ahead
+
+
+def test_the_reason_names_what_was_changed_and_no_value(tmp_path):
+    found = outcome(tmp_path, PACKAGES, "import time\ntime.sleep = print\nimport reader" + END)
+    assert found.left_out == {"reader": "the standard library (time.sleep) was changed before"}
+
+
+@pytest.mark.parametrize(("first", "second", "word"), [
+    pytest.param("import os\nos.environ['FOO'] = '1'\nimport reader",
+                 "import os\nos.environ['FOO'] = '2'\nimport reader", "environment (FOO)",
+                 id="another value"),
+    pytest.param("import reader", "import os\nos.environ['FOO'] = '2'\nimport reader",
+                 "environment (FOO)", id="set now"),
+    pytest.param("import reader", "import sys\nclass Hook:\n    def find_spec(*_): pass\n"
+                 "sys.meta_path.insert(0, Hook())\nimport reader", "sys.meta_path (Hook)",
+                 id="a hook now"),
+    pytest.param("import reader, other", "import reader", "not imported any more", id="removed"),
+    pytest.param("import pkg, pkg.part\nimport reader",
+                 "import pkg\npkg.LEVEL = 5\nimport pkg.part\nimport reader", "pkg.LEVEL",
+                 id="value of a package"),
+    pytest.param("import pkg, pkg.part\nimport reader",
+                 "import pkg\npkg.options.mode = 'x'\nimport pkg.part\nimport reader",
+                 "pkg.options.mode", id="option of a package"),
+    pytest.param("import logs\nimport reader", "import logging\nlogging.getLogger('logs')"
+                 ".setLevel(10)\nimport logs\nimport reader", "logger 'logs'", id="logger"),
+])
+def test_what_does_not_hold_any_more_is_noticed(tmp_path, first, second, word):
+    found = outcome(tmp_path, PACKAGES, first + END, second + END)
+    assert found.forked is None
+    assert word in found.stale[1]
+
+
+@pytest.mark.parametrize(("module", "reason"), [
+    ("fails", "importing it ahead fails (RuntimeError)"),
+    ("threads", "it starts a thread when it is imported"),
+    ("sockets", "it opens a socket when it is imported"),
+])
+def test_what_cannot_be_had_ahead_is_left_out_with_the_reason(tmp_path, module, reason):
+    program = "import other\nimport READY\n" if module == "fails" else "import other\n"
+    (tmp_path / "READY.py").write_text("import os\nimport fails_env\n")
+    (tmp_path / "fails_env.py").write_text(
+        "import builtins, os\nreal = os.environ.__class__.__contains__\n"
+        "os.environ.__class__.__contains__ = lambda s, k: k == 'READY' or real(s, k)\n")
+    found = outcome(tmp_path, PACKAGES, f"{program}import {module}\nimport third\nRESULT = 1\n")
+    assert found.left_out == {module: reason}
+    assert {"other", "third"} <= set(found.given)
+    assert module not in found.given
+    assert found.forked == found.fresh
+
+
+def test_a_package_that_imports_the_project_is_not_had_ahead(tmp_path):
+    (tmp_path / "settings.py").write_text("VALUE = 5\n")
+    found = outcome(tmp_path, PACKAGES, "import other\nimport asks\nRESULT = asks.VALUE\n")
+    assert found.forked == found.fresh == [5, ""]
+    assert found.left_out == {"asks": "it imports settings of the project"}
+
+
+def test_a_module_of_the_project_that_a_package_tries_to_import_is_found(tmp_path):
+    (tmp_path / "local_settings.py").write_text("VALUE = 5\n")
+    found = outcome(tmp_path, PACKAGES, "import maybe\nRESULT = maybe.VALUE\n")
+    assert found.forked == found.fresh == [5, ""]
+
+
+@pytest.mark.parametrize(("program", "result"), [
+    pytest.param("import prints\nRESULT = 0", [0, "hello from prints\n"], id="prints"),
+    pytest.param("import filters, warnings\nRESULT = [str(f[1]) for f in warnings.filters][:1]",
+                 None, id="filters"),
+    pytest.param("import hooks, sys\nRESULT = sys.meta_path[-1] is hooks.Finder", [True, ""],
+                 id="finder"),
+    pytest.param("import pkg, sys\nRESULT = [pkg.LEVEL, hasattr(pkg, 'ADDED')]\nimport patches\n"
+                 "RESULT += [pkg.LEVEL, pkg.ADDED]", [[1, False, 7, True], ""], id="patches"),
+    pytest.param("import six_like\nfrom six_like.moves import X\nRESULT = X", [3, ""], id="six"),
+    pytest.param("import logs, logging\nRESULT = logging.getLogger('logs') is logs.log",
+                 [True, ""], id="loggers"),
+    pytest.param("import logging.config\nlogging.config.dictConfig({'version': 1})\n"
+                 "import logs\nRESULT = logs.log.disabled", [False, ""], id="dictConfig"),
+    pytest.param("import sys\nRESULT = ['csv' in sys.modules, 'other' in sys.modules]\n"
+                 "import third\nRESULT += ['csv' in sys.modules, 'other' in sys.modules]",
+                 [[False, False, True, True], ""], id="sys.modules"),
+    pytest.param("import pkg\nRESULT = [hasattr(pkg, 'part')]\nimport pkg.part\n"
+                 "RESULT += [pkg.part.SEEN[0]]", [[False, 1], ""], id="attribute"),
+    pytest.param("import atexit\nRESULT = atexit._ncallbacks()\nimport ends\n"
+                 "RESULT = atexit._ncallbacks() - RESULT", [1, ""], id="atexit"),
+])
+def test_what_an_import_does_is_done_when_the_program_asks_for_it(tmp_path, program, result):
+    found = outcome(tmp_path, PACKAGES, program + "\n")
+    assert found.stale is None
+    assert found.given
+    assert found.forked == found.fresh
+    assert result is None or found.forked == result
+
+
+def test_the_modules_of_a_fork_are_those_of_a_fresh_process_in_their_order(tmp_path):
+    found = outcome(tmp_path, PACKAGES, "import third, reader, pkg.part, logs, logging.config"
+                                        "\nRESULT = 1\n")
+    assert found.given
+    assert found.loaded == found.fresh_loaded
+
+
+def test_another_order_of_imports_and_a_new_one_keep_what_was_had_ahead(tmp_path):
+    found = outcome(tmp_path, PACKAGES, "import third, logs, reader" + END,
+                    "import csv, json, six_like, reader, logs, third" + END)
+    assert found.forked == found.fresh
+    assert {"third", "other", "logs", "reader", "csv"} <= set(found.given)
+    assert "six_like" not in found.given
+
+
+def test_a_kept_module_of_the_project_is_had_ahead_with_what_it_imports(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("")
+    (tmp_path / "models" / "big.py").write_text("import third\nfrom . import part\nX = [1]\n")
+    (tmp_path / "models" / "part.py").write_text("P = 2\n")
+    found = outcome(tmp_path, PACKAGES, "from models.big import X, part\nimport reader\n"
+                    "RESULT = X + [part.P]\n", keep=("models.big",))
+    assert found.forked == found.fresh == [[1, 2], ""]
+    assert {"models", "models.big", "models.part", "third", "reader"} <= set(found.given)
