@@ -162,7 +162,7 @@ class WorldView:
             folder, mask, tuple(warnings.filters), _locale.setlocale(_locale.LC_ALL),
             _limits_now(), tuple(getattr(sys, "argv", ())),
             self._aliases_now() - self._base_aliases,
-            _relative(self._finders, sys.meta_path), _relative(self._path_hooks, sys.path_hooks),
+            _relative(self._finders, self._finders_now()), _relative(self._path_hooks, sys.path_hooks),
             tuple((number, handler) for number, handler, base in zip(
                 _SIGNALS, map(_signal.getsignal, _SIGNALS), self._signals)
                 if handler is not base and handler != base),
@@ -228,7 +228,9 @@ class WorldView:
                 sys.modules[name] = sys.modules[target]
 
     def _restore_finders(self, now: Any, wanted: Tuple[Any, ...]) -> None:
-        sys.meta_path[:] = _absolute(self._finders, wanted)
+        shown = self._finders_now()
+        own = [finder for finder in sys.meta_path if finder not in shown]
+        sys.meta_path[:] = own + _absolute(self._finders, wanted)
 
     def _restore_path_hooks(self, now: Any, wanted: Tuple[Any, ...]) -> None:
         sys.path_hooks[:] = _absolute(self._path_hooks, wanted)
@@ -270,6 +272,11 @@ class WorldView:
                 self._watched[module][0][name] = value
 
     # -- looking ---------------------------------------------------------------------
+
+    def _finders_now(self) -> List[Any]:
+        """The finders, without what we added ourselves since: it finds nothing of its own."""
+        return [finder for finder in sys.meta_path if finder in self._finders or not str(
+            getattr(type(finder), "__module__", "")).startswith("tremolo.")]
 
     def _patched_now(self) -> Tuple[Any, ...]:
         for module, values, get, base in self._seen:
