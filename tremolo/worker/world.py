@@ -162,7 +162,8 @@ class WorldView:
             folder, mask, tuple(warnings.filters), _locale.setlocale(_locale.LC_ALL),
             _limits_now(), tuple(getattr(sys, "argv", ())),
             self._aliases_now() - self._base_aliases,
-            _relative(self._finders, self._finders_now()), _relative(self._path_hooks, sys.path_hooks),
+            _relative(self._finders, self._finders_now()),
+            _relative(self._path_hooks, sys.path_hooks),
             tuple((number, handler) for number, handler, base in zip(
                 _SIGNALS, map(_signal.getsignal, _SIGNALS), self._signals)
                 if handler is not base and handler != base),
