@@ -33,6 +33,7 @@ UPWARDS = {
     ("tremolo.worker.application", "tremolo.launch"),  # what run() recorded in a worker
     ("tremolo.worker.here", "tremolo.supervisor"),  # one worker in the user's own process
     ("tremolo.supervisor.zygote", "tremolo.worker"),  # the forked child becomes a worker
+    ("tremolo.supervisor.quiet", "tremolo.worker"),  # and this one
 }
 #: protocol engines know no shell
 IMPURE = {"asyncio", "socket", "time", "logging", "selectors", "ssl", "threading", "random"}

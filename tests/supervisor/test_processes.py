@@ -19,7 +19,7 @@ from tests.support.processes import (
     project,
     wait_until,
 )
-from tremolo.supervisor.control import ask
+from tremolo.supervisor.running import ask
 
 SLOW = "import asyncio\n" + hello("slow").replace(
     "    await send({\"type\": \"http.response.start\"",

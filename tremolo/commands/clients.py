@@ -16,7 +16,7 @@ def _client_parser(name: str, help: str) -> argparse.ArgumentParser:
 
 
 def _ask(address: str, name: str, **args: Any) -> Any:
-    from ..supervisor.control import ask, find
+    from ..supervisor.running import ask, find
 
     answer = ask(find(address), name, **args)
     if not answer.get("ok"):
@@ -56,7 +56,7 @@ def status(arguments: List[str]) -> int:
         print(json.dumps(status))
         return 0
     totals, rates, latency = status["totals"], status["rates"], status["latency"]
-    from ..supervisor.control import age
+    from ..supervisor.running import age
 
     print(f"{status['app']} on {', '.join(status['addresses'])}  gen {status['gen']}  "
           f"pid {status['pid']}")

@@ -22,7 +22,7 @@ def settle_port(settings: Settings, ask: bool) -> Optional[Settings]:
     host, port = settings.host, settings.port
     if "/" in host or _is_free(host, port):
         return settings
-    from ..supervisor.control import Running, of_project, running_at
+    from ..supervisor.running import Running, of_project, running_at
 
     server: Optional[Running] = running_at(port)
     free = next((other for other in range(port + 1, min(port + NEXT, 65536))
@@ -68,7 +68,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _stop(path: str, host: str, port: int) -> None:
-    from ..supervisor.control import ask
+    from ..supervisor.running import ask
 
     ask(path, "stop")
     deadline = time.monotonic() + STOP_LIMIT

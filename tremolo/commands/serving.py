@@ -40,7 +40,7 @@ def serve(arguments: List[str], dev: bool) -> int:
         for note in start.notes:
             print(note)
         return run_dashboard(launch_of(start, dev, capture=True))
-    return serve_plainly(launch_of(start, dev))
+    return serve_plainly(launch_of(start, dev), fork=not dev)
 
 
 def prepare(arguments: Sequence[str], dev: bool) -> Start:
@@ -215,17 +215,30 @@ def shown(app: str, settings: Settings) -> str:
     return app[len(here):] if app.startswith(here) else app
 
 
-def serve_plainly(launch: Any) -> int:
-    """Run the supervisor in this process with lines on the terminal."""
-    from ..supervisor.entry import supervise
+def serve_plainly(launch: Any, fork: bool = False) -> int:
+    """Run the supervisor in this process with lines on the terminal; if it may `fork`, begin
+    without most of it."""
     from ..supervisor.plain import JSONConsumer, PlainConsumer
 
     settings = launch.settings
     if settings.json:
+        from ..supervisor.entry import supervise
+
         return supervise(launch._replace(capture=True), consumer=JSONConsumer())
-    requests = settings.log_level.upper() in ("", "DEBUG", "INFO")
-    return supervise(launch, consumer=PlainConsumer(level=settings.log_level),
-                     detail=int(requests))
+    detail = int(settings.log_level.upper() in ("", "DEBUG", "INFO"))
+    consumer = PlainConsumer(level=settings.log_level)
+    quiet = None
+    if fork:
+        from ..supervisor.quiet import Quiet, is_enough
+
+        if is_enough(settings):
+            quiet = Quiet(launch, consumer, detail)
+            code = quiet.run()
+            if code is not None:
+                return code
+    from ..supervisor.entry import supervise
+
+    return supervise(launch, consumer=consumer, detail=detail, quiet=quiet)
 
 
 def _has_terminal(settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from typing import Optional
 
 from ..exceptions import ConfigurationError
 from ..telemetry.channel import READ_SIZE
-from .control import folder
+from .running import folder
 
 
 def attach(pid: Optional[int] = None) -> int:

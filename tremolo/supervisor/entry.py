@@ -11,16 +11,19 @@ from ..telemetry.channel import MessageReader
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
 from .feed import Consumer
+from .quiet import Quiet
 from .supervisor import Supervisor
 from .wanted import Launch
 
 
 def supervise(launch: Launch, viewer: Optional[socket.socket] = None,
-              consumer: Optional[Consumer] = None, detail: int = 1) -> int:
-    """Run a supervisor in this process; the exit code. Raises ConfigurationError."""
+              consumer: Optional[Consumer] = None, detail: int = 1,
+              quiet: Optional[Quiet] = None) -> int:
+    """Run a supervisor in this process; the exit code. With `quiet` the server is there
+    already. Raises ConfigurationError."""
 
     async def run() -> int:
-        supervisor = Supervisor(launch, asyncio.get_running_loop())
+        supervisor = Supervisor(launch, asyncio.get_running_loop(), quiet)
         return await supervisor.run(viewer, consumer, detail)
 
     return asyncio.run(run())

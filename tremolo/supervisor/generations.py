@@ -24,6 +24,7 @@ from .wanted import Launch
 from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
 if TYPE_CHECKING:
+    from .quiet import Quiet
     from .reload import Reloader
 
 SWITCH_LIMIT = 5.0
@@ -60,6 +61,7 @@ class Generations:
         self.last_ready: Optional[Dict[str, Any]] = None  # the last ReloadEvent that was one
         self.workers: Set[WorkerHandle] = set()
         self.order = settings.reload_order
+        self._begun: Optional[Quiet] = None
         self.stopping = False
         self.reloader: Optional[Reloader] = None  # asked before an outcome is made known
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
@@ -152,6 +154,10 @@ class Generations:
             await asyncio.sleep(DECIDING)
         await asyncio.sleep(0)
 
+    def adopt(self, begun: "Quiet") -> None:
+        """Have the first worker of the first generation be one that is there already."""
+        self._begun = begun
+
     async def _start_all(self, generation: Generation) -> None:
         """Have all workers ready, after those that serve have ended if it takes that. Raises
         WorkerFailed of the first that is not."""
@@ -233,7 +239,11 @@ class Generations:
             start["app"] = {"stand_in": brief(self.failed or {})}
         start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
         try:
-            await worker.start(self._nursery, start, fds, self._capture)
+            if self._begun is not None:
+                begun, self._begun = self._begun, None
+                worker.take_over(begun, self._nursery.adopt(begun.pid))
+            else:
+                await worker.start(self._nursery, start, fds, self._capture)
         except OSError as exc:
             self.workers.discard(worker)
             raise WorkerFailed({

@@ -77,13 +77,17 @@ class Listener:
     def description(self) -> Dict[str, Any]:
         return {"name": self.name, "options": self.wanted.options}
 
+    def leave(self) -> None:
+        """Close the sockets in a process that they are none of."""
+        for sock in self._sockets:
+            sock.close()
+
     def close(self) -> None:
         """Stop listening; a Unix socket's file goes, if it still is ours."""
         if self.wanted.path and self._inode is not None and (
                 _inode(self.wanted.path) == self._inode):
             os.unlink(self.wanted.path)
-        for sock in self._sockets:
-            sock.close()
+        self.leave()
 
 
 class Listeners:
@@ -132,6 +136,11 @@ class Listeners:
     @property
     def names(self) -> List[str]:
         return [listener.name for listener in self._listeners]
+
+    def leave(self) -> None:
+        """Close the sockets in a process that they are none of."""
+        for listener in self._listeners:
+            listener.leave()
 
     def close(self) -> None:
         while self._listeners:

@@ -22,6 +22,7 @@ from typing import (
     Optional,
     Set,
     Tuple,
+    Union,
 )
 
 from ..config import Settings
@@ -50,7 +51,32 @@ class Birth(NamedTuple):
     exited: "asyncio.Future[Optional[int]]"
 
 
-Spawned = Tuple["subprocess.Popen[bytes]", "asyncio.Future[Optional[int]]"]
+
+
+class _Child:
+    """A child that no `subprocess` knows of; as far as is needed it looks like one of those."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: Optional[int] = None
+
+    def poll(self) -> Optional[int]:
+        return self.wait(os.WNOHANG)
+
+    def wait(self, options: int = 0) -> Optional[int]:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self.returncode = (-os.WTERMSIG(status) if os.WIFSIGNALED(status)
+                                   else os.WEXITSTATUS(status))
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+Spawned = Tuple[Union["subprocess.Popen[bytes]", _Child], "asyncio.Future[Optional[int]]"]
 
 
 def fork_is_trusted() -> bool:
@@ -168,6 +194,13 @@ class Nursery:
         finally:
             control.close()
 
+    def adopt(self, pid: int) -> "asyncio.Future[Optional[int]]":
+        """Take over a child that was forked by this process; what gets its wait status."""
+        exited: asyncio.Future[Optional[int]] = self._loop.create_future()
+        self._spawned[pid] = (_Child(pid), exited)
+        self._loop.call_soon(self._reap)  # it may have ended already
+        return exited
+
     async def _fork(self, control: socket.socket) -> Optional[Birth]:
         if self._zygote is None or self._zygote.dead:
             self._start_zygote()
@@ -239,7 +272,7 @@ class Nursery:
         for pid, (process, exited) in list(self._spawned.items()):
             if process.poll() is not None:
                 del self._spawned[pid]
-                code = process.returncode
+                code = process.returncode or 0
                 status = -code if code < 0 else code << 8
                 if not exited.done():
                     exited.set_result(status)

@@ -20,7 +20,7 @@ from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
 from ..telemetry.visible import clean
 from ..throttle import TOTAL
-from .control import ControlSocket, folder, socket_names
+from .control import ControlSocket
 from .ending import tell_waits
 from .feed import Consumer, Feed, wall
 from .generations import Generations
@@ -31,28 +31,32 @@ from .orders import Orders, throttle_event
 from .plan import ModuleNames
 from .policy import worker_count
 from .pulse import Pulse
+from .quiet import Quiet
 from .reload import Reloader
+from .running import folder, socket_names
 from .shares import TotalShares
-from .wanted import Launch, WantedThrottle
+from .wanted import LOCK_FILE, Launch, WantedThrottle
 from .worker_handle import WorkerHandle
 
-#: where workers find the file of the locks that they share (see `tremolo.app.locks`)
-LOCK_FILE = "TREMOLO_LOCK_FILE"
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
 
 
 class Supervisor:
     """One server with all its processes. `run()` gives the exit code."""
 
-    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop,
+                 quiet: Optional[Quiet] = None) -> None:
         self._launch = launch
+        #: what has begun already, and is taken over
+        self._quiet = quiet
         self._loop = loop
         settings = launch.settings
         self.shares = TotalShares()
         self.throttle = WantedThrottle(settings.throttle, settings.presets)
         self._rollup = Rollup()
         self._slots = worker_count(settings.worker_num)
-        self.listeners = Listeners(settings, 1 if launch.dev else self._slots)
+        self.listeners = quiet.listeners if quiet is not None else Listeners(
+            settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
         self._orders = Orders(self)
         #: what pages in browsers must know to listen to us
@@ -62,7 +66,8 @@ class Supervisor:
         self.reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
         self._patience = settings.shutdown_timeout
-        self._folder, self._started = os.getcwd(), wall()
+        self._folder = os.getcwd()
+        self._started = wall() if quiet is None else quiet.started
         self._lock_file = ""
         self._blocked: Set[WorkerHandle] = set()
 
@@ -74,7 +79,9 @@ class Supervisor:
         settings, loop = self._launch.settings, self._loop
         for wanted in self._addresses():
             self.listeners.bind(wanted)
-        told = self._env_files().notes  # what is wrong is said now
+        quiet = self._quiet
+        # What is wrong is said now.
+        told = self._env_files().notes if quiet is None else ()
         self.nursery = Nursery(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._modules = ModuleNames()
@@ -83,24 +90,45 @@ class Supervisor:
             self._slots, self._launch)
         self.lending = Lending(loop, self.listeners, self.generations, self._blocked)
         try:
-            self._open_control()
-            if consumer is not None:
+            if quiet is None or not quiet.announced:
+                self._open_control()
+            if consumer is not None and not (quiet is not None and quiet.announced):
                 self.feed.add_consumer(consumer, detail)
             if viewer is not None:
                 self.feed.on_owner_gone = self._on_owner_gone
                 self.feed.add_viewer(viewer, detail, owner=True)
             self._catch_signals()
-            for text, level in (*((note, "info") for note in self._launch.app.get("notes", ())),
-                                *told):
-                self.note(text, level)
-            return await self._serve()
+            if quiet is None:
+                for text, level in (*((note, "info") for note in self._launch.app.get(
+                        "notes", ())), *told):
+                    self.note(text, level)
+                return await self._serve()
+            return await self._go_on(quiet, consumer, detail)
         finally:
             self._close()
             await self.nursery.close()
 
-    async def _serve(self) -> int:
-        settings = self._launch.settings
+    async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
+        """Serve with what has begun already, and has said already that it did."""
+        self.generations.adopt(quiet)
         first = self.generations.renew(cause="start")
+        if quiet.announced:
+            await first
+            self.generations.last_ready = quiet.event
+            self.generations.reload_ms = quiet.event["ms"]
+            self._open_control()
+            if consumer is not None:
+                self.feed.add_consumer(consumer, detail)
+            for worker in list(self.generations.workers):
+                worker.hear(quiet.rest)
+        for number in quiet.signals:
+            os.kill(os.getpid(), number)
+        return await self._serve(first, quiet.announced)
+
+    async def _serve(self, first: "Optional[asyncio.Task[bool]]" = None,
+                     announced: bool = False) -> int:
+        settings = self._launch.settings
+        first = first or self.generations.renew(cause="start")
         if settings.reload:
             self.reloader = self.generations.reloader = Reloader(
                 settings, self._launch.folder, self._launch.home, self.generations,
@@ -111,7 +139,8 @@ class Supervisor:
             if not self._stop.done() and self.generations.then == "ends":
                 await self.generations.stop_now()
                 return 1
-            self.feed.tell_consumers(self.hello())
+            if not announced:
+                self.feed.tell_consumers(self.hello())
             now = await self._stop
             if not now:
                 self._stop = self._loop.create_future()
@@ -172,7 +201,8 @@ class Supervisor:
         try:
             self._lock_file = os.path.join(folder(), f"{os.getpid()}.lock")
             path = os.path.join(folder(), socket_names(self.listeners)[0])
-            self._control = ControlSocket(self.feed, path)
+            self._control = ControlSocket(
+                self.feed, path, self._quiet.control if self._quiet is not None else None)
             self._control.alias(self.listeners)
         except (ConfigurationError, OSError) as exc:
             self.note(f"commands from other terminals are not possible: {exc}", "warning")

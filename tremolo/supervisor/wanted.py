@@ -13,6 +13,8 @@ from ..throttle import TOTAL, Throttle, own_presets, parse_rule, parse_scope
 
 MAX_RULES = 100
 EVERYTHING = "*"
+#: where workers find the file of the locks that they share (see `tremolo.app.locks`)
+LOCK_FILE = "TREMOLO_LOCK_FILE"
 
 #: the scope of one connection, with the worker and the number that it has there
 CONNECTION_SCOPE = re.compile(r"conn:([0-9]{1,10}):([0-9]{1,15})")

@@ -11,7 +11,18 @@ import re
 import signal
 import socket
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Protocol, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Protocol,
+    Tuple,
+)
 
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
@@ -19,6 +30,9 @@ from ..telemetry.messages import VERSION, error_line
 from ..telemetry.visible import clean
 from .basis import Basis
 from .nursery import Birth, Nursery, describe_status
+
+if TYPE_CHECKING:
+    from .quiet import Quiet
 
 READ_SIZE = 256 * 1024
 ACK_LIMIT = 2.0
@@ -130,6 +144,22 @@ class WorkerHandle:
         for _, write_end in pipes:
             os.close(write_end)
         self._waiting = self._loop.create_task(self._wait(birth.exited))
+
+    def take_over(self, begun: "Quiet", exited: "asyncio.Future[Optional[int]]") -> None:
+        """Be the handle of a worker that was started, and perhaps serves, already."""
+        self.pid, self.mode, self.began = begun.pid, "fork", begun.began
+        self._change("starting")
+        self._channel = Channel(begun.sock, self._loop, self._on_message, self._on_close,
+                                begun.reader)
+        self._decoder = begun.decoder
+        self._read(begun.stats, self._on_stats)
+        self.hear(begun.messages)
+        self._waiting = self._loop.create_task(self._wait(exited))
+
+    def hear(self, messages: "List[Tuple[Dict[str, Any], List[int]]]") -> None:
+        """Take messages that the worker has sent to somebody else."""
+        for message, fds in messages:
+            self._on_message(message, fds)
 
     def _read(self, fd: int, callback: Callable[[bytes], None]) -> None:
         os.set_blocking(fd, False)

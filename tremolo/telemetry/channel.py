@@ -6,15 +6,28 @@ memory is worth more than a peer that does not read). `send` may be called from 
 """
 
 import array
-import asyncio
 import os
 import select
 import socket
 import threading
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from .codec import CodecError, LineDecoder, encode_cut
+
+if TYPE_CHECKING:
+    import asyncio
 
 READ_SIZE = 64 * 1024
 MAX_PENDING = 8 * 1024 * 1024
@@ -86,7 +99,7 @@ class Channel:
     once: with "" for an end of file, else with what was wrong.
     """
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop,
+    def __init__(self, sock: socket.socket, loop: "asyncio.AbstractEventLoop",
                  on_message: OnMessage, on_close: Callable[[str], None],
                  reader: Optional[MessageReader] = None) -> None:
         sock.setblocking(False)

@@ -1,0 +1,126 @@
+"""`tremolo run` with one worker: a supervisor that is no more than it has to be, until it has to
+be one."""
+
+import http.client
+import os
+import re
+import signal
+import sys
+
+import pytest
+
+from tests.support.processes import Server, hello, is_alive, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or (
+    sys.implementation.name != "cpython"), reason="workers are forked on Linux and CPython")
+
+SOURCE = "import asyncio\n" + hello("here").replace(
+    "    await send({\"type\": \"http.response.start\"",
+    "    if scope['path'] == '/bad': raise KeyError('total')\n"
+    "    await asyncio.sleep(float(scope['query_string'] or b'0'))\n"
+    "    await send({\"type\": \"http.response.start\"", 1)
+
+
+class Quiet(Server):
+    """`tremolo run shop:app` with lines of text."""
+
+    def __init__(self, folder, source=SOURCE):
+        (folder / "shop.py").write_text(source)
+        super().__init__(folder, "run", "shop:app", "--port", "0", json=False)
+
+    @property
+    def port(self):
+        found = wait_until(lambda: re.search(r"serves shop:app on http://127\.0\.0\.1:(\d+)",
+                                             "".join(self.errors)), "the address")
+        return int(found[1])
+
+    def worker(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+
+    def is_whole(self):
+        """Whether the supervisor has an event loop."""
+        with open(f"/proc/{self.process.pid}/maps") as file:
+            return "_asyncio" in file.read()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(15)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def test_requests_alone_need_no_event_loop_and_a_command_gets_the_whole_supervisor(tmp_path):
+    with Quiet(tmp_path) as server:
+        assert server.text() == "here"
+        wait_until(lambda: re.search(r"GET / 200 .* gen=1 pid=\d+", "".join(server.lines)),
+                   "the line of the request")
+        assert not server.is_whole()
+        assert len(server.worker()) == 1
+        before = server.worker()
+        status = server.control("status")
+        assert f"shop:app on http://127.0.0.1:{server.port}  gen 1" in status
+        assert f"worker {before[0]}  gen 1  serving" in status
+        assert server.is_whole()
+        assert server.text() == "here"
+        wait_until(lambda: "".join(server.lines).count("GET / 200") == 2, "the second line")
+        assert "2 requests" in server.control("status")
+        assert "".join(server.errors).count("tremolo serves") == 1
+        assert "".join(server.errors).count("started") == 1
+        assert server.end() == 0
+        wait_until(lambda: not is_alive(before[0]), "the end of the worker")
+        assert os.listdir(server.runtime / "tremolo") == []
+
+
+def test_an_error_is_told_and_an_ended_worker_replaced(tmp_path):
+    with Quiet(tmp_path) as server:
+        port = server.port
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+        connection.request("GET", "/bad")
+        assert connection.getresponse().status == 500
+        wait_until(lambda: "KeyError: 'total'\n" in server.errors, "the traceback")
+        [first] = server.worker()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: f"worker {first} ended: SIGKILL, replaced" in "".join(server.errors),
+                   "the replacement")
+        wait_until(lambda: server.worker() not in ([], [first]), "another worker")
+        assert server.text() == "here"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number):
+    from tests.supervisor.test_processes import in_background
+
+    with Quiet(tmp_path) as server:
+        [first] = server.worker() if server.port else []
+        thread, answers = in_background(lambda: server.get("/?2"))
+        wait_until(lambda: "1 connections" in server.control("status") if (
+            number == signal.SIGHUP) else _established(server.port), "the request")
+        server.send_signal(number)
+        thread.join()
+        assert answers == [(200, b"here")]
+        if number == signal.SIGTERM:
+            assert server.process.wait(15) == 0
+        else:
+            wait_until(lambda: "workers renewed" in "".join(server.errors), "the new worker")
+            wait_until(lambda: first not in server.worker(), "the end of the old one")
+            assert server.text() == "here"
+
+
+def _established(port):
+    """Whether a connection to a port of this machine is open."""
+    with open("/proc/net/tcp") as file:
+        return any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01"
+                   for line in file.readlines()[1:])
+
+
+def test_a_failing_start_is_told_once(tmp_path):
+    with Quiet(tmp_path, "print('importing')\n1 / 0\n") as server:
+        assert server.process.wait(15) == 1
+        for thread in server._threads:
+            thread.join(15)
+        said = "".join(server.errors)
+        assert said.count("ZeroDivisionError: division by zero\n") == 1, said
+        assert server.lines == ["importing\n"]
+        assert os.listdir(server.runtime / "tremolo") == []
