@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
+from tremolo.discovery.targets import parse_target
 from tremolo.exceptions import ConfigurationError
 from tremolo.worker.failures import describe
 from tremolo.worker.imports import CodeCache, ProjectImports, installed_modules, is_installed
-from tremolo.worker.loader import classify, parse_target
+from tremolo.worker.loader import classify
 from tremolo.worker.stand_in import is_loopback
 
 

@@ -1,6 +1,7 @@
 """Parsers of the command line, made from the table of options."""
 
 import argparse
+import os
 import sys
 from typing import Any, Callable, List, NoReturn, Optional, Sequence
 
@@ -45,8 +46,13 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     every = True
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26 if not self.every else 34)
-        self._width = min(self._width, 98)
+        # The width is looked up here: argparse would load shutil, and all that packs files.
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdigit() else 0
+        if not width and sys.stdout is not None and sys.stdout.isatty():
+            width = os.get_terminal_size(sys.stdout.fileno()).columns
+        super().__init__(prog, max_help_position=26 if not self.every else 34,
+                         width=min((width or 80) - 2, 98))
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         flags = sorted(action.option_strings, key=lambda flag: flag.startswith("--"))

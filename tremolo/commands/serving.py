@@ -177,7 +177,7 @@ def _make_absolute(values: Dict[str, Any], here: str) -> None:
 
 def _check(app: str, settings: Settings) -> None:
     """Find mistakes before anything is started."""
-    from ..worker.loader import parse_target
+    from ..discovery.targets import parse_target
 
     parse_target(app, settings.app_dir)
     for folder in settings.reload_dir:
@@ -192,9 +192,9 @@ def _check(app: str, settings: Settings) -> None:
 
 def launch_of(start: Start, dev: bool, capture: bool = False) -> Any:
     """What the supervisor is told to run."""
+    from ..discovery.targets import parse_target
     from ..supervisor.wanted import Launch, by_that_name, working_directory
     from ..supervisor.watcher import is_exposed
-    from ..worker.loader import parse_target
 
     app, settings = start.app, start.settings
     app, home = by_that_name(app), working_directory()

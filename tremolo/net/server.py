@@ -12,11 +12,11 @@ import resource
 import socket
 import ssl
 import time
-from email.utils import formatdate
 from functools import partial
 from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
+from ..protocol.conditional import format_http_date
 from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
@@ -249,7 +249,7 @@ class Server:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self.date_line = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
+            self.date_line = b"date: " + format_http_date(second) + b"\r\n"
             self.preface = self.date_line + self._server_line
         if now - self._swept >= 1.0:
             self._swept = now

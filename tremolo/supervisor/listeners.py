@@ -150,8 +150,10 @@ class Listeners:
 def _bind_tcp(wanted: Address, slots: int) -> List[socket.socket]:
     host = wanted.host or "127.0.0.1"
     try:
-        found = socket.getaddrinfo(host, wanted.port, type=socket.SOCK_STREAM,
-                                   flags=socket.AI_PASSIVE)
+        # As bytes, for a text would have tables of the whole of Unicode loaded.
+        found = socket.getaddrinfo(
+            host.encode() if host.isascii() else host, wanted.port, type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise ConfigurationError(f'Cannot resolve the address "{host}": {reason}') from None

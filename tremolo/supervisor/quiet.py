@@ -8,6 +8,7 @@ business: `run()` returns, and the Supervisor goes on in this process with the s
 worker and its words as they are.
 """
 
+import gc
 import os
 import select
 import signal
@@ -111,6 +112,7 @@ class Quiet:
         self.stats, stats_end = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
+        gc.freeze()  # so that collections do not copy the pages of what both have
         self.pid = os.fork()
         if self.pid == 0:
             self.sock.close()

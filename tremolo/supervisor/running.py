@@ -24,9 +24,7 @@ def folder() -> str:
     """The folder of the control sockets, made if need be. Raises ConfigurationError."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if not base or not os.path.isabs(base) or not os.access(base, os.W_OK | os.X_OK):
-        import tempfile
-
-        base = os.path.join(tempfile.gettempdir(), f"tremolo-{os.getuid()}")
+        base = os.path.join(_temporary_folder(), f"tremolo-{os.getuid()}")
         _private(base)
     path = os.path.join(base, "tremolo")
     _private(path)
@@ -58,6 +56,13 @@ def socket_names(listeners: Listeners) -> List[str]:
         if name + ".sock" not in found:
             found.append(name + ".sock")
     return found
+
+
+def _temporary_folder() -> str:
+    """As `tempfile.gettempdir()` finds it, without loading that for one name."""
+    named = [os.environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP")]
+    return next((path for path in (*named, "/tmp", "/var/tmp", "/usr/tmp")
+                 if os.path.isabs(path) and os.access(path, os.W_OK | os.X_OK)), os.getcwd())
 
 
 def bind_control(path: str) -> socket.socket:

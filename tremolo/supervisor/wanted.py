@@ -5,11 +5,13 @@ Values only, and cheap to import: the command line checks with them what it was 
 
 import os
 import re
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError, TremoloException
-from ..throttle import TOTAL, Throttle, own_presets, parse_rule, parse_scope
+
+if TYPE_CHECKING:
+    from ..throttle import Throttle
 
 MAX_RULES = 100
 EVERYTHING = "*"
@@ -65,8 +67,13 @@ class WantedThrottle:
         if presets is not None and not isinstance(presets, Mapping):
             raise ConfigurationError('presets must be a table such as train = "down=2Mbit"')
         #: the user's own, by name
-        self.presets = own_presets(presets or {})
+        self.presets: Dict[str, Throttle] = {}
         self._rules: Dict[str, Throttle] = {}
+        if not (presets or specs):
+            return  # most servers start so, and without that module sooner
+        from ..throttle import own_presets, parse_rule
+
+        self.presets = own_presets(presets or {})
         for spec in specs:
             scope, throttle = parse_rule(spec, self.presets)
             self._rules[EVERYTHING if scope == "all" else scope] = throttle
@@ -78,12 +85,14 @@ class WantedThrottle:
             raise OrderError("a throttle has a scope")
         if CONNECTION_SCOPE.fullmatch(text):
             return text
+        from ..throttle import parse_scope
+
         found = parse_scope(text)
         if found.startswith("#"):
             raise OrderError("a connection's scope is conn:PID:ID; each worker has its own")
         return EVERYTHING if found == "all" else found
 
-    def set(self, scope: str, throttle: Optional[Throttle]) -> None:
+    def set(self, scope: str, throttle: "Optional[Throttle]") -> None:
         if throttle is None:
             self._rules.pop(scope, None)
         elif scope not in self._rules and len(self._rules) >= MAX_RULES:
@@ -92,8 +101,10 @@ class WantedThrottle:
             self._rules[scope] = throttle
 
     @property
-    def total(self) -> Optional[Throttle]:
+    def total(self) -> "Optional[Throttle]":
         """The cap of the whole server."""
+        from ..throttle import TOTAL
+
         return self._rules.get(TOTAL)
 
     def forget_worker(self, pid: int) -> None:

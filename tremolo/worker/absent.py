@@ -3,7 +3,6 @@
 Looks at files and loaded modules only; imports nothing.
 """
 
-import difflib
 import os
 import sys
 from typing import Any, Iterator, List, Optional
@@ -39,7 +38,9 @@ def _hint(name: str, parent: str, last: str, places: List[str], folder: str) -> 
             file = os.path.normpath(os.path.join(sub, base))
             if os.path.isfile(file):
                 return f' Did you mean the file, "{file}"?'
-    near = difflib.get_close_matches(last, {
+    from difflib import get_close_matches
+
+    near = get_close_matches(last, {
         module for place in places for module in _modules(place)}, 1)
     if not near:
         return ""
@@ -93,7 +94,9 @@ def absent_attribute(module: Any, attribute: str, text: str, folder: str,
                 f'"{text}:NAME"')
     if held:
         return f'"{shown}" has no attribute "{attribute}".{held}'
-    near = difflib.get_close_matches(
+    from difflib import get_close_matches
+
+    near = get_close_matches(
         attribute, [name for name in vars(module) if not name.startswith("__")], 1)
     hint = f'. Did you mean "{near[0]}"?' if near else ""
     return f'"{shown}" has no attribute "{attribute}"{hint}'

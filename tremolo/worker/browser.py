@@ -25,7 +25,8 @@ from ..protocol.paths import percent_decode
 from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
 from .error_page import DEBUG_POLICY
-from .pages import PREFIX, Page, say_once
+from .pages import Page, say_once
+from .paths import PREFIX
 
 #: seconds between comments that keep a stream awake
 SILENCE = 25.0

@@ -4,13 +4,14 @@ Every value is validated here again, whoever sent it: bounded, finite, of the ri
 Every command is answered by one acknowledgement, with what is in force or why it is not.
 """
 
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from ..exceptions import TremoloException
 from ..telemetry.messages import VERSION
 from ..throttle import Throttle
-from .browser import Browser
-from .stand_in import StandIn
+
+if TYPE_CHECKING:
+    from .browser import Browser
 
 MAX_DETAIL = 2
 
@@ -27,7 +28,7 @@ class Commands:
     """
 
     def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
-                 drain: Callable[[float, bool], None], browser: Optional[Browser] = None,
+                 drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
                  application: Any = None) -> None:
         self._server = server
         self._sampler = sampler
@@ -97,6 +98,8 @@ class Commands:
         error = args.get("error")
         if error is not None and not isinstance(error, dict):
             raise CommandError("an error is an object or null")
+        from .stand_in import StandIn
+
         if error is not None and isinstance(self._application, StandIn):
             self._application.error = error
         if self._browser is not None:

@@ -4,7 +4,6 @@ start that failed.
 Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing runs.
 """
 
-from html import escape
 from typing import Any, List, Mapping, Tuple
 
 from .failures import describe
@@ -51,6 +50,8 @@ def page(error: Mapping[str, Any], title: str, note: str,
     place = error.get("file") or ""
     if place and error.get("line"):
         place += f":{error['line']}"
+    from html import escape  # with it come two thousand names of characters
+
     text = _PAGE.format(title=escape(title), what=escape(what), place=escape(place),
                         traceback=escape(traceback), note=escape(note))
     return list(_HTML), text.encode("utf-8", "backslashreplace")

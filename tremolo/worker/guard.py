@@ -4,15 +4,17 @@ An adapter around an adapter. Knows heads and settings; nothing of what the appl
 """
 
 from functools import partial
-from typing import Any, Coroutine, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Coroutine, Mapping, Optional, Set
 
 from ..config import Settings
 from ..net.adapter import Adapter
 from ..net.exchange import PLAIN, Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
-from .browser import Browser
-from .pages import PREFIX, DebugExchange, dev_exchange
+from .paths import PREFIX
+
+if TYPE_CHECKING:
+    from .browser import Browser
 
 MAX_REMEMBERED = 64
 
@@ -26,7 +28,7 @@ class Guard:
     """
 
     def __init__(self, adapter: Adapter, settings: Settings,
-                 browser: Optional[Browser] = None) -> None:
+                 browser: "Optional[Browser]" = None) -> None:
         self._adapter = adapter
         self._allowed = settings.allowed_hosts
         self._browser = browser
@@ -74,24 +76,30 @@ class Guard:
                          f"Forbidden: {reason}\n".encode())
 
 
-def guarded(adapter: Any, settings: Settings, browser: Optional[Browser] = None) -> Any:
+def guarded(adapter: Any, settings: Settings, browser: "Optional[Browser]" = None) -> Any:
     """`adapter`, behind a Guard in debug and reload mode."""
     if settings.debug or settings.reload or browser is not None:
         return Guard(adapter, settings, browser)
     return adapter
 
 
-def exchange_kind(settings: Settings, browser: Optional[Browser] = None) -> Any:
+def exchange_kind(settings: Settings, browser: "Optional[Browser]" = None) -> Any:
     """What the server shall make exchanges by."""
+    if browser is None and not settings.debug:
+        return Exchange
+    from .pages import DebugExchange, dev_exchange
+
     if browser is not None:
         return partial(dev_exchange, browser)
-    return DebugExchange if settings.debug else Exchange
+    return DebugExchange
 
 
-def make_browser(start: Mapping[str, Any], settings: Settings) -> Optional[Browser]:
+def make_browser(start: Mapping[str, Any], settings: Settings) -> "Optional[Browser]":
     """The channel to browser pages that a start message asks for; only `dev` ever does."""
     token = start.get("token")
     if not (start.get("dev") and settings.reload and settings.browser_reload and token):
         return None
+    from .browser import Browser
+
     error = start["app"].get("stand_in")
     return Browser(token, start.get("gen", 0), good=error is None, broken=error)

@@ -6,7 +6,6 @@ are therefore compiled from what the file holds; compiled code is kept by conten
 What lies in site-packages or the standard library is left to Python.
 """
 
-import importlib.abc
 import marshal
 import os
 import site
@@ -172,7 +171,7 @@ class CodeCache:
             return  # a full disk costs a compilation, nothing else
 
 
-class ProjectImports(importlib.abc.MetaPathFinder):
+class ProjectImports:
     """Finds modules as Python would, and loads the project's with `ProjectLoader`.
 
     `files` maps the path of each project file that was read to its digest, "" if it could not

@@ -9,9 +9,9 @@ import importlib.util
 import inspect
 import os
 import sys
-from typing import TYPE_CHECKING, Any, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
-from ..discovery.roots import place
+from ..discovery.targets import Target, parse_target
 from ..exceptions import ConfigurationError
 from .absent import absent_attribute, absent_module, origin_of
 
@@ -19,81 +19,6 @@ if TYPE_CHECKING:
     from .imports import ProjectImports
 
 DEFAULT_NAMES = ("app", "application")
-
-
-class Target(NamedTuple):
-    """APP, taken apart: the folder for `sys.path`, a module name or a file, an attribute.
-
-    A file's `module` is its name within its package: "shop.main" of src/shop/main.py.
-    """
-
-    folder: str
-    module: str
-    file: Optional[str]
-    attribute: str  # "": one of DEFAULT_NAMES
-
-    @property
-    def root(self) -> str:
-        """The folder from which a file has this name: that of its outermost package."""
-        if self.file is None:
-            return self.folder
-        found = os.path.dirname(self.file)
-        names = self.module.split(".")
-        if os.path.basename(self.file) != "__init__.py" or names[-1] == "__init__":
-            names.pop()
-        for _ in names:
-            found = os.path.dirname(found)
-        return found
-
-    @property
-    def top(self) -> str:
-        """A file's outermost package, or the folder in which it lies if it is in none."""
-        if self.file is None:
-            return self.folder
-        package = self.module.partition(".")[0]
-        found = os.path.join(self.root, package)
-        return found if self.file.startswith(found + os.sep) else self.root
-
-
-def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
-    """Understand `module:attr`, `module`, `path.py` and `path.py:attr`. Relative paths are
-    those of `home`, by default the working directory.
-
-    Raises ConfigurationError when it is none of these or the file does not exist.
-    """
-    location, colon, attribute = text, "", ""
-    if not text.endswith(".py"):
-        location, colon, attribute = text.rpartition(":") if ":" in text else (text, "", "")
-    if colon and not all(part.isidentifier() for part in attribute.split(".")):
-        raise ConfigurationError(f'Invalid APP "{text}". After the colon stands the name of '
-                                 "the application, as in shop:app")
-    if location.endswith(".py") or os.sep in location:
-        path = os.path.abspath(os.path.join(home, location))
-        if os.path.isdir(path):
-            raise ConfigurationError(f'"{location}" is a folder. Name the file in it, as in '
-                                     f'"{os.path.join(location, "main.py")}"')
-        if not os.path.isfile(path):
-            raise ConfigurationError(f'No such file: "{location}"')
-        app_dir = os.path.abspath(os.path.join(home, app_dir)) if app_dir else ""
-        root, name = _name_of(path, app_dir)
-        return Target(app_dir or root, name, path, attribute)
-    if not location or not all(part.isidentifier() for part in location.split(".")):
-        raise ConfigurationError(f'Invalid APP "{text}". It must be MODULE, MODULE:NAME, '
-                                 "FILE.py or FILE.py:NAME")
-    return Target(os.path.abspath(os.path.join(home, app_dir or os.curdir)), location, None,
-                  attribute)
-
-
-def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
-    """The folder from which a file is imported, and its name there."""
-    folder, base = os.path.split(path)
-    parts: List[str] = [] if base == "__init__.py" else [os.path.splitext(base)[0]]
-    if app_dir and path.startswith(os.path.join(app_dir, "")):
-        folders = os.path.relpath(folder, app_dir).split(os.sep)
-        names = [*([] if folders == [os.curdir] else folders), *parts]
-        if names and not any("." in name for name in names):
-            return app_dir, ".".join(names)
-    return place(path)
 
 
 def load(text: str, app_dir: str = "", factory: bool = False, interface: str = "auto",

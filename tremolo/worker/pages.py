@@ -14,15 +14,13 @@ from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
 from .error_page import exception_page
 from .injection import Injection
+from .paths import PREFIX
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
     from .browser import Browser
 
 Header = Tuple[bytes, bytes]
-
-#: where paths of our own begin
-PREFIX = b"/__tremolo__/"
 
 #: what browsers want a page for (Fetch standard, section 2.2.5): a tab, or a frame in one
 PAGES = (b"document", b"iframe", b"frame")
