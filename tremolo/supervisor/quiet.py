@@ -30,7 +30,7 @@ from .running import bind_control, folder, socket_names
 from .wanted import LOCK_FILE, Launch, WantedThrottle
 
 READ_SIZE = 256 * 1024
-START_LIMIT = 3.0  # seconds after which a start is watched over by the whole supervisor
+START_LIMIT = 10.0  # seconds after which a start is watched over by the whole supervisor
 SILENCE_LIMIT = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 
