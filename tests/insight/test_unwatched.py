@@ -10,6 +10,7 @@ from tests.support.serving import run, serving
 from tremolo.insight.arrivals import Arrivals
 from tremolo.insight.context import running
 from tremolo.insight.insight import Insight
+from tremolo.insight.record import Record
 from tremolo.insight.source import Source
 
 
@@ -34,14 +35,14 @@ def doubled(note):
             return result
         return observed
 
-    source = Source("library", Log())
+    source = Source("library", Log(), None)
     source.replace(Library, "function", make)
     return source
 
 
 @pytest.fixture
 def record():
-    token = running.set(object())
+    token = running.set(Record(1, "GET"))
     yield
     running.reset(token)
 
@@ -165,6 +166,6 @@ def test_records_of_exchanges_that_nobody_asks_for_are_bounded():
     insight = Insight(server, Log())
     for number in range(MAX_RECORDS + 100):
         insight._records[number] = object()
-    insight.tick()
+    insight.tick(0.0)
     assert len(insight._records) == MAX_RECORDS
     assert 0 not in insight._records

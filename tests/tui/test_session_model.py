@@ -343,7 +343,25 @@ def test_equal_errors_in_a_row_are_one_line_with_a_count(session, player):
         session.apply(player.error(request=number))
     (error,) = session.errors.items
     assert (error.count, session.errors.total, session.errors.unseen) == (500, 500, 500)
-    assert session.errors.of_request(4711, 499) is error
+
+
+def test_each_request_keeps_its_own_exception(session, player):
+    for number in range(3):
+        session.apply({**player.error(request=number), "chain": [
+            {"type": "KeyError", "text": "'total'", "relation": "", "frames": [
+                {"file": "shop.py", "line": 3, "name": "total", "project": True,
+                 "variables": {"n": str(number)}}]}]})
+    assert [session.errors.of_request(4711, number).chain[0].frames[0].variables["n"]
+            for number in range(3)] == ["0", "1", "2"]
+
+
+def test_lines_of_the_log_belong_to_the_request_that_wrote_them(session):
+    for number in (1, 2, 1):
+        session.apply({"v": 1, "kind": "log", "t": 1.0, "pid": 5, "gen": 1, "stream": "log",
+                       "level": "info", "name": "shop", "text": f"of {number}",
+                       "request": number})
+    assert [line.raw for line in session.log.of_request(5, 1)] == ["of 1", "of 1"]
+    assert session.log.of_request(6, 1) == []
 
 
 def test_workers_are_forgotten_some_time_after_their_end(session, player, clock):

@@ -6,18 +6,24 @@ exchange in `context.running` before the application is called. Unwatched nothin
 
 import importlib
 import logging
-from typing import Any, Callable, Coroutine, Dict, Optional
+from collections import deque
+from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
 from ..net.adapter import Adapter
 from ..net.exchange import Exchange
+from ..telemetry.messages import Raised
+from ..telemetry.visible import clean
 from .arrivals import Arrivals
 from .context import running
+from .frames import chain_of
 from .record import Record
 from .source import Source
 from .sources import SOURCES
 
 #: records that are kept for a sampler that does not come
 MAX_RECORDS = 4000
+#: seconds for which what runs on after an exchange's end, as background tasks, counts as its
+LINGER = 60.0
 
 
 class Watched:
@@ -38,7 +44,8 @@ class Watched:
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Runs within the exchange's task, whose context is its own."""
         if not exchange.hidden:
-            record = Record(exchange.id, exchange.head.method.decode("ascii", "replace"),
+            head = exchange.head
+            record = Record(exchange.id, clean(head.method, 16), clean(head.target),
                             self._root_path)
             self._records[exchange.id] = record
             running.set(record)
@@ -47,15 +54,28 @@ class Watched:
 
 class Insight:
     """Insight into what `server` serves. `asgi` is the adapter that has an ASGI `app`, if it is
-    one; `root_path` the path that a proxy in front has taken off."""
+    one; `root_path` the path that a proxy in front has taken off, `is_project(path)` tells the
+    project's own files.
 
-    def __init__(self, server: Any, logger: logging.Logger, *, asgi: Any = None,
-                 root_path: str = "") -> None:
+    `on_raised(record, exc)` is called, from any thread, once for each exception that an
+    exchange failed over and that did not reach the server. `output` is who tells log records and
+    printed lines, and learns here which exchange they belong to.
+    """
+
+    def __init__(self, server: Any, logger: logging.Logger, output: Any = None, *,
+                 asgi: Any = None, root_path: str = "",
+                 is_project: Callable[[str], bool] = bool) -> None:
         self._server = server
         self._logger = logger
         self._asgi = asgi
         self._root_path = root_path
+        self.is_project = is_project
+        self.on_raised: Callable[[Record, BaseException], None] = _ignored
+        self._output = output
+        self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
+        #: those that ended, and when; what still runs in their names has some time more
+        self._ended: Deque[Tuple[float, Record]] = deque()
         self._sources: Dict[str, Source] = {}
         self._arrivals: Optional[Arrivals] = None
 
@@ -69,25 +89,30 @@ class Insight:
             self._server.adapter = Watched(self._server.adapter, self._records,
                                            self._root_path)
             if self._asgi is not None:
-                self._sources["asgi"] = source = Source("asgi", self._logger)
+                self._sources["asgi"] = source = self._source("asgi")
                 source.replace(self._asgi, "app", _scope_noted)
+            if self._output is not None:
+                self._unnamed, self._output.requests = self._output.requests, self
             self._arrivals = Arrivals(SOURCES, self._attach)
             self._arrivals.start()
         elif not wanted and self._arrivals is not None:
             self._arrivals.stop()
             self._arrivals = None
+            if self._output is not None:
+                self._output.requests = self._unnamed
             if isinstance(self._server.adapter, Watched):
                 self._server.adapter = self._server.adapter.adapter
             for source in self._sources.values():
                 source.detach()
             self._sources.clear()
             self._records.clear()
+            self._ended.clear()
 
     def _attach(self, library: str) -> None:
         name = SOURCES[library]
         source = self._sources.get(name)
         if source is None:
-            source = self._sources[name] = Source(name, self._logger)
+            source = self._sources[name] = self._source(name)
         try:
             module = importlib.import_module(f"{__package__}.sources.{name}")
             module.attach(source)
@@ -95,20 +120,67 @@ class Insight:
             source.fail(exc)
             source.detach()
 
-    def tick(self) -> None:
+    def _source(self, name: str) -> Source:
+        return Source(name, self._logger, self)
+
+    def tick(self, now: float) -> None:
         """A few times a second: what was imported meanwhile, and what nobody asked for."""
         if self._arrivals is not None:
             self._arrivals.look()
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
+        ended = self._ended
+        while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
+            ended.popleft()[1].closed = True
 
-    def row(self, id: int, ended: bool = True) -> Dict[str, Any]:
+    def row(self, id: int, status: int, ended: bool, now: float) -> Dict[str, Any]:
         """What the row of the exchange `id` has beside what the server itself knows."""
         record = self._records.pop(id, None) if ended else self._records.get(id)
         if record is None:
             return {}
+        if ended:
+            self._ended.append((now, record))
+            if status >= 500:
+                for exc, trace in record.suspects:
+                    self.raised(record, exc.with_traceback(trace))
+            record.suspects.clear()
+            if self._output is not None:
+                self._output.flush(record)
         return record.row()
+
+    # -- log records and printed lines: see `worker.streams.Requests` ------------------
+
+    def current(self) -> Optional[Record]:
+        record = running.get()
+        return None if record is None or record.closed else record
+
+    def logged(self, record: logging.LogRecord) -> None:
+        info = record.exc_info
+        exc = info[1] if isinstance(info, tuple) else None
+        exchange = self.current()
+        if exc is not None and exchange is not None:
+            self.raised(exchange, exc)
+
+    # -- what sources tell -------------------------------------------------------------
+
+    def raised(self, record: Record, exc: BaseException) -> None:
+        """See `source.Observer`."""
+        if record.first_sight(exc):
+            self.on_raised(record, exc)
+
+    def chain_of(self, exc: BaseException) -> List[Raised]:
+        """`exc` with its frames; see `frames.chain_of`."""
+        return chain_of(exc, self.is_project)
+
+    def is_new(self, id: int, exc: BaseException) -> bool:
+        """Whether `exc`, which reached the server, was not told before."""
+        record = self._records.get(id)
+        return record is None or record.first_sight(exc)
+
+
+def _ignored(*told: Any) -> None:
+    """Nobody wants to know."""
 
 
 def _scope_noted(app: Callable[..., Any]) -> Callable[..., Any]:

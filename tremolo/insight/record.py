@@ -3,20 +3,34 @@
 Knows no library and no message. Everything in it is bounded, and what is cut is counted.
 """
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
+from .values import text_of
+
+MAX_SEEN = 50
+MAX_SUSPECTS = 5
 
 
 class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
-    __slots__ = ("endpoint", "id", "method", "mounts", "root_path", "route", "scope")
+    __slots__ = ("closed", "endpoint", "id", "method", "mounts", "partial", "path", "root_path",
+                 "route", "scope", "seen", "suspects")
 
-    def __init__(self, id: int, method: str, root_path: str = "") -> None:
+    def __init__(self, id: int, method: str, path: str = "", root_path: str = "") -> None:
         self.id = id
         self.method = method
+        self.path = path
+        #: it ended long ago: what still runs in its name is no longer a matter of its
+        self.closed = False
+        #: the exceptions that were told, or need not be: see `first_sight`
+        self.seen: List[Tuple[int, str]] = []
+        #: exceptions that the application handled, which matter if it answers with a 5xx
+        self.suspects: List[Tuple[BaseException, Any]] = []
+        #: what was printed and has no line end yet, by stream
+        self.partial: Dict[str, str] = {}
         #: what a proxy has taken off the path before we saw it
         self.root_path = root_path
         self.scope: Optional[Dict[str, Any]] = None
@@ -46,6 +60,25 @@ class Record:
         self.route = "".join(self.mounts) + template
         if endpoint is not None:
             self.endpoint = endpoint
+
+    def first_sight(self, exc: BaseException) -> bool:
+        """Whether `exc` is seen for the first time here: frameworks signal, log and raise what
+        is one and the same."""
+        # The exception itself must not be kept: its frames hold whatever they work with.
+        key = (id(exc), f"{type(exc).__name__}: {text_of(exc)}")
+        if key in self.seen:
+            return False
+        if len(self.seen) < MAX_SEEN:
+            self.seen.append(key)
+        return True
+
+    def suspect(self, exc: BaseException) -> None:
+        """The application handles `exc`: an error only if it answers with a 5xx."""
+        status = getattr(exc, "status_code", getattr(exc, "code", None))
+        if isinstance(status, int) and 100 <= status < 500:
+            return
+        if len(self.suspects) < MAX_SUSPECTS:
+            self.suspects.append((exc, exc.__traceback__))
 
     def row(self) -> Dict[str, Any]:
         """The fields that this adds to the exchange's row."""

@@ -7,7 +7,7 @@ if it were not there.
 
 import functools
 import logging
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Protocol, Tuple
 
 from .context import running
 from .record import Record
@@ -16,11 +16,22 @@ Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 _MISSING = object()
 
 
+class Observer(Protocol):
+    """Who is told by sources, from any thread."""
+
+    def raised(self, record: Record, exc: BaseException) -> None:
+        """The application failed over `exc` in this exchange."""
+
+    def is_project(self, path: str) -> bool:
+        """Whether a file is the project's own, and no package's."""
+
+
 class Source:
     """One library that is looked into. `on` while somebody watches and nothing has failed."""
 
-    def __init__(self, name: str, logger: logging.Logger) -> None:
+    def __init__(self, name: str, logger: logging.Logger, observer: Observer) -> None:
         self.name = name
+        self.observer = observer
         self.on = True
         self.failed = False
         self._logger = logger
@@ -30,7 +41,7 @@ class Source:
     def note(self, observe: Callable[..., Any], *arguments: Any) -> Any:
         """`observe(record, *arguments)` if an exchange runs here; its result, None without."""
         record = running.get()
-        if record is None or not self.on:
+        if record is None or record.closed or not self.on:
             return None
         try:
             return observe(record, *arguments)
@@ -40,7 +51,8 @@ class Source:
 
     def record(self) -> Optional[Record]:
         """The record of the exchange that runs here, for observers that do more than `note`."""
-        return running.get() if self.on else None
+        record = running.get()
+        return None if record is None or record.closed or not self.on else record
 
     def fail(self, exc: BaseException) -> None:
         """Switch off, because of a fault of our own."""
@@ -57,20 +69,38 @@ class Source:
             return
         before = vars(owner).get(name, _MISSING)
         made = make(original)
-        observer = functools.wraps(original)(made) if callable(original) else made
-        setattr(owner, name, observer)
-        self._replaced.append((owner, name, before, observer))
+        observed: Any = functools.wraps(original)(made)
+        if isinstance(before, staticmethod):
+            observed = staticmethod(observed)
+        setattr(owner, name, observed)
+        self._replaced.append((owner, name, before, observed))
 
     def undone_by(self, undo: Callable[[], None]) -> None:
         """Have `undo()` called when the source is detached."""
         self._undo.append(undo)
 
+    def failures(self, owner: Any, name: str, handled: bool = False) -> None:
+        """Note the exceptions that the method `owner.name` is given, as an argument: those that
+        the application is failing over, or (`handled`) those that it has an answer for."""
+        def make(method: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(*arguments: Any, **named: Any) -> Any:
+                for value in (*arguments, *named.values()):
+                    if isinstance(value, BaseException):
+                        if type(value).__name__ == "WebSocketDisconnect":
+                            break  # how frameworks say that the client left
+                        self.note(Record.suspect if handled else self.observer.raised, value)
+                        break
+                return method(*arguments, **named)
+            return observed
+
+        self.replace(owner, name, make)
+
     def detach(self) -> None:
         """Give everything back. What somebody else has wrapped since stays, and only passes
         calls on."""
         self.on = False
-        for owner, name, before, observer in reversed(self._replaced):
-            if vars(owner).get(name) is not observer:
+        for owner, name, before, observed in reversed(self._replaced):
+            if vars(owner).get(name) is not observed:
                 continue
             if before is _MISSING:
                 delattr(owner, name)

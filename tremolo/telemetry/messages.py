@@ -201,6 +201,29 @@ class AssetsEvent(TypedDict, total=False):
     files: List[str]
 
 
+class ErrorFrame(TypedDict, total=False):
+    """A frame of a traceback. Only those of the project have more than one line of source, and
+    variables, as short texts in which secrets are masked."""
+
+    file: str
+    line: int
+    name: str
+    project: bool
+    first: int  # the number of the first line of `source`
+    source: List[str]
+    variables: Dict[str, str]
+
+
+class Raised(TypedDict, total=False):
+    """One exception of a chain; its frames are in the order of their calls."""
+
+    type: str
+    text: str
+    relation: str  # to one before it: "cause", "context", "member"; "" for the first
+    frames: List[ErrorFrame]
+    left_out: int  # frames, or at the end of a chain exceptions, that are not told
+
+
 class ErrorEvent(TypedDict, total=False):
     """kind "error": an exception in the application, or a start that failed."""
 
@@ -213,6 +236,7 @@ class ErrorEvent(TypedDict, total=False):
     type: str  # "KeyError"
     text: str  # "'total'"
     traceback: str  # as Python prints it, cleaned
+    chain: List[Raised]  # the same with source and variables, in development
     file: Optional[str]  # innermost frame of the project
     line: Optional[int]
     held: str  # of a start: what somebody holds exclusively ("a database"), "" if it is not that
@@ -234,6 +258,7 @@ class LogEvent(TypedDict, total=False):
     level: str  # "debug", "info", "warning", "error", "critical"
     name: str  # logger
     text: str
+    request: int  # RequestRow.id of the request that wrote it, where it was one's
     left_out: int  # so many lines before the next one did not get through
     waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`
 

@@ -33,21 +33,22 @@ from .failures import describe, exited
 from .frameworks import advise
 from .guard import exchange_kind, guarded, make_browser
 from .held import held
-from .imports import ProjectImports, installed_modules
+from .imports import ProjectImports, installed_modules, is_installed
 from .leaving import Leaving
 from .lent import LentSockets
 from .loops import new_loop
-from .output import MessageHandler, line_buffered, redirect, set_up_logging
+from .output import line_buffered, redirect, set_up_logging
 from .sampler import Sampler
 from .shelf import Shelf, Stale
 from .stats_pipe import StatsPipe
+from .streams import Deferred, Records
 from .watchdog import Watchdog
 
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 MAX_LOG_PENDING = 1 << 20
 NAMES_A_MESSAGE = 400
-ERRORS_A_SECOND = 20
+ERRORS_A_SECOND = 100
 
 
 class Worker:
@@ -69,6 +70,7 @@ class Worker:
         self._told_memory = False
         self._ready = False
         self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
+        self._errors_left_out = 0
         self._sending = threading.RLock()
         self._pid = os.getpid()
         self._begun = time.monotonic()
@@ -146,11 +148,10 @@ class Worker:
         self._channel.send(message)
 
     def _set_up_logging(self, settings: Settings) -> None:
-        if self._start.get("capture"):
-            handler: logging.Handler = MessageHandler(self._send_log, self._gen)
-        else:
-            handler = logging.StreamHandler()
-        set_up_logging(settings, handler, not self._start.get("capture"))
+        capture = bool(self._start.get("capture"))
+        self._records = Records(self._gen, self._send_log if capture else None)
+        set_up_logging(settings, Deferred(self._records), not capture)
+        self._records.install()
 
     def _send_log(self, message: Mapping[str, Any]) -> None:
         if self._channel is None or not (
@@ -250,7 +251,7 @@ class Worker:
             self._sampler = Sampler(server, self._stats.send, loop, gen=self._gen,
                                     slot=self._slot, on_tick=self._on_tick,
                                     on_memory=self._on_memory,
-                                    insight=self._insight(server, bare, loaded))
+                                    insight=self._look_into(server, bare, loaded))
             self._sampler.set_detail(int(self._start.get("detail", 0)))
             self._lent = LentSockets(server, self._context_of)
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
@@ -270,15 +271,19 @@ class Worker:
         self._channel.flush(1.0)
         return code
 
-    def _insight(self, server: Any, adapter: Any, loaded: Loaded) -> Any:
+    def _look_into(self, server: Any, adapter: Any, loaded: Loaded) -> Any:
         """In development, what looks into requests."""
-        if not self._start.get("dev"):
-            return None
-        from ..insight.insight import Insight
+        self._insight: Any = None
+        if self._start.get("dev"):
+            from ..insight.insight import Insight
 
-        return Insight(server, logging.getLogger("tremolo"),
-                       asgi=adapter if loaded.kind in ("asgi", "asgi2") else None,
-                       root_path=loaded.settings.root_path.rstrip("/"))
+            self._insight = insight = Insight(
+                server, logging.getLogger("tremolo"), self._records,
+                asgi=adapter if loaded.kind in ("asgi", "asgi2") else None,
+                root_path=loaded.settings.root_path.rstrip("/"),
+                is_project=lambda path: not is_installed(path))
+            insight.on_raised = self._on_raised
+        return self._insight
 
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()
@@ -430,6 +435,9 @@ class Worker:
 
     def _on_tick(self) -> None:
         self._watchdog.beat()
+        if self._errors_left_out and self._loop.time() - self._errors[-1] > 1.0:
+            count, self._errors_left_out = self._errors_left_out, 0
+            self._log("warning", f"{count:,} exceptions came too fast to be told one by one")
         self._send_waiting_logs()
         self._tell_files()
         if 0 < self._max_requests <= self._server.counters.requests:
@@ -449,14 +457,27 @@ class Worker:
             self._life("wrote", path=path, digest=digest)
 
     def _on_error(self, exchange: Any, exc: BaseException) -> None:
+        if self._insight is None or self._insight.is_new(exchange.id, exc):
+            head = exchange.head
+            self._tell_error(exc, exchange.id, clean(head.method, 16), clean(head.target),
+                             exchange.status or 500)
+
+    def _on_raised(self, record: Any, exc: BaseException) -> None:
+        """An exception that the application's framework has an answer for. From any thread."""
+        self._tell_error(exc, record.id, record.method, record.path, 500)
+
+    def _tell_error(self, exc: BaseException, id: int, method: str, path: str,
+                    status: int) -> None:
         now = self._loop.time()
-        if len(self._errors) == ERRORS_A_SECOND and now - self._errors[0] < 1.0:
-            return  # the counters have it; a flood of tracebacks helps nobody
-        self._errors.append(now)
-        head = exchange.head
-        self._send(describe(exc, "request", self._gen, request=exchange.id,
-                            method=clean(head.method, 16), path=clean(head.target),
-                            status=exchange.status or 500))
+        errors = self._errors
+        if (len(errors) == ERRORS_A_SECOND and now - errors[0] < 1.0) or (
+                self._channel is not None and self._channel.pending > MAX_LOG_PENDING):
+            self._errors_left_out += 1  # the counters have them; a flood of them helps nobody
+            return
+        errors.append(now)
+        more = {} if self._insight is None else {"chain": self._insight.chain_of(exc)}
+        self._send(describe(exc, "request", self._gen, request=id, method=method, path=path,
+                            status=status, **more))
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
         exc = context.get("exception")

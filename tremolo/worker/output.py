@@ -7,12 +7,10 @@ messages; without one, both go to the terminal as they are.
 import logging
 import os
 import sys
-import time
-from typing import Any, Callable, Mapping, Sequence
+from typing import Sequence
 
 from ..config import Settings
-from ..telemetry.messages import VERSION
-from ..telemetry.visible import clean, clean_lines, clock
+from ..telemetry.visible import clock
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -31,25 +29,6 @@ def line_buffered() -> None:
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(line_buffering=True)
-
-
-class MessageHandler(logging.Handler):
-    """Sends log records as LogEvent messages with `send`."""
-
-    def __init__(self, send: Callable[[Mapping[str, Any]], Any], gen: int) -> None:
-        super().__init__()
-        self._send = send
-        self._gen = gen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._send({
-                "v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
-                "gen": self._gen, "stream": "log", "level": record.levelname.lower(),
-                "name": clean(record.name), "text": clean_lines(self.format(record), 8192),
-            })
-        except Exception:
-            self.handleError(record)
 
 
 class PlainFormatter(logging.Formatter):

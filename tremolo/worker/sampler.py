@@ -127,7 +127,7 @@ class Sampler:
         if self._on_tick is not None:
             self._on_tick()
         if self._insight is not None:
-            self._insight.tick()
+            self._insight.tick(now)
         if now - self._last_second >= 1.0:
             self._each_second(now)
         self.sample(now)
@@ -317,7 +317,8 @@ class Sampler:
             "http": clean(head.version, 8), "secure": connection.is_tls,
         }
         if self._insight is not None:
-            row.update(self._insight.row(exchange.id, state != "live"))
+            row.update(self._insight.row(exchange.id, exchange.status, state != "live",
+                                         self._loop.time()))
         return row
 
     def _put_connections(self, frame: Dict[str, Any], now: float) -> int:

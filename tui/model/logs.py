@@ -1,20 +1,23 @@
 """Lines that the application wrote, and its exceptions with their tracebacks."""
 
 from collections import deque
-from typing import Any, Deque, List, Mapping, Optional, Tuple
+from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
 from .filters import FilterError, Predicate, compile_search, matches_everything
+from .raised import chain_of
 from .text import clean, clean_lines, colour_runs
 
 LINES = 5_000
 ERRORS = 200
+OF_REQUESTS = 1_000
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 class LogLine:
     """One line; `raw` keeps colour codes and must go through `text.colour_runs`."""
 
-    __slots__ = ("_text", "first", "gen", "level", "name", "pid", "raw", "stream", "t", "uid")
+    __slots__ = ("_text", "first", "gen", "level", "name", "pid", "raw", "request", "stream", "t",
+                 "uid")
 
     def __init__(self, uid: int, message: Mapping[str, Any], raw: str, first: bool) -> None:
         self.uid = uid
@@ -24,6 +27,8 @@ class LogLine:
         self.stream = clean(message.get("stream", ""), 12)
         self.level = clean(message.get("level", "info"), 12).lower()
         self.name = clean(message.get("name", ""), 40)
+        request = message.get("request")
+        self.request: Optional[int] = request if isinstance(request, int) else None
         self.raw = raw
         self.first = first
         self._text: Optional[str] = None
@@ -103,10 +108,10 @@ class Log:
     def threshold_name(self) -> str:
         return {0: "all", 20: "≥ info", 30: "≥ warning", 40: "≥ error"}[self.threshold]
 
-    def near(self, pid: int, since: float, until: float, limit: int = 50) -> List[LogLine]:
-        """What process `pid` wrote between two instants of the wall clock."""
+    def of_request(self, pid: int, request: int, limit: int = 100) -> List[LogLine]:
+        """The newest lines that a request wrote."""
         return [line for line in self.lines
-                if line.pid == pid and since - 0.002 <= line.t <= until + 0.002][-limit:]
+                if line.request == request and line.pid == pid][-limit:]
 
 
 class Error:
@@ -128,6 +133,7 @@ class Error:
         self.method = clean(get("method", ""), 16)
         self.path = clean(get("path", ""))
         self.status = int(get("status") or 0)
+        self.chain = chain_of(get("chain"))
         self.count = 1
 
     @property
@@ -150,12 +156,17 @@ class Errors:
         self.unseen = 0
         self.revision = 0
         self._next_uid = 1
+        self._by_request: Dict[Tuple[int, int], Error] = {}
 
     def add(self, message: Mapping[str, Any]) -> Error:
         error = Error(self._next_uid, message)
         self.total += 1
         self.unseen += 1
         self.revision += 1
+        if error.request is not None:
+            self._by_request[error.pid, error.request] = error
+            if len(self._by_request) > OF_REQUESTS:
+                del self._by_request[next(iter(self._by_request))]
         if self.items and self.items[-1].same_as(error):
             last = self.items[-1]  # a storm of one error must not push the others out
             last.count += 1
@@ -166,10 +177,8 @@ class Errors:
         return error
 
     def of_request(self, pid: int, request: int) -> Optional[Error]:
-        for error in reversed(self.items):
-            if error.pid == pid and error.request == request:
-                return error
-        return None
+        """The exception of a request, which has its own variables if not its own line."""
+        return self._by_request.get((pid, request))
 
     def find(self, uid: int) -> Optional[Error]:
         for error in self.items:

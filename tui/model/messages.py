@@ -7,16 +7,15 @@ what all messages together take.
 
 import base64
 import hashlib
-import re
 import sys
 from collections import deque
 from typing import Any, Deque, Optional, Tuple
 
+from tremolo.telemetry.secrets import is_secret as is_secret
+
 MOST = 16 * 1024 * 1024  # bytes that the messages of all rows may take
 _LARGEST = 1 << 62  # a size beyond is nonsense
 _OBJECTS = 400  # bytes that a message takes beside its fields and its body
-_SECRET = re.compile(
-    r"^(proxy-)?authorization$|^(set-)?cookie$|token|secret|password|api[-_]?key", re.I)
 
 Fields = Tuple[Tuple[str, str], ...]
 
@@ -118,11 +117,6 @@ def _body(data: Any) -> Optional[bytes]:
     except ValueError:  # a lone surrogate, or no base64
         return None
     return None
-
-
-def is_secret(name: str) -> bool:
-    """Whether the value of a field, or of an entry of a form, is nobody else's business."""
-    return _SECRET.search(name) is not None
 
 
 def masked(value: str) -> str:

@@ -12,7 +12,7 @@ from ..model.logs import Error, LogLine
 from ..model.notices import Notices
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
-from . import happenings
+from . import happenings, insight
 from .errors import traceback_pieces
 from .lines import STATUS_KINDS, LinePane
 from .messages import MessageSections
@@ -163,15 +163,11 @@ class DetailPane(LinePane):
         error = self.error
         if error is not None:
             lines += [[], *heading(self, "Traceback", error.place, width),
-                      *traceback_pieces(self, error, self._unfold)]
+                      *traceback_pieces(self, error, self._unfold),
+                      *insight.variable_lines(self, error)]
         lines += happenings.pin_lines(self, row, width)
         lines += self._messages.lines(self, row, width, self._reveal)
-        written = self.session.log.near(row.pid, row.t, row.t + row.ms / 1000)
-        if written:
-            lines += [[], *heading(self, "Log", f"{len(written)} meanwhile", width)]
-            for line in written:
-                clean = "".join(run for _, run in text.colour_runs(line.raw))
-                lines.append([(" " + text.clock(line.t, True) + " ", dim), (clean, plain)])
+        lines += insight.log_lines(self, row, width)
         lines += [[], *heading(self, "curl", "y copies", width)]
         return lines + self._messages.command(self, row, width, self._reveal)
 
@@ -207,7 +203,7 @@ class DetailPane(LinePane):
             whole = "".join(part for part, _ in pieces)
             style = pieces[-1][1] or plain
             lines += [[(part, style)] for part in wrapped(whole, width)]
-        return lines
+        return [*lines, [], *insight.variable_lines(self, error)]
 
     def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
         clean = "".join(run for _, run in text.colour_runs(line.raw))

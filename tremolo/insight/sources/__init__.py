@@ -10,7 +10,9 @@ SOURCES: Dict[str, str] = {
     "django.core.handlers.base": "django",
     "fastapi.routing": "fastapi",
     "flask.app": "flask",
+    "litestar.middleware._internal.exceptions.middleware": "litestar",
     "quart.app": "quart",
     "starlette.routing": "starlette",
+    "threading": "threads",
     "tremolo.app.routing": "native",
 }

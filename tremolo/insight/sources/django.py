@@ -1,4 +1,4 @@
-"""Django: the route that was resolved."""
+"""Django: the route that was resolved, and the exceptions that it answers with a 500."""
 
 import sys
 from typing import Any, Callable
@@ -18,6 +18,15 @@ def attach(source: Source) -> None:
 
     base = sys.modules["django.core.handlers.base"]
     source.replace(base.BaseHandler, "resolve_request", make)
+
+    def failed(sender: Any, **named: Any) -> None:
+        exc = sys.exc_info()[1]
+        if exc is not None:
+            source.note(source.observer.raised, exc)
+
+    signal = sys.modules["django.core.signals"].got_request_exception
+    signal.connect(failed, weak=False)
+    source.undone_by(lambda: signal.disconnect(failed))
 
 
 def _routed(record: Record, request: Any) -> None:

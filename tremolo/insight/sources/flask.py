@@ -1,4 +1,4 @@
-"""Flask: the rule that was chosen."""
+"""Flask: the rule that was chosen, and the exceptions that it answers with a 500."""
 
 import sys
 from typing import Any, Callable
@@ -14,7 +14,10 @@ def attach(source: Source) -> None:
             return dispatch(self, *context)
         return observed
 
-    source.replace(sys.modules["flask.app"].Flask, "full_dispatch_request", make)
+    flask = sys.modules["flask.app"].Flask
+    source.replace(flask, "full_dispatch_request", make)
+    source.failures(flask, "handle_exception")
+    source.failures(flask, "handle_user_exception", handled=True)
 
 
 def _routed(record: Record, app: Any) -> None:

@@ -1,4 +1,4 @@
-"""Quart: the rule that was chosen."""
+"""Quart: the rule that was chosen, and the exceptions that it answers with a 500."""
 
 import sys
 from typing import Any, Callable
@@ -19,6 +19,9 @@ def attach(source: Source) -> None:
     quart = sys.modules["quart.app"].Quart
     source.replace(quart, "full_dispatch_request", observer("request"))
     source.replace(quart, "full_dispatch_websocket", observer("websocket"))
+    for name in ("handle_exception", "handle_websocket_exception"):
+        source.failures(quart, name)
+    source.failures(quart, "handle_user_exception", handled=True)
 
 
 def _routed(record: Record, app: Any, name: str) -> None:

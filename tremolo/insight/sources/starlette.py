@@ -1,4 +1,5 @@
-"""Starlette: the template of the route that was chosen, with those of the mounts above it."""
+"""Starlette: the template of the route that was chosen, with those of the mounts above it, and
+exceptions that an application's handlers answer for."""
 
 import sys
 from typing import Any, Callable
@@ -21,6 +22,9 @@ def attach(source: Source) -> None:
     source.replace(routing.Route, "handle", observer(_routed))
     source.replace(routing.WebSocketRoute, "handle", observer(_routed))
     source.replace(routing.Mount, "handle", observer(_mounted))
+    handling = sys.modules.get("starlette._exception_handler")
+    if handling is not None:
+        source.failures(handling, "_lookup_exception_handler", handled=True)
 
 
 def _routed(record: Record, route: Any) -> None:

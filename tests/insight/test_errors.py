@@ -1,0 +1,163 @@
+"""Exceptions belong to the request that failed over them, whatever answers for them."""
+
+import json
+import sys
+
+import pytest
+
+from tremolo.insight.frames import MAX_FRAMES, MAX_RAISED, chain_of
+from tremolo.insight.record import Record
+from tremolo.insight.values import text_of, texts_of
+from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.secrets import MASK, masked_text
+
+
+def test_each_request_that_failed_has_its_own_exception_once(driven):
+    for n, row in driven.rows_of("raise"):
+        assert row["status"] == 500
+        events = driven.server.find("error", request=row["id"])
+        assert [event["type"] for event in events] == ["Broken"], events
+        assert events[0]["text"] == f"('broken {n}', 7)"
+        assert events[0]["path"] == f"/raise/{n}"
+
+
+def test_no_other_request_has_one(driven):
+    failed = {row["id"] for _, row in driven.rows_of("raise")}
+    assert {event.get("request") for event in driven.server.find("error")} == failed
+
+
+def test_exceptions_have_source_variables_and_their_cause(driven):
+    for n, row in driven.rows_of("raise"):
+        chain = driven.server.find("error", request=row["id"])[0]["chain"]
+        assert [(raised["type"], raised["relation"]) for raised in chain] == [
+            ("Broken", ""), ("KeyError", "cause")]
+        frame = chain[0]["frames"][-1]
+        assert frame["name"].endswith("fail") and frame["file"].endswith("work.py")
+        assert frame["project"]
+        assert frame["source"][frame["line"] - frame["first"]].strip().startswith("raise Broken")
+        assert frame["variables"]["n"] == str(n)
+        assert frame["variables"]["password"] == MASK
+        assert "hunter2" not in json.dumps(frame["variables"])
+
+
+def test_the_last_error_can_be_asked_for(driven):
+    assert "Broken: ('broken" in driven.server.control("last", "error")
+
+
+def project(path):
+    return path == __file__
+
+
+def failing(depth, function):
+    if depth:
+        failing(depth - 1, function)
+    else:
+        function()
+
+
+def caught(function, depth=0):
+    try:
+        failing(depth, function)
+    except Exception as exc:
+        return exc
+    raise AssertionError("nothing was raised")
+
+
+def test_frames_of_packages_have_one_line_and_no_variables():
+    chain = chain_of(caught(lambda: json.loads("{")), project)
+    inner = chain[0]["frames"][-1]
+    assert not inner["project"]
+    assert len(inner["source"]) == 1 and "variables" not in inner
+
+
+def test_a_deep_stack_keeps_its_beginning_and_its_end():
+    chain = chain_of(caught(lambda: 1 / 0, 200), project)
+    assert len(chain[0]["frames"]) == MAX_FRAMES
+    assert chain[0]["left_out"] == 200 + 3 - MAX_FRAMES
+    assert chain[0]["frames"][-1]["name"].endswith("<lambda>")
+
+
+def test_a_chain_without_end_is_cut():
+    first = exc = ValueError("0")
+    for number in range(1, 30):
+        exc.__cause__ = ValueError(str(number))
+        exc = exc.__cause__
+    exc.__cause__ = first
+    chain = chain_of(first, project)
+    assert len(chain) == MAX_RAISED and chain[-1]["left_out"] == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has groups since 3.11")
+def test_members_of_a_group_are_shown():
+    group = ExceptionGroup("both", [ValueError("a"), TypeError("b")])  # noqa: F821
+    assert [(raised["type"], raised["relation"]) for raised in chain_of(group, project)] == [
+        ("ExceptionGroup", ""), ("ValueError", "member"), ("TypeError", "member")]
+
+
+def test_a_chain_fits_a_line_whatever_its_variables():
+    def fail():
+        values = {f"name{n}": "é" * 1000 for n in range(100)}
+        raise ValueError(len(values))
+
+    chain = chain_of(caught(fail, 100), project)
+    assert len(json.dumps(chain)) < MAX_LINE
+
+
+class Lazy:
+    def __repr__(self):
+        raise AssertionError("it was asked for its text")
+
+
+class QuerySet(Lazy):
+    pass
+
+
+class Angry:
+    def __repr__(self):
+        raise KeyError("no")
+
+
+def test_values_whose_text_would_start_work_are_shown_by_their_type():
+    assert "QuerySet" in text_of(QuerySet())
+    assert "whose text fails" in text_of(Angry())
+    assert text_of(object()) == "<builtins.object>"
+
+
+@pytest.mark.parametrize(("value", "hidden"), [
+    ({"password": "hunter2", "user": "me"}, "hunter2"),
+    ([{"api_key": "hunter2"}], "hunter2"),
+    ("postgres://me:hunter2@db/shop", "hunter2"),
+    ("token='hunter2' and more", "hunter2"),
+    ({"Authorization": "Bearer hunter2"}, "hunter2"),
+])
+def test_secrets_in_values_are_masked(value, hidden):
+    text = text_of(value)
+    assert hidden not in text and MASK in text
+
+
+def test_variables_with_the_names_of_secrets_are_masked():
+    assert texts_of({"secret_key": "x", "n": 1, "__name__": "y"}) == {
+        "secret_key": MASK, "n": "1"}
+
+
+def test_texts_without_secrets_are_left_alone():
+    for text in ("http://host/path?page=2", "a tokenizer: none", "select * from tokens"):
+        assert masked_text(text) == text
+
+
+def test_one_exception_that_is_signalled_logged_and_raised_is_one():
+    record = Record(1, "GET")
+    exc = ValueError("x")
+    assert [record.first_sight(exc) for _ in range(3)] == [True, False, False]
+    assert record.first_sight(ValueError("y"))
+
+
+def test_a_handled_exception_counts_only_if_it_is_no_answer_to_the_client():
+    class NotFound(Exception):
+        status_code = 404
+
+    record = Record(1, "GET")
+    record.suspect(NotFound())
+    assert record.suspects == []
+    record.suspect(ValueError())
+    assert len(record.suspects) == 1

@@ -1,0 +1,32 @@
+"""Which names mean a secret, and texts with the values of such names masked.
+
+Whoever shows or sends what an application handled asks here first.
+"""
+
+import re
+
+_SECRET = re.compile(
+    r"^(proxy-)?authorization$|^(set-)?cookie$|token|secret|passw(or)?d|passphrase|api[-_]?key"
+    r"|private[-_]?key|credential|sessionid|csrf", re.I)
+#: what stands in place of a secret
+MASK = "•••"
+_NAMED = re.compile(
+    r"""(?ix) (?<![A-Za-z0-9]) ( ['"]? [A-Za-z0-9_-]*
+        (?: token(?!iz)|secret|passw(?:or)?d|passphrase|api[-_]?key|private[-_]?key|credential
+            |csrf|authorization|cookie )
+        [A-Za-z0-9_-]* ['"]? \s* [:=] \s* )
+        ( b?"(?:[^"\\]|\\.)*" | b?'(?:[^'\\]|\\.)*' | [^\s,;&)}\]'"]+ )""")
+_USERINFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*@")
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a header, variable, parameter or column of this name is a secret."""
+    return _SECRET.search(name) is not None
+
+
+def masked_text(text: str) -> str:
+    """`text` without the values that it assigns to secret names (`password='x'`,
+    `"token": "x"`, `api_key=x`), and without the passwords of URLs."""
+    if "://" in text:
+        text = _USERINFO.sub(MASK + "@", text)
+    return _NAMED.sub(lambda match: match[1] + MASK, text)
