@@ -18,7 +18,7 @@ LOW_WATER = 16 * 1024
 WRITE_SIZE = 256 * 1024
 #: bytes after which a writer has to let the loop have its turn, though there is room: others
 #: want to be served too, and a broken connection takes everything until the loop can tell
-UNBROKEN = 1024 * 1024
+UNBROKEN = 4 * 1024 * 1024
 #: seconds by which a timer may fire early: uvloop counts milliseconds
 CLOCK_STEP = 0.0005
 
