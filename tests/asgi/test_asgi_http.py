@@ -230,6 +230,26 @@ def test_the_application_is_told_when_the_client_leaves(loop_name, leave, sent):
 
 
 @each_loop
+def test_an_application_that_returns_when_its_client_left_is_not_blamed(loop_name):
+    async def main():
+        async def app(scope, receive, send):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        async with serving_asgi(app, lifespan="off") as site:
+            client = await site.connect()
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+            await until(lambda: site.server.connections and site.connection.word == "reading")
+            client.half_close()
+            assert (await client.response()).status == 400
+            await until(lambda: not site.server.tasks)
+            assert site.server.counters.errors == 0
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
 def test_a_cancelled_receive_does_not_break_the_next(loop_name):
     """Frameworks poll for a disconnect by cancelling receive() at once."""
     async def main():

@@ -393,6 +393,29 @@ def test_an_injected_error_keeps_the_application_out_of_it(fault, status):
     run(main)
 
 
+def test_what_a_throttle_held_is_not_told_of_later_requests():
+    async def main():
+        async with serving(lambda exchange: _respond(exchange)) as site:
+            site.server.remember(True)
+            client = await site.connect()
+            site.server.set_throttle("all", Throttle(latency=0.1))
+            await client.send(GET)
+            await client.response()
+            site.server.set_throttle("all", None)
+            await client.send(GET)
+            await client.response()
+            await until(lambda: len(site.server.recent) == 2)
+            held, free = (ended.throttled for ended in site.server.recent)
+            assert held > 0.05 and free == 0.0
+            client.close()
+
+    run(main)
+
+
+async def _respond(exchange):
+    exchange.respond(200, (), b"x")
+
+
 @each_loop
 def test_a_live_transfer_goes_on_through_many_changes(loop_name):
     data = pattern(3_000_000)

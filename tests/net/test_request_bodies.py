@@ -200,6 +200,21 @@ def test_continue_is_not_sent_when_the_body_has_come_already():
     run(main)
 
 
+@each_loop
+@pytest.mark.parametrize("handle", [count, ignore_body])
+def test_a_body_that_does_not_wait_for_continue_keeps_the_connection(loop_name, handle):
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(post(3, b"Expect: 100-continue\r\n") + b"abc" + GET)
+            first = await client.response()
+            assert first.status == 200 and first.body in (b"3", b"/")
+            assert (await client.response()).body in (b"0", b"/next")
+            client.close()
+
+    run(main, loop_name)
+
+
 def test_continue_is_not_sent_to_http_1_0():
     async def main():
         async with serving(count) as site:

@@ -212,7 +212,7 @@ class HTTPCycle:
 
     def ended(self) -> Optional[str]:
         """What was missing when the application returned, or None."""
-        if self._exchange.finished or self._exchange.connection.lost:
+        if self._exchange.finished or self._exchange.connection.lost or self.request_broken:
             return None
         if not self._started:
             return "the ASGI application returned without starting a response"
