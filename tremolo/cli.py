@@ -20,6 +20,7 @@ COMMANDS: Dict[str, Tuple[str, str, Tuple[bool, ...]]] = {
     "status": ("clients", "status", ()),
     "last": ("clients", "last", ()),
     "debug": ("clients", "debug", ()),
+    "trust": ("https", "trust", ()),
     "completion": ("completion", "completion", ()),
 }
 

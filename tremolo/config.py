@@ -52,18 +52,21 @@ OPTIONS: Tuple[Option, ...] = (
     _o("backlog", "int", 2048, "address", "connections the kernel may queue", low=1),
     _o("uds_mode", "mode", "600", "address", "permissions of a Unix socket, octal: with 660 its "
        "group may connect, too", metavar="MODE"),
+    _o("lan", "bool", False, "address", "let other machines of this network in: all addresses, "
+       "their URLs, a QR code", common=True),
+    _o("https", "bool", False, "address", "TLS with a certificate of your own authority; see "
+       "tremolo trust", common=True),
     _o("ssl_cert", "str", "", "address", "TLS certificate (PEM)", metavar="FILE"),
     _o("ssl_key", "str", "", "address", "TLS private key (PEM)", metavar="FILE"),
     _o("ssl", "object", None, "address", "dict with cert, key, password", flags=()),
     # the application
     _o("interface", "str", "auto", "application", "how to call the application",
        choices=("auto", "native", "asgi", "asgi2", "wsgi")),
-    _o("factory", "bool", False, "application", "APP is a function that returns the application",
-       common=True),
+    _o("factory", "bool", False, "application", "APP is a function that returns the application"),
     _o("app_dir", "str", "", "application", "folder that modules are looked for in, first",
        metavar="FOLDER"),
     _o("env_file", "list", (), "application", "also put NAME=VALUE lines of this file into the "
-       "environment", metavar="FILE", common=True),
+       "environment", metavar="FILE"),
     _o("dotenv", "bool", True, "application", "do not load .flaskenv, .env and .env.local "
        "(dev does)", flags=("--no-env-file",)),
     _o("root_path", "str", "", "application", "path below which a proxy mounted the app: ASGI's "

@@ -52,7 +52,7 @@ def run(app: Any, **options: Any) -> None:
             raise ConfigurationError("run() with a text cannot be run by workers")
         from .commands.serving import Start, launch_of, serve_plainly
 
-        settings = Settings(**{k: v for k, v in options.items() if v is not None})
+        settings = Settings(**_complete(options))
         _end(serve_plainly(launch_of(Start(app, settings), dev=False)))
         return
     if app is None or (not callable(app) and not hasattr(app, "routes")):
@@ -84,7 +84,7 @@ def run_application(application: Any, settings: Settings,
 
 def _serve(application: Any, options: Mapping[str, Any],
            addresses: Optional[Sequence[Any]] = None) -> None:
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _complete(options)
     if _recordings:
         _recordings[-1].append(Run(application, given))
         raise Recorded
@@ -97,6 +97,16 @@ def _serve(application: Any, options: Mapping[str, Any],
         _end(serve_here(application, settings, addresses or ()))
         return
     _become_supervisor(application, settings, addresses or ())
+
+
+def _complete(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """The options that are given, with what some of them stand for."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.get("lan") or given.get("https"):
+        from .commands.network import complete
+
+        complete(given)
+    return given
 
 
 def _end(code: int) -> None:

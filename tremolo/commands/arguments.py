@@ -17,6 +17,7 @@ USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload on save, deb
        tremolo [run] [OPTIONS] APP   serve
        tremolo throttle PRESET|off   throttle a running server
        tremolo reload | status | last error | debug
+       tremolo trust                 have browsers accept the certificates of --https
        tremolo completion bash|zsh|fish"""
 
 EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME or FOLDER. Without one it is found:

@@ -34,6 +34,11 @@ def serve(arguments: List[str], dev: bool) -> int:
             return 0
         start = start._replace(settings=settings)
     settings = start.settings
+    if settings.lan:
+        from .network import show_code, urls
+
+        for url in urls(settings)[:1]:
+            show_code(url)
     if dev and _has_terminal(settings):
         from ..dashboard import run_dashboard
 
@@ -91,7 +96,15 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
         if values["debug"]:
             environ.update((name, "1") for name in DEBUG_VARIABLES)
     assert app is not None
+    if values.get("lan") or values.get("https"):
+        from .network import complete
+
+        complete(values)
     settings = Settings(**values)
+    if settings.lan:
+        from .network import WARNING
+
+        notes += (WARNING,)
     _check(app, settings)
     return Start(app, settings, notes, tuple(environ.items()), found is not None)
 

@@ -177,7 +177,8 @@ class Server:
         self._check_quiet()
 
     async def _connect(self, sock: socket.socket, context: Optional[ssl.SSLContext]) -> None:
-        if context is not None and not await speaks_tls(self.loop, sock, HANDSHAKE_TIMEOUT):
+        if context is not None and not await speaks_tls(
+                self.loop, sock, HANDSHAKE_TIMEOUT, redirect=self.settings.https):
             sock.close()
             return
         try:

@@ -25,6 +25,14 @@ _TEXT = b"This port speaks HTTPS: ask again with https:// in place of http://.\n
 _USE_HTTPS = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_TEXT), _TEXT))
+#: a request whose URL is plain: what could not be put into a header as it is does not match
+_PLAIN_HEAD = re.compile(
+    rb"[A-Z]+ (?P<target>/[!-~]*) HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)*?"
+    rb"(?i:host):[ \t]*(?P<host>[A-Za-z0-9.:\[\]-]+)[ \t]*\r\n")
+_REDIRECT = (
+    b"HTTP/1.1 307 Temporary Redirect\r\nlocation: https://%b%b\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+    b"connection: close\r\n\r\n%b")
 
 
 def server_context(settings: Settings, overrides: Any = None) -> Optional[ssl.SSLContext]:
@@ -72,16 +80,17 @@ def _need_key(cert: str, key: Optional[str]) -> None:
 
 
 async def speaks_tls(loop: asyncio.AbstractEventLoop, sock: socket.socket,
-                     timeout: float) -> bool:
+                     timeout: float, redirect: bool = False) -> bool:
     """Wait for the first byte of a connection, which is left in it, at most `timeout` seconds.
-    False: nothing came, or a request without TLS, which is answered. Closes `sock` when it is
+    False: nothing came, or a request without TLS, which is answered: with the way to the same
+    page over TLS if it shall `redirect`. Closes `sock` when it is
     cancelled."""
     try:
         await asyncio.wait_for(_readable(loop, sock), timeout)
         # A record of TLS begins with its type, 22.
         plain = sock.recv(1, socket.MSG_PEEK).isalpha()
         if plain:
-            await asyncio.wait_for(_refuse_plain_http(loop, sock), LINGER_SECONDS)
+            await asyncio.wait_for(_refuse_plain_http(loop, sock, redirect), LINGER_SECONDS)
         return not plain
     except (OSError, asyncio.TimeoutError):
         return False
@@ -104,10 +113,13 @@ async def _readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Non
         loop.remove_reader(sock.fileno())
 
 
-async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-    """Answer 400 in plain text, and read for a moment what still comes, so that no reset eats
-    the answer (RFC 9112 section 9.6)."""
-    await loop.sock_sendall(sock, _USE_HTTPS)
+async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socket,
+                             redirect: bool) -> None:
+    """Answer 400 in plain text, or 307 (browsers would remember 301 and 308), and read for a
+    moment what still comes, so that no reset eats the answer (RFC 9112 section 9.6)."""
+    wanted = _PLAIN_HEAD.match(sock.recv(8192, socket.MSG_PEEK)) if redirect else None
+    await loop.sock_sendall(sock, _USE_HTTPS if wanted is None else _REDIRECT % (
+        wanted["host"], wanted["target"], len(_TEXT), _TEXT))
     sock.shutdown(socket.SHUT_WR)
     for _ in range(16):
         if not await loop.sock_recv(sock, 65536):

@@ -10,6 +10,7 @@ import socket
 import stat
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..addresses import WIDE, open_at
 from ..config import BY_NAME, Settings, check, parse_bind
 from ..exceptions import ConfigurationError
 
@@ -53,6 +54,16 @@ class Listener:
     @property
     def port(self) -> int:
         return 0 if self.wanted.path else int(self._sockets[0].getsockname()[1])
+
+    @property
+    def urls(self) -> List[str]:
+        """Where one can open it: several for an address that stands for all."""
+        host = "" if self.wanted.path else self._sockets[0].getsockname()[0]
+        if host not in WIDE:
+            return [self.name]
+        scheme = self.name.partition(":")[0]
+        return [f"{scheme}://{f'[{one}]' if ':' in one else one}:{self.port}"
+                for one in open_at(host)]
 
     @property
     def name(self) -> str:
@@ -135,7 +146,7 @@ class Listeners:
 
     @property
     def names(self) -> List[str]:
-        return [listener.name for listener in self._listeners]
+        return [url for listener in self._listeners for url in listener.urls]
 
     def leave(self) -> None:
         """Close the sockets in a process that they are none of."""
