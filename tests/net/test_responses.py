@@ -1,6 +1,7 @@
 """Responses leave whole, in few writes, within bounded memory, or the client sees a break."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -545,5 +546,95 @@ def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
             assert (row.outcome, row.error, row.capture) == ("done", None, None)
             site.server.remember(False)
             assert site.server.recent is None
+
+    run(main)
+
+
+# What is counted
+
+
+def counted(handle, request):
+    """Status and body bytes of the only exchange, as viewers get them."""
+    async def main():
+        async with serving(handle) as site:
+            site.server.remember(True)
+            client = await site.connect()
+            await client.send(request)
+            with contextlib.suppress(ConnectionResetError):
+                await client.rest()
+            await until(lambda: site.server.recent)
+            [row] = site.server.recent
+            return row
+
+    return run(main)
+
+
+CLOSING = GET[:-2] + b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(("request_", "status", "length", "body", "count"), [
+    (CLOSING, 200, None, b"Hello", 5),
+    (b"HEAD" + CLOSING[3:], 200, None, b"Hello", 0),
+    (CLOSING, 204, None, b"Hello", 0),
+    (CLOSING, 304, None, b"Hello", 0),
+    (CLOSING, 200, b"3", b"Hello", 3),
+    (CLOSING, 200, b"9", b"Hello", 22),  # of the error in its place
+], ids=["whole", "to HEAD", "204", "304", "longer than promised", "shorter than promised"])
+@pytest.mark.parametrize("how", ["respond", "write"])
+def test_the_bytes_of_a_body_are_counted_as_they_were_sent(request_, status, length, body, count,
+                                                           how):
+    async def handle(exchange):
+        headers = [] if length is None else [(b"content-length", length)]
+        if how == "respond":
+            exchange.respond(status, headers, body)
+        else:
+            exchange.start(status, headers)
+            exchange.write(body)
+            exchange.finish()
+
+    if how == "write" and length == b"9":
+        count = 0  # cut before it left
+    assert counted(handle, request_).bytes_out == count
+
+
+@each_loop
+@pytest.mark.parametrize("how", ["respond", "write_last"])
+def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(loop_name, how):
+    async def handle(exchange):
+        if how == "respond":
+            exchange.respond(200, [(b"content-length", b"9"), (b"x-one", b"1")], b"Hello")
+        exchange.start(200, [(b"content-length", b"9"), (b"x-one", b"1")])
+        exchange.write_last(b"Hello")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            response = await client.response()
+            assert (response.status, response.body) == (500, b"Internal Server Error\n")
+            assert "x-one" not in response
+            assert await client.closed()
+            counters = site.server.counters
+            assert (counters.status[2], counters.status[5], counters.errors) == (0, 1, 1)
+            client.close()
+
+    run(main, loop_name)
+
+
+def test_after_a_body_shorter_than_promised_a_handler_may_answer_otherwise():
+    async def handle(exchange):
+        try:
+            exchange.respond(200, [(b"content-length", b"9")], b"Hello")
+        except RuntimeError:
+            exchange.respond(502, PLAIN, b"sorry")
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            for _ in range(2):
+                await client.send(GET)
+                response = await client.response()
+                assert (response.status, response.body) == (502, b"sorry")
+            client.close()
 
     run(main)

@@ -233,6 +233,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.state = self.state.after[LOST]
         self.stream.over = True
         self.deadline = NEVER
+        if self.current is not None and self.upgraded is None:
+            self.current.drop_unsent()
         self.outbox.lost()
         server = self.server
         server.remove(self)
@@ -293,6 +295,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         except asyncio.CancelledError:
             if exchange.timed_out:
                 exchange.refuse(504, b"Gateway Timeout: the handler took too long")
+            elif server.draining and not exchange.started:
+                exchange.refuse(503, b"Service Unavailable: the server stops")
         except ProtocolError as exc:
             exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
         except Exception as exc:
@@ -585,6 +589,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def idle(self) -> bool:
         """Nothing is in progress and nothing has been sent ahead."""
         return self.state is IDLE and not self.parser.buffered and not self.outbox.size
+
+    @property
+    def unanswered(self) -> bool:
+        """A handler runs that has not begun to answer."""
+        return self.state is EXCHANGE and self.current is not None and not self.current.started
 
     @property
     def throttled(self) -> bool:

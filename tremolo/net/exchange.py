@@ -227,10 +227,11 @@ class Exchange:
         try:
             framed = writer.body(data)
         except ExcessBody as exc:
-            self._cut(head + exc.allowed)
+            self._cut(head, exc.allowed)
             raise ResponseMisuse(str(exc)) from None
         size = len(data)
-        self.bytes_out += size
+        if framed:  # else the response has no body, as one to HEAD
+            self.bytes_out += size
         if self.capture is not None and framed:
             self.capture.add(self.capture.response_body, data)
         if self.breaking is not None:
@@ -248,7 +249,8 @@ class Exchange:
 
     def finish(self, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
         """Complete the response. Raises ResponseMisuse for fewer bytes than were promised; the
-        connection is then reset, so that the client cannot take the part for the whole."""
+        connection is then reset, so that the client cannot take the part for the whole, unless
+        nothing has left yet: then there is no response, and another may be given."""
         self.write_last(b"", trailers)
 
     def respond(self, status: int, headers: Headers, body: bytes = b"",
@@ -280,16 +282,21 @@ class Exchange:
             head = self._make_head(None if trailers else size)
             # All in one turn: the clock need not be asked again.
             self.ended = self.first_byte
+        keep_alive = writer.keep_alive
         try:
             framed = writer.body(data) if data else b""
             end = writer.end(tuple(trailers) if trailers else ())
         except ExcessBody as exc:
-            self._cut(head + exc.allowed)
+            self._cut(head, exc.allowed)
             raise ResponseMisuse(str(exc)) from None
         except ShortBody as exc:
-            self.abort()
+            if head:
+                self._unmake_head(keep_alive)  # nothing has left yet: there can be another answer
+            else:
+                self.abort()
             raise ResponseMisuse(str(exc)) from None
-        self.bytes_out += size
+        if framed:  # else the response has no body, as one to HEAD
+            self.bytes_out += size
         if self.capture is not None and framed:
             self.capture.add(self.capture.response_body, data)
         if self.breaking is not None:
@@ -311,11 +318,19 @@ class Exchange:
         if self._leave_waiters:
             self._release_waiters()
 
-    def _cut(self, last: bytes) -> None:
+    def _unmake_head(self, keep_alive: bool) -> None:
+        self.connection.server.counters.status[self.status // 100] -= 1
+        self.first_byte = self.ended = 0.0
+        self.writer = ResponseWriter(self.head.method, self.head.version, keep_alive)
+        self.progress = HEADED
+        self._retract()
+
+    def _cut(self, head: bytes, last: bytes) -> None:
         """The application wrote too much: send what it promised, then close."""
         self.writer.keep_alive = False
         self.progress = SENDING.after[COMPLETE]
-        self.connection.outbox.push_now(last)
+        self.bytes_out += len(last)
+        self.connection.outbox.push_now(head + last)
         self.connection.completed(self)
 
     def flush(self) -> None:
@@ -392,8 +407,14 @@ class Exchange:
 
     def give_up(self) -> None:
         """This response will not be completed."""
+        self.drop_unsent()
         self.progress = self.progress.after[ABANDON]
         self.record(ABORTED)
+
+    def drop_unsent(self) -> None:
+        """What waits in the outbox will not be sent, and does not count as sent."""
+        if not self.outcome:
+            self.bytes_out = max(0, self.bytes_out - self.connection.outbox.size)
 
     def record(self, outcome: str) -> None:
         """Count this exchange, once, and leave it for whoever wants to see what ended."""
