@@ -405,6 +405,67 @@ def test_draining_closes_websockets_and_waits_for_the_answer(hand_over, code):
     run(main)
 
 
+@pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
+                         ids=["stop", "restart"])
+def test_an_application_hears_of_the_end_although_its_client_never_answers(hand_over, code):
+    async def script(app, receive, send):
+        await send({"type": "websocket.accept"})
+        app.messages.append(await receive())
+        await asyncio.sleep(0.05)  # a moment to clean up
+        app.messages.append("cleaned up")
+
+    async def main():
+        app = Recorder(script)
+        async with serving_asgi(app) as site, peer(site) as ws:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            drained = asyncio.ensure_future(site.server.drain(8, hand_over))
+            answer = await ws.receive()
+            assert (answer.opcode, answer.code) == (CLOSE, code)
+            await within(drained)
+            assert loop.time() - begun < 6  # nor does it hold up the others
+            assert app.messages[-2]["type"] == "websocket.disconnect"
+            assert (app.messages[-2]["code"], app.messages[-1]) == (code, "cleaned up")
+            assert await ws.client.closed()
+
+    run(main)
+
+
+@pytest.mark.parametrize("then", ["receive", "accept", "nothing"])
+@pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
+                         ids=["stop", "restart"])
+def test_a_handshake_without_an_answer_gets_one_when_the_server_stops(hand_over, code, then):
+    async def script(app, receive, send):
+        if then == "receive":
+            app.messages.append(await receive())
+        elif then == "accept":
+            await app.gate.wait()
+            await send({"type": "websocket.accept"})
+        else:
+            await asyncio.sleep(100)
+
+    async def main():
+        app = Recorder(script)
+        app.gate = asyncio.Event()
+        async with serving_asgi(app) as site:
+            client = await open_client(site)
+            await client.send(handshake())
+            await until(lambda: app.scope)
+            drained = asyncio.ensure_future(site.server.drain(0.4, hand_over))
+            response = await client.response()
+            assert (response.status, response["connection"]) == (503, "close")
+            app.gate.set()
+            assert await client.closed()
+            await within(drained)
+            if then == "receive":
+                assert app.messages[-1] == {
+                    "type": "websocket.disconnect", "code": code, "reason": ""}
+            assert site.server.counters.errors == 0
+            client.close()
+
+    run(main)
+
+
 def test_a_websocket_that_is_accepted_while_draining_is_closed_at_once():
     async def script(app, receive, send):
         await app.gate.wait()

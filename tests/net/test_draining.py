@@ -148,9 +148,34 @@ def test_a_request_of_which_the_head_is_half_there_is_answered(loop_name):
 
 
 @each_loop
-def test_what_is_not_done_by_the_limit_is_cut(loop_name):
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_request_that_is_not_answered_by_the_limit_is_answered_with_503(loop_name, tls):
     async def main():
         handle, _ = waiting()
+        async with serving(handle, tls=tls) as site:
+            client = await site.connect()
+            await client.send(GET)
+            await until(lambda: site.server.tasks)
+            await drain(site, 0.05)
+            assert not site.server.tasks
+            assert not site.server.connections
+            response = await client.response()
+            assert (response.status, response["connection"]) == (503, "close")
+            assert await client.closed()
+            assert site.server.counters.errors == 0
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_a_response_that_is_not_done_by_the_limit_is_cut(loop_name):
+    async def main():
+        async def handle(exchange):
+            exchange.start(200, ())
+            exchange.write(b"begun")
+            await asyncio.sleep(100)
+
         async with serving(handle) as site:
             client = await site.connect()
             await client.send(GET)

@@ -10,7 +10,7 @@ from ..protocol.websocket import Close, StateError, Upgrade
 
 Message = Dict[str, Any]
 
-_CONNECTING, _OPEN, _DENYING, _CLOSED = range(4)
+_CONNECTING, _OPEN, _DENYING, _CLOSED, _STOPPED = range(5)
 
 
 class WebSocketCycle:
@@ -25,6 +25,20 @@ class WebSocketCycle:
         self._link: Optional[WebSocketLink] = None
         self._state = _CONNECTING
         self._connect_sent = False
+        exchange.on_drain = self._drain
+        if exchange.connection.server.draining:
+            self._drain()
+
+    def _drain(self) -> None:
+        """The server stops: a handshake has a moment to be answered by the application."""
+        server = self._exchange.connection.server
+        server.loop.call_later(server.drain_grace, self._stop)
+
+    def _stop(self) -> None:
+        exchange = self._exchange
+        if self._state == _CONNECTING and not (exchange.finished or exchange.connection.lost):
+            self._state = _STOPPED
+            exchange.refuse(503, b"Service Unavailable: the server stops")
 
     async def receive(self) -> Message:
         """`websocket.connect`, then messages, then `websocket.disconnect` for ever."""
@@ -36,7 +50,9 @@ class WebSocketCycle:
             await self._exchange.disconnect_waiter()
             link = self._link
             if link is None:
-                return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+                stopped = self._state == _STOPPED
+                code = self._exchange.connection.server.goodbye if stopped else 1006
+                return {"type": "websocket.disconnect", "code": code, "reason": ""}
         event = link.take()
         while event is None:
             await link.arrival()
@@ -81,6 +97,8 @@ class WebSocketCycle:
             wait = self._deny_body(kind, message)
             if wait is not None:
                 await wait
+        elif self._state == _STOPPED:
+            raise ASGIConnectionError("the server stops")
         else:
             raise RuntimeError(f"{kind!r} came after the WebSocket was closed or refused")
 

@@ -104,6 +104,8 @@ class Server:
         self.draining = False
         #: other code takes over: WebSockets are told to come back (1012) rather than goodbye
         self.restarting = False
+        #: seconds that those have who must answer or be answered before the server stops
+        self.drain_grace = 0.0
         #: `date` line of each response, and with it `server`
         self.date_line = self.preface = b""
         self.ticker = Ticker(self.loop, self.connections, self._on_turn)  # type: ignore[arg-type]
@@ -326,6 +328,7 @@ class Server:
         self.draining = True
         self.restarting = hand_over is not None
         self._hand_over = hand_over
+        self.drain_grace = min(UNSPOKEN_GRACE, timeout / 2)
         if hand_over is None:
             self.keep_alive = False
         for connection in tuple(self.connections.values()):
@@ -347,12 +350,21 @@ class Server:
         for task in (*self.tasks, *self._setups):
             task.cancel()
         for connection in tuple(self.connections.values()):
-            connection.reset()
+            if not connection.unanswered:  # those get an answer when their tasks end
+                connection.reset()
         if self.tasks or self._setups:
             await asyncio.wait((*self.tasks, *self._setups), timeout=1.0)
         while self.connections and self.loop.time() < end:
-            await asyncio.sleep(0)  # their ends are on the way
+            await asyncio.sleep(0.001)  # their ends are on the way
+        for connection in tuple(self.connections.values()):
+            connection.reset()
+        await asyncio.sleep(0)
         self.ticker.stop()
+
+    @property
+    def goodbye(self) -> int:
+        """The code for WebSockets that the server ends: 1012 where other code takes over."""
+        return 1012 if self.restarting else 1001
 
     def _check_quiet(self) -> None:
         if self._quiet is None or self._quiet.done():

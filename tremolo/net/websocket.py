@@ -37,7 +37,7 @@ CLOSE_TIMEOUT = 5.0
 #: pings and pongs a second that a client may send
 CONTROL_RATE = 100
 #: RFC 6455 section 7.4.1, and IANA's registry
-GOING_AWAY, RESTARTING, ABNORMAL = 1001, 1012, 1006
+ABNORMAL = 1006
 
 
 class WebSocketLink:
@@ -353,5 +353,14 @@ class WebSocketLink:
             connection.deadline = now + min(PING_TIMEOUT, self.ping_interval)
 
     def drain(self) -> None:
-        """The server ends: ask the client to come back."""
-        self.close(RESTARTING if self._connection.server.restarting else GOING_AWAY)
+        """The server ends: ask the client to come back. The application hears of it when the
+        client has answered, or after a moment, and has what is left of the time to end."""
+        server = self._connection.server
+        self.close(server.goodbye)
+        if not self.closed:
+            server.loop.call_later(server.drain_grace, self._unanswered, server.goodbye)
+
+    def _unanswered(self, code: int) -> None:
+        if not self.closed and self._connection.state is not states.CLOSED:
+            self._engine.receive_eof()
+            self._ended(code, "")
