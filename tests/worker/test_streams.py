@@ -4,8 +4,11 @@ import contextlib
 import io
 import logging
 import logging.handlers
+import os
 import queue
+import subprocess
 import sys
+import tempfile
 import types
 
 import pytest
@@ -27,8 +30,9 @@ class One(Requests):
 def installed(sending=True):
     """Records in place of everything; what was sent, and the bytes that reached the stream."""
     sent = []
-    bytes_out = io.BytesIO()
-    inner = io.TextIOWrapper(bytes_out, encoding="utf-8", write_through=True)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is looked into after this
+    inner = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
+    bytes_out = types.SimpleNamespace(getvalue=lambda: os.pread(file.fileno(), 65536, 0))
     records = Records(1, sent.append if sending else None)
     handler = Deferred(records)
     handler.stream = inner
@@ -163,7 +167,6 @@ def test_the_streams_are_still_what_libraries_expect():
         assert sys.stdout.encoding == "utf-8" and sys.stdout.writable()
         assert not sys.stdout.isatty()
         sys.stdout.buffer.write(b"")
-        sys.stdout.close()
         print("still open")
 
 
@@ -173,3 +176,16 @@ def test_a_record_that_cannot_be_formatted_harms_nobody(logger, monkeypatch):
         logger.info("%d", "no number")
         logger.info("next")
     assert texts(sent) == ["next"]
+
+
+def test_streams_of_a_file_that_lead_into_a_pipe_by_now_can_be_taken(tmp_path):
+    program = ("import os, sys\n"
+               "from tremolo.worker.streams import Deferred, Records\n"
+               "ours, theirs = os.pipe()\n"
+               "os.dup2(theirs, 1)\n"
+               "Deferred(Records(1, print))._records.install()\n"
+               "print('hello')\n"
+               "sys.exit(os.read(ours, 10) != b'hello\\n')\n")
+    with open(tmp_path / "out", "wb") as out:
+        assert subprocess.run([sys.executable, "-c", program], stdout=out, timeout=30,
+                              check=False).returncode == 0

@@ -51,13 +51,15 @@ class Requests:
 
 
 class Stream(io.TextIOWrapper):
-    """Writes to the same buffer as `inner`, but for what belongs to a log record or a request:
-    that is for `records` to tell."""
+    """Writes to the file of `inner`, but for what belongs to a log record or a request: that is
+    for `records` to tell."""
 
-    def __init__(self, inner: Any, name: str, records: "Records") -> None:
-        super().__init__(inner.buffer, encoding=inner.encoding, errors=inner.errors,
+    def __init__(self, inner: io.TextIOWrapper, name: str, records: "Records") -> None:
+        # A buffer of our own: that of `inner` may have been made for a file in which one can
+        # seek, and lead into a pipe by now.
+        file = io.FileIO(inner.fileno(), "wb", closefd=False)
+        super().__init__(io.BufferedWriter(file), encoding=inner.encoding, errors=inner.errors,
                          line_buffering=True, write_through=inner.write_through)
-        self._inner = inner  # whose end would close the buffer
         self._name = name
         self._records = records
 
@@ -69,13 +71,6 @@ class Stream(io.TextIOWrapper):
         if type(text) is str and self._records.took(self._name, text):
             return len(text)
         return super().write(text)
-
-    def close(self) -> None:
-        """The buffer is not ours to close."""
-        self.flush()
-
-    def __del__(self) -> None:
-        """Nor to be closed at our end."""
 
 
 class Records:
@@ -99,7 +94,8 @@ class Records:
         """Take the place of the standard streams, and of `logging.Logger.callHandlers`."""
         for name in _LEVELS:
             inner = getattr(sys, name)
-            if isinstance(inner, io.TextIOWrapper):
+            if isinstance(inner, io.TextIOWrapper) and inner.fileno() >= 0:
+                inner.flush()
                 setattr(sys, name, Stream(inner, name, self))
         handle_all = logging.Logger.callHandlers
 
