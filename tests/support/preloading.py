@@ -11,6 +11,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import traceback
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 
@@ -41,7 +42,7 @@ def outcome(folder, packages, program, second=None, keep=(), **environ):
     (folder / "app.py").write_text(program)
     (folder / "second.py").write_text(program if second is None else second)
     done = subprocess.run(
-        [sys.executable, __file__, str(folder), *keep], cwd=folder, text=True, timeout=60,
+        [sys.executable, __file__, str(folder), *keep], cwd=folder, text=True, timeout=170,
         capture_output=True, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONHASHSEED="0",
                                       XDG_CACHE_HOME=str(folder), **environ))
     assert done.returncode == 0, done.stderr
@@ -62,6 +63,8 @@ def in_child(function):
                 with os.fdopen(write_end, "wb") as pipe:
                     pipe.write(told)
                 code = 0
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(code)
         os.close(write_end)
@@ -130,6 +133,7 @@ def main(folder, *keep):
     plan = Plan()
     plan.learn(*told)
     streams = [os.dup(number) for number in (1, 2)]
+    stale = None
     while True:
         for number in (1, 2):
             with tempfile.TemporaryFile() as file:
@@ -138,27 +142,45 @@ def main(folder, *keep):
         def forked(plan=plan):
             preloader = Preloader()
             preloader.refused.update(plan.refused)
-            for step in plan.steps:
+            done = 0
+            while done < len(plan.steps):
+                step = plan.message(plan.steps[done])
                 try:
-                    preloader.step(plan.message(step))
+                    if step["trial"]:
+                        preloader.trial(step)
+                except Spoiled as exc:
+                    plan.spoiled(step["name"], str(exc))
+                    preloader.refused.update(plan.refused)
+                    continue
+                try:
+                    preloader.step(step)
                 except Spoiled as exc:
                     return {"spoiled": [step["name"], str(exc)]}
+                done += 1
             preloader.rest()
             told, printed = in_child(lambda: run(
                 os.path.join(folder, "second.py"), start, preloader.shelf))
-            return dict(told, printed=printed)
+            return dict(told, printed=printed, left_out=plan.not_preloaded)
 
-        second, _ = in_child(forked)
-        if "spoiled" not in second:
+        try:
+            second, _ = in_child(forked)
+        except ValueError:
+            os.write(streams[1], b"the fork failed:\n" + os.pread(2, 1 << 16, 0))
+            sys.exit(1)
+        if "spoiled" in second:
+            plan.spoiled(*second["spoiled"])
+        elif second.get("stale", (0, 0, 0))[2]:
+            plan.stale(*second["stale"])
+            stale = second["stale"]
+        else:
             break
-        plan.spoiled(*second["spoiled"])
     for number, kept in zip((1, 2), streams):
         os.dup2(kept, number)
     print(json.dumps({
         "fresh": [fresh["result"], printed], "fresh_loaded": fresh["loaded"],
         "forked": [second["result"], second["printed"]] if "result" in second else None,
-        "given": second["given"], "stale": second.get("stale"), "loaded": second["loaded"],
-        "left_out": plan.not_preloaded}))
+        "given": second["given"], "stale": second.get("stale", stale), "loaded": second["loaded"],
+        "left_out": second["left_out"]}))
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ class Nursery:
         self.plan.learn(base, steps)
         self._follow_plan()
 
-    def stale(self, module: str, reason: str, lasting: bool) -> None:
+    def stale(self, module: str, reason: str, lasting: List[str]) -> None:
         """A worker found that what was imported ahead does not hold, and was given up."""
         self._note(f"{module} was imported ahead, and {reason}: this start is made afresh",
                    "debug")
@@ -176,11 +176,22 @@ class Nursery:
         else:
             self.refresh()
 
-    def _spoiled(self, name: str, reason: str, detail: str, keep: bool) -> None:
-        text = f"{name} is not {'kept' if keep else 'imported ahead'}: {reason}"
+    def _spoiled(self, link: "_ZygoteLink", message: Mapping[str, Any]) -> None:
+        """The zygote could not make a step. It is replaced, unless it is whole: it had tried
+        the step in a process of its own."""
+        name = str(message.get("name"))
+        keep = bool(message.get("keep"))
+        reason = clean(str(message.get("reason")), 300)
+        detail = clean(str(message.get("detail") or ""), 1000)
+        text = clean(f"{name} is not {'kept' if keep else 'imported ahead'}: {reason}")
         self._note(f"{text} ({detail})" if detail else text, "warning" if keep else "debug")
+        done = [step["name"] for step in link.steps].index(name)
+        before = link.steps[:done]
         self.plan.spoiled(name, reason)
-        self.refresh()
+        if message.get("whole") and self.plan.steps[:done] == before:
+            link.make(self.plan, done)
+        else:
+            self.refresh()
 
     async def bear(self, control: socket.socket, afresh: bool = False) -> Birth:
         """Start a worker whose control socket is `control` (which is closed here); `afresh`
@@ -237,9 +248,7 @@ class Nursery:
             return
         threads = int(message.get("threads", 0))
         if message["kind"] == "spoiled":
-            self._spoiled(clean(str(message.get("name")), 100),
-                          clean(str(message.get("reason")), 300),
-                          clean(str(message.get("detail")), 1000), bool(message.get("keep")))
+            self._spoiled(link, message)
         elif threads > 0:
             self.distrust(f"{threads} threads are running after the imports; find the package "
                           "and give it to --no-preload")

@@ -79,12 +79,12 @@ class Plan:
         self.excluded[name] = reason
         self._make()
 
-    def stale(self, name: str, reason: str, lasting: bool) -> None:
-        """A worker found that what had been imported ahead does not hold."""
+    def stale(self, name: str, reason: str, lasting: Iterable[str]) -> None:
+        """A worker found that what had been imported ahead does not hold; for the modules
+        `lasting` it never will."""
         self._stale[name] = self._stale.get(name, 0) + 1
-        if lasting:
-            self.excluded[name] = reason
-        elif self._stale[name] >= TRIES:
+        self.excluded.update((module, reason) for module in lasting)
+        if name not in self.excluded and self._stale[name] >= TRIES:
             self._ends[name] = f"it differs from start to start: {reason}"
         self._make()
 

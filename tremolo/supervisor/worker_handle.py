@@ -59,7 +59,7 @@ class WorkerStale(WorkerFailed):
     def __init__(self, life: Mapping[str, Any]) -> None:
         self.module = clean(str(life.get("module")), 100)
         self.reason = clean(str(life.get("reason")), 300)
-        self.lasting = bool(life.get("lasting"))
+        self.lasting = [str(name) for name in life.get("lasting") or ()]
         super().__init__({"type": "Stale", "text": f"{self.module}: {self.reason}"})
 
 

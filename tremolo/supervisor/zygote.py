@@ -153,15 +153,16 @@ class Zygote:
     def _step(self, step: Dict[str, Any]) -> None:
         from ..worker.preloader import Spoiled
 
-        ahead = self._ahead()
+        ahead, whole = self._ahead(), bool(step.get("trial"))
         try:
-            if step.get("trial"):
+            if whole:
                 ahead.trial(step)
+                whole = False
             ahead.step(step)
         except Spoiled as exc:
-            self._names.clear()  # we are replaced; nothing is added to what is wrong already
+            self._names.clear()  # what follows depends on it: we are told anew, or replaced
             self._send({"v": VERSION, "kind": "spoiled", "name": step.get("name"),
-                        "reason": str(exc), "detail": exc.detail,
+                        "reason": str(exc), "detail": exc.detail, "whole": whole,
                         "keep": bool(step.get("keep"))})
 
     def _import_one(self, name: Union[str, Dict[str, Any]]) -> None:

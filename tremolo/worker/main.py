@@ -197,7 +197,8 @@ class Worker:
 
     def _give_up(self, stale: Stale) -> None:
         """What was imported ahead does not hold: another process starts without it."""
-        self._life("stale", module=stale.module, reason=stale.reason, lasting=stale.lasting)
+        self._life("stale", module=stale.module, reason=stale.reason,
+                   lasting=stale.lasting[:NAMES_A_MESSAGE])
         if self._channel is not None:
             self._channel.flush(1.0)
         os._exit(0)

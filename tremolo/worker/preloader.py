@@ -237,6 +237,7 @@ class Preloader:
         written = _written()
         top = Entry(name, 0, self._world)  # what is asked for outside any module
         self._stack = [top]
+        self._view.hold_aliases(self._world)
         try:
             importlib.import_module(name)
         except BaseException as exc:  # a module may even call sys.exit()
@@ -244,6 +245,7 @@ class Preloader:
             raise Spoiled(self._trouble, f"{type(exc).__name__}: {exc}") from None
         finally:
             self._look()
+            self._view.release_aliases(world)
             self._stack = []
         self._finish(name, before, known, top)
         self._check(descriptors)
@@ -299,7 +301,7 @@ class Preloader:
                    if values.get(key, MISSING) is not old]
         changed += [(key, MISSING, value) for key, value in values.items() if key not in state
                     and key[:1] != "_" and value is not None
-                    and not isinstance(value, ModuleType)]
+                    and not issubclass(type(value), ModuleType)]
         for key, old, new in changed:
             root.effects.append(Effect(self._next(), "rebound", module, key, old, new))
             self.shelf.rebound.setdefault(name, set()).add(root.name)

@@ -72,15 +72,15 @@ class Step:
 class Stale(Exception):
     """What was imported ahead does not hold in this process.
 
-    `module` was asked for, `reason` is for people; `lasting` when it would be the same after
-    importing the same ahead again.
+    `module` was asked for, `reason` is for people; `lasting` are the modules for which it would
+    be the same after importing the same ahead again.
     """
 
-    def __init__(self, module: str, reason: str, lasting: bool = False) -> None:
+    def __init__(self, module: str, reason: str, lasting: Sequence[str] = ()) -> None:
         super().__init__(f"{module}: {reason}")
         self.module = module
         self.reason = reason
-        self.lasting = lasting
+        self.lasting = list(lasting)
 
 
 class Shelf:
@@ -109,7 +109,8 @@ class Shelf:
         for name, entry in self.entries.items():
             parent, _, child = name.rpartition(".")
             owner = self._module(parent)
-            entry.on_parent = owner is not None and owner.__dict__.get(child) is entry.module
+            entry.on_parent = (owner is not None and entry.module is not None
+                               and owner.__dict__.get(child) is entry.module)
             if entry.on_parent:
                 del owner.__dict__[child]
         for effect in reversed(self._effects(self.entries.values())):
@@ -219,7 +220,7 @@ class Shelf:
             for effect in entry.effects:
                 for name, _, _ in effect.values[0] if effect.kind == "loggers" else ():
                     if isinstance(logging.root.manager.loggerDict.get(name), logging.Logger):
-                        raise Stale(asked, f"the logger {name!r} was set up before", True)
+                        raise Stale(asked, f"the logger {name!r} was set up before", [asked])
             if entry.digest and _digest(entry.path) != entry.digest:
                 raise Stale(asked, f"{os.path.relpath(entry.path)} has changed")
 
@@ -228,7 +229,9 @@ class Shelf:
         for name in self.states.keys() & outside - own:
             changed = self._changed(name, entries[0].order)
             if changed:
-                raise Stale(asked, f"{name}.{changed} was changed before", True)
+                others = [other for other, step in self.steps.items()
+                          if name in step.outside and other not in sys.modules]
+                raise Stale(asked, f"{name}.{changed} was changed before", [asked, *others])
         for name, authors in self.rebound.items():
             for entry in entries:
                 if name not in entry.asked:
@@ -330,7 +333,8 @@ class State:
     """What a module was like: its values, and those of objects that hold its options.
 
     What begins as None, or as a number of the module's own, is a cache, a counter or a note
-    that something was done, and does not count.
+    that something was done, and does not count. Values are never asked what they are: a proxy
+    (`django.conf.settings`) would set itself up.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -338,15 +342,16 @@ class State:
         top = module.__name__.partition(".")[0]
         self.values = {} if len(values) > MAX_WATCHED else {
             name: value for name, value in values.items()
-            if value is not None and name[:2] != "__" and not isinstance(value, ModuleType)
-            and not (name[0] == "_" and isinstance(value, (int, float)))}
+            if value is not None and name[:2] != "__"
+            and not issubclass(type(value), ModuleType)
+            and not (name[0] == "_" and issubclass(type(value), (int, float)))}
         names = [*self.values, "__name__", "__doc__"]
         self._get = itemgetter(*names)
         self._got = self._get(values)
         self._inner = []
         for name, value in self.values.items():
             kind = type(value)
-            if kind.__module__.partition(".")[0] == top and not isinstance(value, type):
+            if kind.__module__.partition(".")[0] == top and not issubclass(kind, type):
                 inner = _inner(value)
                 if inner is not None and 0 < len(inner) <= MAX_WATCHED:
                     self._inner.append((name, inner, dict.copy(inner),
@@ -375,9 +380,14 @@ class State:
 
 def _inner(value: Any) -> Optional[Dict[Any, Any]]:
     """The dictionary in which an object keeps its values."""
-    if isinstance(value, dict):
-        return value
-    found = getattr(value, "__dict__", None) if not callable(value) else None
+    if issubclass(type(value), dict):
+        return value  # type: ignore[no-any-return]
+    if callable(value):
+        return None
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
     return found if type(found) is dict else None
 
 

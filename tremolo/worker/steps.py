@@ -52,17 +52,21 @@ class Steps:
             return lambda whole: None
         before, count = self.view.capture(), len(sys.modules)
         self._thread.inside = True
+        self.view.hold_aliases(before)
 
         def ended(whole: bool) -> None:
             self._thread.inside = False
+            after = self.view.capture()
+            self.view.release_aliases(before)
             if whole:
-                self._note(name, before, self.view.capture(), count, keep)
+                self._note(name, before, after, count, keep)
 
         return ended
 
     def given(self, name: str, before: World, after: World, keep: bool) -> None:
         """A module was had from what had been imported ahead."""
         if not getattr(self._thread, "inside", False):
+            self.view.release_aliases(before)
             self._note(name, before, after, len(sys.modules), keep)
 
     def _note(self, name: str, before: World, after: World, count: int, keep: bool) -> None:

@@ -123,6 +123,7 @@ class WorldView:
         self._aliases: FrozenSet[Tuple[str, str]] = (
             like._aliases if like is not None else frozenset())
         self._base_aliases = self._aliases_now()
+        self._held: Optional[FrozenSet[Tuple[str, str]]] = None
         if like is None:
             self.watch(PATCHED)
             self._builtins = set(builtins.__dict__)
@@ -161,7 +162,7 @@ class WorldView:
             dict(environment if environment is not None else os.environ), tuple(sys.path),
             folder, mask, tuple(warnings.filters), _locale.setlocale(_locale.LC_ALL),
             _limits_now(), tuple(getattr(sys, "argv", ())),
-            self._aliases_now() - self._base_aliases,
+            self._aliases_now() - self._base_aliases if self._held is None else self._held,
             _relative(self._finders, self._finders_now()),
             _relative(self._path_hooks, sys.path_hooks),
             tuple((number, handler) for number, handler, base in zip(
@@ -169,6 +170,16 @@ class WorldView:
                 if handler is not base and handler != base),
             _changed(self._logging, _logging_now()), _changed(self._streams, _streams_now()),
             self._patched_now())
+
+    def hold_aliases(self, now: World) -> None:
+        """An import begins: the names that it enters into `sys.modules` come with it, and are
+        none of the program's, until they are released."""
+        self._held = now.aliases
+
+    def release_aliases(self, before: World) -> None:
+        """An import that began in the world `before` has ended."""
+        self._held = None
+        self._base_aliases = self._aliases_now() - before.aliases
 
     # -- bringing about --------------------------------------------------------------
 
@@ -308,8 +319,7 @@ class WorldView:
         for name, module in now.items():
             if known.get(name) is not module and type(module) is ModuleType:
                 own = module.__dict__.get("__name__")
-                if own != name and isinstance(own, str) and name[:2] != "__" != own[:2] and (
-                        own in now):
+                if own != name and isinstance(own, str) and name[:2] != "__" != own[:2]:
                     found.add((name, own))
         self._modules = now
         if found != self._aliases:
