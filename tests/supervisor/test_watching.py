@@ -227,7 +227,7 @@ class Project:
         self.notes = []
         self.zygotes = 0
         self.generations = types.SimpleNamespace(
-            basis=NOTHING, failed=None, newest=None, stopping=False,
+            basis=NOTHING, failed=None, newest=None, stopping=False, keeping=list,
             renew=lambda change, cause: self.changes.append(change.paths))
         nursery = types.SimpleNamespace(renew=self._renew, refresh=self._renew)
         self.reloader = Reloader(

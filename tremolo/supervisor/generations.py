@@ -8,7 +8,7 @@ Nothing is waited for without a limit.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
@@ -74,6 +74,14 @@ class Generations:
     def number(self) -> int:
         """The generation that serves; 0 while none does."""
         return self.serving.number if self.serving is not None else 0
+
+    def keeping(self) -> List[WorkerHandle]:
+        """Workers that serve, if new code is not on its way already: that reads all afresh."""
+        serving = self.serving
+        if serving is None or self.stopping or (
+                self.attempt is not None and not self.attempt.done()):
+            return []
+        return [worker for worker in serving.workers.values() if worker.state == "serving"]
 
     @property
     def basis(self) -> Basis:

@@ -20,6 +20,7 @@ from ..telemetry.visible import clean
 from .basis import Basis
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace
+from .reads import ReadChanges
 from .relevance import Change, Relevance, age
 from .watcher import Watcher
 
@@ -56,7 +57,6 @@ class Reloader:
         self._nursery = nursery
         self._loop = loop
         self._note = note
-        self._assets = assets
         self._home = home
 
         def absolute(path: str) -> str:
@@ -91,10 +91,12 @@ class Reloader:
         self._followed: Set[str] = set()
         self._following: Optional[asyncio.TimerHandle] = None
         self._watched_since = float("inf")
+        self.reads = ReadChanges(loop, generations.keeping, self._renew_for_reads, assets, note)
         self._watcher = self._watch(folders)
         self._outside: Optional[Watcher] = None
 
     def close(self) -> None:
+        self.reads.close()
         for watcher in (self._watcher, self._outside):
             if watcher is not None:
                 watcher.stop()
@@ -210,8 +212,7 @@ class Reloader:
         starting = generations.newest is not None and generations.newest.starting
         broken = generations.failed is not None and not starting
         found = self._relevance.look(paths, generations.basis, broken)
-        if found.assets:
-            self._assets(found.assets)
+        self._look_at_reads(paths.difference(found.code, found.missing), found.assets)
         if found.unknown and starting:
             self._unknown.update(found.unknown)
             self._later(STALLED, self._look_whether_stalled)
@@ -256,6 +257,18 @@ class Reloader:
             self._nursery.renew(forget=True)
         self._unknown.clear()
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
+
+    def _look_at_reads(self, paths: Set[str], assets: List[str]) -> None:
+        """What is no code may still be known by heart: templates, for example."""
+        self.reads.touched({path for path in paths if not path.endswith(".py")
+                            and not is_noise(path)
+                            and not self._relevance.excludes(path)}, assets)
+
+    def _renew_for_reads(self, paths: List[str]) -> None:
+        paths = [path for path in paths if not self._relevance.excludes(path)]
+        if paths and not self._generations.stopping:
+            seen = time.monotonic()
+            self._generations.renew(Change(tuple(paths), age(paths), seen), "change")
 
     def _wait(self, paths: Set[str], delay: float) -> None:
         """Have the reload because of `paths` later, once for all that come until then."""

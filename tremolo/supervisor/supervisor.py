@@ -368,6 +368,8 @@ class Supervisor:
             newest = self.generations.newest
             if self.reloader is not None and newest is not None and newest.number == worker.gen:
                 self.reloader.read(life.get("files", {}), life.get("places", {}))
+        elif state in ("stale", "own") and self.reloader is not None:
+            self._read(worker, state, life.get("paths", []))
         elif state == "addresses":
             self._bind_more(worker, life.get("addresses", []))
         elif state == "memory":
@@ -398,6 +400,22 @@ class Supervisor:
                 worker.tell("throttle", scope=scope, throttle=throttle)
             self.shares.forget(worker.pid)
             self.share_total()
+
+    def _read(self, worker: WorkerHandle, state: str, paths: List[Any]) -> None:
+        """What a worker tells of files that it reads and writes."""
+        assert self.reloader is not None
+        reads, generations = self.reloader.reads, self.generations
+        if state == "own":
+            for path in paths:
+                reads.wrote(str(path))
+        elif generations.serving is None or (
+                generations.serving.workers.get(worker.slot) is not worker):
+            return  # it is on its way out
+        elif generations.newest is generations.serving and generations.attempt is not None:
+            # It may have begun to serve this very moment: that is to be told first.
+            generations.attempt.add_done_callback(lambda _: reads.stale(map(str, paths)))
+        elif worker in generations.keeping():
+            reads.stale(map(str, paths))
 
     def _bind_more(self, worker: WorkerHandle, wanted: List[List[Any]]) -> None:
         """Bind what an application asked for by app.listen(), and hand it to the worker."""

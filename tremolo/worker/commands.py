@@ -4,7 +4,7 @@ Every value is validated here again, whoever sent it: bounded, finite, of the ri
 Every command is answered by one acknowledgement, with what is in force or why it is not.
 """
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import TremoloException
 from ..telemetry.messages import VERSION
@@ -29,17 +29,20 @@ class Commands:
 
     def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
                  drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
-                 application: Any = None) -> None:
+                 application: Any = None,
+                 stale: Callable[[List[str]], List[str]] = lambda paths: []) -> None:
         self._server = server
         self._sampler = sampler
         self._serve = serve
         self._drain = drain
         self._browser = browser
         self._application = application
+        self._stale = stale
         self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
             "serve": self._start_serving, "drain": self._start_draining,
             "broken": self._note_broken, "assets": self._note_assets,
+            "touched": self._name_stale,
         }
 
     def obey(self, message: Mapping[str, Any]) -> Dict[str, Any]:
@@ -104,6 +107,13 @@ class Commands:
             self._application.error = error
         if self._browser is not None:
             self._browser.set_broken(error)
+
+    def _name_stale(self, args: Mapping[str, Any]) -> List[str]:
+        """Files were touched that are no code: which of them this process may know by heart."""
+        paths = args.get("paths")
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise CommandError("paths are a list of names of files")
+        return self._stale(paths)
 
     def _note_assets(self, args: Mapping[str, Any]) -> int:
         """Files changed that are no code: pages fetch them again. How many pages were told."""

@@ -239,6 +239,10 @@ class ProjectImports:
             files, self._fresh = self._fresh, {}
             return files, self.lookups.take()
 
+    def importing(self) -> bool:
+        """Whether a module of the project is just being run."""
+        return bool(self._stack)
+
     def began(self) -> None:
         self._stack.append([perf_counter(), 0.0])
 

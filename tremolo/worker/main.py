@@ -38,6 +38,7 @@ from .leaving import Leaving
 from .lent import LentSockets
 from .loops import new_loop
 from .output import line_buffered, redirect, set_up_logging
+from .reads import ReadFiles, requests_of
 from .sampler import Sampler
 from .shelf import Shelf, Stale
 from .stats_pipe import StatsPipe
@@ -48,6 +49,7 @@ ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 MAX_LOG_PENDING = 1 << 20
 NAMES_A_MESSAGE = 400
+READS_EVERY = 5  # tenths of a second: files that were read are compared with the disk
 ERRORS_A_SECOND = 100
 
 
@@ -69,6 +71,8 @@ class Worker:
         self._serve_task: Optional[asyncio.Task[None]] = None
         self._told_memory = False
         self._ready = False
+        self._ticks = 0
+        self._reads = ReadFiles(lambda path: self._life("own", paths=[path]))
         self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
         self._errors_left_out = 0
         self._sending = threading.RLock()
@@ -176,6 +180,7 @@ class Worker:
             self._imports.on_read = self._tell_files
             self._imports.install()
             counts = settings.reload_include
+            self._reads.install(self._imports.importing)
             self._imports.watch_writes(
                 lambda path: path.endswith(".py") or any(
                     fnmatch(os.path.basename(path), pattern) or fnmatch(path, pattern)
@@ -256,7 +261,8 @@ class Worker:
             self._sampler.set_detail(int(self._start.get("detail", 0)))
             self._lent = LentSockets(server, self._context_of)
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
-                                      self._browser, loaded.application)
+                                      self._browser, loaded.application,
+                                      self._reads.stale)
             for scope, throttle in self._start.get("throttle", {}).items():
                 self._commands.obey({"name": "throttle", "args": {
                     "scope": scope, "throttle": throttle}})
@@ -379,6 +385,9 @@ class Worker:
         for (_, sock), context in zip(self._listeners, self._tls):
             await self._server.start([sock], ssl_context=context)
         self._life("serving")
+        server = self._server
+        self._reads.serve(lambda: list(requests_of(server)))
+        self._tell_stale(self._reads.all_stale())
         self._loop.call_later(0.05, self._tell_modules)
         advise(self._start, lambda text: self._loop.call_soon_threadsafe(
             self._log, "warning", text))
@@ -439,6 +448,9 @@ class Worker:
         if self._errors_left_out and self._loop.time() - self._errors[-1] > 1.0:
             count, self._errors_left_out = self._errors_left_out, 0
             self._log("warning", f"{count:,} exceptions came too fast to be told one by one")
+        self._ticks += 1
+        if self._ticks % READS_EVERY == 0:
+            self._tell_stale(self._reads.all_stale())
         self._send_waiting_logs()
         self._tell_files()
         if 0 < self._max_requests <= self._server.counters.requests:
@@ -452,6 +464,10 @@ class Worker:
 
     def _waits(self, reasons: List[str]) -> None:
         self._life("waits", reasons=reasons)
+
+    def _tell_stale(self, paths: List[str]) -> None:
+        for index in range(0, len(paths), NAMES_A_MESSAGE // 4):
+            self._life("stale", paths=paths[index:index + NAMES_A_MESSAGE // 4])
 
     def _wrote(self, path: str, digest: Optional[str]) -> None:
         if os.getpid() == self._pid:
