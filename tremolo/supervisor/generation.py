@@ -27,6 +27,12 @@ class Generation:
         self.ended = 0.0  # when it was ready, or had failed
         self.cause = cause  # "start", "change", "request", "hangup", "packages"
         self.workers: Dict[int, WorkerHandle] = {}
+        self._read_before = Basis({}, {})  # by workers that others have replaced
+
+    def start_again(self) -> None:
+        """Its workers are gone, and others will try; what was read is not forgotten."""
+        self._read_before = self.basis
+        self.workers.clear()
 
     def end_start(self) -> None:
         """It is ready, or has failed."""
@@ -35,7 +41,13 @@ class Generation:
     @property
     def basis(self) -> Basis:
         """What its workers have read so far."""
-        return Basis.joined([worker.basis for worker in self.workers.values()])
+        now = Basis.joined([worker.basis for worker in self.workers.values()])
+        if not self._read_before.files:
+            return now
+        found = Basis({}, {})
+        for part in (self._read_before, now):
+            found.add(part.files, part.places)
+        return found
 
 
 async def all_ready(starts: List[Any]) -> None:

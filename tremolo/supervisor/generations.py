@@ -133,6 +133,8 @@ class Generations:
             raise
         generation.end_start()
         if failure is not None:
+            if failure.error.get("held"):
+                self.order = self._settings.reload_order  # it was not the code that served
             self._note_failure(generation, change, failure)
             await self._dismiss(generation)
             if self.serving is None and self.then != "ends":
@@ -180,14 +182,13 @@ class Generations:
             if not self._settings.reload:  # a gap in production is for its owner to decide
                 self._feed.log("warning", f"{hint}: --reload-order stop-first ends that first")
                 raise
-            self._feed.log("warning", f"{hint}: that is ended, and the start tried again")
+            self._feed.log("warning", f"{hint}: from now on old code is ended before new code "
+                           "starts, as by --reload-order stop-first; this is tried again")
+            self.order = "stop-first"
             await self._dismiss(generation)
-            generation.workers.clear()
+            generation.start_again()
             await self._make_way()
             await self._start_forked(generation)
-            self.order = "stop-first"
-            self._feed.log("info", "it was: from now on old code is ended before new code "
-                           "starts, as by --reload-order stop-first")
 
     async def _start_forked(self, generation: Generation) -> None:
         """Have all workers ready, by a fresh interpreter each if they cannot be forked."""
@@ -203,7 +204,7 @@ class Generations:
             # a fresh interpreter tells whether it was that or the application itself.
             await self._dismiss(generation)
             mode, self._nursery.mode = self._nursery.mode, "spawn"
-            generation.workers.clear()
+            generation.start_again()
             try:
                 await self._start_once(generation)
             finally:
