@@ -261,7 +261,6 @@ class Reloader:
     def _look_at_reads(self, paths: Set[str], assets: List[str]) -> None:
         """What is no code may still be known by heart: templates, for example."""
         self.reads.touched({path for path in paths if not path.endswith(".py")
-                            and not is_noise(path)
                             and not self._relevance.excludes(path)}, assets)
 
     def _renew_for_reads(self, paths: List[str]) -> None:

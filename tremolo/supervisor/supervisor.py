@@ -368,7 +368,7 @@ class Supervisor:
             newest = self.generations.newest
             if self.reloader is not None and newest is not None and newest.number == worker.gen:
                 self.reloader.read(life.get("files", {}), life.get("places", {}))
-        elif state in ("stale", "own") and self.reloader is not None:
+        elif state in ("outdated", "own") and self.reloader is not None:
             self._read(worker, state, life.get("paths", []))
         elif state == "addresses":
             self._bind_more(worker, life.get("addresses", []))

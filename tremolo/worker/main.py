@@ -467,7 +467,7 @@ class Worker:
 
     def _tell_stale(self, paths: List[str]) -> None:
         for index in range(0, len(paths), NAMES_A_MESSAGE // 4):
-            self._life("stale", paths=paths[index:index + NAMES_A_MESSAGE // 4])
+            self._life("outdated", paths=paths[index:index + NAMES_A_MESSAGE // 4])
 
     def _wrote(self, path: str, digest: Optional[str]) -> None:
         if os.getpid() == self._pid:
