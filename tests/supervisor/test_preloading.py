@@ -56,7 +56,9 @@ class Project:
     def save(self, source, path=None):
         """Save, and give the event of the new code."""
         self.generation += 1
-        (path or self.shop).write_text(source)
+        temporary = self.folder / "saved.tmp"
+        temporary.write_text(source)
+        os.replace(temporary, path or self.shop)
         return self.server.wait_for("reload", gen=self.generation, state="ready")
 
 

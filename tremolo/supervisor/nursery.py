@@ -36,7 +36,7 @@ FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
 CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
-        "tremolo.app.adapter", "tremolo.net.tls")
+        "tremolo.app.adapter", "tremolo.net.tls", "tremolo.insight.insight")
 NAMES_A_MESSAGE = 400
 STEPS_A_MESSAGE = 24 * 1024  # characters
 GROWTH = 1.5
@@ -162,13 +162,17 @@ class Nursery:
         self._note(f"{module} was imported ahead, and {reason}: this start is made afresh",
                    "debug")
         self.plan.stale(module, reason, lasting)
+        if self._zygote is not None:
+            self._zygote.outdated = True
 
     def _follow_plan(self) -> None:
         link, plan = self._zygote, self.plan
         if link is None or self.mode != "zygote" or self._closed:
             return
         done = len(link.steps)
-        if link.base == plan.base and link.steps == plan.steps[:done] and (
+        if link.outdated:
+            self.refresh()
+        elif link.base == plan.base and link.steps == plan.steps[:done] and (
                 link.refused == plan.refused or not plan.steps[done:]):
             link.make(plan, done)
         elif not link.steps and link.base == plan.base[:len(link.base)]:
@@ -335,6 +339,7 @@ class _ZygoteLink:
         self.busy = False  # importing what it was told to
         self.settled = 0  # bytes of memory after its imports
         self.dead = False
+        self.outdated = False  # a worker found that it does not hold
         self.base: List[str] = []
         self.steps: List[Dict[str, Any]] = []
         self.refused: List[str] = []

@@ -33,7 +33,10 @@ class Plan:
 
     def learn(self, base: List[str], told: List[Mapping[str, Any]]) -> None:
         """What a worker imported: `base` by itself, `told` are the steps of its program."""
-        self.base = [name for name in base if not self._is_refused(name)]
+        # A worker started afresh has less at its base than one that was forked.
+        known = set(self.base)
+        self.base = self.base + [name for name in base
+                                 if name not in known and not self._is_refused(name)]
         self._told = told
         self._make()
 

@@ -105,8 +105,9 @@ class Zygote:
 
     def _fork(self, message: Mapping[str, Any], fd: int) -> Optional[socket.socket]:
         reply: Dict[str, Any] = {"v": VERSION, "kind": "forked", "id": message.get("id")}
-        if self._preloader is not None:
-            self._preloader.rest()
+        ahead = self._ahead()
+        ahead.prepare()
+        ahead.rest()
         self._streams.flush()
         try:
             pid = os.fork()
@@ -175,12 +176,15 @@ class Zygote:
             importlib.import_module(name)
         except BaseException as exc:  # a module may even call sys.exit(); the worker will tell
             self._failed.append(f"{name}: {type(exc).__name__}")
+        if self._preloader is not None:
+            self._preloader.rebase()
 
     def _preloaded(self) -> None:
         self._preloading = False
-        if self._preloader is not None:
-            self._preloader.rest()
-        ahead = len(self.shelf.entries) if self.shelf is not None else 0
+        preloader = self._ahead()
+        preloader.prepare()
+        preloader.rest()
+        ahead = len(preloader.shelf.entries)
         gc.collect()
         if hasattr(gc, "freeze"):
             gc.freeze()  # so that the children's collections do not copy our pages

@@ -8,7 +8,7 @@ why it cannot is noted, too.
 import sys
 import threading
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .world import FIXED, World, WorldView, describe, difference, encode
@@ -41,7 +41,8 @@ class Steps:
 
     def wrap(self, spec: ModuleSpec, keep: bool = False) -> None:
         """Note the import of a module that was just found, unless it is part of another's."""
-        if not getattr(self._thread, "inside", False) and hasattr(spec.loader, "exec_module"):
+        if not getattr(self._thread, "inside", False) and hasattr(
+                spec.loader, "exec_module") and not _is_ours():
             loader: Any = _Noting(spec.loader, self, keep)
             spec.loader = loader
 
@@ -94,6 +95,20 @@ class Steps:
         else:
             self._ahead = after
         self.made.append(step)
+
+
+def _is_ours() -> bool:
+    """Whether the import that is looked for now is one of ours, not of the program."""
+    frame: Optional[FrameType] = sys._getframe(1)
+    machinery = False
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith("importlib"):
+            machinery = True
+        elif machinery:
+            return name.startswith("tremolo.")
+        frame = frame.f_back
+    return False
 
 
 class _Noting:

@@ -167,7 +167,7 @@ class WorldView:
             _relative(self._path_hooks, sys.path_hooks),
             tuple((number, handler) for number, handler, base in zip(
                 _SIGNALS, map(_signal.getsignal, _SIGNALS), self._signals)
-                if handler is not base and handler != base),
+                if handler is not base and handler != base and not _is_of_a_loop(handler)),
             _changed(self._logging, _logging_now()), _changed(self._streams, _streams_now()),
             self._patched_now())
 
@@ -325,6 +325,13 @@ class WorldView:
         if found != self._aliases:
             self._aliases = frozenset(found)
         return self._aliases
+
+
+def _is_of_a_loop(handler: Any) -> bool:
+    """Whether an event loop calls back for a signal: the loop, ours at least, is no setting."""
+    owners = (getattr(handler, "__module__", None),
+              type(getattr(handler, "__self__", None)).__module__)
+    return any(str(owner).partition(".")[0] in ("asyncio", "uvloop") for owner in owners)
 
 
 def _relative(base: List[Any], now: List[Any]) -> Tuple[Any, ...]:
