@@ -294,6 +294,10 @@ class Actions(App[int]):
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.reveal()
 
+    def action_detail_tab(self, step: int) -> None:
+        if self.arrangement is not None and self.arrangement.detail:
+            self.detail.action_tab(step)
+
     def action_copy_body(self) -> None:
         from .clipboard import copy_body
 

@@ -296,7 +296,7 @@ class Dashboard(Actions):
         pane.route = path if path.startswith("/") and "…" not in path else None
         pane.connection = (row.pid, row.conn)
         if self.arrangement is not None and self.arrangement.detail:
-            self.detail.show_subject(row)
+            self.detail.show_subject(row, along=True)
 
     def action_close_detail(self) -> None:
         if self.arrangement is not None:

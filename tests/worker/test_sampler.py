@@ -20,6 +20,7 @@ class FakeServer:
         self.connections = {}
         self.recent = None
         self.throttle = ThrottleTable()
+        self.message_log = None
 
     def remember(self, wanted):
         self.recent = collections.deque(maxlen=2000) if wanted else None
@@ -31,7 +32,8 @@ class FakeServer:
             if self.recent is not None:
                 self.recent.append(types.SimpleNamespace(
                     id=self.counters.requests, begun=0.0, first_byte=0.005, ended=0.01,
-                    connection=types.SimpleNamespace(id=1, is_tls=False),
+                    connection=types.SimpleNamespace(
+                        id=1, is_tls=False, peer=("127.0.0.1", 1)), event_stream=False,
                     head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
                     route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0,
                     outcome="done", error=error, capture=capture))
@@ -197,3 +199,31 @@ def test_demand_is_told_only_under_a_cap_of_the_whole_server():
     assert "waiting" not in made.frame(1.0)
     server.throttle.set_total(1000, None, 1.0)
     assert made.frame(2.0)["waiting"] == [0, 0]
+
+
+def test_messages_of_streams_are_told_at_the_level_that_asks_for_them():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    assert server.message_log is None
+    made.set_detail(2)
+    for number in range(40):
+        server.message_log.add(5.0, 1, 7, number % 2 == 0, "text", b"x" * 4000)
+    server.message_log.add(5.0, 1, 7, True, "binary", b"\xff\xfe", waited=True)
+    made.sample(1.0)
+    told = [message for frame in frames for message in frame.get("messages", ())]
+    assert len(told) == 41 and sum("messages" in frame for frame in frames) > 1
+    assert (told[0]["conn"], told[0]["id"], told[0]["in"], told[0]["size"]) == (1, 7, True, 4000)
+    assert told[-1]["data64"] == "//4=" and told[-1]["waited"] and "waited" not in told[0]
+    made.set_detail(1)
+    assert server.message_log is None
+
+
+def test_too_many_messages_of_streams_leave_the_oldest_out_and_count_them():
+    frames, sink = collect()
+    server, made = sampler(sink, detail=2)
+    for number in range(700):
+        server.message_log.add(5.0, 1, 7, True, "text", b"%d" % number)
+    made.sample(1.0)
+    told = [message["text"] for frame in frames for message in frame.get("messages", ())]
+    assert told[0] == "200" and told[-1] == "699"
+    assert sum(frame.get("messages_left_out", 0) for frame in frames) == 200

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Optional, 
 from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
 from .capture import Capture
 from .counters import latency_bucket
+from .message_log import EVENT
 from .pacing import Breaking
 from .request_body import RequestBody
 from .states import (
@@ -37,6 +38,8 @@ DONE, ABORTED = "done", "aborted"
 PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 #: bytes from which a piece of a body is not copied to join the response's head in one write
 UNCOPIED = 128 * 1024
+#: in the head of a response that is a stream of server-sent events
+EVENT_STREAM = b"text/event-stream"
 
 
 class ResponseMisuse(RuntimeError):
@@ -82,6 +85,8 @@ class Exchange:
     throttled = 0.0
     #: for viewers that want to see messages; None for nearly all exchanges
     capture: Optional[Capture] = None
+    #: the response is a stream of server-sent events: its time says nothing of speed
+    event_stream = False
     #: called when the server begins to drain; for responses without an end of their own
     on_drain: Optional[Callable[[], None]] = None
     _kept_back: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
@@ -195,6 +200,8 @@ class Exchange:
             raise
         self.progress = HEADED.after[SEND_HEAD]
         self._kept_back = None
+        if length is None and EVENT_STREAM in head:
+            self.event_stream = True
         if self.capture is not None:
             self.capture.response_head = head
         if self.faults is not None:
@@ -245,6 +252,11 @@ class Exchange:
         wait = outbox.push(framed) if framed else None
         if wait is not None:
             connection.watch_writes()
+        if self.event_stream and not self.hidden \
+                and connection.server.message_log is not None:
+            connection.server.message_log.add(
+                connection.server.loop.time(), connection.id, self.id, False, EVENT, data,
+                wait is not None)
         return wait
 
     def finish(self, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
@@ -428,7 +440,8 @@ class Exchange:
         counters = server.counters
         if not self.ended:
             self.ended = server.clock()
-        counters.latency[latency_bucket(self.ended - self.begun)] += 1
+        if self.status != 101 and not self.event_stream:
+            counters.latency[latency_bucket(self.ended - self.begun)] += 1
         if outcome != DONE:
             counters.aborted += 1
         if server.recent is not None and not self.hidden:

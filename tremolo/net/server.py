@@ -25,6 +25,7 @@ from .connection import READ_AHEAD, HTTPConnection, server_line
 from .counters import Counters
 from .exchange import Exchange
 from .hangups import look_for_hangups
+from .message_log import MessageLog
 from .pacing import Throttling
 from .stream import peer_text
 from .throttle import ThrottleTable
@@ -86,6 +87,8 @@ class Server:
         #: of how many of the next exchanges heads and bodies are captured; whoever takes `recent`
         #: renews it
         self.captures_left = 0
+        #: messages of streams, for viewers that want to see them; None where there is none
+        self.message_log: Optional[MessageLog] = None
         self.on_error: Optional[ErrorHook] = None
         #: makes the exchange of a request; another kind of it may see what applications send
         self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange

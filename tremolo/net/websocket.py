@@ -17,10 +17,13 @@ from ..protocol.websocket import (
     Failed,
     Fragment,
     Message,
+    Ping,
+    Pong,
     StateError,
     WebSocketEngine,
 )
 from . import states
+from .message_log import BINARY, CLOSE, PING, PONG, TEXT, MessageLog
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -127,7 +130,37 @@ class WebSocketLink:
         else:
             engine.send_bytes(data)  # type: ignore[arg-type]
         self.messages_out += 1
-        return self._flush()
+        log = self._connection.server.message_log
+        wait = self._flush()
+        if log is not None:
+            text = type(data) is str
+            self._log(log, False, TEXT if text else BINARY,
+                      data.encode() if text else data, wait is not None)  # type: ignore
+        return wait
+
+    def _log(self, log: MessageLog, incoming: bool, kind: str, data: bytes,
+             waited: bool = False) -> None:
+        connection = self._connection
+        log.add(connection.server.loop.time(), connection.id, self._exchange.id, incoming, kind,
+                data, waited)
+
+    def _log_event(self, log: MessageLog, event: object) -> None:
+        """What came from the peer."""
+        if isinstance(event, Message):
+            text = isinstance(event.data, str)
+            self._log(log, True, TEXT if text else BINARY,
+                      event.data.encode() if isinstance(event.data, str) else event.data)
+        elif isinstance(event, Fragment):
+            self._log(log, True, TEXT if event.opcode == 1 else BINARY, event.data)
+        elif isinstance(event, (Ping, Pong)):
+            self._log(log, True, PING if isinstance(event, Ping) else PONG, event.data)
+        elif isinstance(event, Close):
+            self._log(log, True, CLOSE, f"{event.code} {event.reason}".strip().encode())
+
+    @property
+    def exchange(self) -> "Exchange":
+        """The exchange that was its handshake."""
+        return self._exchange
 
     def send_fragment(self, data: bytes, opcode: int,
                       fin: bool) -> "Optional[asyncio.Future[None]]":
@@ -135,6 +168,9 @@ class WebSocketLink:
         if self._connection.state is states.CLOSED:
             raise StateError("the client is gone")
         self._engine.send_fragment(data, opcode, fin)
+        log = self._connection.server.message_log
+        if log is not None:
+            self._log(log, False, TEXT if opcode == 1 else BINARY, data)
         return self._flush()
 
     def ping(self, data: bytes = b"") -> None:
@@ -151,6 +187,9 @@ class WebSocketLink:
         if self._connection.state is states.CLOSED or self._engine.state != OPEN:
             return
         self._engine.close(code, reason)
+        log = self._connection.server.message_log
+        if log is not None:
+            self._log(log, False, CLOSE, f"{code} {reason}".strip().encode())
         self._flush()
         self._connection.deadline = self._connection.server.loop.time() + CLOSE_TIMEOUT
         if self.holding:
@@ -200,8 +239,11 @@ class WebSocketLink:
         next_event = engine.next_event
         queue = self._queue
         answers = self._more = False
+        log = self._connection.server.message_log
         while True:
             event = next_event()
+            if log is not None and event is not NEED_DATA:
+                self._log_event(log, event)
             if type(event) is Message or type(event) is Fragment:
                 queue.append(event)
                 if type(event) is not Fragment or event.fin:

@@ -173,7 +173,9 @@ def without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
     not shall not get the secrets in them."""
     rows = [{key: value for key, value in row.items() if key not in ("request", "response")}
             for row in frame.get("rows", ())]
-    return {**frame, "rows": rows} if rows else dict(frame)
+    less = {**frame, "rows": rows} if rows else dict(frame)
+    less.pop("messages", None)
+    return less
 
 
 def wall() -> float:

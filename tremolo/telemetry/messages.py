@@ -83,8 +83,23 @@ class RequestRow(TypedDict, total=False):
     error: Optional[str]  # one line: exception type and text
     http: str  # "1.0", "1.1", "ws"
     secure: bool
+    peer: str
+    sse: bool  # the response is a stream of server-sent events
     request: HTTPMessage
     response: HTTPMessage
+
+
+StreamMessageRow = TypedDict("StreamMessageRow", {
+    "conn": int,
+    "id": int,  # RequestRow.id of the handshake, or of the response that is a stream of events
+    "t": float,
+    "in": bool,  # from the client
+    "kind": str,  # "text", "binary", "ping", "pong", "close", "event"
+    "size": int,  # bytes of the whole message, without framing and compression
+    "text": str,  # the first 4 KiB, if they are UTF-8
+    "data64": str,  # base64, if they are not
+    "waited": bool,  # it could not be handed over at once: the client or the throttle was full
+}, total=False)
 
 
 class ConnectionRow(TypedDict, total=False):
@@ -122,6 +137,8 @@ class Frame(TypedDict, total=False):
     rows: List[RequestRow]
     connections: List[ConnectionRow]
     connections_left_out: int
+    messages: List[StreamMessageRow]  # at detail level 2, in frames of their own
+    messages_left_out: int  # so many came before these and were too many
     waiting: List[int]  # transfers that wait for the total cap: down, up; only under one
     final: bool
 

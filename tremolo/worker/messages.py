@@ -6,9 +6,10 @@ masked: what is told here is enough to send a request again.
 
 import json
 from base64 import b64encode
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from ..net.capture import Capture
+from ..net.message_log import StreamMessage
 
 #: bytes of JSON that the two messages of a row may take: a line has 64 KiB
 MOST = 48 * 1024
@@ -35,6 +36,41 @@ def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
         _shorten(message)
         sizes[longer] = len(json.dumps(message))
     return request, response, sum(sizes)
+
+
+def stream_message(message: StreamMessage, wall: float) -> Message:
+    """A message of a stream as frames tell it (`StreamMessageRow`); `wall` is what to add to its
+    instant for the wall clock."""
+    told: Message = {
+        "conn": message.connection, "id": message.exchange, "t": round(message.at + wall, 4),
+        "in": message.incoming, "kind": message.kind, "size": message.size}
+    if message.waited:
+        told["waited"] = True
+    try:
+        told["text"] = message.data.decode()
+    except UnicodeDecodeError as exc:
+        if message.kind != "binary" and message.size > len(message.data) \
+                and len(message.data) - exc.start < 4:
+            told["text"] = message.data[:exc.start].decode()
+        else:
+            told["data64"] = b64encode(message.data).decode("ascii")
+    return told
+
+
+def stream_lines(told: Sequence[StreamMessage], wall: float, most: int) -> List[List[Message]]:
+    """The messages of streams in groups of about `most` bytes of JSON."""
+    lines: List[List[Message]] = []
+    size = most
+    for message in told:
+        entry = stream_message(message, wall)
+        text = entry.get("text", "")
+        need = 160 + len(json.dumps(text)) + len(entry.get("data64", ""))
+        if size + need > most:
+            lines.append([])
+            size = 256
+        size += need
+        lines[-1].append(entry)
+    return lines
 
 
 def _fields(head: bytes) -> List[Tuple[bytes, bytes]]:

@@ -13,13 +13,14 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..net.exchange import Exchange
+from ..net.message_log import MessageLog
 from ..net.stream import peer_text
 from ..telemetry import histogram
 from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
 from ..telemetry.templates import grouped, readable
 from ..telemetry.visible import clean
-from .messages import messages
+from .messages import messages, stream_lines
 
 TICK = 0.1
 KEEP_ALIVE = 1.0
@@ -32,6 +33,7 @@ COST_LIMIT = 0.02  # of wall time
 CROWD = 2000  # connections from which looking at all of them is done once a second only
 MESSAGES = 20  # exchanges of which heads and bodies are kept, a tick
 MESSAGES_SIZE = 192 * 1024  # bytes of them that are told, a tick
+TOLD = 500
 LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
 
 Sink = Callable[[Mapping[str, Any]], bool]
@@ -92,6 +94,7 @@ class Sampler:
         self._bytes_at = 0.0
         self._last_id = 0
         self._messages_left = 0
+        self._told: Dict[int, None] = {}  # exchanges in progress whose heads were told
         # Rows carry wall-clock times; they follow from one reading of both clocks a second.
         self._wall = time.time() - loop.time()
 
@@ -114,6 +117,8 @@ class Sampler:
     def _renew(self) -> None:
         """So much may be told until the next turn."""
         self._server.captures_left = MESSAGES if self.detail > 1 else 0
+        if (self._server.message_log is None) == (self.detail > 1):
+            self._server.message_log = MessageLog() if self.detail > 1 else None
         self._messages_left = MESSAGES_SIZE
 
     # -- one turn --------------------------------------------------------------------
@@ -166,6 +171,19 @@ class Sampler:
         for rows in rest:
             if not self._send(self._headed(now, rows=rows)):
                 self._dropped += len(rows)
+        self._send_messages(now)
+
+    def _send_messages(self, now: float) -> None:
+        """What went over WebSockets and event streams, in lines of its own."""
+        log = self._server.message_log
+        if log is None:
+            return
+        left_out, told = log.take()
+        for line in stream_lines(told, self._wall, LINE_SIZE):
+            if not self._send(self._headed(now, messages=line, messages_left_out=left_out)):
+                left_out += len(line)
+                continue
+            left_out = 0
 
     def final(self) -> Dict[str, Any]:
         """The last frame: exact counters, and the rows that still wait."""
@@ -239,7 +257,7 @@ class Sampler:
             size += self._put_connections(frame, now)
         lines: List[List[Dict[str, Any]]] = [[]]
         for row in self._rows(now):
-            need = 330 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
+            need = 390 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
                 row["route"] or "") * 6 + row.pop("_size", 0)
             if "endpoint" in row:
                 need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
@@ -260,6 +278,8 @@ class Sampler:
         count = len(recent)
         for connection in self._server.connections.values():
             exchange = connection.current
+            if exchange is None and connection.upgraded is not None:
+                exchange = getattr(connection.upgraded, "exchange", None)
             if exchange is not None and now - exchange.begun >= LIVE_AFTER \
                     and not exchange.hidden:
                 rows.append(self._live(exchange, now))
@@ -297,8 +317,24 @@ class Sampler:
     def _live(self, exchange: Exchange, now: float) -> Dict[str, Any]:
         first, begun = exchange.first_byte, exchange.begun
         outbox = exchange.connection.outbox
-        return self._row(exchange, now - begun, first - begun if first else 0.0,
-                         outbox.throttle_seconds - exchange.throttle_mark, "live")
+        row = self._row(exchange, now - begun, first - begun if first else 0.0,
+                        outbox.throttle_seconds - exchange.throttle_mark, "live")
+        link = exchange.connection.upgraded
+        if link is not None:
+            row.update(http="ws", bytes_in=exchange.connection.bytes_in,
+                       bytes_out=outbox.bytes_out)
+        capture = exchange.capture
+        if capture is not None and self.detail > 1 and capture.response_head:
+            # Once, with its heads: what is to come is told by messages, or when it has ended.
+            request, response, size = messages(
+                capture, exchange.head.method, 101, 0, 0)
+            if size <= self._messages_left and exchange.id not in self._told:
+                self._messages_left -= size
+                self._told[exchange.id] = None
+                while len(self._told) > TOLD:
+                    del self._told[next(iter(self._told))]
+                row.update(request=request, response=response, _size=size)
+        return row
 
     def _row(self, exchange: Exchange, seconds: float, ttfb: float, throttled: float,
              state: str) -> Dict[str, Any]:
@@ -315,7 +351,10 @@ class Sampler:
             "throttle_ms": round(throttled * 1000, 3), "state": state,
             "error": None if error is None else _one_line(error),
             "http": clean(head.version, 8), "secure": connection.is_tls,
+            "peer": clean(peer_text(connection.peer), 64),
         }
+        if exchange.event_stream:
+            row["sse"] = True
         if self._insight is not None:
             row.update(self._insight.row(exchange.id, exchange.status, state != "live",
                                          self._loop.time()))

@@ -11,6 +11,8 @@ import re
 from typing import Iterator, List, Optional, Tuple
 from urllib.parse import unquote_plus
 
+from .codings import decoded
+from .images import describe
 from .messages import Message, is_secret, masked
 from .text import clean, size
 
@@ -54,6 +56,21 @@ def text_of(message: Message) -> Optional[str]:
         return codecs.getincrementaldecoder("utf-8")().decode(body, final=message.body_whole)
     except UnicodeDecodeError:
         return None
+
+
+def readable(message: Message) -> Tuple[Message, str]:
+    """The message with its content coding undone, and words about that: what the coding was, or
+    why it could not be undone."""
+    coding = message.field("content-encoding")
+    if coding.lower() in ("", "identity") or not message.body:
+        return message, ""
+    found = decoded(message.body, coding)
+    if found.body is None:
+        return message, found.problem
+    headers = tuple(field for field in message.headers if field[0].lower() != "content-encoding")
+    whole = message.body_whole
+    made = Message(headers, len(found.body) if whole else None, found.body, not whole)
+    return made, f"{clean(coding, 20)}, {size(message.size or len(message.body))} sent"
 
 
 def amount(count: int) -> str:
@@ -100,7 +117,8 @@ def has_secrets(message: Message) -> bool:
 
 def _dump(message: Message, bytes_a_line: int) -> List[str]:
     coding = clean(message.field("content-encoding"), 20)
-    lines = [f"{clean(content_type(message), 60) or 'no type'}"
+    picture = describe(message.body or b"")
+    lines = [f"{picture or clean(content_type(message), 60) or 'no type'}"
              f"{', ' + coding if coding else ''} · {extent(message)} · binary"]
     body = message.body or b""
     for start in range(0, min(len(body), DUMP_LINES * bytes_a_line), bytes_a_line):

@@ -38,7 +38,10 @@ class Live:
             key = (pid, int(data.get("id", 0)))
             before = self._told.get(key)
             row = Row(before.uid if before is not None else self._uid(), pid, gen, data)
-            row.rate = before.rate if before is not None else 0.0
+            if before is not None:
+                row.rate = before.rate
+                row.request = row.request or before.request  # they are told once
+                row.response = row.response or before.response
             fresh[key] = row
         for key in [key for key in self._told if key[0] == pid and key not in fresh]:
             del self._told[key]

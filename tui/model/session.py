@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 from . import live
 from .commands import Command, Commands
 from .connections import Connections
+from .conversations import Conversations
 from .logs import Errors, Log
 from .meters import Directions, Meters
 from .notices import Notices
@@ -44,6 +45,7 @@ class Session:
         self.routes = Routes()
         self.connections = Connections()
         self.live = live.Live()
+        self.conversations = Conversations()
         self.totals = Totals()
         self.meters = Meters()
         self.wall = 0.0  # what to add to an instant of a message for the model's clock
@@ -141,7 +143,10 @@ class Session:
         if totals is not None:
             self.meters.process(pid, gen, totals, now)
             self.wall = now - float(message.get("t", now))
-        if not message.get("final"):
+        if message.get("messages") is not None or message.get("messages_left_out"):
+            self.conversations.frame(pid, message.get("messages") or (),
+                                     int(message.get("messages_left_out", 0)))
+        if not message.get("final") and totals is not None:
             self.workers.frame(message, now)
         done, running = live.split(message.get("rows") or ())
         for data in done:

@@ -2,22 +2,36 @@
 
 from typing import Any, List, Optional, Sequence, Union
 
+from rich.cells import cell_len
+from textual import events
 from textual.binding import Binding
 from textual.strip import Strip
 
 from ..clipboard import copy, copy_body, copy_curl
-from ..draw import Piece, wrapped
+from ..draw import Piece, fit, found_in, spread, wrapped
 from ..model import text
 from ..model.logs import Error, LogLine
 from ..model.notices import Notices
+from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 from . import happenings, insight
 from .errors import traceback_pieces
-from .lines import STATUS_KINDS, LinePane
+from .lines import LinePane
 from .messages import MessageSections
-from .page import fact, heading
+from .page import STATUS_KINDS, STATUS_MARKS, fact, heading
+from .tabs import (
+    ALL,
+    cookie_lines,
+    curl_lines,
+    error_lines,
+    message_lines,
+    names_for,
+    tab_pieces,
+    timing_lines,
+)
 
+COMMAND_LINES = 200  # of a curl command
 Subject = Union[Row, Error, LogLine, Worker, Reload, Notices]
 
 
@@ -36,23 +50,41 @@ class DetailPane(LinePane):
         Binding("b", "app.copy_body", "copy the response body", show=False, id="detail.body"),
         Binding("Y", "copy", "copy traceback, or else the body", show=False,
                 id="detail.copy"),
+        Binding("right,tab", "tab(1)", "next tab", key_display="→", id="detail.next"),
+        Binding("left,shift+tab", "tab(-1)", "tab before", show=False, id="detail.previous"),
+        Binding("slash", "app.filter", "find", show=False, key_display="/", id="detail.find"),
+        Binding("n", "next", "next place found", show=False, id="detail.again"),
+        Binding("z", "whole", "messages in full", show=False, id="detail.whole"),
+        Binding("h", "control", "pings and pongs", show=False, id="detail.control"),
         Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
     ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject: Optional[Subject] = None
+        self.tab = ""  # of a request
+        self._wanted = ""  # the tab that the user chose last
+        self._names: List[str] = []
         self._unfold = False
         self._reveal = False
+        self._whole = False  # messages of streams: each in full
+        self._control = False  # and pings and pongs among them
+        self._words = ""  # that are looked for
         self._messages = MessageSections()
         self._settled_for = 0  # cells
         self._body: List[Sequence[Piece]] = []
 
-    def show_subject(self, subject: Subject) -> None:
+    def show_subject(self, subject: Subject, along: bool = False) -> None:
+        """Show `subject` from its first line on, in the tab that matters most; or, `along` with
+        a selection that moves, in the tab that was chosen."""
         if subject is not self.subject:
             self.top = 0
+            self.follow = True
             self._reveal = False
+            if not along:
+                self._wanted = ""
         self.subject = subject
+        self.tab = ""
         self.redraw()
 
     @property
@@ -64,18 +96,23 @@ class DetailPane(LinePane):
             return self.session.errors.of_request(self.subject.pid, self.subject.id)
         return None
 
+    @property
+    def heads(self) -> int:
+        return 2 if isinstance(self.subject, Row) else 0
+
     def version(self) -> Any:
-        subject = self.subject
-        moving = isinstance(subject, Row) and subject.state == "live"
+        subject, session = self.subject, self.session
+        row = subject if isinstance(subject, Row) else None
+        moving = row is not None and row.state == "live"
         moving = moving or isinstance(subject, (Worker, Reload))
-        return (id(subject), self._unfold, self._reveal,
-                isinstance(subject, Row) and (id(subject.request), id(subject.response)),
-                self.session.pins.revision,
-                self.session.workers.revision if moving else 0,
-                self.session.reload.at if isinstance(subject, Reload) else 0,
-                self.session.errors.revision, isinstance(subject, Notices) and subject.revision,
-                self.session.log.revision if isinstance(subject, Row) else 0,
-                (self.session.connections.revision, self.session.traffic.seen) if moving else 0)
+        return (id(subject), self.tab, self._unfold, self._reveal, self._whole, self._control,
+                row and (id(row.request), id(row.response)), session.pins.revision,
+                session.workers.revision if moving else 0,
+                session.reload.at if isinstance(subject, Reload) else 0,
+                session.errors.revision, isinstance(subject, Notices) and subject.revision,
+                session.log.revision if row else 0,
+                session.conversations.revision if row and row.stream else 0,
+                (session.connections.revision, session.traffic.seen) if moving else 0)
 
     def _settle(self) -> None:
         self._settled_for = self.size.width
@@ -97,7 +134,25 @@ class DetailPane(LinePane):
             self._body = happenings.notice_lines(self, subject, width, self.host.wall_clock())
         else:
             self._body = []
+        following, self.follow = self.follow, self.follow and self.tab == "Messages"
         super()._settle()
+        self.follow = following
+
+    def scroll_lines(self, lines: int) -> None:
+        """Whoever reads is left where he is: new messages do not move the view."""
+        self.follow = False
+        super().scroll_lines(lines)
+        if lines > 0 and self.top >= self.count() - self.body_height:
+            self.follow = True
+            self.redraw()
+
+    def action_first(self) -> None:
+        self.follow = False
+        super().action_first()
+
+    def action_last(self) -> None:
+        super().action_last()
+        self.follow = True
 
     def render_line(self, y: int) -> Strip:
         if y == 0 and self.size.width != self._settled_for:
@@ -111,6 +166,10 @@ class DetailPane(LinePane):
         return self._body[index]
 
     def title_end(self) -> str:
+        if self._words:
+            return f"/{self._words} · n next"
+        if self.tab == "Messages" and self.subject is not None:
+            return "FOLLOW" if self.follow else "G follows"
         return "Esc closes"
 
     def _newest(self, row: Row) -> Row:
@@ -127,67 +186,78 @@ class DetailPane(LinePane):
 
     # -- a request
 
-    def _request_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
-        dim, plain, strong = self.style("dim"), self.style("text"), self.style("strong")
-        kind = STATUS_KINDS.get(row.status // 100, "error")
-        status = str(row.status) if row.status else "no response"
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        row = self.subject
+        if not isinstance(row, Row):
+            return ()
+        if line == 1:
+            return tab_pieces(self, self._names, self.tab, width)
+        kind = STATUS_KINDS.get(row.status // 100, "failed")
+        mark = STATUS_MARKS.get(row.status // 100, "")
+        status = mark + str(row.status) if row.status else "no response"
         if row.state == "live":
-            status, kind = "in progress", "good"
+            status, kind = "in progress", "stream"
         elif row.state == "over":
             status, kind = "has ended", "dim"
-        protocol = "WebSocket" if row.http == "ws" else "HTTP/" + row.http
-        lines: List[Sequence[Piece]] = [
-            [(" ", None), (f"{row.method} ", strong), ("→ ", dim), (status, self.style(kind)),
-             (f"  {text.duration(row.ms)}", plain),
-             ("  cut off" if row.state == "aborted" else "", self.style("error"))]]
-        lines += [[(" ", None), (part, plain)] for part in wrapped(row.path, width - 2)]
-        if row.route and row.route != row.path:
-            lines.append(fact(self, "route", row.route))
+        end: List[Piece] = [(f" {text.duration(row.ms)}", self.style("text")),
+                            (" cut off" if row.state == "aborted" else "", self.style("error")),
+                            (" ", None)]
+        room = width - sum(cell_len(part) for part, _ in end) - len(row.method) - len(status) - 5
+        return spread([(" ", None), (f"{row.method} ", self.style("strong")),
+                       ("→ ", self.style("dim")), (status + " ", self.style(kind)),
+                       (fit(row.shown_path, max(6, room)), self.style("text"))], end, width)
+
+    def _request_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
+        pinned = key_of(row) in self.session.pins
+        self._names = names_for(self.session, row, self.error is not None, pinned)
+        if self.tab not in self._names:
+            self.tab = self._wanted if self._wanted in self._names else self._names[0]
+        lines = self._tab_lines(self.tab, row, width)
+        if self.tab in ("Messages", ALL) or not self._words:
+            return lines
+        found = [self._words.lower()]
+        return [found_in(line, found, self.style("found")) for line in lines]
+
+    def _tab_lines(self, tab: str, row: Row, width: int) -> List[Sequence[Piece]]:
+        if tab == ALL:
+            return self._all_lines(row, width)
+        if tab == "Trace" and self.error is not None:
+            trace = traceback_pieces(self, self.error, self._unfold)
+            return [*error_lines(self, self.error, trace, width),
+                    *insight.variable_lines(self, self.error)]
+        if tab == "Messages":
+            words = [self._words.lower()] if self._words else []
+            return message_lines(self, row, width, self._whole, self._control, words)
+        if tab in ("Response", "Request"):
+            message = row.response if tab == "Response" else row.request
+            return self._messages.body(self, tab, message, width, self._reveal)
+        if tab == "Headers":
+            return self._messages.headers(self, row, width, self._reveal)
+        if tab == "Cookies":
+            return cookie_lines(self, row, width, self._reveal)
+        if tab == "Pin":
+            return happenings.pin_lines(self, row, width)
+        if tab == "Log":
+            return insight.log_lines(self, row, width)
+        if tab == "Curl":
+            return curl_lines(self, row, width, self._reveal, COMMAND_LINES)
+        return timing_lines(self, row, width)
+
+    def _all_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
+        """Everything below each other; what is found in it is marked."""
+        lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("text"))]
+                                        for part in wrapped(row.shown_path, width - 2)]
         if row.error:
             lines += [[(" ", None), (part, self.style("error"))]
                       for part in wrapped(row.error, width - 2)]
-        lines.append([])
-        if row.state in ("live", "over"):
-            lines.append(fact(self, "rate now", text.rate(row.rate)))
-        else:
-            lines += self._timing(row, width)
-        lines += [
-            [],
-            fact(self, "at", text.clock(row.t, fraction=True)
-                       + (f"  #{row.id}" if row.id else "")),
-            fact(self, "sizes",
-                       f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
-            fact(self, "served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
-                                    f"{'TLS · ' if row.secure else ''}{protocol}"),
-        ]
-        error = self.error
-        if error is not None:
-            lines += [[], *heading(self, "Traceback", error.place, width),
-                      *traceback_pieces(self, error, self._unfold),
-                      *insight.variable_lines(self, error)]
-        lines += happenings.pin_lines(self, row, width)
-        lines += self._messages.lines(self, row, width, self._reveal)
-        lines += insight.log_lines(self, row, width)
-        lines += [[], *heading(self, "curl", "y copies", width)]
-        return lines + self._messages.command(self, row, width, self._reveal)
-
-    def _timing(self, row: Row, width: int) -> List[Sequence[Piece]]:
-        """A bar for each phase, on one scale."""
-        whole = max(row.ms, 0.001)
-        app, throttle, send = row.phases
-        room = max(10, width - 22)
-        lines: List[Sequence[Piece]] = []
-        start = 0.0
-        phases = (("app", app, "second"), ("throttle", throttle, "warning"),
-                  ("send", send, "dim"))
-        for name, ms, kind in phases:
-            before = min(room - 1, round(start / whole * room))
-            cells = min(room - before, max(1 if ms > 0.05 else 0, round(ms / whole * room)))
-            lines.append([(f" {name:<9}", self.style("dim")),
-                          (f"{text.millis(ms):>8}  ", self.style("text")),
-                          (" " * before, None), ("━" * cells, self.style(kind))])
-            start += ms
-        return lines
+        for name in self._names:
+            if name == ALL:
+                continue
+            part = self._tab_lines(name, row, width)
+            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin")
+            lines += [[], *([] if titled else heading(self, name, "", width)), *part]
+        return [found_in(line, [self._words.lower()], self.style("found")) if self._words
+                else line for line in lines]
 
     # -- an error, a log line
 
@@ -216,7 +286,53 @@ class DetailPane(LinePane):
     # -- keys
 
     def find(self, words: str, again: bool) -> None:
-        """Go to the next line that contains `words`; "": show no places any more."""
+        """Mark where `words` stand, and go to the next place from here; "": mark nothing."""
+        self._words = words
+        if words:
+            self.follow = False
+            self._settle()
+            start = self.top + again
+            count = self.count()
+            for step in range(count):
+                index = (start + step) % count
+                if words.lower() in "".join(part for part, _ in self._body[index]).lower():
+                    self.top = max(0, min(index, count - self.body_height))
+                    break
+        self.redraw()
+
+    def action_next(self) -> None:
+        if self._words:
+            self.find(self._words, again=True)
+
+    def action_tab(self, step: int) -> None:
+        """The next tab, or the one before."""
+        if self._names and isinstance(self.subject, Row):
+            at = self._names.index(self.tab) if self.tab in self._names else 0
+            self.tab = self._wanted = self._names[(at + step) % len(self._names)]
+            self.top, self.follow = 0, True
+            self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y != self.titled + 1 or not isinstance(self.subject, Row):
+            return
+        column = 0
+        for part, _ in tab_pieces(self, self._names, self.tab, self.size.width - 1):
+            if column <= event.x < column + len(part) and part.strip() in self._names:
+                self.tab = self._wanted = part.strip()
+                self.top, self.follow = 0, True
+                self.redraw()
+                return
+            column += len(part)
+
+    def action_whole(self) -> None:
+        """Messages of streams in full, or one line each."""
+        self._whole = not self._whole
+        self.redraw()
+
+    def action_control(self) -> None:
+        """Show pings and pongs, or hide them."""
+        self._control = not self._control
+        self.redraw()
 
     def action_fold(self) -> None:
         self._unfold = not self._unfold

@@ -12,8 +12,7 @@ from rich.cells import cell_len
 from ..draw import Piece, fit, middle_cut, right
 from ..model import text
 from ..model.traffic import Row
-from .lines import STATUS_KINDS, STATUS_MARKS
-from .page import Styled
+from .page import STATUS_KINDS, STATUS_MARKS, Styled
 
 _SHORT = {"DELETE": "DEL", "OPTIONS": "OPT", "PATCH": "PAT", "CONNECT": "CON", "TRACE": "TRC"}
 LATE = 1000.0  # milliseconds that are many on any scale

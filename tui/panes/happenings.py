@@ -117,7 +117,7 @@ def pin_lines(pane: Page, row: Row, width: int) -> Lines:
     key = key_of(row)
     if key not in pane.session.pins:
         return []
-    lines: Lines = [[], *heading(pane, "Pinned", "p unpins", width)]
+    lines: Lines = [*heading(pane, "Pinned", "p unpins", width)]
     answers = pane.session.pins.answers(key)
     for index, answer in enumerate(answers):
         changes = compare(answers[index - 1], answer) if index else []

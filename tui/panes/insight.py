@@ -1,14 +1,13 @@
-"""What is known from within a request, as sections of its detail."""
+"""What is known from within a request, as tabs of its detail or parts of them."""
 
 import os
 from typing import List, Sequence
 
-from ..draw import Piece
+from ..draw import Piece, wrapped_pieces
 from ..model import text
 from ..model.logs import Error
 from ..model.traffic import Row
 from .lines import LinePane
-from .page import heading
 
 
 def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
@@ -16,6 +15,7 @@ def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
     dim, plain, strong = pane.style("dim"), pane.style("text"), pane.style("second")
     lines: List[Sequence[Piece]] = []
     for raised in error.chain[:1]:
+        lines.append([])
         for frame in reversed(raised.frames):
             if not frame.project or not frame.variables:
                 continue
@@ -29,12 +29,10 @@ def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
 def log_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
     """What the request wrote."""
     written = pane.session.log.of_request(row.pid, row.id)
-    if not written:
-        return []
-    lines: List[Sequence[Piece]] = [[], *heading(pane, "Log", f"{len(written)} lines", width)]
+    lines: List[Sequence[Piece]] = []
     for line in written:
-        clean = "".join(run for _, run in text.colour_runs(line.raw))
         kind = "error" if line.rank >= 40 else "warning" if line.rank >= 30 else "text"
-        lines.append([(" " + text.clock(line.t, True) + " ", pane.style("dim")),
-                      (clean, pane.style(kind))])
+        pieces = [(" " + text.clock(line.t, True) + " ", pane.style("dim")),
+                  (line.text, pane.style(kind))]
+        lines += wrapped_pieces(pieces, width - 1, 14)
     return lines

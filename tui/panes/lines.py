@@ -19,13 +19,10 @@ from textual.widget import Widget
 from ..draw import Piece, spread, strip_of
 from ..host import Host
 from ..model.session import Session
+from .page import STYLES
 
 CACHE = 1024
-STATUS_KINDS = {1: "stream", 2: "good", 3: "moved", 4: "refused"}  # by class; else failed
-STATUS_MARKS = {4: "▲", 5: "✖"}  # what is wrong is seen without colours, too
-STYLES = ("text", "strong", "dim", "faint", "rule", "head", "title", "title-focus", "cursor",
-          "cursor-far", "tab", "brand", "key", "link", "query", "stream", "good", "moved",
-          "refused", "warning", "error", "failed", "second", "found")
+
 
 
 class LinePane(Widget, can_focus=True):

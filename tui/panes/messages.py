@@ -4,17 +4,18 @@ All of it came from outside: it is cleaned here, line by line. Secrets are maske
 are revealed.
 """
 
-from typing import Any, List, Optional, Tuple
+import re
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ..draw import middle_cut, wrapped
+from ..draw import Piece, middle_cut, wrapped, wrapped_pieces
 from ..model import bodies, text
-from ..model.export import curl
+from ..model.images import describe
 from ..model.messages import Message, is_secret, masked
+from ..model.parts import Part, parts_of
 from ..model.traffic import Row
 from .page import Lines, Page, heading
 
 FIELDS = 100  # header fields shown
-COMMAND_LINES = 20  # of a curl command: the body is shown above it
 PIECE = 1000  # characters of a long line that are cleaned at a time
 ROOM_FOR_16 = 76  # cells that a hex dump of 16 bytes a line takes
 
@@ -24,52 +25,78 @@ class MessageSections:
     read anew each time."""
 
     def __init__(self) -> None:
-        self._made_for: Tuple[Any, ...] = ()
-        self._lines: Lines = []
-        self._command_for: Tuple[Any, ...] = ()
-        self._command: Lines = []
+        self._made: Dict[Any, Lines] = {}
 
-    def lines(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
-        wanted = (row.request, row.response, width, reveal, pane.style("text"))
-        if wanted != self._made_for:
-            self._lines = [*_sections(pane, "Request", row.request, width, reveal),
-                           *_sections(pane, "Response", row.response, width, reveal)]
-            self._made_for = wanted
-        return self._lines
+    def headers(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
+        key = (row.request, row.response, width, reveal, pane.style("text"))
+        return self._once(key, lambda: [
+            *_headers(pane, "Request", row.request, width, reveal),
+            *_headers(pane, "Response", row.response, width, reveal)])
 
-    def command(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
-        addresses = pane.session.addresses
-        wanted = (row, row.request, width, reveal, pane.style("text"), tuple(addresses))
-        if wanted != self._command_for:
-            lines = [part for line in text.clean_lines(curl(row, addresses, mask=not reveal))
-                     for part in wrapped(line, width - 2, COMMAND_LINES)]
-            if len(lines) > COMMAND_LINES:
-                lines[COMMAND_LINES:] = ["…"]
-            self._command = [[(" ", None), (part, pane.style("text"))] for part in lines]
-            self._command_for = wanted
-        return self._command
+    def body(self, pane: Page, whose: str, message: Optional[Message], width: int,
+             reveal: bool) -> Lines:
+        return self._once((whose, message, width, reveal, pane.style("text")),
+                          lambda: _body(pane, whose, message, width, reveal))
+
+    def _once(self, key: Any, make: Callable[[], Lines]) -> Lines:
+        found = self._made.get(key)
+        if found is None:
+            if len(self._made) > 16:
+                self._made.clear()
+            found = self._made[key] = make()
+        return found
 
 
-def _sections(pane: Page, whose: str, message: Optional[Message], width: int,
-              reveal: bool) -> Lines:
+def _headers(pane: Page, whose: str, message: Optional[Message], width: int, reveal: bool
+             ) -> Lines:
     if message is None:
         return []
     secret = any(is_secret(name) and value for name, value in message.headers)
     note = _hint(reveal) if secret else f"{len(message.headers)}"
-    lines: Lines = [[], *heading(pane, f"{whose} headers", note, width)]
+    lines: Lines = [*heading(pane, f"{whose} headers", note, width)]
     for name, value in message.headers[:FIELDS]:
         lines += _field_lines(pane, name, value, width, reveal)
     if len(message.headers) > FIELDS:
         lines.append([(f" … {len(message.headers) - FIELDS} more", pane.style("dim"))])
     if message.cut and message.body_whole:
         lines.append([(" … and more that is not known here", pane.style("warning"))])
-    if message.size == 0:
-        return lines
-    note = _body_note(message, width - len(whose) - 14, reveal)
+    return lines
+
+
+def _body(pane: Page, whose: str, message: Optional[Message], width: int, reveal: bool) -> Lines:
+    if message is None or message.size == 0:
+        return []
+    plain, coding = bodies.readable(message)
+    note = _body_note(plain, width - len(whose) - 14, reveal)
+    if coding and len(note) + len(coding) + 26 < width:
+        note += f" · {coding}"
     if whose == "Response" and len(note) + 32 < width:
         note += " · b copies"
-    lines += [[], *heading(pane, f"{whose} body", note, width)]
-    return lines + _body_lines(pane, message, width, reveal)
+    lines: Lines = [*heading(pane, f"{whose} body", note, width)]
+    parts = parts_of(plain)
+    return lines + (_part_lines(pane, parts, width, reveal) if parts
+                    else _body_lines(pane, plain, width, reveal))
+
+
+def _part_lines(pane: Page, parts: Sequence[Part], width: int, reveal: bool) -> Lines:
+    """The parts of a form: files by name and size, short texts as they are."""
+    lines: Lines = []
+    for part in parts:
+        size = text.size(len(part.body)) + ("" if part.whole else " and more")
+        pieces: List[Piece] = [(" ", None), (text.clean(part.name, 80) or "(no name)",
+                                             pane.style("link"))]
+        picture = describe(part.body)
+        about = " · ".join(word for word in (picture or text.clean(part.media, 60), size) if word)
+        if part.file is not None:
+            pieces += [("  " + text.clean(part.file, 120), pane.style("text")),
+                       (f"  {about}", pane.style("dim"))]
+            lines.append(pieces)
+            continue
+        value = part.body.decode("utf-8", "replace")
+        shown = masked(value) if is_secret(part.name) and not reveal else value
+        pieces += [(" = ", pane.style("dim")), (text.clean(shown, 500), pane.style("text"))]
+        lines += wrapped_pieces(pieces, width - 1, 3)
+    return lines
 
 
 def _hint(reveal: bool) -> str:
@@ -100,13 +127,15 @@ def _body_note(message: Message, room: int, reveal: bool) -> str:
 
 def _body_lines(pane: Page, message: Message, width: int, reveal: bool) -> Lines:
     lines: Lines = []
+    json = bodies.kind_of(message) == "json"
     shown, more = bodies.shown(message, reveal, 16 if width >= ROOM_FOR_16 else 8)
     for number, line in enumerate(shown):
         room = bodies.LINES - len(lines)
         if room <= 0:  # long lines were wrapped: the bound is on what is drawn as well
             more += len(shown) - number
             break
-        lines += [[(" ", None), (piece, pane.style("text"))]
+        lines += [[(" ", None), *(_json_pieces(pane, piece) if json else
+                                   [(piece, pane.style("text"))])]
                   for piece in _pieces(line, width - 2, room)]
     if more:
         words = f" … {more:,} more line{'' if more == 1 else 's'}"
@@ -125,3 +154,21 @@ def _pieces(line: str, width: int, most: int) -> List[str]:
         if len(pieces) > most:
             return [*pieces[:most], "…"]
     return pieces
+
+
+_JSON = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b')
+
+
+def _json_pieces(pane: Page, line: str) -> List[Piece]:
+    """A line of JSON: names, strings, numbers and words each in a tone."""
+    pieces: List[Piece] = []
+    end = 0
+    for found in _JSON.finditer(line):
+        kind = "link" if found.group(2) else "good" if found.group(1) else (
+            "query" if found.group(4) else "stream")
+        pieces += [(line[end:found.start()], pane.style("dim")),
+                   (found.group(1) or found.group(), pane.style(kind)),
+                   (found.group(2) or "", pane.style("dim"))]
+        end = found.end()
+    pieces.append((line[end:], pane.style("text" if not pieces else "dim")))
+    return [piece for piece in pieces if piece[0]]

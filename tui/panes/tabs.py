@@ -1,0 +1,207 @@
+"""The tabs of a request in the detail: which there are for it, and which one matters most."""
+
+from typing import List, Sequence
+
+from rich.cells import cell_len
+
+from ..draw import Piece, fit, found_in, wrapped, wrapped_pieces
+from ..model import text
+from ..model.conversations import CONTROL, Conversation, StreamMessage
+from ..model.export import curl
+from ..model.logs import Error
+from ..model.messages import masked
+from ..model.parts import cookies_of
+from ..model.session import Session
+from ..model.traffic import Row
+from .page import Lines, Page, Styled, fact, heading
+
+ALL = "All"
+MESSAGE_LINES = 60  # of one message, where it is shown whole
+
+
+def names_for(session: Session, row: Row, error: bool, pinned: bool) -> List[str]:
+    """The tabs in their order; the first is what matters most about this request."""
+    talk = session.conversations.of(row.pid, row.id) if row.id else None
+    names = ["Trace"] if error else []
+    if row.stream or talk is not None:
+        names.append("Messages")
+    if row.response is not None and row.response.size != 0 and not row.websocket:
+        names.append("Response")
+    if row.request is not None and row.request.size != 0 and not row.websocket:
+        names.append("Request")
+    if row.request is not None or row.response is not None:
+        names.append("Headers")
+    if any(cookies_of(message) for message in (row.request, row.response) if message):
+        names.append("Cookies")
+    names.append("Timing")
+    if pinned:
+        names.append("Pin")
+    if row.id and session.log.of_request(row.pid, row.id):
+        names.append("Log")
+    return [*names, "Curl", ALL]
+
+
+def tab_pieces(pane: Styled, names: Sequence[str], chosen: str, width: int) -> List[Piece]:
+    """The row of tabs; those around the chosen one if there is no room for all."""
+    at = names.index(chosen) if chosen in names else 0
+    first = 0
+    while first < at and sum(len(name) + 2 for name in names[first:at + 1]) > width - 3:
+        first += 1
+    pieces: List[Piece] = [("‹" if first else " ", pane.style("faint"))]
+    for name in names[first:]:
+        if sum(cell_len(part) for part, _ in pieces) + len(name) + 3 > width:
+            pieces.append(("›", pane.style("faint")))
+            break
+        pieces.append((f" {name} ", pane.style("tab" if name == chosen else "dim")))
+    return pieces
+
+
+# -- single tabs
+
+def timing_lines(pane: Page, row: Row, width: int) -> Lines:
+    """A bar for each phase, on one scale; then who served it, and how much it was."""
+    lines: Lines = []
+    if row.state in ("live", "over"):
+        lines.append(fact(pane, "rate now", text.rate(row.rate)))
+    else:
+        whole = max(row.ms, 0.001)
+        app, throttle, send = row.phases
+        room, start = max(10, width - 22), 0.0
+        for name, ms, kind in (("app", app, "second"), ("throttle", throttle, "warning"),
+                               ("send", send, "dim")):
+            before = min(room - 1, round(start / whole * room))
+            cells = min(room - before, max(1 if ms > 0.05 else 0, round(ms / whole * room)))
+            lines.append([(f" {name:<9}", pane.style("dim")),
+                          (f"{text.millis(ms):>8}  ", pane.style("text")),
+                          (" " * before, None), ("━" * cells, pane.style(kind))])
+            start += ms
+    protocol = "WebSocket" if row.http == "ws" else "HTTP/" + row.http
+    lines += [
+        [], fact(pane, "at", text.clock(row.t, fraction=True) + (f"  #{row.id}" if row.id
+                                                                  else "")),
+        fact(pane, "sizes", f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
+        fact(pane, "served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
+                                f"{'TLS · ' if row.secure else ''}{protocol}")]
+    if row.peer:
+        lines.append(fact(pane, "client", row.peer))
+    if row.route and row.route != row.path:
+        lines.append(fact(pane, "route", row.route))
+    return lines
+
+
+def cookie_lines(pane: Styled, row: Row, width: int, reveal: bool) -> Lines:
+    lines: Lines = []
+    for whose, message in (("sent", row.request), ("set", row.response)):
+        found = cookies_of(message) if message is not None else []
+        if not found:
+            continue
+        lines += [*([[]] if lines else []), *heading(pane, whose, _hint(reveal), width)]
+        for name, value, attributes in found:
+            shown = text.clean(value, text.MAX_LINE) if reveal else masked(value)
+            pieces: List[Piece] = [(" ", None), (text.clean(name, 80), pane.style("link")),
+                                   (" = ", pane.style("dim")), (shown, pane.style("text"))]
+            if attributes:
+                pieces.append(("  " + text.clean(attributes), pane.style("dim")))
+            lines += wrapped_pieces(pieces, width - 1, 3)
+    return lines
+
+
+def _hint(reveal: bool) -> str:
+    return "v masks them" if reveal else "v shows them"
+
+
+def curl_lines(pane: Page, row: Row, width: int, reveal: bool, most: int) -> Lines:
+    command = curl(row, pane.session.addresses, mask=not reveal)
+    lines = [part for line in text.clean_lines(command)
+             for part in wrapped(line, width - 2, most)]
+    if len(lines) > most:
+        lines[most:] = ["…"]
+    return [[(" ", None), (part, pane.style("text"))] for part in lines]
+
+
+def error_lines(pane: Styled, error: Error, trace: Sequence[Sequence[Piece]], width: int
+                ) -> Lines:
+    lines: Lines = [[(" ", None), (error.type, pane.style("failed"))]]
+    if error.text:
+        lines += [[(" ", None), (part, pane.style("text"))]
+                  for part in wrapped(error.text, width - 2)]
+    if error.place:
+        lines.append([(" ", None), (error.place, pane.style("link")),
+                      ("  e", pane.style("key")), (" opens the editor", pane.style("dim"))])
+    lines.append([])
+    for pieces in trace:
+        words = "".join(part for part, _ in pieces)
+        if words.strip() and set(words.strip()) <= set("^~-"):
+            if cell_len(words) < width:  # marks of a line that is wrapped point at nothing
+                lines.append(pieces)
+        else:
+            lines += wrapped_pieces(pieces, width - 1, 6)
+    return lines
+
+
+# -- messages of WebSockets and event streams
+
+def message_lines(pane: Page, row: Row, width: int, whole: bool, control: bool,
+                  words: Sequence[str]) -> Lines:
+    """All messages, the newest at the end; pings and pongs only with `control`."""
+    talk = pane.session.conversations.of(row.pid, row.id) if row.id else None
+    if talk is None or not talk.messages:
+        return [[(" no message yet" if row.state == "live" else
+                  " no message was seen while the dashboard looked", pane.style("dim"))]]
+    lines: Lines = [_summary(pane, talk, control)]
+    for message in talk.messages:
+        if message.kind in CONTROL and not control:
+            continue
+        lines += _message(pane, message, width, whole, words)
+    return lines
+
+
+def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
+    dim, stream = pane.style("dim"), pane.style("stream")
+    pieces: List[Piece] = [(f" ↑ {talk.received:,}", stream), (" in  ", dim),
+                           (f"↓ {talk.sent:,}", stream), (" out", dim)]
+    lost = talk.forgotten
+    if lost:
+        pieces.append((f"   the first {lost:,} are forgotten", dim))
+    if pane.session.conversations.left_out:
+        pieces.append((f"   {pane.session.conversations.left_out:,} sampled out", dim))
+    hidden = sum(message.kind in CONTROL for message in talk.messages)
+    if hidden and not control:
+        pieces += [(f"   {hidden} pings hidden, ", dim), ("h", pane.style("key")),
+                   (" shows them", dim)]
+    return pieces
+
+
+def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
+             words: Sequence[str]) -> Lines:
+    arrow, tone = ("↑", "query") if message.incoming else ("↓", "stream")
+    control = message.kind not in ("text", "event")
+    kind = {"text": "", "event": ""}.get(message.kind, message.kind + " ")
+    lead: List[Piece] = [(f" {text.clock(message.t, True)} ", pane.style("dim")),
+                         (arrow + " ", pane.style(tone)),
+                         (f"{text.size(message.size):>7} ", pane.style("dim")),
+                         (kind, pane.style("moved"))]
+    if message.waited:
+        lead.append(("waited ", pane.style("warning")))
+    start = sum(cell_len(part) for part, _ in lead)
+    room = max(8, width - start - 1)
+    source = message.lines(pretty=whole)
+    style = pane.style("dim" if control else "text")
+    if not whole:
+        more = len(source) > 1 or message.known < message.size
+        line = text.clean(" ".join(source), 2000)
+        shown = fit(line, room) if cell_len(line) > room else line + (" …" if more and len(
+            source) > 40 else "")
+        body: List[Piece] = [(shown, style)]
+        return [[*lead, *(found_in(body, words, pane.style("found")) if words else body)]]
+    lines: Lines = []
+    for raw in source[:MESSAGE_LINES]:
+        for part in wrapped(text.clean(raw, text.MAX_LINE), room):
+            pieces: List[Piece] = [(part, style)]
+            if words:
+                pieces = found_in(pieces, words, pane.style("found"))
+            lines.append([*(lead if not lines else [(" " * start, None)]), *pieces])
+    if message.known < message.size:
+        note = f"the first {text.size(message.known)} of {text.size(message.size)}"
+        lines.append([(" " * start, None), (note, pane.style("warning"))])
+    return lines
