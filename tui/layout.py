@@ -168,7 +168,7 @@ class Layout:
             self._focus_active()
         elif app.panes["log"].has_focus and app.session.log.search_text:
             app.session.log.search("")  # what was selected stays, now among its neighbours
-            app.panes["log"].redraw()
+            app.panes["log"].show_around()
         elif app.panes["traffic"].selected is not None:
             app.panes["traffic"].action_last()
         elif self.active != 1:

@@ -290,7 +290,7 @@ async def test_i_lists_the_notices_and_takes_down_what_stood(d):
 async def test_the_log_is_searched_where_it_is_and_keeps_its_selection(d):
     for number in range(40):
         await d.say(d.player.log(f"line {number} of cart", "error" if number == 7 else "info"))
-    await d.press("4", "slash", *"line 7", "enter")
+    await d.press("4", "slash", *'"line 7"', "enter")
     assert "1 of 40" in d.text() and "line 8" not in d.text() and d.app.panes["log"].has_focus
     await d.press("up", "escape")
     text = d.text()

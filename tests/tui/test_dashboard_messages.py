@@ -37,6 +37,8 @@ def at(size, function):
 async def whole_detail(d):
     """All that the detail shows, page by page; the list has the keys again afterwards."""
     detail, seen = d.app.detail, []
+    if "All" in detail._names:
+        detail.action_tab(detail._names.index("All") - detail._names.index(detail.tab))
     for top in range(0, max(1, detail.count()), max(1, detail.body_height)):
         detail.top = top
         detail.redraw()
@@ -60,8 +62,8 @@ def test_both_messages_have_their_sections_between_the_facts_and_curl(size):
         await d.press("up", "enter")
         text = await whole_detail(d)
         places = [text.index(words) for words in (
-            "served by", "Request headers", "Host: x", "Request body", '  "qty": 2,',
-            "Response headers", "Response body", '  "total": [', "── curl")]
+            "Response body", '  "total": [', "Request body", '  "qty": 2,', "Request headers",
+            "Host: x", "Response headers", "served by", "── Curl")]
         assert places == sorted(places)
         assert all(len(line) == size[0] for line in d.screen())
     at(size, run)
@@ -93,7 +95,7 @@ async def test_rows_without_messages_have_no_sections(d):
     await d.say(rows(d.player, 1, status=200))
     await d.press("up", "enter", "v")
     text = await whole_detail(d)
-    assert "headers" not in text and "body" not in text and "── curl" in text
+    assert "headers" not in text and "body" not in text and "── Curl" in text
 
 
 @drive(LARGE)
@@ -105,7 +107,7 @@ async def test_sections_come_after_the_traceback_and_before_the_log(d):
     await d.press("up", "enter")
     text = await whole_detail(d)
     places = [text.index(words) for words in (
-        "Traceback", "Request headers", "Response body", "── Log", "── curl")]
+        "Traceback", "Response body", "Request headers", "── Log", "── Curl")]
     assert places == sorted(places)
     d.app.detail.focus()
     await d.press("Y")
@@ -166,9 +168,9 @@ async def test_a_quiet_detail_is_not_made_anew_for_each_log_line(d):
     await d.press("up", "enter")
     detail = d.app.detail
     row = detail.subject
-    made = detail._messages.lines(detail, row, detail.size.width - 1, False)
+    made = detail._messages.headers(detail, row, detail.size.width - 1, False)
     await d.say(d.player.log("a line"))
-    assert detail._messages.lines(detail, row, detail.size.width - 1, False) is made
+    assert detail._messages.headers(detail, row, detail.size.width - 1, False) is made
 
 
 @drive(LARGE)

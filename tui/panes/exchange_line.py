@@ -88,8 +88,8 @@ def row_pieces(pane: Styled, row: Row, at: Columns, scale: float, chosen: bool, 
                ) -> List[Piece]:
     dim, plain, gap = pane.style("dim"), pane.style("text"), (" ", None)
     live = row.state == "live"
-    line: List[Piece] = [("▌", pane.style("key")) if chosen else
-                         ("◆", pane.style("query")) if row.marked else gap]
+    line: List[Piece] = [("◆", pane.style("query")) if row.marked else
+                         ("▌", pane.style("key")) if chosen else gap]
     if at.time:
         line += [(text.clock(row.t, fraction=at.time > 8), dim), gap]
     verb = row.method if at.method > 4 else _SHORT.get(row.method, row.method)

@@ -315,6 +315,15 @@ class LinePane(Widget, can_focus=True):
         self.selection_changed()
         self.redraw()
 
+    def show_around(self) -> None:
+        """Draw anew, with the selected line in the middle of its neighbours."""
+        self._drawn = None
+        self._settle()
+        index = self.selected_index()
+        if index is not None:
+            self._selected_at, self.top = index, max(0, index - self.body_height // 2)
+        self.redraw()
+
     def selection_changed(self) -> None:
         """Called after the user selected another line."""
 
