@@ -69,6 +69,8 @@ async def ask_search(app: Host) -> None:
     def changed(value: str) -> None:
         log.search(value)
         app.mark_mistake(log.search_error)
+        if log.search_error is not None:
+            app.session.notify(str(log.search_error), "warning")
         app.redraw_pane("log")
 
     def finished(value: str, accepted: bool) -> bool:

@@ -113,6 +113,9 @@ def wrapped_pieces(pieces: Sequence[Piece], width: int, indent: int = 0) -> List
             cut = min(len(text), room)
             while cell_len(text[:cut]) > room:
                 cut -= 1
+            space = text.rfind(" ", cut * 2 // 3, cut)
+            if space > 0:
+                cut = space + 1
             if cut:
                 lines[-1].append((text[:cut], style))
                 text = text[cut:]

@@ -101,9 +101,8 @@ async def test_rows_without_messages_have_no_sections(d):
 @drive(LARGE)
 async def test_sections_come_after_the_traceback_and_before_the_log(d):
     await d.say(rows(d.player, 1, **{**POST, "status": 500}),
-                d.player.error(), d.player.log("meanwhile"))
-    row = d.app.session.traffic.entries[-1]
-    d.app.session.log.lines[-1].t = row.t
+                d.player.error(),
+                {**d.player.log("meanwhile"), "request": d.player.row_ids[4711]})
     await d.press("up", "enter")
     text = await whole_detail(d)
     places = [text.index(words) for words in (

@@ -110,7 +110,11 @@ def test_a_pinned_request_is_sent_after_each_reload_and_compared():
         await d.pilot.pause()
         text = d.text()
         assert "pinned GET /pin/me: 200 → 500, 2 b → 3 b" in text
-        assert "1 pinned" in text and "⟲ pinned" in text and "p unpins" in text
+        assert "1 pinned" in text and "⟲ pinned" in text
+        d.app.detail.tab = "Pin"
+        d.app.detail.redraw()
+        await d.pilot.pause()
+        assert "p unpins" in d.text()
 
     run()
 

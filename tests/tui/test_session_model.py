@@ -442,3 +442,19 @@ def test_a_slider_reaches_both_ends_and_each_step_moves_it(slider):
     for _ in range(slider.steps + 5):
         throttle = throttling.moved(throttle, slider, -step)
     assert throttle == OFF
+
+
+def test_exceptions_from_one_place_are_one_group_with_its_newest_in_full(session, player):
+    session.apply(player.error(text="'total'", gen=14))
+    session.apply(player.error(type="ValueError", line=9, gen=14))
+    session.apply(player.error(text="'price'", gen=15, path="/other"))
+    assert [error.type for error in session.errors.items] == ["ValueError", "KeyError"]
+    group = session.errors.items[-1]
+    assert (group.count, group.text, group.path) == (2, "'price'", "/other")
+    assert (group.first_gen, group.gen, session.errors.total) == (14, 15, 3)
+
+
+def test_the_trend_of_a_group_counts_its_times_by_equal_parts(session, player):
+    for t in (1.0, 55.0, 58.0, 59.0):
+        session.apply(player.error(t=t))
+    assert session.errors.items[-1].trend(60.0, 6, 60.0) == [1, 0, 0, 0, 0, 3]

@@ -10,6 +10,7 @@ from .text import clean, clean_lines, colour_runs
 LINES = 5_000
 ERRORS = 200
 OF_REQUESTS = 1_000
+TIMES = 200  # of one kind of exceptions, for its trend
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
@@ -115,7 +116,8 @@ class Log:
 
 
 class Error:
-    """An exception, cleaned; `count` of equal ones in a row."""
+    """Exceptions of one type from one place, cleaned: the newest of them in full, and how many
+    there were, when, and which generation brought them."""
 
     def __init__(self, uid: int, message: Mapping[str, Any]) -> None:
         get = message.get
@@ -135,6 +137,9 @@ class Error:
         self.status = int(get("status") or 0)
         self.chain = chain_of(get("chain"))
         self.count = 1
+        self.first_t = self.t
+        self.first_gen = self.gen
+        self.times: Deque[float] = deque([self.t], maxlen=TIMES)
 
     @property
     def title(self) -> str:
@@ -145,8 +150,29 @@ class Error:
         return f"{self.file}:{self.line}" if self.file else ""
 
     def same_as(self, other: "Error") -> bool:
-        return (self.type, self.text, self.file, self.line, self.where, self.gen) == (
-            other.type, other.text, other.file, other.line, other.where, other.gen)
+        """Whether both come from one place, whatever they say; without a place by their text."""
+        if (self.type, self.where) != (other.type, other.where):
+            return False
+        if self.file is None or other.file is None:
+            return self.file is other.file and self.text == other.text
+        return (self.file, self.line) == (other.file, other.line)
+
+    def again(self, newer: "Error") -> None:
+        """It happened again: the newest is what is shown."""
+        self.count += 1
+        self.times.append(newer.t)
+        for name in ("t", "pid", "gen", "text", "traceback", "request", "method", "path",
+                     "status", "chain"):
+            setattr(self, name, getattr(newer, name))
+
+    def trend(self, now: float, cells: int, seconds: float) -> List[int]:
+        """How often in each of `cells` equal parts of the last `seconds`, oldest first."""
+        counts = [0] * cells
+        for t in self.times:
+            place = cells - 1 - int((now - t) / seconds * cells)
+            if 0 <= place < cells:
+                counts[place] += 1
+        return counts
 
 
 class Errors:
@@ -167,11 +193,13 @@ class Errors:
             self._by_request[error.pid, error.request] = error
             if len(self._by_request) > OF_REQUESTS:
                 del self._by_request[next(iter(self._by_request))]
-        if self.items and self.items[-1].same_as(error):
-            last = self.items[-1]  # a storm of one error must not push the others out
-            last.count += 1
-            last.t, last.pid, last.request = error.t, error.pid, error.request
-            return last
+        known = next((item for item in reversed(self.items) if item.same_as(error)), None)
+        if known is not None:
+            known.again(error)
+            if known is not self.items[-1]:
+                self.items.remove(known)
+                self.items.append(known)
+            return known
         self._next_uid += 1
         self.items.append(error)
         return error

@@ -5,14 +5,15 @@ from typing import Any, List, Optional, Sequence, Tuple
 from textual.binding import Binding
 
 from ..clipboard import copy
-from ..draw import Piece, fit, middle_cut, spread, strip_of
+from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.logs import Error
 from .lines import LinePane
 from .traceback import traceback_lines
 
-_KINDS = {"frame": "second", "source": "text", "mark": "error", "fold": "faint",
-          "error": "error", "text": "dim"}
+TREND, TREND_SECONDS = 10, 600.0  # cells of the small plot, and the time that it spans
+_KINDS = {"frame": "link", "source": "text", "mark": "error", "fold": "faint",
+          "error": "failed", "text": "dim"}
 
 
 def traceback_pieces(pane: LinePane, error: Error, unfold: bool) -> List[List[Piece]]:
@@ -79,10 +80,14 @@ class ErrorsPane(LinePane):
         return self._items[index].uid
 
     def empty_text(self) -> str:
-        return "no errors"
+        return "no errors: exceptions come here with their source, by the place they are from"
 
     def title_end(self) -> str:
-        return f"{self.session.errors.total:,}" if self.session.errors.total else ""
+        errors = self.session.errors
+        if not errors.total:
+            return ""
+        return f"{errors.total:,} from {len(errors.items)} place" + (
+            "" if len(errors.items) == 1 else "s")
 
     def render_line(self, y: int) -> Any:
         line = y - self.titled - self._list_height()
@@ -103,29 +108,41 @@ class ErrorsPane(LinePane):
         return strip_of(pieces, width, self.base_style)
 
     def _place_pieces(self, width: int) -> Sequence[Piece]:
-        error, line = self.selected_error(), self.style("rule")
+        """The rule above the traceback: of which request, since when, and the key."""
+        error, line, dim = self.selected_error(), self.style("rule"), self.style("dim")
         if error is None:
             return [("─" * width, line)]
-        hint = " e opens the editor " if error.file else ""
-        end: List[Piece] = [(hint, self.style("faint"))]
-        place = middle_cut(error.place or error.where, width // 2)
-        left: List[Piece] = [("── ", line), (place + " ", self.style("link"))]
-        left.append(("─" * width, line))
+        end: List[Piece] = []
+        if error.file:
+            end = [(" e", self.style("key")), (" opens the editor ", dim)]
+        where = f"{error.method} {error.path}" if error.path else error.where
+        since = f" · first {text.clock(error.first_t)}" if error.count > 1 else ""
+        left: List[Piece] = [("── ", line), (middle_cut(where, width // 2), self.style("strong")),
+                             (f"{since} ", dim), ("─" * width, line)]
         return spread(left, end, width)
 
     def pieces(self, index: int, width: int) -> Sequence[Piece]:
+        """Type and text, how often and when, and where from; only the type is coloured."""
         error = self._items[index]
         dim = self.style("dim")
         chosen = error.uid == self.selected
-        where = f"{error.method} {error.path}" if error.path else error.where
-        end: List[Piece] = [(f" {middle_cut(where, width // 3)} ", dim)]
-        if width >= 90 and error.place:
-            end = [(f"  {middle_cut(error.place, width // 3)} ", dim)] + end
+        end: List[Piece] = []
+        if width >= 100:
+            trend = error.trend(self.host.wall_clock(), TREND, TREND_SECONDS)
+            end += [("  ", None), (sparkline(trend, TREND), self.style("second"))]
+        if width >= 76:
+            since = f"gen {error.first_gen}" if error.first_gen else ""
+            end.append((f"  {since:<7}", dim))
+        where = error.place or (f"{error.method} {error.path}" if error.path else error.where)
+        end.append((f"  {middle_cut(where, width // 3)} ", self.style("link" if error.place
+                                                                      else "dim")))
         left: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")),
             (text.clock(error.t), dim), (" ", None),
-            (fit(f"×{error.count}" if error.count > 1 else "", 5), self.style("warning")),
-            (error.title, self.style("error")),
+            (fit(f"×{text.number(error.count)}" if error.count > 1 else "", 6),
+             self.style("strong")),
+            (error.type, self.style("failed")),
+            (f": {error.text}" if error.text else "", self.style("text")),
         ]
         return spread(left, end, width)
 

@@ -102,9 +102,7 @@ class LogPane(LinePane):
     def _state(self) -> List[Tuple[str, str]]:
         log = self.session.log
         state = []
-        if log.search_error is not None:
-            state.append((str(log.search_error), "error"))
-        elif log.search_text or self.typing:
+        if log.search_text or self.typing:
             if not self.typing:
                 state.append((f"/{log.search_text}", "query"))
             state.append((f"{len(self._view):,} of {len(log.lines):,}", "dim"))

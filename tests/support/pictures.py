@@ -1,0 +1,167 @@
+"""The dashboard playing the recorded session: states to look at, as text or as a picture.
+
+    python -m tests.support.pictures FOLDER    writes an SVG of each state and size
+    python -m tests.support.pictures --readme  writes the picture that opens README.md
+
+Clock, pids and ports are the session's own, so a state looks the same each time.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import sys
+
+from tests.support.dashboard_driver import Driver
+from tests.support.feed_player import FeedPlayer
+
+HERE = pathlib.Path(__file__).parent
+SESSION = HERE.parent / "tui" / "recorded" / "shop.jsonl"
+README = HERE.parents[1] / "docs" / "dashboard.svg"
+SIZES = [(160, 48), (120, 36), (80, 24)]
+#: tones of the theme by one letter each; what is not here has a tone of the application's own
+LETTERS = {"foreground": ".", "muted": "-", "faint": ",", "accent": "b", "key": "k",
+           "primary": "l", "query": "q", "secondary": "s", "success": "g", "moved": "m",
+           "refused": "r", "warning": "w", "error": "e", "background": "#"}
+
+
+def messages():
+    with SESSION.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@contextlib.asynccontextmanager
+async def playing(size, theme="tremolo"):
+    """A dashboard of `size` and a driver of it, before the first message of the session."""
+    import socket
+
+    from tui.app import Dashboard
+
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    app = Dashboard(ours, {"app": "shop:app"})
+    app.theme = theme
+    now = [messages()[0]["t"]]
+    app.session.clock = app.wall_clock = lambda: now[0]
+    app.session.commands._clock = app.session.clock
+    try:
+        async with app.run_test(size=size) as pilot:
+            app.pace.stop()
+            driver = Driver(app, pilot, theirs, FeedPlayer(clock=app.wall_clock))
+            driver.now = now
+            await driver.obey()
+            yield driver
+    finally:
+        ours.close()
+        theirs.close()
+
+
+async def play(driver, until=lambda message: False):
+    """Take in the session up to the message that `until` knows, which is taken in as well."""
+    session = driver.app.session
+    for message in messages():
+        driver.now[0] = max(driver.now[0], message.get("t", 0.0))
+        session.apply(message)
+        session.tick()
+        if until(message):
+            break
+    await shown(driver)
+
+
+async def shown(driver):
+    await driver.pilot.pause()
+    driver.app.draw_changes(hurry=True)
+    await driver.pilot.pause()
+
+
+def broken(message):
+    return message["kind"] == "reload" and message["state"] == "failed"
+
+
+async def select(driver, wanted):
+    """Open the newest request that `wanted` knows."""
+    traffic = driver.app.traffic
+    for index in range(traffic.count() - 1, -1, -1):
+        if wanted(traffic.entry(index)):
+            traffic.select_index(index)
+            break
+    traffic.focus()
+    await driver.press("enter")
+
+
+async def states(driver):
+    """The states in turn: yields the name of each when it is on the screen."""
+    await shown(driver)
+    yield "empty"
+    await play(driver, lambda m: m["kind"] == "reload" and m["gen"] == 2)
+    yield "traffic"
+    await play(driver, broken)
+    yield "failed"
+    await select(driver, lambda row: getattr(row, "status", 0) == 500)
+    yield "exception"
+    await select(driver, lambda row: getattr(row, "shown_path", "").startswith("/api/items/7"))
+    yield "body"
+    await select(driver, lambda row: getattr(row, "shown_path", "") == "/ws/chat")
+    yield "messages"
+    await driver.press("escape", "escape", "slash", *"s:5xx ms>x")
+    yield "filter"
+    await driver.press("escape", "5")
+    yield "errors"
+    await driver.press("4", "slash", *"checkout", "enter")
+    yield "log"
+    await driver.press("7", "right", "right", "right")
+    await driver.obey()
+    await shown(driver)
+    yield "throttle"
+
+
+def grid(driver):
+    """The screen as text, and below it the tone of each cell as a letter."""
+    variables = driver.app.get_css_variables()
+    names = {}
+    for name, letter in LETTERS.items():
+        names.setdefault(str(variables.get(name, "")).lower(), letter)
+    text, tones = [], []
+    height = driver.app.size.height
+    for strip in driver.app.screen._compositor.render_strips()[:height]:
+        text.append(strip.text.rstrip())
+        line = ""
+        for segment in strip:
+            colour = segment.style.color if segment.style else None
+            hex6 = colour.get_truecolor().hex.lower() if colour is not None else ""
+            letter = names.get(hex6, "?")
+            if segment.style and segment.style.bold:
+                letter = letter.upper()
+            line += "".join(letter if char != " " else " " for char in segment.text)
+        tones.append(line.rstrip())
+    return "\n".join(text) + "\n" + "=" * 20 + "\n" + "\n".join(tones) + "\n"
+
+
+async def write(folder, sizes, themes):
+    folder.mkdir(parents=True, exist_ok=True)
+    for theme in themes:
+        for size in sizes:
+            async with playing(size, theme) as driver:
+                async for name in states(driver):
+                    path = folder / f"{name}-{size[0]}x{size[1]}-{theme}.svg"
+                    path.write_text(driver.app.export_screenshot(), encoding="utf-8")
+
+
+async def write_readme():
+    async with playing((132, 38)) as driver:
+        await play(driver, broken)
+        await select(driver, lambda row: getattr(row, "status", 0) == 500)
+        await shown(driver)
+        README.parent.mkdir(exist_ok=True)
+        README.write_text(driver.app.export_screenshot(title="tremolo dev shop:app"),
+                          encoding="utf-8")
+
+
+if __name__ == "__main__":
+    os.environ["TZ"] = "UTC"
+    os.environ.pop("NO_COLOR", None)
+    if sys.argv[1:] == ["--readme"]:
+        asyncio.run(write_readme())
+    else:
+        asyncio.run(write(pathlib.Path(sys.argv[1]), SIZES, ("tremolo", "tremolo-light")))

@@ -1,0 +1,97 @@
+"""Ten states of the dashboard at three sizes, as they were when somebody last looked at them.
+
+Each is the text of the screen and the tone of each cell, not a picture of one version of Textual.
+To accept what has changed, look at `python -m tests.support.pictures FOLDER`, and run the tests
+with TREMOLO_ACCEPT=1 in the environment.
+"""
+
+import asyncio
+import os
+import pathlib
+import socket
+import time
+
+import pytest
+
+pytest.importorskip("textual")
+
+from tests.support.pictures import SIZES, grid, playing, states
+
+FOLDER = pathlib.Path(__file__).parent / "recorded"
+ACCEPT = bool(os.environ.get("TREMOLO_ACCEPT"))
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch, tmp_path):
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def taken(size, theme):
+    """The grid of each state."""
+    found = {}
+
+    async def main():
+        async with playing(size, theme) as driver:
+            async for name in states(driver):
+                found[name] = grid(driver)
+    asyncio.run(main())
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_each_state_looks_as_it_did(size):
+    found = taken(size, "tremolo")
+    assert len(found) == 10
+    for name, now in found.items():
+        path = FOLDER / f"{name}-{size[0]}x{size[1]}.txt"
+        if ACCEPT:
+            path.write_text(now, encoding="utf-8")
+        assert now == path.read_text(encoding="utf-8"), f"{name} looks different"
+
+
+def test_the_light_theme_has_the_same_tones_in_the_same_places():
+    dark, light = taken(SIZES[1], "tremolo"), taken(SIZES[1], "tremolo-light")
+    assert light == dark and not any("?" in now.split("=" * 20)[1] for now in (
+        dark["traffic"], dark["exception"], dark["errors"]))
+
+
+def test_without_colours_the_screen_says_the_same_in_words_and_marks(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = taken(SIZES[2], "tremolo")
+    coloured = (FOLDER / "exception-80x24.txt").read_text(encoding="utf-8")
+    assert found["exception"].split("=" * 20)[0] == coloured.split("=" * 20)[0]
+    assert "✖500" in found["traffic"] and "▲404" in found["traffic"]
+
+
+@pytest.mark.parametrize("theme", ["tremolo", "tremolo-light"])
+def test_each_tone_is_read_well_on_its_background(theme):
+
+    from textual.color import Color
+
+    from tests.support.pictures import LETTERS
+    from tui.app import Dashboard
+
+    ours, theirs = socket.socketpair()
+    app = Dashboard(ours, {})
+    app.theme = theme
+    variables = app.get_css_variables()
+    back = Color.parse(variables["background"])
+
+    def luminance(colour):
+        parts = [value / 255 for value in colour.rgb]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4
+                  for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for name in LETTERS:
+        if name in ("background", "faint"):
+            continue
+        low, high = sorted((luminance(Color.parse(variables[name])), luminance(back)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{name} on {theme}"  # WCAG 2, 1.4.3
+    ours.close()
+    theirs.close()
