@@ -68,11 +68,16 @@ class Screen:
             self.output += os.read(self.master, 65536)
 
     def wait(self, seconds=15.0):
-        """Read until the child has ended; its wait status."""
+        """Read until the child has ended; its wait status. Where `q` asks, because requests are
+        live, it is pressed again."""
+        asked = len(self.output)
         deadline = time.monotonic() + seconds
         while True:
             if select.select([self.master], [], [], 0.02)[0]:
                 self.output += os.read(self.master, 65536)
+                if asked < len(self.output) and b"again" in self.output[asked:]:
+                    asked = sys.maxsize
+                    os.write(self.master, b"q")
                 continue
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:

@@ -214,6 +214,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         connection), but whoever waits for a disconnect is told."""
         self.eof = self.stream.over = True
         state = self.state
+        if state is CLOSING and self.outbox.size:
+            return not self.is_tls  # what is queued still leaves
         if state.closing:
             self._close_transport()
             return False

@@ -1,5 +1,6 @@
 """Lines that the application wrote, and its exceptions with their tracebacks."""
 
+import copy
 from collections import deque
 from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
@@ -190,7 +191,8 @@ class Errors:
         self.unseen += 1
         self.revision += 1
         if error.request is not None:
-            self._by_request[error.pid, error.request] = error
+            # A copy: what is shown for a place changes with each that comes of it.
+            self._by_request[error.pid, error.request] = copy.copy(error)
             if len(self._by_request) > OF_REQUESTS:
                 del self._by_request[next(iter(self._by_request))]
         known = next((item for item in reversed(self.items) if item.same_as(error)), None)
