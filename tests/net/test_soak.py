@@ -10,12 +10,13 @@ import logging
 import os
 import random
 import time
-import tracemalloc
 
 import pytest
 
 from tests.support.serving import each_loop, pass_time, pattern, run, serving_asgi, until
 from tests.support.websocket_peer import TEXT, closing, frame, handshake
+
+tracemalloc = pytest.importorskip("tracemalloc", reason="PyPy does not tell what is allocated")
 
 pytestmark = pytest.mark.slow
 ROUNDS = int(os.environ.get("TREMOLO_SOAK", "2"))
