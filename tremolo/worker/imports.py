@@ -66,11 +66,19 @@ def installed_modules() -> Tuple[List[str], List[str]]:
     return names, files
 
 
+def opens_to_write(mode: Any, flags: Any) -> bool:
+    """Whether the arguments of an audit event "open" announce a write. A mode says so by itself:
+    the flags that PyPy gives beside one mean nothing."""
+    if isinstance(mode, str):
+        return not set("wax+").isdisjoint(mode)
+    return isinstance(flags, int) and bool(flags & _WRITING)
+
+
 def _target(event: str, arguments: Tuple[Any, ...]) -> Optional[str]:
     """The file that an audit event announces to be written; None for all other events."""
     if event == "open" and len(arguments) > 2:
-        path, flags = arguments[0], arguments[2]
-        if not isinstance(flags, int) or not flags & _WRITING:
+        path = arguments[0]
+        if not opens_to_write(arguments[1], arguments[2]):
             return None
     elif event == "os.rename" and len(arguments) > 1:
         path = arguments[1]

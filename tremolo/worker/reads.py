@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from ..protocol.paths import percent_decode
-from .imports import is_installed
+from .imports import is_installed, opens_to_write
 
 MAX_FILES = 5_000
 MAX_DIGESTED = 1 << 20
@@ -41,7 +41,6 @@ FOLDERS = ("__pycache__", ".git", ".hg", "node_modules", ".venv", "venv", ".mypy
 SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/lib/", "/lib64/", "/bin/", "/run/",
           "/var/lib/", "/var/run/")
 
-_WRITING = os.O_WRONLY | os.O_RDWR
 
 Mark = Tuple[int, int, int]
 Request = Tuple[int, str, float]  # number, path, start by the wall clock
@@ -99,17 +98,17 @@ class ReadFiles:
 
     def _hook(self, event: str, arguments: Tuple[Any, ...]) -> None:
         if event == "open":
-            path, flags = arguments[0], arguments[2]
+            path, writes = arguments[0], opens_to_write(arguments[1], arguments[2])
         elif event == "os.rename":
-            path, flags = arguments[1], _WRITING
+            path, writes = arguments[1], True
         else:
             return
-        if getattr(self._busy, "now", False) or not isinstance(flags, int):
+        if getattr(self._busy, "now", False):
             return
         self._busy.now = True
         try:
             if os.getpid() == self._process:
-                self._note(path, bool(flags & _WRITING))
+                self._note(path, writes)
         finally:
             self._busy.now = False
 
