@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
-from ..net.adapter import Adapter
+from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..telemetry.messages import Raised
 from ..telemetry.visible import clean
@@ -26,20 +26,14 @@ MAX_RECORDS = 4000
 LINGER = 60.0
 
 
-class Watched:
+class Watched(AroundAdapter):
     """An adapter around an adapter; see `tremolo.net.adapter.Adapter`."""
 
     def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str) -> None:
         self.adapter = adapter
         self._records = records
         self._root_path = root_path
-        self.body_limit = adapter.body_limit
-        self.handler_timeout = adapter.handler_timeout
-        self.close_timeout = adapter.close_timeout
-        self.connection_made = adapter.connection_made
-        self.connection_lost = adapter.connection_lost
-        self.startup = adapter.startup
-        self.shutdown = adapter.shutdown
+        super().__init__(adapter)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Runs within the exchange's task, whose context is its own."""

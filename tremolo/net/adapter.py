@@ -34,3 +34,17 @@ class Adapter(Protocol):
 
     async def shutdown(self) -> None:
         """Clean up, after the last exchange."""
+
+
+class AroundAdapter:
+    """What an adapter around `adapter` has from it: all but `handle`. Its own functions, for a
+    call in between would cost each connection one."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.body_limit = adapter.body_limit
+        self.handler_timeout = adapter.handler_timeout
+        self.close_timeout = adapter.close_timeout
+        self.connection_made = adapter.connection_made
+        self.connection_lost = adapter.connection_lost
+        self.startup = adapter.startup
+        self.shutdown = adapter.shutdown

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Coroutine, Mapping, Optional, Set
 
 from ..config import Settings
-from ..net.adapter import Adapter
+from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import PLAIN, Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_REMEMBERED = 64
 
 
-class Guard:
+class Guard(AroundAdapter):
     """Lets through to `adapter` what names this machine, or arrived from elsewhere.
 
     Browsers let pages of any site reach this machine under a name of that site (DNS
@@ -34,13 +34,7 @@ class Guard:
         self._browser = browser
         #: Host values that were judged before; clients send one of few
         self._trusted: Set[bytes] = set()
-        self.body_limit = adapter.body_limit
-        self.handler_timeout = adapter.handler_timeout
-        self.close_timeout = adapter.close_timeout
-        self.connection_made = adapter.connection_made
-        self.connection_lost = adapter.connection_lost
-        self.startup = adapter.startup
-        self.shutdown = adapter.shutdown
+        super().__init__(adapter)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """See Adapter.handle. Not a coroutine itself: that would be one more for each
