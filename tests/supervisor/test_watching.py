@@ -187,17 +187,25 @@ def test_a_stopped_file_that_somebody_else_changes_counts_again():
 
 def test_reloads_in_a_row_while_code_starts_are_spaced_out_and_never_end():
     pace = Pace()
-    delays = [pace.delay(["/x.py"], now / 50, busy=True) for now in range(40)]
-    assert delays[:Pace.FREE] == [0.0] * Pace.FREE
-    assert delays[Pace.FREE:] == sorted(delays[Pace.FREE:])
+    delays = [pace.delay(["/x.py"], now / 10, busy=True) for now in range(60)]
+    free = round(Pace.BURST * 10)
+    assert delays[:free] == [0.0] * free
+    assert delays[free:] == sorted(delays[free:])
     assert delays[-1] == Pace.MOST
-    assert pace.delay(["/x.py"], 10.0, busy=True) == 0.0
+    assert pace.delay(["/x.py"], 100.0, busy=True) == 0.0
+
+
+def test_a_few_reloads_in_a_row_are_not_spaced_out_however_slow_they_are():
+    pace = Pace()
+    delays = [pace.delay(["/x.py"], now * 1.5, busy=True) for now in range(Pace.FREE + 1)]
+    assert delays[:-1] == [0.0] * Pace.FREE
+    assert delays[-1] > 0
 
 
 def test_saves_of_other_files_or_of_code_that_serves_are_not_spaced_out():
     pace = Pace()
-    assert not any(pace.delay(["/x.py"], now / 50, busy=False) for now in range(40))
-    assert not any(pace.delay([f"/{now % 2}.py"], now / 50, busy=True) for now in range(40))
+    assert not any(pace.delay(["/x.py"], now / 10, busy=False) for now in range(60))
+    assert not any(pace.delay([f"/{now % 2}.py"], now / 10, busy=True) for now in range(60))
 
 
 def test_a_changed_package_is_told_once_it_stands_still(tmp_path):

@@ -96,13 +96,15 @@ class Pace:
     program that the application starts may write them, which nobody reports."""
 
     FREE = 8  # reloads in a row, as fast as they come
+    BURST = 3.0  # seconds in which any number of changes may be somebody's who saves
     PAUSE = 2.0  # seconds without a change after which a row ends
     MOST = 1.0
-    NOTED = 12
+    NOTED = 4  # of those that are spaced out
 
     def __init__(self) -> None:
         self._causes: Set[str] = set()
-        self._row = 0
+        self._row = self._spaced = 0
+        self._since = 0.0
         self._last = float("-inf")
 
     def delay(self, paths: Iterable[str], now: float, busy: bool) -> float:
@@ -110,13 +112,18 @@ class Pace:
         is starting, or has just started."""
         causes = set(paths)
         in_a_row = busy and causes == self._causes and now - self._last < self.PAUSE
-        row = self._row + 1 if in_a_row else 1
-        self._causes, self._row, self._last = causes, row, now
-        return 0.0 if row <= self.FREE else min(self.MOST, 0.1 * 2 ** (row - self.FREE))
+        if not in_a_row:
+            self._row, self._spaced, self._since = 0, 0, now
+        self._row += 1
+        self._causes, self._last = causes, now
+        if self._row <= self.FREE or now - self._since < self.BURST:
+            return 0.0
+        self._spaced += 1
+        return float(min(self.MOST, 0.1 * 2 ** self._spaced))
 
     @property
     def is_noteworthy(self) -> bool:
-        return self._row == self.NOTED
+        return self._spaced == self.NOTED
 
 
 def _written(path: str) -> float:

@@ -5,7 +5,6 @@ socket it is born with. Knows how each child ended, and when forking is not to b
 """
 
 import asyncio
-import itertools
 import os
 import signal
 import socket
@@ -18,7 +17,6 @@ from typing import (
     Iterable,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Set,
     Tuple,
@@ -26,31 +24,20 @@ from typing import (
 )
 
 from ..config import Settings
-from ..telemetry.channel import Channel
-from ..telemetry.messages import VERSION
 from ..telemetry.visible import clean
 from .bootstrap import command
 from .plan import Plan
+from .zygote_link import Birth, ZygoteLink
 
 FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
 CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
-        "tremolo.app.adapter", "tremolo.net.tls", "tremolo.insight.insight")
-NAMES_A_MESSAGE = 400
-STEPS_A_MESSAGE = 24 * 1024  # characters
+        "tremolo.app.adapter", "tremolo.net.tls", "tremolo.envfile", "tremolo.worker.browser",
+        "tremolo.worker.error_page", "tremolo.insight.insight",
+        "tremolo.insight.sources.native", "tremolo.insight.sources.threads")
 GROWTH = 1.5
 GROWTH_BYTES = 32 << 20
-
-
-class Birth(NamedTuple):
-    """A worker process: `exited` gets its wait status, or None when nobody knows it."""
-
-    pid: int
-    mode: str  # "zygote" or "spawn"
-    exited: "asyncio.Future[Optional[int]]"
-
-
 
 
 class _Child:
@@ -117,10 +104,12 @@ class Nursery:
         self._note = note
         self._environment = environment
         self.plan = Plan(no_preload)
-        self._zygote: Optional[_ZygoteLink] = None
+        self._zygote: Optional[ZygoteLink] = None
         self._spawned: Dict[int, Spawned] = {}
-        self._retired: Set[_ZygoteLink] = set()
+        self._retired: Set[ZygoteLink] = set()
         self._closed = False
+        self._standby: Optional[Birth] = None
+        self._forking: Optional[asyncio.Task[None]] = None
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
     @property
@@ -131,6 +120,11 @@ class Nursery:
     @property
     def zygote_pid(self) -> Optional[int]:
         return self._zygote.process.pid if self._zygote is not None else None
+
+    @property
+    def standby_pid(self) -> Optional[int]:
+        """The worker that waits to be the next one."""
+        return self._standby.pid if self._standby is not None else None
 
     @property
     def resident(self) -> int:
@@ -164,6 +158,7 @@ class Nursery:
         self.plan.stale(module, reason, lasting)
         if self._zygote is not None:
             self._zygote.outdated = True
+            self._dismiss_standby()
 
     def _follow_plan(self) -> None:
         link, plan = self._zygote, self.plan
@@ -179,8 +174,12 @@ class Nursery:
             link.make(plan, 0)
         else:
             self.refresh()
+        if link.busy:
+            self._dismiss_standby()
+        else:
+            self._stand_by()
 
-    def _spoiled(self, link: "_ZygoteLink", message: Mapping[str, Any]) -> None:
+    def _spoiled(self, link: ZygoteLink, message: Mapping[str, Any]) -> None:
         """The zygote could not make a step. It is replaced, unless it is whole: it had tried
         the step in a process of its own."""
         name = str(message.get("name"))
@@ -197,17 +196,44 @@ class Nursery:
         else:
             self.refresh()
 
-    async def bear(self, control: socket.socket, afresh: bool = False) -> Birth:
-        """Start a worker whose control socket is `control` (which is closed here); `afresh`
-        without anything that was imported ahead."""
+    async def bear(self, afresh: bool = False) -> Birth:
+        """Start a worker; `afresh` without anything that was imported ahead."""
+        if self.mode == "zygote" and not afresh:
+            return self._take_standby() or await self._fork() or self._spawn()
+        return self._spawn()
+
+    # -- one worker that was forked before it is needed ---------------------------------
+
+    def _stand_by(self) -> None:
+        """Have a worker forked ahead, if the zygote is as the next worker needs it."""
+        link = self._zygote
+        if (self._standby is None and self._forking is None and link is not None
+                and link.is_current and self.mode == "zygote" and not self._closed):
+            self._forking = self._loop.create_task(self._fork_standby(link))
+
+    async def _fork_standby(self, link: ZygoteLink) -> None:
         try:
-            if self.mode == "zygote" and not afresh:
-                birth = await self._fork(control)
-                if birth is not None:
-                    return birth
-            return self._spawn(control)
+            birth = await link.fork(standby=True)
+        except OSError:
+            return  # the next fork finds out, and says, what is wrong
         finally:
-            control.close()
+            self._forking = None
+        self._standby = birth
+        if link is not self._zygote or not link.is_current:
+            self._dismiss_standby()
+
+    def _take_standby(self) -> Optional[Birth]:
+        birth, self._standby = self._standby, None
+        if birth is not None and birth.exited.done():
+            birth.control.close()
+            birth = None
+        return birth
+
+    def _dismiss_standby(self) -> None:
+        """What it was forked from is not what the next worker needs: it ends by itself."""
+        if self._standby is not None:
+            self._standby.control.close()
+            self._standby = None
 
     def adopt(self, pid: int) -> "asyncio.Future[Optional[int]]":
         """Take over a child that was forked by this process; what gets its wait status."""
@@ -216,25 +242,26 @@ class Nursery:
         self._loop.call_soon(self._reap)  # it may have ended already
         return exited
 
-    async def _fork(self, control: socket.socket) -> Optional[Birth]:
+    async def _fork(self) -> Optional[Birth]:
         if self._zygote is None or self._zygote.dead:
             self._start_zygote()
         assert self._zygote is not None
         try:
             return await asyncio.wait_for(
-                self._zygote.fork(control.fileno()),
-                BUSY_LIMIT if self._zygote.busy else FORK_LIMIT)
+                self._zygote.fork(), BUSY_LIMIT if self._zygote.busy else FORK_LIMIT)
         except (asyncio.TimeoutError, OSError) as exc:
             self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
             return None
 
-    def _spawn(self, control: socket.socket) -> Birth:
-        process = subprocess.Popen(
-            command("tremolo.worker.main", "main", control.fileno()),
-            pass_fds=(control.fileno(),), env=self._environment())
+    def _spawn(self) -> Birth:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                command("tremolo.worker.main", "main", theirs.fileno()),
+                pass_fds=(theirs.fileno(),), env=self._environment())
         exited: asyncio.Future[Optional[int]] = self._loop.create_future()
         self._spawned[process.pid] = (process, exited)
-        return Birth(process.pid, "spawn", exited)
+        return Birth(process.pid, "spawn", exited, ours)
 
     def _start_zygote(self) -> None:
         ours, theirs = socket.socketpair()
@@ -242,11 +269,11 @@ class Nursery:
             command("tremolo.supervisor.zygote", "main", theirs.fileno()),
             pass_fds=(theirs.fileno(),), env=self._environment())
         theirs.close()
-        self._zygote = _ZygoteLink(self._loop, ours, process, self._judge)
+        self._zygote = ZygoteLink(self._loop, ours, process, self._judge)
         self._zygote.preload(list(CORE), now=True)
         self._zygote.make(self.plan, 0)
 
-    def _judge(self, link: "_ZygoteLink", message: Mapping[str, Any]) -> None:
+    def _judge(self, link: ZygoteLink, message: Mapping[str, Any]) -> None:
         """The zygote has imported all, or cannot go on."""
         if link is not self._zygote or self.mode != "zygote":
             return
@@ -256,6 +283,8 @@ class Nursery:
         elif threads > 0:
             self.distrust(f"{threads} threads are running after the imports; find the package "
                           "and give it to --no-preload")
+        else:
+            self._stand_by()
 
     def distrust(self, reason: str) -> None:
         """Fork no more: each worker gets an interpreter of its own from now on."""
@@ -276,6 +305,7 @@ class Nursery:
         `forget` what did not hold ahead."""
         if forget:
             self.plan.forget()
+        self._dismiss_standby()
         if self._zygote is not None:
             self._zygote.retire()
             self._retired.add(self._zygote)
@@ -301,6 +331,8 @@ class Nursery:
         if self._closed:
             return
         self._closed = True
+        if self._forking is not None:
+            self._forking.cancel()
         self.renew()
         for process, _ in self._spawned.values():
             process.kill()
@@ -324,109 +356,3 @@ def _resident(pid: int) -> int:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
-
-
-class _ZygoteLink:
-    """The supervisor's end of one zygote."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket,
-                 process: "subprocess.Popen[bytes]",
-                 judge: "Callable[[_ZygoteLink, Mapping[str, Any]], None]") -> None:
-        self._loop = loop
-        self.process = process
-        self._judge = judge
-        self.preloaded = 0
-        self.busy = False  # importing what it was told to
-        self.settled = 0  # bytes of memory after its imports
-        self.dead = False
-        self.outdated = False  # a worker found that it does not hold
-        self.base: List[str] = []
-        self.steps: List[Dict[str, Any]] = []
-        self.refused: List[str] = []
-        self._ids = itertools.count(1)
-        self._forks: Dict[int, asyncio.Future[Birth]] = {}
-        self._children: Dict[int, asyncio.Future[Optional[int]]] = {}
-        self._channel = Channel(sock, loop, self._on_message, self._on_close)
-
-    def preload(self, names: List[str], now: bool = False) -> None:
-        """Have modules imported: in between, or `now`, before the next fork."""
-        self.busy, self.settled = self.busy or bool(names), 0
-        for index in range(0, len(names), NAMES_A_MESSAGE):
-            self._channel.send({"v": VERSION, "kind": "preload", "now": now,
-                                "names": names[index:index + NAMES_A_MESSAGE]})
-
-    def make(self, plan: Plan, start: int) -> None:
-        """Have the steps of a plan made, but for the first `start`, which were made before."""
-        if plan.base != self.base:
-            self.preload(plan.base)
-        self.base, self.steps, self.refused = plan.base, plan.steps, plan.refused
-        for index in range(0, len(plan.refused), NAMES_A_MESSAGE):
-            self._channel.send({"v": VERSION, "kind": "preload",
-                                "refused": plan.refused[index:index + NAMES_A_MESSAGE]})
-        batch: List[Dict[str, Any]] = []
-        size = 0
-        for step in map(plan.message, plan.steps[start:]):
-            length = len(str(step))
-            if batch and size + length > STEPS_A_MESSAGE:
-                self._make_batch(batch)
-                batch, size = [], 0
-            batch.append(step)
-            size += length
-        if batch:
-            self._make_batch(batch)
-
-    def _make_batch(self, steps: List[Dict[str, Any]]) -> None:
-        self.busy, self.settled = True, 0
-        self._channel.send({"v": VERSION, "kind": "preload", "steps": steps})
-
-    async def fork(self, fd: int) -> Birth:
-        number = next(self._ids)
-        born: asyncio.Future[Birth] = self._loop.create_future()
-        self._forks[number] = born
-        if not self._channel.send({"v": VERSION, "kind": "fork", "id": number}, (fd,)):
-            raise OSError("it is gone")
-        return await born
-
-    def retire(self) -> None:
-        self._channel.send({"v": VERSION, "kind": "retire"})
-
-    def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
-        for fd in fds:
-            os.close(fd)
-        kind = message["kind"]
-        if kind == "forked":
-            born = self._forks.pop(message.get("id", 0), None)
-            if message.get("error"):
-                if born is not None and not born.done():
-                    born.set_exception(OSError(message["error"]))
-                return
-            pid = int(message["pid"])
-            exited: asyncio.Future[Optional[int]] = self._loop.create_future()
-            self._children[pid] = exited
-            if born is not None and not born.done():
-                born.set_result(Birth(pid, "zygote", exited))
-        elif kind == "exited":
-            child = self._children.pop(message.get("pid", 0), None)
-            if child is not None and not child.done():
-                child.set_result(int(message["status"]))
-        elif kind == "preloaded":
-            self.preloaded = int(message.get("count", 0))
-            self.busy = False
-            self._judge(self, message)
-        elif kind == "spoiled":
-            self._judge(self, message)
-
-    def _on_close(self, reason: str) -> None:
-        self.dead = True
-        for born in self._forks.values():
-            if not born.done():
-                born.set_exception(OSError(reason or "it ended"))
-        self._forks.clear()
-        for exited in self._children.values():
-            if not exited.done():
-                exited.set_result(None)  # they live on, but their status goes to init now
-        self._children.clear()
-
-    def close(self) -> None:
-        self.dead = True
-        self._channel.close()

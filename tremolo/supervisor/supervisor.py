@@ -277,7 +277,7 @@ class Supervisor:
             "latency": self._rollup.latency(), "control": self._control and self._control.path,
             "mode": self.nursery.mode, "preloaded": self.nursery.preloaded,
             "not_preloaded": self.nursery.plan.not_preloaded,
-            "zygote": self.nursery.zygote_pid,
+            "zygote": self.nursery.zygote_pid, "standby": self.nursery.standby_pid,
             "last_error": self._errors[-1] if self._errors else None,
             "last_reload": self.generations.last_ready,
             "ignored": sorted(self.reloader.guard.stopped) if self.reloader else [],

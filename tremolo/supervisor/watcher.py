@@ -7,7 +7,7 @@ import stat
 import threading
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
-STEP_MS = 10  # quiet time after which a burst of events is a batch
+STEP_MS = 5  # quiet time after which a burst of events is a batch
 DEBOUNCE_MS = 200  # the longest a batch may take to gather
 POLL = 0.3
 ABSENT = 0.05  # between two looks whether a deleted folder is back

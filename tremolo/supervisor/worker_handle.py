@@ -9,7 +9,6 @@ import itertools
 import os
 import re
 import signal
-import socket
 import time
 from typing import (
     TYPE_CHECKING,
@@ -29,7 +28,8 @@ from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.messages import VERSION, error_line
 from ..telemetry.visible import clean
 from .basis import Basis
-from .nursery import Birth, Nursery, describe_status
+from .nursery import Nursery, describe_status
+from .zygote_link import Birth
 
 if TYPE_CHECKING:
     from .quiet import Quiet
@@ -119,22 +119,20 @@ class WorkerHandle:
         """Bring the process to life and tell it what to do. Raises OSError when that fails."""
         asked = time.monotonic()
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
-        ours, theirs = socket.socketpair()
-        bearing = self._loop.create_task(nursery.bear(theirs, bool(start.get("afresh"))))
+        bearing = self._loop.create_task(nursery.bear(bool(start.get("afresh"))))
         try:
             birth = await asyncio.shield(bearing)
         except BaseException:
             # Nobody waits for it any more: whatever is born still must not live on.
             bearing.add_done_callback(_end_unwanted)
             self.expected = True
-            ours.close()
             for fd in (fd for pipe in pipes for fd in pipe):
                 os.close(fd)
             raise
         self.pid, self.mode = birth.pid, birth.mode
         self._change("starting")
         # Only now is anything read, so that what it says finds its process id known.
-        self._channel = Channel(ours, self._loop, self._on_message, self._on_close)
+        self._channel = Channel(birth.control, self._loop, self._on_message, self._on_close)
         self._read(pipes[0][0], self._on_stats)
         for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
             self._read(read_end, _OutputReader(self, stream).feed)
@@ -368,6 +366,7 @@ class _OutputReader:
 
 def _end_unwanted(bearing: "asyncio.Task[Birth]") -> None:
     if not bearing.cancelled() and bearing.exception() is None:
+        bearing.result().control.close()
         os.kill(bearing.result().pid, signal.SIGKILL)
 
 

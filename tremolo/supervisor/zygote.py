@@ -115,14 +115,14 @@ class Zygote:
             reply["error"] = exc.strerror or str(exc)
         else:
             if pid == 0:
-                return self._become_child(fd)
+                return self._become_child(fd, bool(message.get("standby")))
             self._children.add(pid)
             reply["pid"] = pid
         os.close(fd)
         self._send(reply)
         return None
 
-    def _become_child(self, fd: int) -> socket.socket:
+    def _become_child(self, fd: int, standby: bool) -> socket.socket:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._streams.give_back()
@@ -132,6 +132,8 @@ class Zygote:
         numpy_random = self.shelved("numpy.random")
         if numpy_random is not None:
             numpy_random.seed()  # `random` reseeds itself after a fork, this one does not
+        if standby and self.shelf is not None:
+            self.shelf.touch()
         return socket.socket(fileno=fd)
 
     @property

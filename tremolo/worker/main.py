@@ -77,7 +77,6 @@ class Worker:
         self._errors_left_out = 0
         self._sending = threading.RLock()
         self._pid = os.getpid()
-        self._begun = time.monotonic()
         self._parts: Dict[str, float] = {}
 
     # -- the start -------------------------------------------------------------------
@@ -90,7 +89,8 @@ class Worker:
         self._gen: int = start.get("gen", 0)
         self._slot: int = start.get("slot", 0)
         self._start = start
-        self._parts["fork"] = (self._begun - start.get("asked", self._begun)) * 1000
+        begun = time.monotonic()
+        self._parts["fork"] = (begun - start.get("asked", begun)) * 1000
         self._stats = StatsPipe(fds.pop(0))
         if start.get("capture"):
             redirect((fds.pop(0), fds.pop(0)))

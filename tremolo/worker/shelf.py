@@ -130,6 +130,16 @@ class Shelf:
             module = self.entries[name].module
         return module if isinstance(module, ModuleType) else None
 
+    def touch(self) -> None:
+        """Look at everything that giving compares: a process that was forked gets its own
+        copies of those pages, and this one can have them before it is in a hurry."""
+        if self.view is not None:
+            self.view.capture()
+        for name, states in self.states.items():
+            module = self._module(name)
+            if module is not None:
+                states[-1][1].changed(module)
+
     def raise_all(self, view: WorldView, wanted: World) -> None:
         """Put everything back, to import more."""
         if not self._lying:

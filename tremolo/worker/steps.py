@@ -32,7 +32,7 @@ class Steps:
         self._keep = keep
         self._last: Optional[World] = None
         #: what a zygote would be in that has made the steps so far
-        self._ahead = view.capture()
+        self._ahead = view.base()
         self._thread = threading.local()
 
     def is_kept(self, name: str) -> bool:

@@ -32,6 +32,8 @@ PATCHED = (
     "gettext", "weakref", "traceback", "linecache", "dataclasses", "multiprocessing", "email",
     "decimal", "posixpath", "shutil", "tempfile", "pathlib", "uuid", "copy", "abc", "enum",
 )
+#: those whose functions a worker sets itself before it imports the program
+OWN = ("sys", "builtins", "threading", "logging")
 _signal: Any = importlib.import_module("_signal")  # the module `signal` makes enums of all
 _SIGNALS = tuple(sorted({int(number) for name, number in vars(_signal).items()
                          if name.startswith("SIG") and not name.startswith("SIG_")
@@ -128,14 +130,11 @@ class WorldView:
             self.watch(PATCHED)
             self._builtins = set(builtins.__dict__)
         else:
-            self._watched, self._seen = dict(like._watched), list(like._seen)
-            self._builtins = like._builtins
-            own = {module for module, _, _ in self._patched_now()}
-            self._seen = [seen for seen in self._seen if seen[0] not in own]
-            for module in own:
-                del self._watched[module]
-            self._found.clear()
-            self.watch(own)
+            self._watched = {name: watched for name, watched in like._watched.items()
+                             if name not in OWN}
+            self._seen = [seen for seen in like._seen if seen[0] not in OWN]
+            self._builtins = set(builtins.__dict__)
+            self.watch(OWN)
 
     def watch(self, names: Iterable[str]) -> None:
         """Remember the state of modules of the standard library as unpatched."""
@@ -149,8 +148,18 @@ class WorldView:
                 self._watched[name] = (values, base)
                 self._seen.append((name, values, get, get(values)))
 
+    def base(self) -> World:
+        """The world as this view was made in: nothing has been patched in it, and looking at
+        all that could be would cost a process that was just forked a copy of every page."""
+        return self._capture(frozenset(), ())
+
     def capture(self) -> World:
         """The world as it is now."""
+        return self._capture(
+            self._aliases_now() - self._base_aliases if self._held is None else self._held,
+            self._patched_now())
+
+    def _capture(self, aliases: FrozenSet[Tuple[str, str]], patched: Tuple[Any, ...]) -> World:
         mask = os.umask(0o077)
         os.umask(mask)
         try:
@@ -162,14 +171,13 @@ class WorldView:
             dict(environment if environment is not None else os.environ), tuple(sys.path),
             folder, mask, tuple(warnings.filters), _locale.setlocale(_locale.LC_ALL),
             _limits_now(), tuple(getattr(sys, "argv", ())),
-            self._aliases_now() - self._base_aliases if self._held is None else self._held,
-            _relative(self._finders, self._finders_now()),
+            aliases, _relative(self._finders, self._finders_now()),
             _relative(self._path_hooks, sys.path_hooks),
             tuple((number, handler) for number, handler, base in zip(
                 _SIGNALS, map(_signal.getsignal, _SIGNALS), self._signals)
                 if handler is not base and handler != base and not _is_of_a_loop(handler)),
             _changed(self._logging, _logging_now()), _changed(self._streams, _streams_now()),
-            self._patched_now())
+            patched)
 
     def hold_aliases(self, now: World) -> None:
         """An import begins: the names that it enters into `sys.modules` come with it, and are
