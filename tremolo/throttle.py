@@ -1,7 +1,7 @@
 """The throttle as a value: what a network is to be like, how it is written and read.
 
 A leaf: imports only `tremolo.units`. Knows presets, scopes and bounds; nothing of time,
-buckets or connections (those are `net.throttle`'s). Rates are bytes per second, durations
+buckets or connections (those are `net.throttling`'s). Rates are bytes per second, durations
 seconds, probabilities 0 to 1.
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tremolo.net.throttle import ThrottleTable
+from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.templates import grouped, readable
 from tremolo.throttle import Throttle
 

@@ -70,7 +70,7 @@ async def clean(site):
     assert not server.paused
     assert server.throttle.total_download.members == 0
     assert server.throttle.total_upload.members == 0
-    for link in server.throttle._links.values():
+    for link in server.throttle._buckets.values():
         assert link.users == 0 and link.download.members == 0 and link.upload.members == 0
 
 
@@ -247,7 +247,7 @@ def test_each_preset_can_be_put_in_force_and_taken_back(name):
             await client.send(request(5_000_000))
             await until(lambda: connections(site) and connections(site)[0].current)
             assert connections(site)[0].throttled
-            assert connections(site)[0].pacer.limits.throttle == PRESETS[name]
+            assert connections(site)[0].pacer.rule.throttle == PRESETS[name]
             site.server.set_throttle("all", OFF)
             assert len((await client.response()).body) == 5_000_000
             client.close()
@@ -331,10 +331,10 @@ def test_unused_links_are_swept_even_when_no_connection_is_left():
         async with serving(Handling(answer)) as site:
             site.server.set_throttle("all", down(1_000_000))
             assert (await site.get(b"/10")).body == pattern(10)
-            assert site.server.throttle.links == 1
+            assert site.server.throttle.clients == 1
             await until(lambda: not site.server.connections)
             loop.moved += 5
-            await until(lambda: not site.server.throttle.links)
+            await until(lambda: not site.server.throttle.clients)
 
     run(main)
 

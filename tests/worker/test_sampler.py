@@ -8,7 +8,7 @@ import types
 
 from tremolo.net.capture import CAPTURED, Capture
 from tremolo.net.counters import Counters
-from tremolo.net.throttle import ThrottleTable
+from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
 from tremolo.worker.sampler import MESSAGES, Sampler
 from tremolo.worker.stats_pipe import StatsPipe

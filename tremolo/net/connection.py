@@ -46,7 +46,7 @@ from .states import (
     State,
 )
 from .stream import Stream
-from .throttle import Pacer
+from .throttling.pacer import Pacer
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.deadline = self.opened + settings.request_timeout
         rates = settings.download_rate, settings.upload_rate
         if rates != (server.settings.download_rate, server.settings.upload_rate):
-            server.throttling.set_connection_rates(self, *rates)
+            server.throttler.set_connection_rates(self, *rates)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         server = self.server
@@ -181,7 +181,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.bytes_in += nbytes
         server.counters.bytes_in += nbytes
         if self.pacer is not None and self.pacer.upload.active:
-            server.throttling.charge_upload(self, nbytes)
+            server.throttler.charge_upload(self, nbytes)
         state = self.state
         if state is IDLE or state is HEAD:
             self.parser.receive_data(bytes(server.wide_view[:nbytes]))
@@ -283,7 +283,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         timeout = self.handler_timeout
         self.deadline = exchange.begun + timeout if timeout else NEVER
         if (server.throttle.active or self.pacer is not None) \
-                and server.throttling.begin(self, exchange):
+                and server.throttler.begin(self, exchange):
             return
         task = exchange.task = server.create_task(self._handle(exchange))
         server.tasks.add(task)
@@ -540,11 +540,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def on_write_pace(self, blocked: bool) -> None:
         """The outbox waits for its throttle, or no longer does."""
-        self.server.throttling.writes_blocked(self, blocked)
+        self.server.throttler.writes_blocked(self, blocked)
 
     def on_pace(self, now: float) -> None:
         """The throttle's fast tick."""
-        self.server.throttling.on_pace(self, now)
+        self.server.throttler.on_pace(self, now)
 
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""

@@ -12,7 +12,6 @@ from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
 from .capture import Capture
 from .counters import latency_bucket
 from .message_log import EVENT
-from .pacing import Breaking
 from .request_body import RequestBody
 from .states import (
     ABANDON,
@@ -26,7 +25,7 @@ from .states import (
     WAITING,
     Progress,
 )
-from .throttle import Faults
+from .throttling.faults import BreakingPace, Faults
 from .ticker import NEVER
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Exchange:
     timed_out = False
     #: what the throttle lets go wrong with this response
     faults: Optional[Faults] = None
-    breaking: Optional[Breaking] = None
+    breaking: Optional[BreakingPace] = None
     #: seconds of throttling: of the connection when it began; its own, once it is over
     throttle_mark = 0.0
     throttled = 0.0
@@ -205,7 +204,7 @@ class Exchange:
         if self.capture is not None:
             self.capture.response_head = head
         if self.faults is not None:
-            server.throttling.arm(connection, self, len(head))
+            server.throttler.arm(connection, self, len(head))
         self.first_byte = server.clock()
         server.counters.status[status // 100] += 1
         connection.deadline = NEVER  # the handler's clock stops: it has begun to answer
@@ -381,7 +380,7 @@ class Exchange:
         """Throttle this response to `rate` bytes per second; 0 leaves it to other scopes."""
         if rate != self.rate:
             self.rate = rate
-            self.connection.server.throttling.rethrottle(self.connection)
+            self.connection.server.throttler.rethrottle(self.connection)
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
         deflate=agreed, fragments=fragments), agreed is not None)
     link.ping_interval = ping_interval
     early = connection.upgrade(link, server.loop.time() + ping_interval)
-    server.throttling.arm(connection, exchange, len(head))
+    server.throttler.arm(connection, exchange, len(head))
     connection.outbox.push_now(head)
     connection.stream.resume_reading()
     if early:

@@ -26,7 +26,7 @@ Bytes = Union[bytes, memoryview]
 
 
 class WritePace(Protocol):
-    """How many bytes may be written now; see `tremolo.net.throttle`."""
+    """How many bytes may be written now; see `tremolo.net.throttling`."""
 
     def grant(self, now: float, wanted: int) -> int: ...
 

@@ -26,9 +26,9 @@ from .counters import Counters
 from .exchange import Exchange
 from .hangups import look_for_hangups
 from .message_log import MessageLog
-from .pacing import Throttling
 from .stream import peer_text
-from .throttle import ThrottleTable
+from .throttling.table import ThrottleTable
+from .throttling.throttler import Throttler
 from .ticker import Ticker
 from .tls import end_silent, speaks_tls
 
@@ -114,7 +114,7 @@ class Server:
         self.ticker = Ticker(self.loop, self.connections, self._on_turn)  # type: ignore[arg-type]
         self.throttle = ThrottleTable(download_rate=settings.download_rate,
                                       upload_rate=settings.upload_rate)
-        self.throttling = Throttling(self)
+        self.throttler = Throttler(self)
         self.max_connections = _connection_limit(settings.max_connections)
         self.create_task = self.loop.create_task
         self._context = contextvars.copy_context()
@@ -227,7 +227,7 @@ class Server:
         self.counters.connections += 1
         self.connections[connection.id] = connection
         self.ticker.wake()
-        self.throttling.admit(connection)
+        self.throttler.admit(connection)
         self.adapter.connection_made(connection)
         if self.draining:
             self.loop.call_soon(self.release, connection)
@@ -235,7 +235,7 @@ class Server:
     def remove(self, connection: HTTPConnection) -> None:
         self.connections.pop(connection.id, None)
         self.paused.pop(connection.id, None)
-        self.throttling.forget(connection)
+        self.throttler.forget(connection)
         if self.draining:
             self._check_quiet()
         elif self.full:
@@ -268,7 +268,7 @@ class Server:
             self.accept_again()
         if len(self.connections) > self.settings.keepalive_connections:
             self._close_surplus()
-        return self.throttle.links > 0
+        return self.throttle.clients > 0
 
     def _close_surplus(self) -> None:
         idle = [c for c in self.connections.values() if c.idle and c.requests]
@@ -294,7 +294,7 @@ class Server:
 
     def set_throttle(self, scope: str, throttle: Optional[Throttle]) -> None:
         """Put a throttle in force for a scope, or take it away; running transfers follow."""
-        self.throttling.set(scope, throttle)
+        self.throttler.set(scope, throttle)
 
     # -- telling -------------------------------------------------------------------------------
 

@@ -6,15 +6,11 @@ import sys
 
 import pytest
 
-from tremolo.net.throttle import (
-    UNLIMITED,
-    Flow,
-    Pacer,
-    RateLimit,
-    SharedBucket,
-    ThrottleTable,
-    TokenBucket,
-)
+from tremolo.net.throttling.bucket import RateLimit, TokenBucket
+from tremolo.net.throttling.flow import UNLIMITED, Flow
+from tremolo.net.throttling.pacer import Pacer
+from tremolo.net.throttling.shared_bucket import SharedBucket
+from tremolo.net.throttling.table import ThrottleTable
 from tremolo.throttle import OFF, PRESETS, InvalidThrottle, Throttle
 
 TICK = 0.02
@@ -506,7 +502,7 @@ def test_the_narrowest_rule_wins(rules, path, scope):
 
 def test_an_empty_table_costs_nothing():
     table = ThrottleTable(0.0)
-    pacer = table.pacer(1, "a")
+    pacer = Pacer(table, 1, "a")
     assert not table.active and not pacer.active
     assert pacer.settled == pacer.generation == table.generation
     assert pacer.download is UNLIMITED and pacer.upload is UNLIMITED
@@ -677,12 +673,12 @@ def test_buckets_of_addresses_are_dropped_when_unused():
         pacer.begin(b"/", n * 0.01)
         pacer.close(n * 0.01)
         pacer.close(n * 0.01)
-    assert table.links < 1000
+    assert table.clients < 1000
     table.sweep(200.0)
-    assert table.links == 1
+    assert table.clients == 1
     held.close(200.0)
     table.sweep(203.0)
-    assert table.links == 0
+    assert table.clients == 0
 
 
 def test_removing_a_rule_lets_its_buckets_go():
@@ -692,7 +688,7 @@ def test_removing_a_rule_lets_its_buckets_go():
     table.clear(1.0)
     pacer.refresh(1.0)
     table.sweep(4.0)
-    assert table.links == 0 and table.rules() == {}
+    assert table.clients == 0 and table.rules() == {}
 
 
 def test_a_scope_that_cannot_be_understood_is_refused():
@@ -731,7 +727,7 @@ def test_a_thousand_random_changes_of_scopes_lose_no_byte_and_no_bound(seed):
         pacer.close(now)
     assert table.total_download.members == 0
     table.sweep(now + 10)
-    assert table.links == 0
+    assert table.clients == 0
 
 
 # Latency and faults
@@ -774,4 +770,4 @@ def test_without_faults_nothing_is_drawn():
     state = rng.getstate()
     assert pacer.faults(rng) == (None, None, None, None, 0.0)
     assert rng.getstate() == state
-    assert pacer.limits.throttle.name == "3g"
+    assert pacer.rule.throttle.name == "3g"

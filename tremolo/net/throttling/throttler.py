@@ -1,83 +1,28 @@
 """Applies the throttle in force to the connections of a server.
 
-`tremolo.net.throttle` decides what may pass; this carries it out: where bytes wait, when they
+`pacer` decides what may pass; this carries it out: where bytes wait, when they
 are tried again, and how a change reaches a running transfer (one assignment and a wake-up).
 An unthrottled connection has no Pacer and pays one comparison a request.
 """
 
-import asyncio
 from random import Random
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from ..throttle import Throttle
+from ...throttle import Throttle
+from ..ticker import NEVER
 from .bucket import RateLimit
-from .outbox import WritePace
-from .throttle import NO_FAULTS, Pacer
-from .ticker import NEVER
+from .faults import NO_FAULTS, BreakingPace
+from .pacer import Pacer
 
 if TYPE_CHECKING:
-    from .connection import HTTPConnection
-    from .exchange import Exchange
-    from .server import Server
+    from ..connection import HTTPConnection
+    from ..exchange import Exchange
+    from ..server import Server
 
 READ_SIZE = 64 * 1024
 
 
-class Breaking:
-    """A pace that lets `before` bytes and `offset` bytes of a body pass and then breaks the
-    response: "reset" and "cut" end the connection, "stall" holds what follows."""
-
-    __slots__ = ("_action", "_connection", "_left", "_loop", "_passed", "_until", "inner",
-                 "stalled")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "HTTPConnection",
-                 inner: Optional[WritePace], action: str, before: int, offset: int) -> None:
-        self._loop = loop
-        self._connection = connection
-        self._action = action
-        self._until = before + offset
-        #: bytes of the body that are not written yet, up to where it breaks
-        self._left = offset
-        self._passed = 0
-        self.inner = inner
-        self.stalled = False
-
-    def framed(self, size: int, wire: int) -> None:
-        """The next `size` bytes of the body take `wire` bytes: what frames chunks passes too."""
-        if self._left > 0:
-            if size < self._left:
-                self._until += wire - size
-            elif wire > size:
-                self._until += len(b"%x\r\n" % size)
-            self._left -= size
-
-    def grant(self, now: float, wanted: int) -> int:
-        """As the pace of the throttle, up to the byte where it breaks."""
-        room = min(wanted, self._until - self._passed)
-        if room > 0 and self.inner is not None:
-            room = self.inner.grant(now, room)
-        self._passed += room
-        if self._passed >= self._until and wanted > room and not self.stalled:
-            self.stalled = True
-            if self._action != "stall":
-                self._loop.call_soon(self._end)  # after these bytes are written
-        return room
-
-    def ready_at(self, now: float, wanted: int) -> float:
-        """The instant from which asking is worthwhile; infinity while nothing passes."""
-        if self.stalled:
-            return NEVER
-        return now if self.inner is None else self.inner.ready_at(now, wanted)
-
-    def _end(self) -> None:
-        if not self._connection.lost:
-            if self._action == "reset":
-                self._connection.reset()
-            else:
-                self._connection.cut()
-
-
-class Throttling:
+class Throttler:
     """The throttle of one server's connections."""
 
     def __init__(self, server: "Server") -> None:
@@ -92,7 +37,7 @@ class Throttling:
             self._apply(connection, pacer)
 
     def begin(self, connection: "HTTPConnection", exchange: "Exchange") -> bool:
-        """A request begins: take up the limits for its path. True when it was answered here,
+        """A request begins: take up the rule for its path. True when it was answered here,
         by an injected fault, and the application shall not see it."""
         server = self._server
         now = exchange.begun
@@ -107,7 +52,7 @@ class Throttling:
             if not pacer.upload.allowance(now, READ_SIZE):
                 connection.stream.block_reads()
         self._apply(connection, pacer)
-        if pacer.limits is None:
+        if pacer.rule is None:
             return False
         latency = pacer.latency(self._random)
         if latency:
@@ -137,7 +82,7 @@ class Throttling:
         if plans:
             offset, action = min(plans)
             outbox = connection.outbox
-            exchange.breaking = Breaking(self._server.loop, connection, outbox.pace, action,
+            exchange.breaking = BreakingPace(self._server.loop, connection, outbox.pace, action,
                                          outbox.size + head, offset)
             outbox.pace = exchange.breaking
 
@@ -184,7 +129,7 @@ class Throttling:
         if exchange is not None:
             if connection.outbox.hold_until:
                 connection.outbox.hold_until = exchange.begun + pacer.latency(self._random)
-            if pacer.limits is None or not pacer.limits.throttle.faulty:
+            if pacer.rule is None or not pacer.rule.throttle.faulty:
                 exchange.faults = exchange.breaking = None
         self._apply(connection, pacer)
 
@@ -206,9 +151,9 @@ class Throttling:
             else:
                 exchange.breaking.inner = outbox.pace
                 outbox.pace = exchange.breaking
-        if pacer.limits is None:
+        if pacer.rule is None:
             outbox.hold_until = 0.0
-        if not pacer.active and pacer.limits is None:
+        if not pacer.active and pacer.rule is None:
             pacer.close(self._server.loop.time())
             connection.pacer = None
         if pacer.upload.shut:

@@ -1,110 +1,18 @@
 """The pace of one connection: what its flows ask before they move bytes.
 
-Knows the table of limits and buckets; must not know asyncio, sockets, HTTP or the feed. Time
-and randomness are passed in. An unthrottled connection pays one comparison of integers.
+Knows the table of rules and buckets; must not know asyncio, sockets, HTTP or the feed. Time
+and randomness are passed in.
 """
 
 from random import Random
-from typing import Dict, Hashable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Hashable, List, Optional, Tuple
 
-from ..throttle import ALL
+from ...throttle import ALL
 from .bucket import Gate, RateLimit, TokenBucket
-from .scopes import Limits, Link, ThrottleTable
-from .sharing import Share, SharedBucket
-
-__all__ = [
-    "Faults", "Flow", "Gate", "Limits", "Pacer", "RateLimit", "Share", "SharedBucket",
-    "ThrottleTable", "TokenBucket", "UNLIMITED",
-]
-
-#: what a flow asks for when it cannot know: as much as one read may bring
-AS_MUCH = 65536
-
-
-class Flow:
-    """One direction of a connection: all buckets that its bytes have to pass.
-
-    `active` tells whether anything limits it; while it is False there is no need to ask.
-    """
-
-    __slots__ = ("active", "gates")
-
-    def __init__(self, gates: Sequence[Gate] = ()) -> None:
-        self.gates = tuple(gates)
-        self.active = bool(self.gates)
-
-    @property
-    def shut(self) -> bool:
-        """Nothing passes, however long one waits, until a rate changes."""
-        return any(gate.limit.rate == 0 for gate in self.gates)
-
-    def allowance(self, now: float, wanted: int = AS_MUCH) -> int:
-        """Bytes, at most `wanted`, that may move at `now`; `charge()` what moves."""
-        for gate in self.gates:
-            wanted = gate.allowance(now, wanted)
-            if wanted <= 0:
-                return 0
-        return wanted
-
-    def charge(self, now: float, count: int) -> None:
-        """Account for `count` bytes that moved, allowed or not; too many are a debt."""
-        for gate in self.gates:
-            gate.charge(now, count)
-
-    def grant(self, now: float, wanted: int) -> int:
-        """Take bytes, at most `wanted`, that may move at `now`."""
-        for gate in self.gates:
-            wanted = gate.allowance(now, wanted)
-            if wanted <= 0:
-                return 0
-        for gate in self.gates:
-            gate.charge(now, wanted)
-        return wanted
-
-    def repay(self, now: float, count: int) -> None:
-        """Give back `count` bytes of the last grant that did not move."""
-        for gate in self.gates:
-            gate.repay(now, count)
-
-    def ready_at(self, now: float, wanted: int) -> float:
-        """The instant from which asking is worthwhile; infinity while nothing passes."""
-        ready = now
-        for gate in self.gates:
-            at = gate.ready_at(now, wanted)
-            if at > ready:
-                ready = at
-        return ready
-
-
-#: the flow of all connections that nothing limits
-UNLIMITED = Flow()
-
-
-class Faults(NamedTuple):
-    """What goes wrong with one response, as drawn by `Pacer.faults()`.
-
-    Offsets count bytes of the response's body; None: does not happen.
-    """
-
-    #: answer with this status instead of asking the application
-    status: Optional[int] = None
-    #: reset the connection after this share (0 to 1) of the body, see `offset()`
-    reset: Optional[float] = None
-    #: send nothing more after this share of the body, until the throttle changes
-    stall: Optional[float] = None
-    #: close the connection after this many bytes of the body
-    cut_after: Optional[int] = None
-    #: seconds to wait between the last byte and closing the connection
-    slow_close: float = 0.0
-
-    @staticmethod
-    def offset(share: float, length: Optional[int]) -> int:
-        """The byte of the body at `share`; of its first 64 KiB when the length is unknown."""
-        return int(share * (65536 if length is None else length))
-
-
-#: nothing goes wrong
-NO_FAULTS = Faults()
+from .faults import NO_FAULTS, Faults
+from .flow import UNLIMITED, Flow
+from .shared_bucket import Share, SharedBucket
+from .table import ClientBuckets, Rule, ThrottleTable
 
 
 class Pacer:
@@ -116,9 +24,9 @@ class Pacer:
     `download` and `upload`, while `active`.
     """
 
-    __slots__ = ("_down_bucket", "_handler_limit", "_link", "_path", "_shares", "_table",
+    __slots__ = ("_buckets", "_down_bucket", "_handler_limit", "_path", "_shares", "_table",
                  "_up_bucket", "active", "address", "connection_id", "download", "generation",
-                 "limits", "own_rates", "settled", "upload")
+                 "own_rates", "rule", "settled", "upload")
 
     def __init__(self, table: ThrottleTable, connection_id: int, address: Hashable) -> None:
         self._table = table
@@ -126,28 +34,28 @@ class Pacer:
         self.address = address
         #: the table's generation that this was made for
         self.generation = 0
-        #: the same, or 0 while the next request may have other limits than this one
+        #: the same, or 0 while the next request may have another rule than this one
         self.settled = 0
         #: bytes are limited in one direction at least
         self.active = False
         self.download = UNLIMITED
         self.upload = UNLIMITED
         #: the rule in force
-        self.limits: Optional[Limits] = None
+        self.rule: Optional[Rule] = None
         #: in place of the API's rates for each connection, download and upload
         self.own_rates: Optional[Tuple[RateLimit, RateLimit]] = None
         self._path: Optional[bytes] = None
         self._handler_limit: Optional[RateLimit] = None
         self._down_bucket: Optional[TokenBucket] = None
         self._up_bucket: Optional[TokenBucket] = None
-        self._link: Optional[Link] = None
+        self._buckets: Optional[ClientBuckets] = None
         #: places in shared buckets, in the order of the gates
         self._shares: Dict[SharedBucket, Share] = {}
         if not table.active:
             self.generation = self.settled = table.generation
 
     def begin(self, path: Optional[bytes], now: float) -> None:
-        """A request for `path` (raw, without query) begins: take the limits for it."""
+        """A request for `path` (raw, without query) begins: take up its rule."""
         self._path = path
         self._handler_limit = None
         self.refresh(now)
@@ -169,15 +77,15 @@ class Pacer:
         """Follow the table as it is now; buckets in use keep what they have and owe."""
         table = self._table
         self.generation = table.generation
-        limits = self.limits = table.resolve(self.connection_id, self._path)
+        rule = self.rule = table.resolve(self.connection_id, self._path)
         shares: Dict[SharedBucket, Share] = {}
-        link = None
-        if (limits is not None and limits.scope[0] != "#"
-                and not limits.throttle.per_connection):
-            link = table.link(limits, self.address, now)
-        self._hold(link, now)
-        self.download = self._flow(True, limits, link, shares, now)
-        self.upload = self._flow(False, limits, link, shares, now)
+        buckets = None
+        if (rule is not None and rule.scope[0] != "#"
+                and not rule.throttle.per_connection):
+            buckets = table.client_buckets(rule, self.address, now)
+        self._hold(buckets, now)
+        self.download = self._flow(True, rule, buckets, shares, now)
+        self.upload = self._flow(False, rule, buckets, shares, now)
         for bucket, share in self._shares.items():
             if bucket not in shares:
                 share.leave()
@@ -188,20 +96,20 @@ class Pacer:
 
     def latency(self, random: Random) -> float:
         """Seconds to hold back the first byte of this response."""
-        limits = self.limits
-        if limits is None:
+        rule = self.rule
+        if rule is None:
             return 0.0
-        value = limits.throttle
+        value = rule.throttle
         if not value.jitter:
             return value.latency
         return max(0.0, value.latency + random.uniform(-value.jitter, value.jitter))
 
     def faults(self, random: Random) -> Faults:
         """What shall go wrong with this response."""
-        limits = self.limits
-        if limits is None or not limits.throttle.faulty:
+        rule = self.rule
+        if rule is None or not rule.throttle.faulty:
             return NO_FAULTS
-        value = limits.throttle
+        value = rule.throttle
         return Faults(
             status=value.error_status if random.random() < value.error_rate else None,
             reset=random.random() if random.random() < value.reset_rate else None,
@@ -219,37 +127,37 @@ class Pacer:
         self.download = self.upload = UNLIMITED
         self.active = False
 
-    def _hold(self, link: Optional[Link], now: float) -> None:
-        old = self._link
-        if link is old:
+    def _hold(self, buckets: Optional[ClientBuckets], now: float) -> None:
+        old = self._buckets
+        if buckets is old:
             return
-        if link is not None:
-            link.users += 1
+        if buckets is not None:
+            buckets.users += 1
         if old is not None:
             old.users -= 1
             old.unused_since = now
-        self._link = link
+        self._buckets = buckets
 
     def _flow(
-        self, download: bool, limits: Optional[Limits], link: Optional[Link],
+        self, download: bool, rule: Optional[Rule], buckets: Optional[ClientBuckets],
         shares: Dict[SharedBucket, Share], now: float,
     ) -> Flow:
         table = self._table
-        offline = limits is not None and limits.throttle.offline
+        offline = rule is not None and rule.throttle.offline
         own: Optional[RateLimit] = None
         shared: List[SharedBucket] = []
         if download and self._handler_limit is not None and not offline:
             own = self._handler_limit
         else:
-            if limits is None or limits.scope == ALL:
+            if rule is None or rule.scope == ALL:
                 rates = self.own_rates or (table.download_rate, table.upload_rate)
                 own = rates[0] if download else rates[1]
-            if link is not None:
-                shared.append(link.download if download else link.upload)
-            elif limits is not None:
-                rule = limits.download if download else limits.upload
-                if own is None or rule.rate is not None:
-                    own = rule
+            if buckets is not None:
+                shared.append(buckets.download if download else buckets.upload)
+            elif rule is not None:
+                limit = rule.download if download else rule.upload
+                if own is None or limit.rate is not None:
+                    own = limit
         shared.append(table.total_download if download else table.total_upload)
         gates: List[Gate] = []
         if own is not None and own.rate is not None:

@@ -1,6 +1,6 @@
-"""Which limits are wanted, by scope: the worker's one table of throttles.
+"""The rules in force, by scope: the worker's one table of throttles.
 
-Knows scopes, throttle values and the buckets of links; must not know asyncio, sockets, HTTP
+Knows scopes, throttle values and the buckets of clients; must not know asyncio, sockets, HTTP
 or the feed.
 
 Rules:
@@ -18,21 +18,18 @@ Rules:
 """
 
 import re
-from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Pattern, Tuple
+from typing import Dict, Hashable, List, Optional, Pattern, Tuple
 from urllib.parse import unquote_to_bytes
 
-from ..throttle import ALL, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
+from ...throttle import ALL, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
 from .bucket import RateLimit
-from .sharing import SharedBucket
-
-if TYPE_CHECKING:
-    from .throttle import Pacer
+from .shared_bucket import SharedBucket
 
 #: seconds after which the bucket of an address without connections is full anyway
 FORGET_AFTER = 2.0
 
 
-class Limits:
+class Rule:
     """A rule of the table: its scope, its value, and the two rates that buckets follow."""
 
     __slots__ = ("download", "pattern", "scope", "throttle", "upload")
@@ -51,20 +48,20 @@ class Limits:
         self.upload.change(throttle.upload, now)
 
 
-class Link:
+class ClientBuckets:
     """The two buckets that connections from one address share under one rule."""
 
     __slots__ = ("download", "unused_since", "upload", "users")
 
-    def __init__(self, limits: Limits, now: float) -> None:
-        self.download = SharedBucket(limits.download, now)
-        self.upload = SharedBucket(limits.upload, now)
+    def __init__(self, rule: Rule, now: float) -> None:
+        self.download = SharedBucket(rule.download, now)
+        self.upload = SharedBucket(rule.upload, now)
         self.users = 0
         self.unused_since = now
 
 
 class ThrottleTable:
-    """All limits that are wanted, by scope; `generation` counts the changes."""
+    """All rules in force, by scope; `generation` counts the changes."""
 
     def __init__(
         self, now: float = 0.0, *, download_rate: float = 0, upload_rate: float = 0
@@ -75,9 +72,9 @@ class ThrottleTable:
         self.active = False
         #: some rule is for a path, so requests of one connection may differ
         self.by_path = False
-        self._rules: Dict[str, Limits] = {}
-        self._paths: List[Limits] = []
-        self._links: Dict[Tuple[str, Hashable], Link] = {}
+        self._rules: Dict[str, Rule] = {}
+        self._paths: List[Rule] = []
+        self._buckets: Dict[Tuple[str, Hashable], ClientBuckets] = {}
         self._sweep_above = 64
         self.total_value: Optional[Throttle] = None
         self.total_download = SharedBucket(RateLimit(None, now), now)
@@ -105,7 +102,7 @@ class ThrottleTable:
         elif known is not None:
             known.change(throttle, now)
         else:
-            self._rules[scope] = Limits(scope, throttle, now)
+            self._rules[scope] = Rule(scope, throttle, now)
         self._changed()
 
     def set_total(
@@ -127,12 +124,12 @@ class ThrottleTable:
 
     def rules(self) -> Dict[str, Throttle]:
         """What is in force, by scope; with the total if there is one."""
-        found = {scope: limits.throttle for scope, limits in self._rules.items()}
+        found = {scope: rule.throttle for scope, rule in self._rules.items()}
         if self.total_value is not None:
             found[TOTAL] = self.total_value
         return found
 
-    def resolve(self, connection_id: int, path: Optional[bytes] = None) -> Optional[Limits]:
+    def resolve(self, connection_id: int, path: Optional[bytes] = None) -> Optional[Rule]:
         """The narrowest rule for a connection and a path (percent-encoded, no query)."""
         rules = self._rules
         if not rules:
@@ -143,38 +140,32 @@ class ThrottleTable:
         if path is not None and self._paths:
             if b"%" in path:
                 path = unquote_to_bytes(path)
-            for limits in self._paths:
-                if limits.pattern is not None and limits.pattern.fullmatch(path):
-                    return limits
+            for rule in self._paths:
+                if rule.pattern is not None and rule.pattern.fullmatch(path):
+                    return rule
         return rules.get(ALL)
 
-    def pacer(self, connection_id: int, address: Hashable) -> "Pacer":
-        """The pace of a new connection; `address` is what names its client: the IP."""
-        from .throttle import Pacer  # deferred: that module needs this one
-
-        return Pacer(self, connection_id, address)
-
-    def link(self, limits: Limits, address: Hashable, now: float) -> Link:
+    def client_buckets(self, rule: Rule, address: Hashable, now: float) -> ClientBuckets:
         """The buckets of `address` under a rule, made when there are none."""
-        key = (limits.scope, address)
-        found = self._links.get(key)
-        if found is None or found.download.limit is not limits.download:
-            if len(self._links) >= self._sweep_above:
+        key = (rule.scope, address)
+        found = self._buckets.get(key)
+        if found is None or found.download.limit is not rule.download:
+            if len(self._buckets) >= self._sweep_above:
                 self.sweep(now)
-                self._sweep_above = max(64, 2 * len(self._links))
-            found = self._links[key] = Link(limits, now)
+                self._sweep_above = max(64, 2 * len(self._buckets))
+            found = self._buckets[key] = ClientBuckets(rule, now)
         return found
 
     def sweep(self, now: float) -> None:
         """Forget buckets of addresses that have had no connection for a while."""
-        for key, link in list(self._links.items()):
-            if link.users == 0 and now - link.unused_since >= FORGET_AFTER:
-                del self._links[key]
+        for key, buckets in list(self._buckets.items()):
+            if buckets.users == 0 and now - buckets.unused_since >= FORGET_AFTER:
+                del self._buckets[key]
 
     @property
-    def links(self) -> int:
+    def clients(self) -> int:
         """Addresses, times rules, that have buckets."""
-        return len(self._links)
+        return len(self._buckets)
 
     def _set_total(self, throttle: Optional[Throttle], now: float) -> None:
         if throttle is not None and throttle.download is None and throttle.upload is None:
@@ -186,7 +177,7 @@ class ThrottleTable:
 
     def _changed(self) -> None:
         self._paths = sorted(
-            (limits for limits in self._rules.values() if limits.pattern is not None),
+            (rule for rule in self._rules.values() if rule.pattern is not None),
             key=_specificity)
         self.by_path = bool(self._paths)
         self.active = bool(
@@ -206,7 +197,7 @@ def _compile(pattern: str) -> Pattern[bytes]:
     return re.compile(b"".join(parts), re.DOTALL)
 
 
-def _specificity(limits: Limits) -> Tuple[int, int, str]:
+def _specificity(rule: Rule) -> Tuple[int, int, str]:
     """Sorts the pattern with most literal characters first, then fewest wildcards."""
-    literal, wildcards = WILDCARD.subn("", limits.scope)
-    return (-len(literal), wildcards, limits.scope)
+    literal, wildcards = WILDCARD.subn("", rule.scope)
+    return (-len(literal), wildcards, rule.scope)
