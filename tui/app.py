@@ -18,12 +18,12 @@ from textual.binding import Binding
 from textual.containers import Container
 
 from .actions import Actions
+from .draw_timer import DrawTimer
 from .feed import Feed
 from .layout import NAMES, Layout
 from .model.filters import FilterError
 from .model.session import Session
 from .model.traffic import Row
-from .pace import Pace
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
@@ -34,7 +34,7 @@ from .panes.routes import RoutesPane
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
-from .remembered import load, save
+from .saved_state import load, save
 from .theme import LIGHT, TREMOLO, preferred, tones
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Dashboard(Actions):
         self.failure: Optional[BaseException] = None
         self.stopping = 0  # how often leaving was asked for
         self._asked_at = -1e9  # when the user was asked whether to leave
-        self.pace: Optional[Pace] = None
+        self.draw_timer: Optional[DrawTimer] = None
         self.entry: Optional[Entry] = None
         self._histories: Dict[str, List[str]] = {}
         self.panes: Dict[str, LinePane] = {}
@@ -139,7 +139,7 @@ class Dashboard(Actions):
         self.set_timer(0.3, self._make_entry)
         loop = asyncio.get_running_loop()
         self._take_signals(loop)
-        self.pace = Pace(loop, self.session.tick, self.draw_changes)
+        self.draw_timer = DrawTimer(loop, self.session.tick, self.draw_changes)
         self.feed.attach(loop)
         self.session.commands.give("detail", {"level": 2})  # rows, headers and bodies
         self.news()
@@ -183,8 +183,8 @@ class Dashboard(Actions):
             self.call_after_refresh(self.entry.settle)
 
     def on_unmount(self) -> None:
-        if self.pace is not None:
-            self.pace.stop()
+        if self.draw_timer is not None:
+            self.draw_timer.stop()
         self.feed.detach()
         if self.project and self.arrangement is not None:
             save(self.project, {"layout": self.arrangement.kept(),
@@ -194,8 +194,8 @@ class Dashboard(Actions):
 
     def news(self) -> None:
         """The model has changed: draw at the next tick."""
-        if self.pace is not None:
-            self.pace.news()
+        if self.draw_timer is not None:
+            self.draw_timer.news()
 
     def draw_changes(self, hurry: bool = False) -> bool:
         """Let what is visible draw itself where it has changed; in a hurry also the panes
@@ -213,8 +213,8 @@ class Dashboard(Actions):
                 drawn |= pane.sync(hurry)
         if self.session.errors.unseen and self.panes["errors"].display:
             self.session.errors.seen()
-        if drawn and self.pace is not None:
-            self.call_after_refresh(self.pace.drawn)
+        if drawn and self.draw_timer is not None:
+            self.call_after_refresh(self.draw_timer.drawn)
         return drawn
 
     # -- the feed

@@ -12,7 +12,7 @@ from .host import Host
 from .model.bodies import extent, text_of
 from .model.export import BODY_FILE, curl, needs_file
 from .model.traffic import Row
-from .remembered import state_folder
+from .saved_state import state_folder
 
 _PROGRAMS = {"WezTerm", "ghostty", "rio", "vscode", "mintty", "contour"}
 _TERMS = {"xterm-kitty", "foot", "foot-extra", "alacritty", "xterm-ghostty", "wezterm",

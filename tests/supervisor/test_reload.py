@@ -139,7 +139,7 @@ def test_a_broken_first_start_answers_503_and_recovers(tmp_path):
     shop.write_text("raise RuntimeError('out of order')\n")
     with dev(tmp_path) as server:
         server.wait_for("reload", state="failed")
-        wait_until(lambda: server.find("worker", gen=0, state="serving"), "the stand-in")
+        wait_until(lambda: server.find("worker", gen=0, state="serving"), "the fallback")
         status, page = server.get()
         assert status == 503
         assert b"RuntimeError: out of order" in page

@@ -47,7 +47,7 @@ async def playing(size, theme="tremolo"):
     app.session.commands._clock = app.session.clock
     try:
         async with app.run_test(size=size) as pilot:
-            app.pace.stop()
+            app.draw_timer.stop()
             driver = Driver(app, pilot, theirs, FeedPlayer(clock=app.wall_clock))
             driver.now = now
             await driver.obey()

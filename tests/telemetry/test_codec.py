@@ -7,7 +7,7 @@ import pytest
 
 from tremolo.telemetry.codec import CodecError, LineDecoder, decode, encode, encode_cut
 from tremolo.telemetry.messages import MAX_LINE
-from tremolo.telemetry.visible import clean, clean_lines
+from tremolo.telemetry.sanitize import clean, clean_lines
 
 FRAME = {"v": 1, "kind": "frame", "pid": 7, "rows": [{"path": "/ä\n\ud800"}]}
 

@@ -11,7 +11,7 @@ pytest.importorskip("textual")
 from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive, rows, server
 from tests.support.feed_player import message
 from tests.tui.test_dashboard import HOSTILE
-from tui import remembered
+from tui import saved_state
 
 JSON = ("Content-Type", "application/json")
 POST = {"method": "POST", "path": "/cart", "route": "/cart", "status": 200, "error": None,
@@ -49,7 +49,7 @@ async def whole_detail(d):
 
 
 def copied():
-    with open(os.path.join(remembered.state_folder(), "copied.txt"), encoding="utf-8") as file:
+    with open(os.path.join(saved_state.state_folder(), "copied.txt"), encoding="utf-8") as file:
         return file.read()[:-1]
 
 
@@ -301,7 +301,7 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
         await d.until(lambda: requests and not d.app._replays)
         assert b"Cookie: id=sesame\r\n" in requests[0][0]
     d.app.on_unmount()
-    with open(remembered.path_for("/some/shop")) as file:
+    with open(saved_state.path_for("/some/shop")) as file:
         text = file.read()
     assert json.loads(text)["pins"] == [["GET", "/cart"]]
     assert not any(word in text for word in ("sesame", "hunter2", "abcdef", "POST"))

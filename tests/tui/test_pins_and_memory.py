@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("textual")
 
 from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
-from tui import clipboard, remembered
+from tui import clipboard, saved_state
 from tui.model.pins import Answer, Pins, compare, refusal
 from tui.replay import send
 
@@ -140,7 +140,7 @@ def test_terminals_that_copy_are_told_apart(environ, known):
 async def test_what_is_copied_is_in_a_file_where_the_terminal_may_not_obey(d):
     await d.say(rows(d.player, 1, method="GET", path="/copy/me"))
     await d.press("up", "y")
-    path = os.path.join(remembered.state_folder(), "copied.txt")
+    path = os.path.join(saved_state.state_folder(), "copied.txt")
     assert path in d.text() and "curl command copied" in d.text()
     with open(path) as file:
         assert file.read() == "curl -i http://127.0.0.1:8000/copy/me\n"
@@ -150,13 +150,13 @@ async def test_what_is_copied_is_in_a_file_where_the_terminal_may_not_obey(d):
 # -- remembered
 
 def test_a_project_is_remembered_and_rubbish_is_not(tmp_path):
-    remembered.save("/some/shop", {"layout": {"active": 3}})
-    assert remembered.load("/some/shop")["layout"] == {"active": 3}
-    assert remembered.load("/other/shop") == {}
+    saved_state.save("/some/shop", {"layout": {"active": 3}})
+    assert saved_state.load("/some/shop")["layout"] == {"active": 3}
+    assert saved_state.load("/other/shop") == {}
     for rubbish in ("", "[]", '{"v": 99}', "\x00"):
-        with open(remembered.path_for("/some/shop"), "w") as file:
+        with open(saved_state.path_for("/some/shop"), "w") as file:
             file.write(rubbish)
-        assert remembered.load("/some/shop") == {}
+        assert saved_state.load("/some/shop") == {}
 
 
 @drive(SMALL)

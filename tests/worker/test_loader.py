@@ -7,10 +7,10 @@ import pytest
 
 from tremolo.discovery.targets import parse_target
 from tremolo.exceptions import ConfigurationError
+from tremolo.protocol.hosts import is_loopback
 from tremolo.worker.failures import describe
 from tremolo.worker.imports import CodeCache, ProjectImports, installed_modules, is_installed
 from tremolo.worker.loader import classify
-from tremolo.worker.stand_in import is_loopback
 
 
 async def asgi(scope, receive, send): ...

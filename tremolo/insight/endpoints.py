@@ -6,7 +6,7 @@ import sys
 from typing import Any, Optional
 
 from ..telemetry.messages import Endpoint
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 
 
 def endpoint_of(target: Any, method: str) -> Optional[Endpoint]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Callable, List, Optional, Set, Tuple
 
 from ..telemetry.messages import ErrorFrame, Raised
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .values import texts_of
 
 MAX_RAISED = 8

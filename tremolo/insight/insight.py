@@ -12,7 +12,7 @@ from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..telemetry.messages import Raised
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
 from .context import running
 from .frames import chain_of

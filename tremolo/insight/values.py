@@ -7,8 +7,8 @@ when it is looked at) are shown by their type. Secrets are masked by their names
 import reprlib
 from typing import Any, Dict, List, Mapping
 
+from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret, masked_text
-from ..telemetry.visible import clean
 
 MAX_TEXT = 200
 MAX_LOCALS = 24

@@ -19,9 +19,9 @@ KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
 class Generation:
     """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
 
-    def __init__(self, number: int, cause: str, stand_in: bool = False) -> None:
+    def __init__(self, number: int, cause: str, fallback: bool = False) -> None:
         self.number = number
-        self.stand_in = stand_in
+        self.fallback = fallback
         self.began = time.monotonic()
         self.starting = True
         self.ended = 0.0  # when it was ready, or had failed

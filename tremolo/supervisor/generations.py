@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from ..config import Settings
 from ..telemetry.messages import VERSION
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .basis import Basis
 from .feed import Feed, wall
 from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SWITCH_LIMIT = 5.0
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
-STAND_IN_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
+FALLBACK_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
@@ -138,7 +138,7 @@ class Generations:
             self._note_failure(generation, change, failure)
             await self._dismiss(generation)
             if self.serving is None and self.then != "ends":
-                await self._stand_in()
+                await self._serve_fallback()
             return False
         await self._switch(generation, change, began)
         return True
@@ -218,7 +218,7 @@ class Generations:
         limit = self._settings.startup_timeout
         try:
             await asyncio.wait_for(
-                waiting, max(limit, STAND_IN_LIMIT) if generation.stand_in else limit)
+                waiting, max(limit, FALLBACK_LIMIT) if generation.fallback else limit)
         except asyncio.TimeoutError:
             raise WorkerFailed(timeout_error(
                 generation.number, limit, bool(self.number))) from None
@@ -244,8 +244,8 @@ class Generations:
     async def _start_process(self, worker: WorkerHandle, generation: Generation,
                              afresh: bool = False) -> None:
         start = dict(self._describe(), afresh=afresh)
-        if generation.stand_in:
-            start["app"] = {"stand_in": brief(self.failed or {})}
+        if generation.fallback:
+            start["app"] = {"fallback": brief(self.failed or {})}
         start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
         try:
             if self._begun is not None:
@@ -296,19 +296,19 @@ class Generations:
                       mode=self._nursery.mode, preloaded=self._nursery.preloaded)
         self.tell_serving("broken", error=brief(failure.error))
 
-    async def _stand_in(self) -> None:
+    async def _serve_fallback(self) -> None:
         """Answer with the error while there is no code that could."""
-        stand_in = Generation(0, "start", stand_in=True)
+        fallback = Generation(0, "start", fallback=True)
         try:
-            await self._start_once(stand_in)
+            await self._start_once(fallback)
         except WorkerFailed as failure:
             self._feed.log("error", f"the page of the error cannot be served: {failure}")
             return
         except asyncio.CancelledError:
-            await self._dismiss(stand_in, CANCEL_GRACE)
+            await self._dismiss(fallback, CANCEL_GRACE)
             raise
-        self.serving = stand_in
-        for worker in stand_in.workers.values():
+        self.serving = fallback
+        for worker in fallback.workers.values():
             worker.tell("serve")
 
     def tell_serving(self, name: str, **args: Any) -> None:
@@ -380,7 +380,7 @@ class Generations:
                 if self._settings.reload and all(w.gone.done() or w is worker
                                                  for w in generation.workers.values()):
                     self.failed, self.then = failure.error, "waits"
-                    await self._stand_in()
+                    await self._serve_fallback()
                     return
                 continue
             if self.serving is not generation:

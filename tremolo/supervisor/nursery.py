@@ -24,7 +24,7 @@ from typing import (
 )
 
 from ..config import Settings
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .bootstrap import command
 from .plan import Plan
 from .zygote_link import Birth, ZygoteLink

@@ -6,7 +6,7 @@ from then on, until packages or settings change.
 
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 
 MAX_SHOWN = 50
 MAX_REFUSED = 5_000

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Optio
 
 from ..config import Settings
 from ..envfile import env_files
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .basis import Basis
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace

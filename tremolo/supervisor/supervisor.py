@@ -18,7 +18,7 @@ from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from ..throttle import TOTAL
 from .control import ControlSocket
 from .ending import tell_waits

@@ -26,7 +26,7 @@ from typing import (
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.messages import VERSION, error_line
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .basis import Basis
 from .nursery import Nursery, describe_status
 from .zygote_link import Birth

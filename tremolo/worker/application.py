@@ -28,10 +28,10 @@ def load_application(start: Mapping[str, Any], settings: Settings,
                      imports: Optional[ProjectImports]) -> Loaded:
     """Import what `start["app"]` describes. Raises whatever the user's code raises."""
     app: Dict[str, Any] = start["app"]
-    if "stand_in" in app:
-        from .stand_in import StandIn
+    if "fallback" in app:
+        from .fallback_app import FallbackApp
 
-        page = StandIn(app["stand_in"], bool(start.get("dev")), bool(start.get("reload")))
+        page = FallbackApp(app["fallback"], bool(start.get("dev")), bool(start.get("reload")))
         return Loaded("asgi", page, settings, [])
     if "script" in app:
         return _run_script(app, settings, imports)

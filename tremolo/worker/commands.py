@@ -101,9 +101,9 @@ class Commands:
         error = args.get("error")
         if error is not None and not isinstance(error, dict):
             raise CommandError("an error is an object or null")
-        from .stand_in import StandIn
+        from .fallback_app import FallbackApp
 
-        if error is not None and isinstance(self._application, StandIn):
+        if error is not None and isinstance(self._application, FallbackApp):
             self._application.error = error
         if self._browser is not None:
             self._browser.set_broken(error)

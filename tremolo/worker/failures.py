@@ -12,7 +12,7 @@ from typing import Any
 
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION, ErrorEvent
-from ..telemetry.visible import clean, clean_lines
+from ..telemetry.sanitize import clean, clean_lines
 from .imports import PACKAGE, is_installed
 
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep

@@ -93,7 +93,7 @@ def _with_static_files(kind: str, application: Any) -> Any:
 def advise(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
     """Look for what the framework's own server would warn of at its start, in a thread; `say`
     is called in that thread."""
-    if not start.get("dev") or start.get("gen") != 1 or "stand_in" in start["app"] \
+    if not start.get("dev") or start.get("gen") != 1 or "fallback" in start["app"] \
             or "django.db" not in sys.modules:
         return
 

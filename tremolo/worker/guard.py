@@ -95,5 +95,5 @@ def make_browser(start: Mapping[str, Any], settings: Settings) -> "Optional[Brow
         return None
     from .browser import Browser
 
-    error = start["app"].get("stand_in")
+    error = start["app"].get("fallback")
     return Browser(token, start.get("gen", 0), good=error is None, broken=error)

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .imports import is_installed
 from .watchdog import BLOCKED_AFTER, stack_of
 

@@ -24,7 +24,7 @@ from ..telemetry.backlog import Backlog, left_out_event
 from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import VERSION
-from ..telemetry.visible import clean
+from ..telemetry.sanitize import clean
 from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
@@ -106,7 +106,7 @@ class Worker:
             # A handler rather than SIG_IGN, which the application's children would inherit.
             signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            if start.get("home") and "stand_in" not in start["app"]:
+            if start.get("home") and "fallback" not in start["app"]:
                 os.chdir(start["home"])  # the folder of that name now, not that of the zygote
             importlib.invalidate_caches()
             settings = Settings(**start.get("settings", {}))
@@ -185,7 +185,7 @@ class Worker:
                 lambda path: path.endswith(".py") or any(
                     fnmatch(os.path.basename(path), pattern) or fnmatch(path, pattern)
                     for pattern in counts), self._wrote)
-            if "stand_in" not in self._start["app"]:
+            if "fallback" not in self._start["app"]:
                 self._ahead = Ahead(self._start, self._imports, self._shelf, self._give_up,
                                     lambda text: self._log("info", text))
         began = time.monotonic()

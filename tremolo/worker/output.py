@@ -10,7 +10,7 @@ import sys
 from typing import Sequence
 
 from ..config import Settings
-from ..telemetry.visible import clock
+from ..telemetry.sanitize import clock
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 

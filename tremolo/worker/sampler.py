@@ -18,8 +18,8 @@ from ..net.stream import peer_text
 from ..telemetry import histogram
 from ..telemetry.codec import CodecError
 from ..telemetry.messages import VERSION
+from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
-from ..telemetry.visible import clean
 from .messages import messages, stream_lines
 
 TICK = 0.1

@@ -16,7 +16,7 @@ import time
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 from ..telemetry.messages import VERSION
-from ..telemetry.visible import clean, clean_lines
+from ..telemetry.sanitize import clean, clean_lines
 
 MAX_PARTIAL = 8 * 1024
 _STYLE = re.compile(r"\x1b\[[0-9;:]*m")

@@ -14,7 +14,7 @@ import time
 import traceback
 from typing import Any, Callable, List, Optional, Tuple
 
-from ..telemetry.visible import clean, clean_lines
+from ..telemetry.sanitize import clean, clean_lines
 from .imports import is_installed
 
 LOOK = 0.1

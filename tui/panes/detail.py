@@ -15,7 +15,7 @@ from ..model.notices import Notices
 from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
-from . import happenings, insight
+from . import insight, summaries
 from .errors import traceback_pieces
 from .lines import LinePane
 from .messages import MessageSections
@@ -127,11 +127,11 @@ class DetailPane(LinePane):
         elif isinstance(subject, LogLine):
             self._body = self._log_lines(subject, width)
         elif isinstance(subject, Worker):
-            self._body = happenings.worker_lines(self, subject, width)
+            self._body = summaries.worker_lines(self, subject, width)
         elif isinstance(subject, Reload):
-            self._body = happenings.reload_lines(self, subject, width)
+            self._body = summaries.reload_lines(self, subject, width)
         elif isinstance(subject, Notices):
-            self._body = happenings.notice_lines(self, subject, width, self.host.wall_clock())
+            self._body = summaries.notice_lines(self, subject, width, self.host.wall_clock())
         else:
             self._body = []
         following, self.follow = self.follow, self.follow and self.tab == "Messages"
@@ -236,7 +236,7 @@ class DetailPane(LinePane):
         if tab == "Cookies":
             return cookie_lines(self, row, width, self._reveal)
         if tab == "Pin":
-            return happenings.pin_lines(self, row, width)
+            return summaries.pin_lines(self, row, width)
         if tab == "Log":
             return insight.log_lines(self, row, width)
         if tab == "Curl":

@@ -7,8 +7,8 @@ from textual.binding import Binding
 from ..draw import Piece, fit, right, spread
 from ..model import text
 from ..model.workers import Worker
-from .happenings import stack_line
 from .lines import LinePane
+from .summaries import stack_line
 
 _STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "dim"),
            "draining": ("◌", "warning"), "blocked": ("■", "error"), "exited": ("✖", "dim")}

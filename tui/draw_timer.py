@@ -12,7 +12,7 @@ SLOW_DRAW = 0.05  # a draw that takes longer halves the rate
 IDLE = 0.5  # without news: for what depends on time alone
 
 
-class Pace:
+class DrawTimer:
     """`sample()` is called about twice a second, `draw()` when something may have changed.
 
     `draw` says whether it started to draw; `drawn()` must be called when that is done.

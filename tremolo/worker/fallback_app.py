@@ -17,7 +17,7 @@ NOTE = "It is tried again when a file is saved."
 NOTE_WITHOUT_RELOAD = "It is tried again when \"tremolo reload\" asks for it."
 
 
-class StandIn:
+class FallbackApp:
     """An ASGI application made of an ErrorEvent, which pages name if it is `shown`; `error` may
     be replaced by a newer one."""
 

@@ -1,4 +1,4 @@
-"""What is remembered of a project from one run to the next: the layout, and its pins.
+"""What is saved of a project from one run to the next: the layout, and its pins.
 
 One small JSON file a project folder, in the user's state directory. A file that cannot be read
 or written is as good as none.

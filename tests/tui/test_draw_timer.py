@@ -1,6 +1,6 @@
 """How often is drawn: at most ten times a second, less where it is slow, hardly when idle."""
 
-from tui.pace import FASTEST, IDLE, SLOWEST, Pace
+from tui.draw_timer import FASTEST, IDLE, SLOWEST, DrawTimer
 
 
 class Handle:
@@ -47,45 +47,45 @@ def make(cost=0.0):
     def draw():
         counts["draws"] += 1
         loop.now += cost
-        loop.call_at(loop.now, pace.drawn)
+        loop.call_at(loop.now, timer.drawn)
         return True
 
-    pace = Pace(loop, sample, draw)
-    return loop, pace, counts
+    timer = DrawTimer(loop, sample, draw)
+    return loop, timer, counts
 
 
-def feed(loop, pace, seconds, step=0.001):
+def feed(loop, timer, seconds, step=0.001):
     for _ in range(int(seconds / step)):
-        pace.news()
+        timer.news()
         loop.run(step)
 
 
 def test_a_storm_of_news_is_drawn_ten_times_a_second():
-    loop, pace, counts = make()
-    feed(loop, pace, 5.0)
+    loop, timer, counts = make()
+    feed(loop, timer, 5.0)
     assert 48 <= counts["draws"] <= 52 and 9 <= counts["samples"] <= 11
 
 
 def test_the_first_news_after_quiet_is_drawn_at_once():
-    loop, pace, counts = make()
-    pace.tick()
+    loop, timer, counts = make()
+    timer.tick()
     loop.run(FASTEST + 0.01)
-    pace.news()
+    timer.news()
     loop.run(0.001)
     assert counts["draws"] == 2
 
 
 def test_without_news_it_ticks_twice_a_second():
-    loop, pace, _ = make()
-    pace.news()
+    loop, timer, _ = make()
+    timer.news()
     loop.run(10)
-    assert 10 / IDLE - 1 <= pace.ticks <= 10 / IDLE + 2
+    assert 10 / IDLE - 1 <= timer.ticks <= 10 / IDLE + 2
 
 
 def test_slow_draws_halve_the_rate_down_to_a_quarter_and_fast_ones_bring_it_back():
-    loop, pace, _ = make(cost=0.06)
-    feed(loop, pace, 1.0)
-    assert pace.interval == SLOWEST
+    loop, timer, _ = make(cost=0.06)
+    feed(loop, timer, 1.0)
+    assert timer.interval == SLOWEST
     quick_loop, quick, _ = make()
     quick.interval = SLOWEST
     feed(quick_loop, quick, 2.0)
@@ -93,11 +93,11 @@ def test_slow_draws_halve_the_rate_down_to_a_quarter_and_fast_ones_bring_it_back
 
 
 def test_nothing_is_drawn_while_a_draw_is_under_way():
-    loop, pace, _ = make()
+    loop, timer, _ = make()
     draws = []
-    pace._draw = lambda: draws.append(1) or True
-    feed(loop, pace, 1.0)
+    timer._draw = lambda: draws.append(1) or True
+    feed(loop, timer, 1.0)
     assert draws == [1]
-    pace.drawn()
-    feed(loop, pace, 1.0)
+    timer.drawn()
+    feed(loop, timer, 1.0)
     assert len(draws) == 2
