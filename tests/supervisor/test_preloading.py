@@ -4,6 +4,8 @@ what it meant at its first start."""
 import json
 import os
 
+import pytest
+
 from tests.support.processes import ROOT, Server, hello, wait_until
 
 READS = "import os\nVALUE = os.environ.get('FOO', 'unset')\n"
@@ -12,6 +14,16 @@ READS = "import os\nVALUE = os.environ.get('FOO', 'unset')\n"
 def answer(expression, before):
     """The source of an application that answers with an expression."""
     return before + "\n" + hello("x").replace('b"x"', f"str({expression}).encode()")
+
+
+# As much of PyTorch as the server knows: whether it has been set up for the GPU.
+TORCH = """
+_initialized = False
+
+def init():
+    global _initialized
+    _initialized = True
+"""
 
 
 class Project:
@@ -23,7 +35,9 @@ class Project:
         installed = folder / "site-packages"
         installed.mkdir()
         for name, text in packages.items():
-            (installed / f"{name}.py").write_text(text)
+            path = installed / (name.replace(".", os.sep) + ".py")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
         self.shop.write_text(source)
         self.server = Server(
             folder, "dev", "shop:app", "--port", "0", "--reload-mode", "zygote",
@@ -134,12 +148,21 @@ def test_kept_modules_are_imported_once_until_they_or_what_they_import_change(tm
         assert len(marks.read_text()) == 4
 
 
-def test_a_module_that_cannot_be_kept_is_loaded_normally_and_the_reason_is_logged(tmp_path):
-    (tmp_path / "big.py").write_text(
-        "import socket\nserver = socket.create_server(('127.0.0.1', 0))\nVALUE = 1\n")
-    with Project(tmp_path, {}, answer("big.VALUE", "import big"), "--keep", "big") as shop:
-        note = wait_until(lambda: [log["text"] for log in shop.server.find("log", level="warning")
-                                   if "big" in log["text"]], "the reason")
-        assert note == ["big is not kept: it opens a socket when it is imported"]
+@pytest.mark.parametrize("does, reason", [
+    ("import socket\nserver = socket.create_server(('127.0.0.1', 0))", "it opens a socket"),
+    ("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()",
+     "it starts a thread"),
+    ("import os\nnumber = os.open('data', os.O_RDWR | os.O_CREAT)", "it keeps data open"),
+    ("import torch.cuda\ntorch.cuda.init()", "it initialises CUDA"),
+])
+def test_a_module_that_cannot_be_kept_is_loaded_normally_and_the_reason_is_logged(
+        tmp_path, does, reason):
+    (tmp_path / "big.py").write_text(f"{does}\nVALUE = 1\n")
+    with Project(tmp_path, {"torch.__init__": "", "torch.cuda": TORCH},
+                 answer("big.VALUE", "import big"), "--keep", "big") as shop:
+        note, = wait_until(lambda: [
+            log["text"] for log in shop.server.find("log", level="warning")
+            if "big" in log["text"]], "the reason")
+        assert note.replace(f"{tmp_path}/", "").startswith(f"big is not kept: {reason}")
         shop.save(answer("big.VALUE + 1", "import big"))
         assert shop.server.text() == "2"

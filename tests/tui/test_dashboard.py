@@ -340,3 +340,14 @@ async def test_a_path_with_letters_beyond_ascii_is_read_decoded(d):
     await d.say(rows(d.player, 1, path="/caf%C3%A9/%E6%BC%A2?q=b%C3%BCro"))
     assert "/café/漢?q=büro" in d.text()
     assert all(len(line) >= 78 for line in d.screen())
+
+
+@drive(LARGE)
+async def test_the_workers_pane_says_what_is_not_preloaded_and_why(d):
+    await d.say(d.player.reload("ready", mode="zygote", preloaded=300, not_preloaded=[
+        {"module": "grpc", "reason": "it starts a thread"}]))
+    await d.press("6")
+    assert "300 modules preloaded, 1 not" in d.text()
+    await d.press("end")
+    row, = [text for text in d.screen() if "not preloaded" in text]
+    assert "grpc  it starts a thread" in row

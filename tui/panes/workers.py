@@ -87,10 +87,11 @@ class WorkersPane(LinePane):
         return spread(pieces, end, width)
 
     def title_end(self) -> str:
-        mode = self.session.reload.mode
-        preloaded = self.session.reload.preloaded
-        return " · ".join(part for part in (
-            mode, f"{preloaded:,} modules preloaded" if preloaded else "") if part)
+        reload = self.session.reload
+        counts = f"{reload.preloaded:,} modules preloaded" if reload.preloaded else ""
+        if reload.not_preloaded:
+            counts += f"{', ' if counts else ''}{len(reload.not_preloaded)} not"
+        return " · ".join(part for part in (reload.mode, counts) if part)
 
     def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
         names = ("   " + fit("PID", 8) + fit("GEN", 5) + fit("STATE", 10) + right("CPU", 6)
