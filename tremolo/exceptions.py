@@ -18,6 +18,10 @@ class ConfigurationError(TremoloException):
     """A setting, an address or an APP that cannot be used; the text is one clear line."""
 
 
+class CommandError(TremoloException):
+    """A command to a running server that cannot be carried out; the text is why."""
+
+
 class ClientDisconnected(ConnectionError):
     """The peer is gone: nothing can be read from it or sent to it any more."""
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.support.processes import Server, hello, is_alive, wait_until
-from tremolo.supervisor.nursery import CORE, fork_is_trusted
+from tremolo.supervisor.spawner import CORE, fork_is_trusted
 
 pytestmark = pytest.mark.skipif(not fork_is_trusted(), reason="workers are not forked here")
 

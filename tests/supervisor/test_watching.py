@@ -237,9 +237,9 @@ class Project:
         self.generations = types.SimpleNamespace(
             basis=NOTHING, failed=None, newest=None, stopping=False, keeping=list,
             renew=lambda change, cause: self.changes.append(change.paths))
-        nursery = types.SimpleNamespace(renew=self._renew, refresh=self._renew)
+        spawner = types.SimpleNamespace(renew=self._renew, refresh=self._renew)
         self.reloader = Reloader(
-            Settings(), str(folder), str(folder), self.generations, nursery, loop,
+            Settings(), str(folder), str(folder), self.generations, spawner, loop,
             lambda text, level: self.notes.append(text), self.assets.extend)
 
     def _renew(self):

@@ -17,9 +17,9 @@ from .basis import Basis
 from .feed import Feed, wall
 from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
 from .listeners import Listeners
-from .nursery import Nursery
 from .policy import Backoff
 from .relevance import Change
+from .spawner import Spawner
 from .wanted import Launch
 from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
@@ -38,12 +38,12 @@ FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 class Generations:
     """All workers. `describe()` makes their start message; `slots` of them should serve."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, nursery: Nursery,
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, spawner: Spawner,
                  listeners: Listeners, feed: Feed, observer: Observer,
                  describe: Callable[[], Dict[str, Any]], slots: int, launch: Launch) -> None:
         self._loop = loop
         self._settings = settings
-        self._nursery = nursery
+        self._spawner = spawner
         self._listeners = listeners
         self._feed = feed
         self._observer = observer
@@ -203,13 +203,13 @@ class Generations:
             # It died of a signal right after the fork. Perhaps some library cannot be forked:
             # a fresh interpreter tells whether it was that or the application itself.
             await self._dismiss(generation)
-            mode, self._nursery.mode = self._nursery.mode, "spawn"
+            mode, self._spawner.mode = self._spawner.mode, "spawn"
             generation.start_again()
             try:
                 await self._start_once(generation)
             finally:
-                self._nursery.mode = mode
-            self._nursery.distrust(f"a forked worker died ({crashed[0].cause})")
+                self._spawner.mode = mode
+            self._spawner.distrust(f"a forked worker died ({crashed[0].cause})")
 
     async def _start_once(self, generation: Generation) -> None:
         workers = [self._new_worker(generation, slot) for slot in range(self.slots)]
@@ -236,7 +236,7 @@ class Generations:
         try:
             await self._start_process(worker, generation)
         except WorkerStale as stale:
-            self._nursery.stale(stale.module, stale.reason, stale.lasting)
+            self._spawner.stale(stale.module, stale.reason, stale.lasting)
             worker = self._new_worker(generation, worker.slot)
             await self._start_process(worker, generation, afresh=True)
         return worker
@@ -250,9 +250,9 @@ class Generations:
         try:
             if self._begun is not None:
                 begun, self._begun = self._begun, None
-                worker.take_over(begun, self._nursery.adopt(begun.pid))
+                worker.take_over(begun, self._spawner.adopt(begun.pid))
             else:
-                await worker.start(self._nursery, start, fds, self._capture)
+                await worker.start(self._spawner, start, fds, self._capture)
         except OSError as exc:
             self.workers.discard(worker)
             raise WorkerFailed({
@@ -284,8 +284,8 @@ class Generations:
         self._publish(generation, "ready", change, ms=self.reload_ms,
                       parts={name: round(ms, 1) for name, ms in parts.items()},
                       modules=slowest.slowest, mode=slowest.mode,
-                      preloaded=self._nursery.preloaded if slowest.mode == "zygote" else 0,
-                      not_preloaded=self._nursery.plan.not_preloaded)
+                      preloaded=self._spawner.preloaded if slowest.mode == "zygote" else 0,
+                      not_preloaded=self._spawner.plan.not_preloaded)
 
     def _note_failure(self, generation: Generation, change: Optional[Change],
                       failure: WorkerFailed) -> None:
@@ -293,7 +293,7 @@ class Generations:
         self.then = outlook(generation, bool(self.number), bool(self._settings.reload),
                             failure.configuration)
         self._publish(generation, "failed", change, error=failure.error, then=self.then,
-                      mode=self._nursery.mode, preloaded=self._nursery.preloaded)
+                      mode=self._spawner.mode, preloaded=self._spawner.preloaded)
         self.tell_serving("broken", error=brief(failure.error))
 
     async def _serve_fallback(self) -> None:
@@ -346,7 +346,7 @@ class Generations:
         self._judge(worker.slot, backoff, worker.cause)
         if worker.mode == "zygote" and worker.cause in FORK_SIGNALS and (
                 time.monotonic() - worker.began < FRESH):
-            self._nursery.distrust(f"a forked worker died in its first second ({worker.cause})")
+            self._spawner.distrust(f"a forked worker died in its first second ({worker.cause})")
         self.spawn_task(self._replace(generation, worker.slot, delay))
         return delay
 

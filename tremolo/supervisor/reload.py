@@ -26,7 +26,7 @@ from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .generations import Generations
-    from .nursery import Nursery
+    from .spawner import Spawner
 
 CROWD = 8  # touched files that look like a tool at work, whose next batch is waited for
 SETTLE = 0.05
@@ -50,11 +50,11 @@ class Reloader:
     """
 
     def __init__(self, settings: Settings, folder: str, home: str,
-                 generations: "Generations", nursery: "Nursery",
+                 generations: "Generations", spawner: "Spawner",
                  loop: asyncio.AbstractEventLoop, note: Callable[[str, str], None],
                  assets: Callable[[List[str]], None]) -> None:
         self._generations = generations
-        self._nursery = nursery
+        self._spawner = spawner
         self._loop = loop
         self._note = note
         self._home = home
@@ -208,7 +208,7 @@ class Reloader:
         if generations.stopping:
             return
         if not self._lock_files.isdisjoint(paths):
-            self._nursery.refresh()
+            self._spawner.refresh()
         starting = generations.newest is not None and generations.newest.starting
         broken = generations.failed is not None and not starting
         found = self._relevance.look(paths, generations.basis, broken)
@@ -254,7 +254,7 @@ class Reloader:
                 self._wait(set(changed), delay)
                 return
         if not self._settings_files.isdisjoint(changed):
-            self._nursery.renew(forget=True)
+            self._spawner.renew(forget=True)
         self._unknown.clear()
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
 

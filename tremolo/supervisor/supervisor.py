@@ -20,21 +20,21 @@ from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
 from ..telemetry.sanitize import clean
 from ..throttle import TOTAL
+from .commands import Commands, throttle_event
 from .control import ControlSocket
-from .ending import tell_waits
 from .feed import Consumer, Feed, wall
 from .generations import Generations
+from .heartbeat import Heartbeat
 from .lending import Lending
 from .listeners import Address, Listeners, address, wanted_addresses
-from .nursery import Nursery, choose_mode
-from .orders import Orders, throttle_event
 from .plan import ModuleNames
 from .policy import worker_count
-from .pulse import Pulse
 from .quiet import Quiet
 from .reload import Reloader
 from .running import folder, socket_names
-from .shares import TotalShares
+from .shutdown import log_waits
+from .spawner import Spawner, choose_mode
+from .total_shares import TotalShares
 from .wanted import LOCK_FILE, Launch, WantedThrottle
 from .worker_handle import WorkerHandle
 
@@ -51,14 +51,14 @@ class Supervisor:
         self._quiet = quiet
         self._loop = loop
         settings = launch.settings
-        self.shares = TotalShares()
+        self.total_shares = TotalShares()
         self.throttle = WantedThrottle(settings.throttle, settings.presets)
         self._rollup = Rollup()
         self._slots = worker_count(settings.worker_num)
         self.listeners = quiet.listeners if quiet is not None else Listeners(
             settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
-        self._orders = Orders(self)
+        self._commands = Commands(self)
         #: what pages in browsers must know to listen to us
         self._token = secrets.token_urlsafe(24)
         self._errors: List[Dict[str, Any]] = []
@@ -82,11 +82,11 @@ class Supervisor:
         quiet = self._quiet
         # What is wrong is said now.
         told = self._env_files().notes if quiet is None else ()
-        self.nursery = Nursery(
+        self.spawner = Spawner(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._modules = ModuleNames()
         self.generations = Generations(
-            loop, settings, self.nursery, self.listeners, self.feed, self, self._describe,
+            loop, settings, self.spawner, self.listeners, self.feed, self, self._describe,
             self._slots, self._launch)
         self.lending = Lending(loop, self.listeners, self.generations, self._blocked)
         try:
@@ -106,7 +106,7 @@ class Supervisor:
             return await self._go_on(quiet, consumer, detail)
         finally:
             self._close()
-            await self.nursery.close()
+            await self.spawner.close()
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
         """Serve with what has begun already, and has said already that it did."""
@@ -132,8 +132,8 @@ class Supervisor:
         if settings.reload:
             self.reloader = self.generations.reloader = Reloader(
                 settings, self._launch.folder, self._launch.home, self.generations,
-                self.nursery, self._loop, self.note, self._on_assets)
-        self._pulse = Pulse(self, self._loop, settings.stuck_timeout, self._launch.dev)
+                self.spawner, self._loop, self.note, self._on_assets)
+        self._heartbeat = Heartbeat(self, self._loop, settings.stuck_timeout, self._launch.dev)
         try:
             await self._begun(first)
             if not self._stop.done() and self.generations.then == "ends":
@@ -147,7 +147,7 @@ class Supervisor:
                 stopping = self._loop.create_task(
                     self.generations.stop(self._patience))
                 ending = self._loop.create_task(
-                    tell_waits(self.generations.workers, self.feed, self._patience))
+                    log_waits(self.generations.workers, self.feed, self._patience))
                 either: List[asyncio.Future[Any]] = [stopping, self._stop]
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
                 stopping.cancel()
@@ -155,7 +155,7 @@ class Supervisor:
             await self.generations.stop_now()
             return 0
         finally:
-            self._pulse.stop()
+            self._heartbeat.stop()
             self.publish_stats()
 
     async def _begun(self, attempt: "asyncio.Task[bool]") -> None:
@@ -275,9 +275,9 @@ class Supervisor:
         return {
             **self.hello(), "totals": self._rollup.totals(), "rates": self._rollup.rates(),
             "latency": self._rollup.latency(), "control": self._control and self._control.path,
-            "mode": self.nursery.mode, "preloaded": self.nursery.preloaded,
-            "not_preloaded": self.nursery.plan.not_preloaded,
-            "zygote": self.nursery.zygote_pid, "standby": self.nursery.standby_pid,
+            "mode": self.spawner.mode, "preloaded": self.spawner.preloaded,
+            "not_preloaded": self.spawner.plan.not_preloaded,
+            "zygote": self.spawner.zygote_pid, "standby": self.spawner.standby_pid,
             "last_error": self._errors[-1] if self._errors else None,
             "last_reload": self.generations.last_ready,
             "ignored": sorted(self.reloader.guard.stopped) if self.reloader else [],
@@ -293,7 +293,7 @@ class Supervisor:
             worker.tell("detail", level=level)
 
     def _on_command(self, viewer: Any, message: Dict[str, Any]) -> None:
-        self._orders.take(viewer, message)
+        self._commands.take(viewer, message)
 
     def note(self, text: str, level: str = "info") -> None:
         self.feed.log(level, text)
@@ -302,7 +302,7 @@ class Supervisor:
         launch = self._launch
         return {"app": launch.app, "home": launch.home, "dev": launch.dev,
                 "settings": launch.settings.as_dict(), "reload": bool(launch.settings.reload),
-                "excluded": self.nursery.plan.excluded,
+                "excluded": self.spawner.plan.excluded,
                 "debug": os.path.dirname(self._control.path) if self._control and (
                     launch.dev) else "", "detail": self.feed.detail,
                 "throttle": self.throttle.for_worker(), "token": self._token}
@@ -321,7 +321,7 @@ class Supervisor:
         if state == "exited":
             self._rollup.ended(worker.pid)
             self.throttle.forget_worker(worker.pid)
-            self.shares.forget(worker.pid)
+            self.total_shares.forget(worker.pid)
             self._blocked.discard(worker)
             self._modules.forget(worker.pid)
             more["retry_in"] = self.generations.exited(worker)
@@ -331,7 +331,7 @@ class Supervisor:
     def worker_frame(self, worker: WorkerHandle, frame: Dict[str, Any],
                      line: Optional[bytes]) -> None:
         self._rollup.update(frame)
-        self.shares.note(worker.pid, frame)
+        self.total_shares.note(worker.pid, frame)
         self.feed.publish(frame, line)
         if worker in self._blocked:
             self._unblocked(worker)
@@ -358,9 +358,9 @@ class Supervisor:
         if state == "modules":
             told = self._modules.add(worker.pid, life)
             if told is not None and worker.slot == 0:
-                self.nursery.learn(*told, mode=worker.mode)
+                self.spawner.learn(*told, mode=worker.mode)
         elif state == "packages":
-            self._pulse.packages.learn(map(str, life.get("files", ())))
+            self._heartbeat.packages.learn(map(str, life.get("files", ())))
         elif state == "wrote":
             if self.reloader is not None:
                 self.reloader.guard.wrote(str(life.get("path")), wall(), life.get("digest"))
@@ -398,7 +398,7 @@ class Supervisor:
             worker.tell("detail", level=self.feed.detail)
             for scope, throttle in self.throttle.for_worker().items():
                 worker.tell("throttle", scope=scope, throttle=throttle)
-            self.shares.forget(worker.pid)
+            self.total_shares.forget(worker.pid)
             self.share_total()
 
     def _read(self, worker: WorkerHandle, state: str, paths: List[Any]) -> None:
@@ -443,7 +443,7 @@ class Supervisor:
         """Divide the cap of the whole server between the workers, by what they want."""
         workers = {worker.pid: worker for worker in self.generations.workers
                    if worker.state in ("ready", "serving", "draining")}
-        for pid, share in self.shares.due(self.throttle.total, workers).items():
+        for pid, share in self.total_shares.due(self.throttle.total, workers).items():
             workers[pid].tell("throttle", scope=TOTAL, throttle=share.as_dict())
 
     def publish_stats(self) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from ..config import Settings
-from ..exceptions import ConfigurationError, TremoloException
+from ..exceptions import CommandError, ConfigurationError
 
 if TYPE_CHECKING:
     from ..throttle import Throttle
@@ -56,10 +56,6 @@ def by_that_name(path: str) -> str:
     return working_directory() + path[len(here):]
 
 
-class OrderError(TremoloException):
-    """A command that cannot be obeyed; the text says why."""
-
-
 class WantedThrottle:
     """The throttle that is wanted, by scope: "*", a path pattern, "total", "conn:PID:ID"."""
 
@@ -80,23 +76,23 @@ class WantedThrottle:
 
     @staticmethod
     def scope(text: Any) -> str:
-        """The canonical name of a scope. Raises OrderError or ConfigurationError."""
+        """The canonical name of a scope. Raises CommandError or ConfigurationError."""
         if not isinstance(text, str):
-            raise OrderError("a throttle has a scope")
+            raise CommandError("a throttle has a scope")
         if CONNECTION_SCOPE.fullmatch(text):
             return text
         from ..throttle import parse_scope
 
         found = parse_scope(text)
         if found.startswith("#"):
-            raise OrderError("a connection's scope is conn:PID:ID; each worker has its own")
+            raise CommandError("a connection's scope is conn:PID:ID; each worker has its own")
         return EVERYTHING if found == "all" else found
 
     def set(self, scope: str, throttle: "Optional[Throttle]") -> None:
         if throttle is None:
             self._rules.pop(scope, None)
         elif scope not in self._rules and len(self._rules) >= MAX_RULES:
-            raise OrderError(f"there are {MAX_RULES} throttle rules already")
+            raise CommandError(f"there are {MAX_RULES} throttle rules already")
         else:
             self._rules[scope] = throttle
 

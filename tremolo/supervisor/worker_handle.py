@@ -28,8 +28,8 @@ from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.messages import VERSION, error_line
 from ..telemetry.sanitize import clean
 from .basis import Basis
-from .nursery import Nursery, describe_status
-from .zygote_link import Birth
+from .spawner import Spawner, describe_status
+from .zygote_link import SpawnedProcess
 
 if TYPE_CHECKING:
     from .quiet import Quiet
@@ -114,25 +114,25 @@ class WorkerHandle:
 
     # -- starting --------------------------------------------------------------------
 
-    async def start(self, nursery: Nursery, start: Mapping[str, Any], listeners: List[int],
+    async def start(self, spawner: Spawner, start: Mapping[str, Any], listeners: List[int],
                     capture: bool) -> None:
         """Bring the process to life and tell it what to do. Raises OSError when that fails."""
         asked = time.monotonic()
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
-        bearing = self._loop.create_task(nursery.bear(bool(start.get("afresh"))))
+        spawning = self._loop.create_task(spawner.spawn(bool(start.get("afresh"))))
         try:
-            birth = await asyncio.shield(bearing)
+            spawned = await asyncio.shield(spawning)
         except BaseException:
             # Nobody waits for it any more: whatever is born still must not live on.
-            bearing.add_done_callback(_end_unwanted)
+            spawning.add_done_callback(_end_unwanted)
             self.expected = True
             for fd in (fd for pipe in pipes for fd in pipe):
                 os.close(fd)
             raise
-        self.pid, self.mode = birth.pid, birth.mode
+        self.pid, self.mode = spawned.pid, spawned.mode
         self._change("starting")
         # Only now is anything read, so that what it says finds its process id known.
-        self._channel = Channel(birth.control, self._loop, self._on_message, self._on_close)
+        self._channel = Channel(spawned.control, self._loop, self._on_message, self._on_close)
         self._read(pipes[0][0], self._on_stats)
         for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
             self._read(read_end, _OutputReader(self, stream).feed)
@@ -141,7 +141,7 @@ class WorkerHandle:
         self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
         for _, write_end in pipes:
             os.close(write_end)
-        self._waiting = self._loop.create_task(self._wait(birth.exited))
+        self._waiting = self._loop.create_task(self._wait(spawned.exited))
 
     def take_over(self, begun: "Quiet", exited: "asyncio.Future[Optional[int]]") -> None:
         """Be the handle of a worker that was started, and perhaps serves, already."""
@@ -364,10 +364,10 @@ class _OutputReader:
             self._rest = rest
 
 
-def _end_unwanted(bearing: "asyncio.Task[Birth]") -> None:
-    if not bearing.cancelled() and bearing.exception() is None:
-        bearing.result().control.close()
-        os.kill(bearing.result().pid, signal.SIGKILL)
+def _end_unwanted(spawning: "asyncio.Task[SpawnedProcess]") -> None:
+    if not spawning.cancelled() and spawning.exception() is None:
+        spawning.result().control.close()
+        os.kill(spawning.result().pid, signal.SIGKILL)
 
 
 def _finish(future: "asyncio.Future[None]") -> None:

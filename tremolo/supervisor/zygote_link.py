@@ -15,7 +15,7 @@ NAMES_A_MESSAGE = 400
 STEPS_A_MESSAGE = 24 * 1024  # characters
 
 
-class Birth(NamedTuple):
+class SpawnedProcess(NamedTuple):
     """A worker process: `exited` gets its wait status, or None when nobody knows it; `control`
     is our end of its socket."""
 
@@ -83,7 +83,7 @@ class ZygoteLink:
         """Whether all that it is to import is imported, and holds as far as is known."""
         return bool(self.steps or self.base) and not (self.busy or self.dead or self.outdated)
 
-    async def fork(self, standby: bool = False) -> Birth:
+    async def fork(self, standby: bool = False) -> SpawnedProcess:
         """Have a worker forked. One for `standby` has time: it looks at once at everything that
         it will compare, so that its copies of those pages are made before it is needed.
         Raises OSError."""
@@ -102,7 +102,7 @@ class ZygoteLink:
             raise
         finally:
             theirs.close()
-        return Birth(pid, "zygote", exited, ours)
+        return SpawnedProcess(pid, "zygote", exited, ours)
 
     def retire(self) -> None:
         self._channel.send({"v": VERSION, "kind": "retire"})

@@ -6,7 +6,7 @@ Every command is answered by one acknowledgement, with what is in force or why i
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
-from ..exceptions import TremoloException
+from ..exceptions import CommandError, TremoloException
 from ..telemetry.messages import VERSION
 from ..throttle import Throttle
 
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from .browser import Browser
 
 MAX_DETAIL = 2
-
-
-class CommandError(TremoloException):
-    """A command that cannot be obeyed; the text says why."""
 
 
 class Commands:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 SECOND = 1.0
 SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
-LAST_WORDS = 0.5  # for the stack that SIGABRT may print, until the worker is killed
+ABORT_GRACE = 0.5  # for the stack that SIGABRT may print, until the worker is killed
 
 
-class Pulse:
+class Heartbeat:
     """Beats for a supervisor until it is stopped."""
 
     def __init__(self, supervisor: "Supervisor", loop: asyncio.AbstractEventLoop,
@@ -53,12 +53,12 @@ class Pulse:
 
     def _check_packages(self) -> None:
         supervisor = self._supervisor
-        supervisor.nursery.check_growth()
+        supervisor.spawner.check_growth()
         changed = self.packages.changed()
         if changed and not supervisor.generations.stopping:
             supervisor.note(f"installed packages have changed ({changed[0]}"
                             f"{f' and {len(changed) - 1} more' if changed[1:] else ''})")
-            supervisor.nursery.renew(forget=True)
+            supervisor.spawner.renew(forget=True)
             supervisor.generations.renew(cause="packages")
 
     def _check_signs(self, now: float) -> None:
@@ -72,5 +72,5 @@ class Pulse:
                 supervisor.note(f"worker {worker.pid} gave no sign of life for {silent:.0f} s "
                                 "and is replaced", "error")
                 worker.kill(signal.SIGABRT, expected=False)
-                worker.kill_in(LAST_WORDS)
+                worker.kill_in(ABORT_GRACE)
                 worker.last_sign = now

@@ -1,4 +1,4 @@
-"""Brings workers to life: forked from the zygote, or in a fresh interpreter each.
+"""Starts workers: forked from the zygote, or in a fresh interpreter each.
 
 One mechanism, two speeds: a worker is the same program either way, told everything over the
 socket it is born with. Knows how each child ended, and when forking is not to be trusted.
@@ -27,7 +27,7 @@ from ..config import Settings
 from ..telemetry.sanitize import clean
 from .bootstrap import command
 from .plan import Plan
-from .zygote_link import Birth, ZygoteLink
+from .zygote_link import SpawnedProcess, ZygoteLink
 
 FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
@@ -63,7 +63,7 @@ class _Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-Spawned = Tuple[Union["subprocess.Popen[bytes]", _Child], "asyncio.Future[Optional[int]]"]
+Waited = Tuple[Union["subprocess.Popen[bytes]", _Child], "asyncio.Future[Optional[int]]"]
 
 
 def fork_is_trusted() -> bool:
@@ -93,7 +93,7 @@ def describe_status(status: Optional[int]) -> str:
     return f"exit code {os.WEXITSTATUS(status)}"
 
 
-class Nursery:
+class Spawner:
     """Starts worker processes. `mode` is "zygote" or "spawn"; `note` hears why it changes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mode: str,
@@ -105,10 +105,10 @@ class Nursery:
         self._environment = environment
         self.plan = Plan(no_preload)
         self._zygote: Optional[ZygoteLink] = None
-        self._spawned: Dict[int, Spawned] = {}
+        self._children: Dict[int, Waited] = {}
         self._retired: Set[ZygoteLink] = set()
         self._closed = False
-        self._standby: Optional[Birth] = None
+        self._standby: Optional[SpawnedProcess] = None
         self._forking: Optional[asyncio.Task[None]] = None
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
@@ -196,11 +196,11 @@ class Nursery:
         else:
             self.refresh()
 
-    async def bear(self, afresh: bool = False) -> Birth:
+    async def spawn(self, afresh: bool = False) -> SpawnedProcess:
         """Start a worker; `afresh` without anything that was imported ahead."""
         if self.mode == "zygote" and not afresh:
-            return self._take_standby() or await self._fork() or self._spawn()
-        return self._spawn()
+            return self._take_standby() or await self._fork() or self._spawn_interpreter()
+        return self._spawn_interpreter()
 
     # -- one worker that was forked before it is needed ---------------------------------
 
@@ -213,21 +213,21 @@ class Nursery:
 
     async def _fork_standby(self, link: ZygoteLink) -> None:
         try:
-            birth = await link.fork(standby=True)
+            spawned = await link.fork(standby=True)
         except OSError:
             return  # the next fork finds out, and says, what is wrong
         finally:
             self._forking = None
-        self._standby = birth
+        self._standby = spawned
         if link is not self._zygote or not link.is_current:
             self._dismiss_standby()
 
-    def _take_standby(self) -> Optional[Birth]:
-        birth, self._standby = self._standby, None
-        if birth is not None and birth.exited.done():
-            birth.control.close()
-            birth = None
-        return birth
+    def _take_standby(self) -> Optional[SpawnedProcess]:
+        spawned, self._standby = self._standby, None
+        if spawned is not None and spawned.exited.done():
+            spawned.control.close()
+            spawned = None
+        return spawned
 
     def _dismiss_standby(self) -> None:
         """What it was forked from is not what the next worker needs: it ends by itself."""
@@ -238,11 +238,11 @@ class Nursery:
     def adopt(self, pid: int) -> "asyncio.Future[Optional[int]]":
         """Take over a child that was forked by this process; what gets its wait status."""
         exited: asyncio.Future[Optional[int]] = self._loop.create_future()
-        self._spawned[pid] = (_Child(pid), exited)
+        self._children[pid] = (_Child(pid), exited)
         self._loop.call_soon(self._reap)  # it may have ended already
         return exited
 
-    async def _fork(self) -> Optional[Birth]:
+    async def _fork(self) -> Optional[SpawnedProcess]:
         if self._zygote is None or self._zygote.dead:
             self._start_zygote()
         assert self._zygote is not None
@@ -253,15 +253,15 @@ class Nursery:
             self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
             return None
 
-    def _spawn(self) -> Birth:
+    def _spawn_interpreter(self) -> SpawnedProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
                 command("tremolo.worker.main", "main", theirs.fileno()),
                 pass_fds=(theirs.fileno(),), env=self._environment())
         exited: asyncio.Future[Optional[int]] = self._loop.create_future()
-        self._spawned[process.pid] = (process, exited)
-        return Birth(process.pid, "spawn", exited, ours)
+        self._children[process.pid] = (process, exited)
+        return SpawnedProcess(process.pid, "spawn", exited, ours)
 
     def _start_zygote(self) -> None:
         ours, theirs = socket.socketpair()
@@ -312,9 +312,9 @@ class Nursery:
             self._zygote = None
 
     def _reap(self) -> None:
-        for pid, (process, exited) in list(self._spawned.items()):
+        for pid, (process, exited) in list(self._children.items()):
             if process.poll() is not None:
-                del self._spawned[pid]
+                del self._children[pid]
                 code = process.returncode or 0
                 status = -code if code < 0 else code << 8
                 if not exited.done():
@@ -334,12 +334,12 @@ class Nursery:
         if self._forking is not None:
             self._forking.cancel()
         self.renew()
-        for process, _ in self._spawned.values():
+        for process, _ in self._children.values():
             process.kill()
         for link in self._retired:
             link.close()
         for process in [link.process for link in self._retired] + [
-                process for process, _ in self._spawned.values()]:
+                process for process, _ in self._children.values()]:
             for _ in range(100):
                 if process.poll() is not None:
                     break

@@ -15,7 +15,7 @@ TOLD_AFTER = 0.95  # seconds of silence
 LOOK = 0.1
 
 
-async def tell_waits(workers: Collection[WorkerHandle], feed: Feed, timeout: float) -> None:
+async def log_waits(workers: Collection[WorkerHandle], feed: Feed, timeout: float) -> None:
     """While `workers` end, within `timeout` seconds, log what they wait for: after a second, and
     whenever that becomes something else. Runs until it is cancelled."""
     began = time.monotonic()

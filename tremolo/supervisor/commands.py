@@ -1,4 +1,4 @@
-"""The commands of viewers: checked, obeyed, acknowledged.
+"""The commands of viewers: checked, run, acknowledged.
 
 The dashboard, the command line and scripts all come through here; none has more rights than
 another.
@@ -7,11 +7,11 @@ another.
 import asyncio
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping
 
-from ..exceptions import TremoloException
+from ..exceptions import CommandError, TremoloException
 from ..telemetry.messages import VERSION, error_line
 from ..throttle import TOTAL, Throttle
 from .feed import Viewer, wall
-from .wanted import CONNECTION_SCOPE, EVERYTHING, OrderError, WantedThrottle
+from .wanted import CONNECTION_SCOPE, EVERYTHING, WantedThrottle
 from .worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_WORKERS = 256
 
 
-class Orders:
+class Commands:
     """Obeys Command messages for a supervisor."""
 
     def __init__(self, supervisor: "Supervisor") -> None:
@@ -41,7 +41,7 @@ class Orders:
         try:
             action = self._names.get(name) if isinstance(name, str) else None
             if action is None:
-                raise OrderError(f"there is no command {str(name)[:40]!r}; known are "
+                raise CommandError(f"there is no command {str(name)[:40]!r}; known are "
                                  + ", ".join(self._names))
             result = action(viewer, args if isinstance(args, dict) else {})
             ack["result"] = await result if asyncio.iscoroutine(result) else result
@@ -63,7 +63,7 @@ class Orders:
         elif isinstance(value, dict):
             throttle = Throttle.from_dict(value)
         else:
-            raise OrderError("a throttle is an object, a text such as slow-4g, or null")
+            raise CommandError("a throttle is an object, a text such as slow-4g, or null")
         supervisor = self._supervisor
         supervisor.throttle.set(scope, throttle)
         sent = None if throttle is None else throttle.as_dict()
@@ -77,13 +77,13 @@ class Orders:
         answers = await asyncio.gather(
             *(worker.command("throttle", scope=scope, throttle=sent) for worker in workers))
         if scope == TOTAL:
-            supervisor.shares.restart()
+            supervisor.total_shares.restart()
             supervisor.share_total()
         supervisor.publish_throttle()
         refused = [answer["error"] for worker, answer in zip(workers, answers)
                    if not answer.get("ok") and worker.state == "serving"]
         if refused:
-            raise OrderError(str(refused[0]))
+            raise CommandError(str(refused[0]))
         return supervisor.throttle.as_dict()
 
     # -- the rest --------------------------------------------------------------------
@@ -93,13 +93,13 @@ class Orders:
             self._supervisor.reloader.guard.forgive()
         if not await self._supervisor.generations.renew(cause="request"):
             failed = self._supervisor.generations.failed or {}
-            raise OrderError(error_line(failed))
+            raise CommandError(error_line(failed))
         return self._supervisor.generations.number
 
     def _detail(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
         level = args.get("level")
         if not isinstance(level, int) or not 0 <= level <= 2:
-            raise OrderError("the level of detail is 0 to 2")
+            raise CommandError("the level of detail is 0 to 2")
         viewer.detail = level
         self._supervisor.spread_detail()
         return level
@@ -107,19 +107,19 @@ class Orders:
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("cut", conn=args.get("conn"))
         if not answer.get("ok"):
-            raise OrderError(str(answer.get("error")))
+            raise CommandError(str(answer.get("error")))
         return True
 
     def _workers(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
         count = args.get("count")
         if not isinstance(count, int) or not 1 <= count <= MAX_WORKERS:
-            raise OrderError(f"the number of workers is 1 to {MAX_WORKERS}")
+            raise CommandError(f"the number of workers is 1 to {MAX_WORKERS}")
         self._supervisor.generations.scale(count)
         return count
 
     def _restart(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         if not self._supervisor.generations.replace(self._worker(args.get("pid"))):
-            raise OrderError("that worker does not serve")
+            raise CommandError("that worker does not serve")
         return True
 
     def _drain(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
@@ -137,7 +137,7 @@ class Orders:
         workers: List[WorkerHandle] = [
             worker for worker in self._supervisor.generations.workers if worker.pid == pid]
         if not workers:
-            raise OrderError(f"there is no worker with the process id {str(pid)[:20]}")
+            raise CommandError(f"there is no worker with the process id {str(pid)[:20]}")
         return workers[0]
 
 

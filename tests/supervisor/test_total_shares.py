@@ -2,7 +2,7 @@
 
 import pytest
 
-from tremolo.supervisor.shares import TotalShares
+from tremolo.supervisor.total_shares import TotalShares
 from tremolo.throttle import PRESETS, Throttle
 
 TOTAL = Throttle(download=1_000_000, upload=500_000)
