@@ -10,7 +10,8 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: what each layer may import of the project, beside itself
-LEAVES = {"config", "exceptions", "units", "throttle", "envfile", "proxies", "addresses"}
+LEAVES = {"config", "exceptions", "units", "throttle", "envfile", "proxies", "addresses",
+          "companions"}
 ALLOWED = {
     "tremolo": {"app", "Application", "Tremolo"},
     "protocol": set(),

@@ -89,6 +89,10 @@ OPTIONS: Tuple[Option, ...] = (
        "uvloop when it is installed"),
     _o("shutdown_timeout", "float", 10.0, "processes", "seconds that running requests may take "
        "when the server stops", metavar="SECONDS"),
+    _o("companions", "object", None, "processes", "[tool.tremolo.run]: a table of programs that "
+       "run beside the server in dev (only in pyproject.toml)", flags=()),
+    _o("run_companions", "bool", True, "processes", "do not start the programs of "
+       "[tool.tremolo.run]", flags=("--no-companions",)),
     # reload
     _o("reload", "bool", False, "reload", "start new code when a file changes"),
     _o("reload_dir", "list", (), "reload", "also watch this folder", metavar="FOLDER",
@@ -259,8 +263,10 @@ class Settings:
         values = {name: getattr(self, name) for name in sorted(self.given)
                   if name in BY_NAME and BY_NAME[name].kind != "object"}
         values.update({k: v for k, v in self.extra.items() if is_plain(v)})
-        if isinstance(self.presets, Mapping):
-            values["presets"] = dict(self.presets)
+        for name in ("presets", "companions"):
+            table = getattr(self, name)
+            if isinstance(table, Mapping):
+                values[name] = dict(table)
         if self.ssl and isinstance(self.ssl, Mapping):
             values["ssl"] = {k: self.ssl.get(k) for k in ("cert", "key", "password")}
         return values

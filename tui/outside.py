@@ -255,7 +255,7 @@ def _print_until_key(fd: int, feed: Feed, session: Session) -> None:
 def last_words(app: Host) -> None:
     """On the normal screen, at the end: what the application wrote last, and why all ended."""
     session, feed = app.session, app.feed
-    lines = [line for line in session.log.lines if line.stream != "tremolo"]
+    lines = [line for line in session.log.lines if line.stream not in ("tremolo", "companion")]
     for line in lines[-LAST_LINES:]:
         print("".join(run for _, run in text.colour_runs(line.raw)))
     if feed.ended is not None and not app.stopping:

@@ -77,6 +77,8 @@ def status(arguments: List[str]) -> int:
         print(f"changes of {path} are ignored: the server wrote it itself")
     for worker in status["workers"]:
         print(f"worker {worker['pid']}  gen {worker['gen']}  {worker['state']}")
+    for companion in status.get("companions", ()):
+        print(f"{companion['name']}  {companion['state']}  {companion['command']}")
     return 0
 
 

@@ -44,10 +44,17 @@ def read_pyproject(folder: str) -> Dict[str, Any]:
         raise ConfigurationError(f"pyproject.toml: {exc}") from None
 
 
-def options_of(table: Mapping[str, Any]) -> Dict[str, Any]:
-    """The options (and "app") in [tool.tremolo]. Raises ConfigurationError."""
+#: tables within [tool.tremolo], and the option that each is
+TABLES = {"run": "companions"}
+
+
+def options_of(table: Mapping[str, Any], folder: str) -> Dict[str, Any]:
+    """The options (and "app") in [tool.tremolo] of the file in `folder`. Raises
+    ConfigurationError."""
     aliases = {flag[2:].replace("-", "_"): option.name for option in OPTIONS
                for flag in option.flags if option.kind != "bool" and flag.startswith("--")}
+    aliases.update(TABLES)
+    known = (*(name for name in BY_NAME if name not in TABLES.values()), *TABLES, "app")
     found = {}
     for key, value in table.get("tool", {}).get("tremolo", {}).items():
         name = key.replace("-", "_")
@@ -56,6 +63,10 @@ def options_of(table: Mapping[str, Any]) -> Dict[str, Any]:
             from .words import nearest
 
             raise ConfigurationError(f'pyproject.toml: [tool.tremolo] has an unknown option '
-                                     f'"{key}"{nearest(name, (*BY_NAME, "app"))}')
+                                     f'"{key}"{nearest(name, known)}')
+        if name == "companions":
+            from ..companions import companion_table
+
+            value = companion_table(value, folder)
         found[name] = value
     return found

@@ -11,6 +11,9 @@ from .pyproject import options_of, read_pyproject
 #: frameworks show their debug pages when these say so, as under their own development servers
 DEBUG_VARIABLES = ("FLASK_DEBUG", "QUART_DEBUG", "LITESTAR_DEBUG")
 
+#: what a project wants beside its server while it is developed, and only then
+FOR_DEVELOPMENT = ("companions",)
+
 
 class Start(NamedTuple):
     """What to serve: APP for the loader, the settings, what is said first, and what is put
@@ -60,7 +63,7 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
     app = given.pop("app", None)
     here = os.getcwd()
     table = read_pyproject(here)
-    values = options_of(table)
+    values = options_of(table, here)
     app = app or values.pop("app", None)
     values.pop("app", None)
     found = None
@@ -79,7 +82,7 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
             os.environ["PWD"] = named
             for place in dict.fromkeys((folder, choice.home)):
                 if place != here:
-                    values.update(options_of(read_pyproject(place)))
+                    values.update(options_of(read_pyproject(place), place))
             values.pop("app", None)
         values.update(given)
         if choice.folder and choice.folder != os.getcwd():
@@ -90,6 +93,9 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
         environ.update(choice.environ if dev else ())
     else:
         values.update(given)
+    if not dev:
+        for name in FOR_DEVELOPMENT:
+            values.pop(name, None)
     if dev:
         values.setdefault("reload", True)
         values.setdefault("debug", True)
@@ -143,7 +149,7 @@ def _discover(here: str, table: Dict[str, Any],
     while folder is not None:
         if not first:
             table = read_pyproject(folder)
-        app = options_of(table).get("app")
+        app = options_of(table, folder).get("app")
         if app and not first:
             found = resolve(str(app), folder)
             if not found:

@@ -91,6 +91,7 @@ class Commands:
     async def _reload(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
         if self._supervisor.reloader is not None:
             self._supervisor.reloader.guard.forgive()
+        self._supervisor.companions.start()
         if not await self._supervisor.generations.renew(cause="request"):
             failed = self._supervisor.generations.failed or {}
             raise CommandError(error_line(failed))

@@ -175,6 +175,8 @@ class PlainConsumer:
             level = str(event.get("level"))
             colour = "" if level in ("info", "debug") else "yellow"
             self._say(event, clean_lines(str(event.get("text"))), colour, level)
+        elif event.get("stream") == "companion":
+            self._say(event, f"{event.get('name')} | {event.get('text')}", "", "info")
         elif self._logs:
             text = str(event.get("text"))
             if event.get("stream") == "log":

@@ -14,6 +14,7 @@ import time
 from typing import Any, Dict, List, Optional, Set
 
 from .. import __version__
+from ..companions import companion_specs
 from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry.messages import VERSION
@@ -21,6 +22,7 @@ from ..telemetry.rollup import Rollup
 from ..telemetry.sanitize import clean
 from ..throttle import TOTAL
 from .commands import Commands, throttle_event
+from .companions import Companions
 from .control import ControlSocket
 from .feed import Consumer, Feed, wall
 from .generations import Generations
@@ -59,6 +61,10 @@ class Supervisor:
             settings, 1 if launch.dev else self._slots)
         self.feed = Feed(loop, self.hello, self._on_command, self.spread_detail)
         self._commands = Commands(self)
+        self.companions = Companions(
+            loop, self.feed,
+            companion_specs(settings.companions or {}) if settings.run_companions else [],
+            self._environment)
         #: what pages in browsers must know to listen to us
         self._token = secrets.token_urlsafe(24)
         self._errors: List[Dict[str, Any]] = []
@@ -135,6 +141,7 @@ class Supervisor:
                 self.spawner, self._loop, self.note, self._on_assets)
         self._heartbeat = Heartbeat(self, self._loop, settings.stuck_timeout, self._launch.dev)
         try:
+            self.companions.start()
             await self._begun(first)
             if not self._stop.done() and self.generations.then == "ends":
                 await self.generations.stop_now()
@@ -155,6 +162,7 @@ class Supervisor:
             await self.generations.stop_now()
             return 0
         finally:
+            await self.companions.stop()
             self._heartbeat.stop()
             self.publish_stats()
 
@@ -262,7 +270,7 @@ class Supervisor:
                         for name, preset in self.throttle.presets.items()},
             "workers": [self._worker_event(worker, worker.state)
                         for worker in sorted(generations.workers, key=lambda w: w.began)],
-            "past": self._rollup.past,
+            "past": self._rollup.past, "companions": self.companions.states(),
             "failed": None if generations.failed is None else {
                 "v": VERSION, "kind": "reload", "t": wall(), "state": "failed",
                 "gen": generations.newest.number if generations.newest else 0,

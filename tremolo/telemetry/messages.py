@@ -143,6 +143,15 @@ class Frame(TypedDict, total=False):
     final: bool
 
 
+class CompanionState(TypedDict):
+    """A program that runs beside the server."""
+
+    name: str
+    command: str
+    state: str  # "running", "waiting" (to be started again), "ended"
+    pid: int  # of the program itself, also its process group's; 0 when it never started
+
+
 class Hello(TypedDict, total=False):
     """kind "hello": the first line a viewer gets: the whole known state of the server.
 
@@ -166,6 +175,7 @@ class Hello(TypedDict, total=False):
     presets: Dict[str, Any]  # the user's own: name -> {"label", "throttle": Throttle.as_dict()}
     workers: List[Dict[str, Any]]
     past: Totals
+    companions: List[CompanionState]
     failed: Optional[Dict[str, Any]]  # the last ReloadEvent, while its generation is broken
 
 
@@ -264,14 +274,14 @@ class ErrorEvent(TypedDict, total=False):
 
 
 class LogEvent(TypedDict, total=False):
-    """kind "log": a line the application or a worker wrote."""
+    """kind "log": a line that the application, a worker or a companion (`name`) wrote."""
 
     v: int
     kind: str
     t: float
     pid: int
     gen: int
-    stream: str  # "stdout", "stderr", "log", "tremolo"
+    stream: str  # "stdout", "stderr", "log", "tremolo", "companion"
     level: str  # "debug", "info", "warning", "error", "critical"
     name: str  # logger
     text: str
