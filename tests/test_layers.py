@@ -11,7 +11,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: what each layer may import of the project, beside itself
 LEAVES = {"config", "exceptions", "units", "throttle", "envfile", "proxies", "addresses",
-          "companions"}
+          "companions", "recording"}
 ALLOWED = {
     "tremolo": {"app", "Application", "Tremolo"},
     "protocol": set(),
@@ -26,13 +26,11 @@ ALLOWED = {
     "discovery": set(),
 }
 #: may import everything
-COMPOSITION_ROOTS = {"cli", "commands", "launch", "dashboard", "testing", "memory", "__main__",
-                     "__init__"}
+COMPOSITION_ROOTS = {"cli", "commands", "launch", "inprocess", "dashboard", "testing", "memory",
+                     "__main__", "__init__"}
 #: the few imports upwards, each within a function, and why
 UPWARDS = {
     ("tremolo.app.application", "tremolo.launch"),  # app.run()
-    ("tremolo.worker.application", "tremolo.launch"),  # what run() recorded in a worker
-    ("tremolo.worker.here", "tremolo.supervisor"),  # one worker in the user's own process
     ("tremolo.supervisor.zygote", "tremolo.worker"),  # the forked child becomes a worker
     ("tremolo.supervisor.quiet", "tremolo.worker"),  # and this one
 }

@@ -7,38 +7,13 @@ there, and the application is found by its name; where it is reached, it only re
 was given.
 """
 
-import contextlib
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from .config import Settings, is_plain
 from .exceptions import ConfigurationError
-
-
-class Run(NamedTuple):
-    """What `run()` was called with, where it only records."""
-
-    application: Any
-    options: Dict[str, Any]
-
-
-class Recorded(BaseException):
-    """Leaves the script where `run()` was called: what follows is not for workers."""
-
-
-_recordings: List[List[Run]] = []  # of this process, while a script is being run for its run()
-
-
-@contextlib.contextmanager
-def recording() -> Iterator[List[Run]]:
-    """While this lasts, run() adds to the list it gives and raises Recorded."""
-    runs: List[Run] = []
-    _recordings.append(runs)
-    try:
-        yield runs
-    finally:
-        _recordings.remove(runs)
+from .recording import is_recording, record
 
 
 def run(app: Any, **options: Any) -> None:
@@ -48,7 +23,7 @@ def run(app: Any, **options: Any) -> None:
     are not given. Returns when the server has been stopped. Raises ConfigurationError.
     """
     if isinstance(app, str):
-        if _recordings:
+        if is_recording():
             raise ConfigurationError("run() with a text cannot be run by workers")
         from .commands.serving import Start, launch_of, serve_plainly
 
@@ -85,16 +60,15 @@ def run_application(application: Any, settings: Settings,
 def _serve(application: Any, options: Mapping[str, Any],
            addresses: Optional[Sequence[Any]] = None) -> None:
     given = _complete(options)
-    if _recordings:
-        _recordings[-1].append(Run(application, given))
-        raise Recorded
+    if is_recording():
+        record(application, given)
     settings = Settings(**given)
     restarts = settings.reload or (
         (settings.limit_memory or settings.max_requests) and settings.worker_num)
     if settings.worker_num in (0, 1) and not restarts:
-        from .worker.here import serve_here
+        from .inprocess import serve_in_process
 
-        _end(serve_here(application, settings, addresses or ()))
+        _end(serve_in_process(application, settings, addresses or ()))
         return
     _become_supervisor(application, settings, addresses or ())
 

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..recording import Recorded, recording
 from .frameworks import as_in_development
 from .imports import ProjectImports
 from .loader import classify, load
@@ -52,8 +53,6 @@ def _loaded(kind: str, application: Any, settings: Settings) -> Loaded:
 def _run_script(app: Mapping[str, Any], settings: Settings,
                 imports: Optional[ProjectImports]) -> Loaded:
     """Run the user's script as `__mp_main__`, where `run()` only records what it was given."""
-    from .. import launch
-
     sys.argv[:] = app.get("argv") or [app["script"]]
     module = ModuleType("__mp_main__")
     module.__file__ = app["script"]
@@ -69,10 +68,10 @@ def _run_script(app: Mapping[str, Any], settings: Settings,
     # An application that is no global of the script is only to be had where run() is called.
     attribute = app.get("attribute", "")
     module.__name__ = "__mp_main__" if attribute else "__main__"
-    with launch.recording() as runs:
+    with recording() as runs:
         try:
             exec(code, module.__dict__)  # type: ignore[arg-type]
-        except launch.Recorded:
+        except Recorded:
             pass  # run() never returns in the process that started it either
     if runs:
         application = runs[0].application
