@@ -115,17 +115,6 @@ def test_internals_of_requests_are_there():
     assert get(handler(show), "/").text == "GET"
 
 
-def test_send_before_the_head_sends_the_head_first():
-    async def show(response):
-        response.set_content_type("text/plain")
-        await response.send(b"Hello ")
-        response.send_nowait(b"world!")
-        await response.send(None)
-
-    response = get(handler(show), "/")
-    assert (response.text, response.header("content-type")) == ("Hello world!", "text/plain")
-
-
 def test_a_handler_that_keeps_the_connection_ends_with_its_response():
     ended = []
 

@@ -192,6 +192,7 @@ await response.end("b") """)
 
 def test_send_takes_bytes_and_none_only():
     response = responding("""
+response.set_header("Content-Length", "5")
 await response.write("a")
 await response.send(b"b")
 response.send_nowait(b"c")

@@ -68,8 +68,8 @@ def misuse(text: str) -> InternalServerError:
 class Response:
     """The response to one request; `request` is that request."""
 
-    __slots__ = ("_content_type", "_exchange", "_fields", "_reason", "_replaced", "_status",
-                 "default_type", "request", "review")
+    __slots__ = ("_content_type", "_exchange", "_fields", "_framed_keep_alive", "_reason",
+                 "_replaced", "_status", "default_type", "request", "review")
 
     def __init__(self, request: "Request", exchange: "Exchange") -> None:
         self.request = request
@@ -80,6 +80,9 @@ class Response:
         self._fields: Optional[Fields] = None
         #: a middleware answered in place of the handler, whose output is dropped
         self._replaced = False
+        #: whether the connection persists if raw bytes that were sent are well framed; None while
+        #: none were
+        self._framed_keep_alive: Optional[bool] = None
         #: to be awaited once before the head is given; None when nobody wants to
         self.review: Optional[Review] = None
 
@@ -287,23 +290,43 @@ class Response:
 
     async def send(self, data: Any, rate: int = -1, buffer_size: int = 16384,
                    buffer_min_size: Optional[int] = None) -> None:
-        """Send bytes of the body; None ends the response. Raises TypeError for other types."""
+        """Send bytes exactly as they are; None ends the response. Raises TypeError for others.
+
+        Nothing is put before or around them: before the head was sent, `data` begins with a
+        head of your own (or is an interim response, as 103), and behind a chunked head you write
+        the chunks. From then on `write` and the handler's result are sent as they are, too, and
+        the end adds nothing. The connection is closed after the response, unless you end it with
+        `send(None)` or `close(keepalive=True)`: only you know whether it is well framed.
+        Behind a head with Content-Length `data` is a part of the body, as with `write`.
+        """
         if data is None:
             self.close(keepalive=True)
             return
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"send takes bytes or None, not {type(data).__name__}")
-        if data:
-            await self.write(data, rate=rate)
+        data = _raw_bytes(data)
+        exchange = self._exchange
+        if rate >= 0:
+            exchange.set_rate(rate)
+        if self.review is not None and not await self.reviewed():
+            return
+        wait = self._write_raw(data)
+        if wait is not None:
+            await wait
 
     def send_nowait(self, data: Any) -> None:
-        """`send` without waiting for a slow client; only after the head was sent."""
+        """`send` without waiting for a slow client; `response` middlewares that have not run do
+        not run any more."""
         if data is None:
             self.close(keepalive=True)
-        elif not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"send_nowait takes bytes or None, not {type(data).__name__}")
-        elif data and not self._replaced:
-            self._exchange.write(bytes(data))
+        else:
+            self._write_raw(_raw_bytes(data))
+
+    def _write_raw(self, data: bytes) -> Optional[Awaitable[None]]:
+        exchange = self._exchange
+        if not data or self._replaced:
+            return None
+        if self._framed_keep_alive is None:
+            self._framed_keep_alive = exchange.writer.keep_alive
+        return exchange.write_raw(data)
 
     async def end(self, data: Any = b"", *, keepalive: bool = True, **options: Any) -> None:
         """Send the whole body, with its length, and complete the response."""
@@ -326,6 +349,8 @@ class Response:
         exchange = self._exchange
         if not keepalive:
             exchange.writer.keep_alive = False
+        elif self._framed_keep_alive is not None:
+            exchange.writer.keep_alive = self._framed_keep_alive
         if exchange.started and not exchange.finished:
             exchange.finish()
         elif not exchange.started:
@@ -353,6 +378,12 @@ class Response:
             url = quote(url, safe=_URL)
         allowed = (301, 303) if self.request.version == b"1.1" else (301,)
         return HTTPRedirect(code=code if code in allowed else 302, location=url)
+
+
+def _raw_bytes(data: Any) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"raw bytes or None are sent, not {type(data).__name__}")
+    return bytes(data)
 
 
 def _text(value: Text) -> Union[str, bytes]:

@@ -6,6 +6,7 @@ well-framed responses or a closed connection.
 """
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Optional, Tuple
 
 from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
@@ -39,6 +40,8 @@ PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 UNCOPIED = 128 * 1024
 #: in the head of a response that is a stream of server-sent events
 EVENT_STREAM = b"text/event-stream"
+#: a response's head as an application may write it itself (RFC 9112 section 4)
+RAW_HEAD = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r].*?\r\n\r\n", re.DOTALL)
 
 
 class ResponseMisuse(RuntimeError):
@@ -257,6 +260,52 @@ class Exchange:
                 connection.server.loop.time(), connection.id, self.id, False, EVENT, data,
                 wait is not None)
         return wait
+
+    def write_raw(self, data: bytes) -> Optional[Awaitable[None]]:
+        """Send `data` as it is: before `start` the head is in it, after that it is framed by the
+        caller; so is all that is written later (see `ResponseWriter.unframe`). A whole interim
+        response (RFC 9110 section 15.2) leaves the response itself to be given. Otherwise as
+        `write`."""
+        progress = self.progress
+        if self.connection.state is CLOSED or progress.abandoned:
+            return None
+        data = bytes(data)
+        if progress is WAITING:
+            match = RAW_HEAD.match(data)
+            status = 0 if match is None else int(match.group(1))
+            if match is not None and match.end() == len(data) and status // 100 == 1 \
+                    and status != 101:
+                return self.connection.outbox.push(data)
+            head = b"" if match is None else match.group()
+            self._begin_raw(status, head)
+            data = data[len(head):]
+        elif not progress.finished:
+            self.unframe()
+        return self.write(data)
+
+    def _begin_raw(self, status: int, head: bytes) -> None:
+        """The response begins with a `head` that the application wrote, b"" if that came in
+        another shape than a whole one."""
+        self.writer.unframe()
+        connection = self.connection
+        self.progress = self.progress.after[START].after[SEND_HEAD]
+        self.status = status
+        if self.capture is not None:
+            self.capture.response_head = head
+        if self.faults is not None:
+            connection.server.throttler.arm(connection, self, len(head))
+        self.first_byte = connection.server.clock()
+        if status:
+            connection.server.counters.status[status // 100] += 1
+        connection.deadline = NEVER
+        if head:
+            connection.outbox.push(head)
+
+    def unframe(self) -> None:
+        """Let the caller frame what follows. A head that is kept back leaves before that."""
+        if self.progress is HEADED:
+            self.connection.outbox.push(self._make_head(None))
+        self.writer.unframe()
 
     def finish(self, trailers: Iterable[Tuple[bytes, bytes]] = ()) -> None:
         """Complete the response. Raises ResponseMisuse for fewer bytes than were promised; the

@@ -125,6 +125,11 @@ class PageExchange(DebugExchange):
             length += self._added
         super().promise(length)
 
+    def unframe(self) -> None:
+        super().unframe()
+        if self.writer.length is None:
+            self._injection = None  # what follows are no bytes of the page alone
+
     def write(self, data: bytes) -> Optional[Awaitable[None]]:
         return super().write(data if self._injection is None else self._pass(data))
 

@@ -263,6 +263,20 @@ class ResponseWriter:
         self.body_bytes += size
         return data
 
+    def unframe(self) -> None:
+        """From here on the application frames the response: `body()` gives back what it gets,
+        `end()` nothing, and a head that was not made is the application's too.
+
+        Nobody else knows then where the body ends, so that `keep_alive` becomes False. Nothing
+        changes where the head has promised a length or there is no body: what is written are
+        the bytes of the body anyway. Raises ResponseError after `end()`.
+        """
+        if self._state == _ENDED:
+            raise ResponseError("raw bytes after the response ended")
+        if self._state == _WAITING or self.chunked:
+            self.chunked = self.keep_alive = False
+        self._state = _BODY
+
     def end(self, trailers: Sequence[Field] = ()) -> bytes:
         """What completes the response.
 
