@@ -91,6 +91,11 @@ class Driven:
         wait_until(lambda: len(self.server.find("log", request=request)) >= count,
                    f"{count} lines of request {request}")
 
+    def insight_of(self, request):
+        """The last that was told from within a request."""
+        return wait_until(lambda: self.server.find("insight", request=request),
+                          f"the insight into request {request}")[-1]
+
     @property
     def rows(self):
         return {row["path"]: row for row in self.server.find("request")}

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import types
 
 import pytest
 
@@ -122,11 +121,12 @@ def test_the_server_is_as_it_was_after_the_last_viewer_left():
     async def main():
         async with serving(handle) as site:
             adapter = site.server.adapter
-            insight = Insight(site.server, Log())
+            insight = Insight(Log())
+            insight.serve(site.server)
             await site.get()
-            insight.watch(True)
+            insight.watch(1)
             await site.get()
-            insight.watch(False)
+            insight.watch(0)
             assert site.server.adapter is adapter
             await site.get()
             return insight
@@ -150,11 +150,12 @@ def test_each_task_and_thread_of_a_request_knows_which_it_is():
 
     async def main():
         async with serving(handle) as site:
-            insight = Insight(site.server, Log())
-            insight.watch(True)
+            insight = Insight(Log())
+            insight.serve(site.server)
+            insight.watch(1)
             answers = await asyncio.gather(*(site.get() for _ in range(20)))
             assert sorted(int(answer.body) for answer in answers) == list(range(1, 21))
-            insight.watch(False)
+            insight.watch(0)
 
     run(main)
 
@@ -162,8 +163,7 @@ def test_each_task_and_thread_of_a_request_knows_which_it_is():
 def test_records_of_exchanges_that_nobody_asks_for_are_bounded():
     from tremolo.insight.insight import MAX_RECORDS
 
-    server = types.SimpleNamespace(adapter=None)
-    insight = Insight(server, Log())
+    insight = Insight(Log())
     for number in range(MAX_RECORDS + 100):
         insight._records[number] = object()
     insight.tick(0.0)

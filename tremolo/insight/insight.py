@@ -11,11 +11,13 @@ from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
-from ..telemetry.messages import Raised
+from ..telemetry.messages import InsightEvent, Raised
 from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
 from .context import running
+from .events import event_of, has_facts
 from .frames import chain_of
+from .places import Places
 from .record import Record
 from .source import Source
 from .sources import SOURCES
@@ -24,6 +26,7 @@ from .sources import SOURCES
 MAX_RECORDS = 4000
 #: seconds for which what runs on after an exchange's end, as background tasks, counts as its
 LINGER = 60.0
+EVENTS_A_TURN = 40
 
 
 class Watched(AroundAdapter):
@@ -47,24 +50,28 @@ class Watched(AroundAdapter):
 
 
 class Insight:
-    """Insight into what `server` serves. `asgi` is the adapter that has an ASGI `app`, if it is
-    one; `root_path` the path that a proxy in front has taken off, `is_project(path)` tells the
-    project's own files.
+    """Insight into what a server serves: made before the application is imported, so that what
+    it imports is seen; `serve` says what answers. `is_project(path)` tells the project's files.
 
+    `on_facts(event)` is given the fields of InsightEvents that are about exchanges.
     `on_raised(record, exc)` is called, from any thread, once for each exception that an
     exchange failed over and that did not reach the server. `output` is who tells log records and
     printed lines, and learns here which exchange they belong to.
     """
 
-    def __init__(self, server: Any, logger: logging.Logger, output: Any = None, *,
-                 asgi: Any = None, root_path: str = "",
+    def __init__(self, logger: logging.Logger, output: Any = None,
                  is_project: Callable[[str], bool] = bool) -> None:
-        self._server = server
+        self._server: Any = None
         self._logger = logger
-        self._asgi = asgi
-        self._root_path = root_path
+        self._asgi: Any = None
+        self._root_path = ""
         self.is_project = is_project
+        self.places = Places(is_project)
         self.on_raised: Callable[[Record, BaseException], None] = _ignored
+        self.on_facts: Callable[[InsightEvent], Any] = _ignored
+        self.detail = 0
+        #: of which there is something to tell, each once
+        self._untold: Dict[int, Record] = {}
         self._output = output
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
@@ -77,30 +84,44 @@ class Insight:
     def watching(self) -> bool:
         return self._arrivals is not None
 
-    def watch(self, wanted: bool) -> None:
-        """Begin to look into what happens, or give everything back."""
+    def watch(self, detail: int) -> None:
+        """Look into what happens, as deep as the level of `detail` is; at 0 give everything
+        back."""
+        wanted, self.detail = detail > 0, detail
         if wanted and self._arrivals is None:
-            self._server.adapter = Watched(self._server.adapter, self._records,
-                                           self._root_path)
-            if self._asgi is not None:
-                self._sources["asgi"] = source = self._source("asgi")
-                source.replace(self._asgi, "app", _scope_noted)
             if self._output is not None:
                 self._unnamed, self._output.requests = self._output.requests, self
             self._arrivals = Arrivals(SOURCES, self._attach)
             self._arrivals.start()
+            self._take_server()
         elif not wanted and self._arrivals is not None:
             self._arrivals.stop()
             self._arrivals = None
             if self._output is not None:
                 self._output.requests = self._unnamed
-            if isinstance(self._server.adapter, Watched):
+            if self._server is not None and isinstance(self._server.adapter, Watched):
                 self._server.adapter = self._server.adapter.adapter
             for source in self._sources.values():
                 source.detach()
             self._sources.clear()
             self._records.clear()
             self._ended.clear()
+            self._untold.clear()
+
+    def serve(self, server: Any, *, asgi: Any = None, root_path: str = "") -> None:
+        """Look into the requests of `server`. `asgi` is the adapter that has an ASGI `app`, if it
+        is one, `root_path` the path that a proxy in front has taken off."""
+        self._server, self._asgi, self._root_path = server, asgi, root_path
+        if self.watching:
+            self._take_server()
+
+    def _take_server(self) -> None:
+        if self._server is None:
+            return
+        self._server.adapter = Watched(self._server.adapter, self._records, self._root_path)
+        if self._asgi is not None:
+            self._sources["asgi"] = source = self._source("asgi")
+            source.replace(self._asgi, "app", _scope_noted)
 
     def _attach(self, library: str) -> None:
         name = SOURCES[library]
@@ -124,9 +145,22 @@ class Insight:
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
+        self._tell()
         ended = self._ended
         while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
             ended.popleft()[1].closed = True
+
+    def _tell(self) -> None:
+        """Tell what is known of exchanges that have ended."""
+        untold = list(self._untold.items())
+        for id, record in untold[:EVENTS_A_TURN]:
+            self._untold.pop(id, None)
+            self.on_facts(event_of(record, self.detail > 1))
+        if len(untold) > MAX_RECORDS:
+            self._untold.clear()
+
+    def _changed(self, record: Record) -> None:
+        self._untold[record.id] = record
 
     def row(self, id: int, status: int, ended: bool, now: float) -> Dict[str, Any]:
         """What the row of the exchange `id` has beside what the server itself knows."""
@@ -139,6 +173,9 @@ class Insight:
                 for exc, trace in record.suspects:
                     self.raised(record, exc.with_traceback(trace))
             record.suspects.clear()
+            record.changed = self._changed
+            if has_facts(record):
+                self._changed(record)
             if self._output is not None:
                 self._output.flush(record)
         return record.row()

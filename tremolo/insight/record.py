@@ -3,26 +3,71 @@
 Knows no library and no message. Everything in it is bounded, and what is cut is counted.
 """
 
-from typing import Any, Dict, List, Optional, Tuple
+from time import perf_counter
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
+from .places import Place
 from .values import text_of
 
 MAX_SEEN = 50
 MAX_SUSPECTS = 5
+MAX_QUERIES = 500
+MAX_CALLS = 100
+
+
+class Query(NamedTuple):
+    """A statement. Instants are of `time.perf_counter`, durations in seconds; `rows` is -1 where
+    nobody knows."""
+
+    statement: str
+    parameters: Any
+    began: float
+    seconds: float
+    rows: int
+    failed: bool
+    place: Place
+
+
+class Call(NamedTuple):
+    """Something that was asked of another service: `kind` is "http", "redis", "mail", "task"."""
+
+    kind: str
+    method: str
+    target: str
+    status: str
+    began: float
+    seconds: float
+    place: Place
 
 
 class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
-    __slots__ = ("closed", "endpoint", "id", "method", "mounts", "partial", "path", "root_path",
-                 "route", "scope", "seen", "suspects")
+    __slots__ = ("began", "call_count", "call_seconds", "calls", "changed", "closed", "endpoint",
+                 "ends", "id", "method", "mounts", "partial", "path",
+                 "queries", "query_count", "query_seconds", "root_path", "route", "scope", "seen",
+                 "suspects", "wait_seconds")
 
     def __init__(self, id: int, method: str, path: str = "", root_path: str = "") -> None:
         self.id = id
         self.method = method
         self.path = path
+        self.began = perf_counter()
+        #: the first statements, and how many there were in all
+        self.queries: List[Query] = []
+        self.query_count = 0
+        self.query_seconds = 0.0
+        #: "commit" and "rollback", each time
+        self.ends: List[str] = []
+        #: spent waiting for connections of pools
+        self.wait_seconds = 0.0
+        self.calls: List[Call] = []
+        self.call_count = 0
+        self.call_seconds = 0.0
+        #: called with this once it has ended, when more becomes known
+        self.changed: Optional[Callable[[Record], None]] = None
         #: it ended long ago: what still runs in its name is no longer a matter of its
         self.closed = False
         #: the exceptions that were told, or need not be: see `first_sight`
@@ -40,6 +85,34 @@ class Record:
         self.route: Optional[str] = None
         #: what answers: a function, a class or an object
         self.endpoint: Any = None
+
+    def add_query(self, statement: str, parameters: Any, began: float, seconds: float, rows: int,
+                  failed: bool, place: Place) -> None:
+        """A statement came to its end."""
+        self.query_count += 1
+        self.query_seconds += seconds
+        if len(self.queries) < MAX_QUERIES:
+            self.queries.append(
+                Query(statement, parameters, began, seconds, rows, failed, place))
+        if self.changed is not None:
+            self.changed(self)
+
+    def add_end_of_transaction(self, word: str) -> None:
+        if len(self.ends) < MAX_QUERIES:
+            self.ends.append(word)
+
+    def add_wait(self, seconds: float) -> None:
+        self.wait_seconds += seconds
+
+    def add_call(self, kind: str, method: str, target: str, status: str, began: float,
+                 seconds: float, place: Place) -> None:
+        """A call of another service came to its end."""
+        self.call_count += 1
+        self.call_seconds += seconds
+        if len(self.calls) < MAX_CALLS:
+            self.calls.append(Call(kind, method, target, status, began, seconds, place))
+        if self.changed is not None:
+            self.changed(self)
 
     def mounted(self, template: str) -> None:
         """What follows happens below `template`."""
@@ -91,6 +164,12 @@ class Record:
             endpoint = endpoint_of(self.endpoint, self.method)
             if endpoint is not None:
                 row["endpoint"] = endpoint
+        if self.query_count:
+            row["queries"] = self.query_count
+            row["sql_ms"] = round(self.query_seconds * 1000, 3)
+        if self.call_count:
+            row["calls"] = self.call_count
+            row["calls_ms"] = round(self.call_seconds * 1000, 3)
         return row
 
     def _ask_scope(self, scope: Dict[str, Any]) -> None:

@@ -6,10 +6,13 @@ if it were not there.
 """
 
 import functools
+import inspect
 import logging
+from time import perf_counter
 from typing import Any, Callable, List, Optional, Protocol, Tuple
 
 from .context import running
+from .places import Places
 from .record import Record
 
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -24,6 +27,10 @@ class Observer(Protocol):
 
     def is_project(self, path: str) -> bool:
         """Whether a file is the project's own, and no package's."""
+
+    @property
+    def places(self) -> Places:
+        """What finds places in the project."""
 
 
 class Source:
@@ -78,6 +85,30 @@ class Source:
     def undone_by(self, undo: Callable[[], None]) -> None:
         """Have `undo()` called when the source is detached."""
         self._undo.append(undo)
+
+    def waiting(self, owner: Any, name: str) -> None:
+        """Note how long each call of `owner.name`, a function or a coroutine function, takes as
+        waiting for a connection."""
+        def make(acquire: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(*arguments: Any, **named: Any) -> Any:
+                record, began = self.record(), perf_counter()
+                try:
+                    return acquire(*arguments, **named)
+                finally:
+                    if record is not None:
+                        record.add_wait(perf_counter() - began)
+
+            async def awaited(*arguments: Any, **named: Any) -> Any:
+                record, began = self.record(), perf_counter()
+                try:
+                    return await acquire(*arguments, **named)
+                finally:
+                    if record is not None:
+                        record.add_wait(perf_counter() - began)
+
+            return awaited if inspect.iscoroutinefunction(acquire) else observed
+
+        self.replace(owner, name, make)
 
     def failures(self, owner: Any, name: str, handled: bool = False) -> None:
         """Note the exceptions that the method `owner.name` is given, as an argument: those that

@@ -196,11 +196,11 @@ def _paint(text: str, colour: str, on: bool) -> str:
 
 
 class JSONConsumer:
-    """One object a line on `out`: request, reload, assets, error, log, stats, worker,
+    """One object a line on `out`: request, insight, reload, assets, error, log, stats, worker,
     throttle."""
 
     KINDS = frozenset(("reload", "error", "log", "stats", "worker", "throttle", "hello",
-                       "assets"))
+                       "assets", "insight"))
 
     def __init__(self, out: Optional[TextIO] = None) -> None:
         self._out = Output(out or sys.stdout)

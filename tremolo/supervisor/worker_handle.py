@@ -210,7 +210,7 @@ class WorkerHandle:
                 waiter.set_result(message)
         elif kind == "frame":
             self._observer.worker_frame(self, message, None)
-        elif kind in ("error", "log"):
+        elif kind in ("error", "log", "insight"):
             self._observer.worker_event(self, message)
         for fd in fds:
             os.close(fd)

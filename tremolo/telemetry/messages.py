@@ -73,6 +73,10 @@ class RequestRow(TypedDict, total=False):
     path: str  # target as sent, cleaned and cut
     route: str  # the framework's template, else the path with its identifiers grouped
     endpoint: Endpoint  # where it is known
+    queries: int  # statements that it sent to databases, and the time that they took
+    sql_ms: float
+    calls: int  # calls of other services, and the time that they took
+    calls_ms: float
     status: int  # 0: none was sent
     bytes_in: int
     bytes_out: int
@@ -100,6 +104,63 @@ StreamMessageRow = TypedDict("StreamMessageRow", {
     "data64": str,  # base64, if they are not
     "waited": bool,  # it could not be handed over at once: the client or the throttle was full
 }, total=False)
+
+
+class Query(TypedDict, total=False):
+    """A statement that a request sent to a database. `sql` and `place` are indices."""
+
+    sql: int  # in InsightEvent.statements
+    place: int  # in InsightEvent.places; -1: outside of the project
+    at: float  # ms after the request began
+    ms: float
+    rows: int  # where it is known
+    failed: bool
+    parameters: str  # at detail level 2; masked where the statement is about secrets
+
+
+class Repeated(TypedDict):
+    """One statement that was sent again and again from one place: mostly a loop over what one
+    query brought (1+N)."""
+
+    count: int
+    sql: int
+    place: int
+    ms: float
+
+
+class OutgoingCall(TypedDict, total=False):
+    """A call of another service."""
+
+    kind: str  # "http", "redis", "mail", "task"
+    method: str  # "GET"; of others, what was done
+    target: str  # URL without secrets; of others, what it was done with
+    status: str  # "200", or the class of an exception
+    place: int
+    at: float  # ms after the request began
+    ms: float
+
+
+class InsightEvent(TypedDict, total=False):
+    """kind "insight": what a request did, once it has ended; again, whole, if more follows in its
+    name. What was cut is the difference between the counts and the lists."""
+
+    v: int
+    kind: str
+    t: float
+    pid: int
+    gen: int
+    request: int  # RequestRow.id
+    statements: List[str]  # normalised: without values
+    places: List[str]  # "/path/views.py:31"
+    queries: List[Query]
+    query_count: int
+    sql_ms: float
+    repeated: List[Repeated]
+    transactions: Dict[str, int]  # "commit", "rollback"
+    waited_ms: float  # for connections of pools
+    calls: List[OutgoingCall]
+    call_count: int
+    calls_ms: float
 
 
 class ConnectionRow(TypedDict, total=False):
@@ -351,4 +412,4 @@ def error_line(error: Mapping[str, Any]) -> str:
 
 
 Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, AssetsEvent, ErrorEvent, LogEvent,
-                ThrottleEvent, StatsEvent, Command, Ack]
+                InsightEvent, ThrottleEvent, StatsEvent, Command, Ack]

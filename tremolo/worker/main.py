@@ -75,6 +75,7 @@ class Worker:
         self._reads = ReadFiles(lambda path: self._life("own", paths=[path]))
         self._errors: Deque[float] = deque(maxlen=ERRORS_A_SECOND)
         self._errors_left_out = 0
+        self._insight: Any = None
         self._sending = threading.RLock()
         self._pid = os.getpid()
         self._parts: Dict[str, float] = {}
@@ -188,6 +189,7 @@ class Worker:
             if "fallback" not in self._start["app"]:
                 self._ahead = Ahead(self._start, self._imports, self._shelf, self._give_up,
                                     lambda text: self._log("info", text))
+        self._look_into()
         began = time.monotonic()
         loaded = load_application(self._start, settings, self._imports)
         if self._ahead is not None:
@@ -251,13 +253,17 @@ class Worker:
                                            logger=logging.getLogger("tremolo"))
             server.new_exchange = exchange_kind(settings, browser)
             server.on_error = self._on_error
+            if self._insight is not None:
+                self._insight.serve(
+                    server, asgi=bare if loaded.kind in ("asgi", "asgi2") else None,
+                    root_path=loaded.settings.root_path.rstrip("/"))
             self._adapter = adapter
             self._limit_memory = settings.limit_memory * 1024
             self._max_requests = settings.max_requests
             self._sampler = Sampler(server, self._stats.send, loop, gen=self._gen,
                                     slot=self._slot, on_tick=self._on_tick,
                                     on_memory=self._on_memory,
-                                    insight=self._look_into(server, bare, loaded))
+                                    insight=self._insight)
             self._sampler.set_detail(int(self._start.get("detail", 0)))
             self._lent = LentSockets(server, self._context_of)
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
@@ -278,19 +284,17 @@ class Worker:
         self._channel.flush(1.0)
         return code
 
-    def _look_into(self, server: Any, adapter: Any, loaded: Loaded) -> Any:
-        """In development, what looks into requests."""
-        self._insight: Any = None
-        if self._start.get("dev"):
+    def _look_into(self) -> None:
+        """In development: see what happens within requests, from the first import on."""
+        if self._start.get("dev") and "stand_in" not in self._start["app"]:
             from ..insight.insight import Insight
 
             self._insight = insight = Insight(
-                server, logging.getLogger("tremolo"), self._records,
-                asgi=adapter if loaded.kind in ("asgi", "asgi2") else None,
-                root_path=loaded.settings.root_path.rstrip("/"),
+                logging.getLogger("tremolo"), self._records,
                 is_project=lambda path: not is_installed(path))
             insight.on_raised = self._on_raised
-        return self._insight
+            insight.on_facts = self._on_facts
+            insight.watch(int(self._start.get("detail", 0)))
 
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()
@@ -482,6 +486,12 @@ class Worker:
     def _on_raised(self, record: Any, exc: BaseException) -> None:
         """An exception that the application's framework has an answer for. From any thread."""
         self._tell_error(exc, record.id, record.method, record.path, 500)
+
+    def _on_facts(self, facts: Any) -> None:
+        """What is known from within a request; lost where the supervisor does not read."""
+        if self._channel is not None and self._channel.pending < MAX_LOG_PENDING:
+            self._send({"v": VERSION, "kind": "insight", "t": time.time(), "pid": os.getpid(),
+                        "gen": self._gen, **facts})
 
     def _tell_error(self, exc: BaseException, id: int, method: str, path: str,
                     status: int) -> None:

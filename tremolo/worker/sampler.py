@@ -111,7 +111,7 @@ class Sampler:
         self.detail = level
         self._server.remember(level > 0)
         if self._insight is not None:
-            self._insight.watch(level > 0)
+            self._insight.watch(level)
         self._renew()
 
     def _renew(self) -> None:

@@ -11,6 +11,7 @@ from . import live
 from .commands import Command, Commands
 from .connections import Connections
 from .conversations import Conversations
+from .insight import Insight
 from .logs import Errors, Log
 from .meters import Directions, Meters
 from .notices import Notices
@@ -53,6 +54,7 @@ class Session:
         self.reload = Reload()
         self.log = Log()
         self.errors = Errors()
+        self.insight = Insight()
         self.throttling = Throttling()
         self.commands = Commands(clock)
         self.pins = Pins()
@@ -68,7 +70,7 @@ class Session:
             "hello": self._hello, "frame": self._frame, "worker": self._worker,
             "reload": self._reload, "error": self._error, "log": self._log,
             "throttle": self._throttle, "stats": self._stats, "ack": self._ack,
-            "assets": self._assets}
+            "assets": self._assets, "insight": self.insight.add}
 
     def apply(self, message: Dict[str, Any]) -> None:
         """Take in one message; unknown kinds are for newer viewers."""

@@ -110,7 +110,7 @@ class DetailPane(LinePane):
                 session.workers.revision if moving else 0,
                 session.reload.at if isinstance(subject, Reload) else 0,
                 session.errors.revision, isinstance(subject, Notices) and subject.revision,
-                session.log.revision if row else 0,
+                session.log.revision if row else 0, session.insight.revision if row else 0,
                 session.conversations.revision if row and row.stream else 0,
                 (session.connections.revision, session.traffic.seen) if moving else 0)
 
@@ -237,6 +237,10 @@ class DetailPane(LinePane):
             return cookie_lines(self, row, width, self._reveal)
         if tab == "Pin":
             return summaries.pin_lines(self, row, width)
+        if tab == "SQL":
+            return insight.query_lines(self, row, width)
+        if tab == "Calls":
+            return insight.call_lines(self, row, width)
         if tab == "Log":
             return insight.log_lines(self, row, width)
         if tab == "Curl":
@@ -254,7 +258,7 @@ class DetailPane(LinePane):
             if name == ALL:
                 continue
             part = self._tab_lines(name, row, width)
-            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin")
+            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin", "SQL", "Calls")
             lines += [[], *([] if titled else heading(self, name, "", width)), *part]
         return [found_in(line, [self._words.lower()], self.style("found")) if self._words
                 else line for line in lines]

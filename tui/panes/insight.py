@@ -8,6 +8,7 @@ from ..model import text
 from ..model.logs import Error
 from ..model.traffic import Row
 from .lines import LinePane
+from .page import heading
 
 
 def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
@@ -24,6 +25,53 @@ def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
             lines += [[(f"   {name} = ", dim), (value, plain)]
                       for name, value in frame.variables.items()]
     return lines
+
+
+def call_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
+    """The request's calls of other services."""
+    facts = pane.session.insight.of(row.pid, row.id)
+    if facts is None or not facts.call_count:
+        return []
+    note = f"{facts.call_count} in {text.millis(facts.calls_ms)} ms"
+    lines: List[Sequence[Piece]] = list(heading(pane, "Calls", note, width))
+    for call in facts.calls:
+        failed = not call.status.isdigit() or call.status >= "500"
+        lines.append([(f" {text.millis(call.ms):>7} ", pane.style("text")),
+                      (f"{call.method} {call.target} ", pane.style("text")),
+                      (f"{call.status} ", pane.style("error" if failed else "good")),
+                      (_short(call.place), pane.style("faint"))])
+    return lines
+
+
+def query_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
+    """The statements that the request sent to databases, those first that it repeated."""
+    facts = pane.session.insight.of(row.pid, row.id)
+    if facts is None or not (facts.query_count or facts.waited_ms >= 1):
+        return []
+    dim, plain = pane.style("dim"), pane.style("text")
+    ends = " · ".join(f"{count} {word}" for word, count in facts.transactions.items())
+    note = f"{facts.query_count} in {text.millis(facts.sql_ms)} ms{' · ' if ends else ''}{ends}"
+    lines: List[Sequence[Piece]] = list(heading(pane, "SQL", note, width))
+    for each in facts.repeated:
+        lines.append([(f" 1+N: {each.times}× ", pane.style("warning")), (each.sql, plain),
+                      (f" at {_short(each.place)} · {text.millis(each.ms)} ms", dim)])
+    if facts.waited_ms >= 1:
+        lines.append([(f" {text.millis(facts.waited_ms)} ms waited for a connection",
+                       pane.style("warning"))])
+    for query in facts.queries:
+        rows = f"{query.rows} rows " if query.rows >= 0 else ""
+        lines.append([(f" {text.millis(query.ms):>7} ", plain),
+                      (query.sql + " ", pane.style("error") if query.failed else plain),
+                      (f"{query.parameters} " if query.parameters else "", pane.style("second")),
+                      (rows, dim), (_short(query.place), pane.style("faint"))])
+    left = facts.query_count - len(facts.queries)
+    if left > 0:
+        lines.append([(f" {left} more are not shown", dim)])
+    return lines
+
+
+def _short(place: str) -> str:
+    return os.path.basename(place)
 
 
 def log_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:

@@ -34,6 +34,11 @@ def names_for(session: Session, row: Row, error: bool, pinned: bool) -> List[str
     if any(cookies_of(message) for message in (row.request, row.response) if message):
         names.append("Cookies")
     names.append("Timing")
+    facts = session.insight.of(row.pid, row.id) if row.id else None
+    if facts is not None and (facts.query_count or facts.waited_ms >= 1):
+        names.append("SQL")
+    if facts is not None and facts.call_count:
+        names.append("Calls")
     if pinned:
         names.append("Pin")
     if row.id and session.log.of_request(row.pid, row.id):

@@ -2,6 +2,7 @@ import django
 from django.conf import settings
 
 settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     ROOT_URLCONF="django_urls", SECRET_KEY="test", DEBUG=True, ALLOWED_HOSTS=["*"],
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"])
 django.setup()

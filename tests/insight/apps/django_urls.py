@@ -1,6 +1,7 @@
 import threading
 
 import work
+from django.db import connection
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views import View
@@ -19,7 +20,8 @@ def thread(request, n):
 
 
 def many(request, n):
-    return HttpResponse(work.many(n))
+    with connection.cursor() as cursor:
+        return HttpResponse(work.many(n, cursor.execute, "%s"))
 
 
 def later(request, n):

@@ -82,14 +82,17 @@ async def later_async(n):
     log.info("later %d", n)
 
 
-def many(n):
+def many(n, execute=None, mark="?"):
     """One query and five more."""
-    connection = sqlite3.connect(":memory:")
-    rows = connection.execute("select 0 union select 1 union select 2 union select 3 "
-                              f"union select 4 -- request {n}").fetchall()
-    found = [connection.execute("select ? + 0 as request_" + str(n), row).fetchone()[0]
-             for row in rows]
-    connection.close()
+    connection = None
+    if execute is None:
+        connection = sqlite3.connect(":memory:")
+        execute = connection.execute
+    rows = execute("select 0 union select 1 union select 2 union select 3 "
+                   f"union select 4 -- request {n}").fetchall()
+    found = [execute(f"select {mark} + 0 as request_{n}", row).fetchone()[0] for row in rows]
+    if connection is not None:
+        connection.close()
     return f"many {n} {found}"
 
 

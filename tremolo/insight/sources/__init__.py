@@ -7,12 +7,24 @@ from typing import Dict
 
 #: the module whose import makes a source useful, and the source's file
 SOURCES: Dict[str, str] = {
+    "aiohttp.client": "aiohttp",
+    "aiosqlite.core": "aiosqlite",
+    "asyncpg": "asyncpg",
     "django.core.handlers.base": "django",
+    "django.db.backends.base.base": "django_db",
     "fastapi.routing": "fastapi",
     "flask.app": "flask",
+    "httpx": "httpx",
     "litestar.middleware._internal.exceptions.middleware": "litestar",
+    "peewee": "peewee",
+    "psycopg": "psycopg",
+    "psycopg_pool": "psycopg_pool",
     "quart.app": "quart",
+    "sqlalchemy.engine": "sqlalchemy",
+    "sqlite3": "sqlite3",
     "starlette.routing": "starlette",
     "threading": "threads",
     "tremolo.app.routing": "native",
+    "urllib.request": "urllib",
+    "urllib3.connectionpool": "urllib3",
 }

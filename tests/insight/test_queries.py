@@ -1,0 +1,327 @@
+"""Statements of databases and calls of other services: at the request that made them, once."""
+
+import asyncio
+import sqlite3
+import sys
+import types
+import urllib.request
+
+import pytest
+
+from tremolo.insight.context import running
+from tremolo.insight.events import MANY, event_of
+from tremolo.insight.insight import Insight
+from tremolo.insight.record import MAX_QUERIES, Record
+from tremolo.insight.statements import normalised, shown_parameters
+from tremolo.telemetry.secrets import MASK
+
+
+def test_each_request_has_its_statements_with_the_repeated_one_named(driven):
+    for n, row in driven.rows_of("many"):
+        assert row["queries"] == 6, row
+        event = driven.insight_of(row["id"])
+        assert event["query_count"] == len(event["queries"]) == 6
+        [repeated] = event["repeated"]
+        assert repeated["count"] == 5
+        statement = event["statements"][repeated["sql"]].replace("%s", "?")
+        assert statement == f"select ? + ? as request_{n}"
+        path, _, line = event["places"][repeated["place"]].rpartition(":")
+        assert path.endswith("work.py")
+        with open(path) as file:
+            assert "+ 0 as request_" in file.read().split("\n")[int(line) - 1]
+
+
+def test_each_request_has_its_calls_without_their_secrets(driven):
+    for n, row in driven.rows_of("out"):
+        assert row["calls"] == 1, row
+        [call] = driven.insight_of(row["id"])["calls"]
+        assert (call["method"], call["status"]) == ("GET", "200")
+        assert f"/answer/{n}?" in call["target"] and "secret" not in call["target"]
+
+
+def test_no_other_request_has_any(driven):
+    theirs = {row["id"] for kind in ("many", "out") for _, row in driven.rows_of(kind)}
+    assert {event["request"] for event in driven.server.find("insight")} == theirs
+    for kind in ("ok", "later", "below"):
+        for _, row in driven.rows_of(kind):
+            assert "queries" not in row and "calls" not in row
+
+
+class Log:
+    def warning(self, *line, exc_info=None):
+        raise AssertionError(line[0] % line[1:])
+
+
+@pytest.fixture
+def record():
+    """The record of a request that runs, looked into."""
+    insight = Insight(Log(), is_project=lambda path: path == __file__)
+    insight.watch(2)
+    made = Record(1, "GET")
+    token = running.set(made)
+    yield made
+    running.reset(token)
+    insight.watch(0)
+
+
+def statements(record):
+    return [normalised(query.statement) for query in record.queries]
+
+
+def test_sqlite3_statements_of_connections_and_cursors_are_noted_once(record):
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("create table t (a)")
+        cursor = connection.cursor()
+        cursor.executemany("insert into t values (?)", [(1,), (2,)])
+        connection.executescript("delete from t; select 1")
+        assert isinstance(connection, sqlite3.Connection)
+        assert isinstance(cursor, sqlite3.Cursor)
+        assert type(connection).__name__ == "Connection"
+    connection.close()
+    assert statements(record) == [
+        "create table t (a)", "insert into t values (?)", "delete from t; select ?"]
+    assert record.queries[1].rows == 2
+    assert all(query.place[0] == __file__ for query in record.queries)
+
+
+def test_sqlite3_is_as_it_was_when_nobody_watches():
+    connect = sqlite3.connect
+    insight = Insight(Log())
+    insight.watch(1)
+    assert sqlite3.connect is not connect
+    with sqlite3.connect(":memory:") as connection:
+        insight.watch(0)
+        assert sqlite3.connect is connect is sqlite3.dbapi2.connect
+        assert connection.execute("select 1").fetchone() == (1,)
+    connection.close()
+
+
+def test_factories_of_the_application_stay_what_they_are(record):
+    class Own(sqlite3.Connection):
+        pass
+
+    class Rows(sqlite3.Cursor):
+        pass
+
+    connection = sqlite3.connect(":memory:", factory=Own)
+    assert isinstance(connection, Own)
+    assert isinstance(connection.cursor(Rows), Rows)
+    connection.cursor(Rows).execute("select 1")
+    connection.close()
+    assert statements(record) == ["select ?"]
+
+
+def test_a_statement_that_fails_is_noted_and_its_error_is_the_applications(record):
+    with sqlite3.connect(":memory:") as connection, pytest.raises(sqlite3.OperationalError):
+        connection.execute("select from nothing")
+    connection.close()
+    assert [query.failed for query in record.queries] == [True]
+
+
+def test_sqlalchemy_statements_are_not_noted_again_by_their_driver(record):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine("sqlite://")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("create table t (a)"))
+        connection.execute(sqlalchemy.text("insert into t values (:a)"), [{"a": 1}, {"a": 2}])
+        assert connection.execute(sqlalchemy.text("select count(*) from t")).scalar() == 2
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            connection.execute(sqlalchemy.text("select from nothing"))
+    engine.dispose()
+    assert statements(record) == ["create table t (a)", "insert into t values (?)",
+                                  "select count(*) from t", "select from nothing"]
+    assert [query.failed for query in record.queries] == [False, False, False, True]
+    assert "commit" in record.ends
+    assert all(query.place[0] == __file__ for query in record.queries)
+
+
+def test_asynchronous_sqlalchemy_is_noted_in_the_task_that_asked(record):
+    pytest.importorskip("aiosqlite")
+    pytest.importorskip("greenlet")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def main():
+        engine = create_async_engine("sqlite+aiosqlite://")
+        async with engine.connect() as connection:
+            await connection.execute(sqlalchemy.text("select 1"))
+        await engine.dispose()
+
+    asyncio.run(main())
+    assert statements(record) == ["select ?"]
+    assert record.queries[0].place[0] == __file__
+
+
+def test_aiosqlite_is_noted_once_and_not_by_its_thread(record):
+    aiosqlite = pytest.importorskip("aiosqlite")
+
+    async def main():
+        async with aiosqlite.connect(":memory:") as connection:
+            await connection.execute("create table t (a)")
+            async with connection.execute("select 1") as cursor:
+                assert await cursor.fetchone() == (1,)
+            assert len(list(await connection.execute_fetchall("select 2"))) == 1
+
+    asyncio.run(main())
+    assert statements(record) == ["create table t (a)", "select ?", "select ?"]
+    assert record.queries[0].place[0] == __file__
+
+
+def test_peewee_is_noted_once(record):
+    peewee = pytest.importorskip("peewee")
+    database = peewee.SqliteDatabase(":memory:")
+
+    class Item(peewee.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            pass
+
+    Item._meta.set_database(database)
+    database.create_tables([Item])
+    record.queries.clear()
+    Item.create(name="a")
+    assert [item.name for item in Item.select()] == ["a"]
+    database.close()
+    assert [text.split()[0] for text in statements(record)] == ["INSERT", "SELECT"]
+
+
+def test_tortoise_is_noted_once(record, monkeypatch):
+    tortoise = pytest.importorskip("tortoise")
+    pytest.importorskip("aiosqlite")
+
+    from tortoise import fields, models
+
+    class Item(models.Model):
+        id = fields.IntField(primary_key=True)
+
+    module = types.ModuleType("tortoise_models_of_a_test")
+    module.Item = Item
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    async def main():
+        await tortoise.Tortoise.init(db_url="sqlite://:memory:",
+                                     modules={"models": [module.__name__]})
+        connection = tortoise.connections.get("default")
+        await connection.execute_query("select 1")
+        await tortoise.connections.close_all()
+
+    asyncio.run(main())
+    assert statements(record)[-1] == "select ?"
+
+
+class FakeDriver:
+    """What psycopg's and asyncpg's classes look like to their sources."""
+
+    rowcount = 3
+
+    def execute(self, query, params=None):
+        return self
+
+    def executemany(self, query, params):
+        return self
+
+
+class FakeAsync:
+    rowcount = 4
+
+    async def execute(self, query, params=None):
+        return self
+
+    executemany = execute
+
+
+def test_psycopg_cursors_of_both_kinds_are_noted(record, monkeypatch):
+    from tremolo.insight.source import Source
+    from tremolo.insight.sources import psycopg
+
+    monkeypatch.setitem(sys.modules, "psycopg", types.SimpleNamespace(
+        Cursor=type("Cursor", (FakeDriver,), {}), AsyncCursor=type("A", (FakeAsync,), {})))
+    insight = Insight(Log(), is_project=lambda path: path == __file__)
+    source = Source("psycopg", Log(), insight)
+    psycopg.attach(source)
+    sys.modules["psycopg"].Cursor().execute("select %s", (1,))
+    asyncio.run(sys.modules["psycopg"].AsyncCursor().execute("select %s", (2,)))
+    source.detach()
+    assert [(query.rows, query.parameters) for query in record.queries] == [(3, (1,)), (4, (2,))]
+
+
+@pytest.mark.parametrize(("statement", "text"), [
+    ("SELECT  *\n FROM t -- why\n WHERE a = 'it''s' AND b=5",
+     "SELECT * FROM t WHERE a = ? AND b=?"),
+    ("select * from t where id in (?, ?, ?)", "select * from t where id in (…)"),
+    ("insert into t values (1, 'a'), (2, 'b')", "insert into t values (…), …"),
+    ("select $1, t1.c2 from t1", "select $1, t1.c2 from t1"),
+    ("/* hi */ select 1.5e3", "select ?"),
+])
+def test_statements_are_normalised_until_no_value_is_left(statement, text):
+    assert normalised(statement) == text
+
+
+def test_parameters_of_statements_about_secrets_are_masked():
+    assert shown_parameters("select * from t where a = ?", (1, "x")) == "(1, 'x')"
+    assert shown_parameters("update users set password = ?", ("x",)) == MASK
+
+
+def test_what_is_cut_is_counted():
+    record = Record(1, "GET")
+    for number in range(MAX_QUERIES + 100):
+        record.add_query(f"select {number} as c{number}", None, 0.0, 0.001, -1, False, None)
+    event = event_of(record, parameters=False)
+    assert event["query_count"] == MAX_QUERIES + 100
+    assert len(event["queries"]) < MAX_QUERIES
+    assert len(record.queries) == MAX_QUERIES
+
+
+def test_a_few_equal_statements_are_no_repetition():
+    record = Record(1, "GET")
+    for _ in range(MANY - 1):
+        record.add_query("select 1", None, 0.0, 0.001, -1, False, ("views.py", 31))
+    assert event_of(record, parameters=False)["repeated"] == []
+    record.add_query("select 2", None, 0.0, 0.001, -1, False, ("views.py", 31))
+    event = event_of(record, parameters=False)
+    assert event["repeated"][0]["count"] == MANY
+    assert event["places"] == ["views.py:31"]
+
+
+def test_urllib_is_noted_with_its_status(record, answering):
+    with urllib.request.urlopen(f"{answering}/a?api_key=1") as answer:
+        assert answer.read() == b"ok"
+    [call] = record.calls
+    assert (call.method, call.status) == ("GET", "200")
+    assert call.place[0] == __file__
+
+
+def test_httpx_of_both_kinds_is_noted(record, answering):
+    httpx = pytest.importorskip("httpx")
+    assert httpx.get(f"{answering}/a", trust_env=False).status_code == 200
+
+    async def main():
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.get(f"{answering}/b")
+            with pytest.raises(httpx.ConnectError):
+                await client.get("http://127.0.0.1:9/c")
+
+    asyncio.run(main())
+    assert [(call.target.rpartition("/")[2], call.status) for call in record.calls] == [
+        ("a", "200"), ("b", "200"), ("c", "ConnectError")]
+
+
+def test_requests_is_noted_through_urllib3(record, answering):
+    requests = pytest.importorskip("requests")
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(f"{answering}/a?page=2").status_code == 200
+    [call] = record.calls
+    assert (call.method, call.target, call.status) == ("GET", f"{answering}/a?page=2", "200")
+
+
+def test_aiohttp_is_noted(record, answering):
+    aiohttp = pytest.importorskip("aiohttp")
+
+    async def main():
+        async with aiohttp.ClientSession() as session, session.get(f"{answering}/a") as answer:
+            assert answer.status == 200
+
+    asyncio.run(main())
+    assert [(call.target, call.status) for call in record.calls] == [(f"{answering}/a", "200")]

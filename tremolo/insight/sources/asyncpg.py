@@ -1,0 +1,42 @@
+"""asyncpg: statements, and the time that one waited for a connection of the pool."""
+
+import sys
+from time import perf_counter
+from typing import Any, Callable
+
+from ..source import Source
+from ..statements import Observing, covered, length
+
+
+def attach(source: Source) -> None:
+    observing = Observing(source)
+    connection = sys.modules["asyncpg.connection"].Connection
+    for name in ("execute", "executemany", "fetchmany"):
+        observing.coroutine(connection, name, split=True)
+    for name in ("fetch", "fetchval", "fetchrow"):
+        observing.coroutine(connection, name, length, split=True)
+    prepared = sys.modules["asyncpg.prepared_stmt"].PreparedStatement
+    for name in ("fetch", "fetchval", "fetchrow", "fetchmany", "executemany"):
+        source.replace(prepared, name, _prepared(observing))
+    source.waiting(sys.modules["asyncpg.pool"].Pool, "_acquire")
+
+
+def _prepared(observing: Observing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Observes a method of prepared statements, which know their statement themselves."""
+    def make(fetch: Callable[..., Any]) -> Callable[..., Any]:
+        async def observed(self: Any, *arguments: Any, **named: Any) -> Any:
+            record = observing.begin()
+            if record is None:
+                return await fetch(self, *arguments, **named)
+            token, began, failed, result = covered.set(True), perf_counter(), True, None
+            try:
+                result = await fetch(self, *arguments, **named)
+                failed = False
+                return result
+            finally:
+                covered.reset(token)
+                observing.end(record, began, self.get_query(), arguments,
+                              -1 if failed else length(self, result), failed)
+        return observed
+
+    return make

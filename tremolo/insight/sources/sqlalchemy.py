@@ -1,0 +1,60 @@
+"""SQLAlchemy, of synchronous and asynchronous engines: statements, ends of transactions, and
+the time that one waited for a connection of the pool. By its own events."""
+
+import sys
+from time import perf_counter
+from typing import Any, List, Tuple
+
+from ..source import Source
+from ..statements import Observing, covered, row_count
+
+#: where a connection keeps when its statements began
+KEY = "tremolo_statement"
+
+
+def attach(source: Source) -> None:
+    event = sys.modules["sqlalchemy.event"]
+    engine = sys.modules["sqlalchemy.engine"].Engine
+    observing = Observing(source)
+
+    def before(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
+               executemany: bool) -> None:
+        record = observing.begin()
+        if record is not None:
+            conn.info[KEY] = (record, perf_counter(), statement, parameters)
+            covered.set(True)
+
+    def end(conn: Any, rows: Any, failed: bool) -> None:
+        begun = conn.info.pop(KEY, None)
+        if begun is not None:
+            record, began, statement, parameters = begun
+            covered.set(False)
+            observing.end(record, began, statement, parameters, rows, failed)
+
+    def after(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
+              executemany: bool) -> None:
+        end(conn, row_count(cursor, None), False)
+
+    def failed(context: Any) -> None:
+        if context.connection is not None:
+            end(context.connection, -1, True)
+
+    def ending(word: str) -> Any:
+        def ended(conn: Any) -> None:
+            record = observing.begin()
+            if record is not None:
+                record.add_end_of_transaction(word)
+        return ended
+
+    listeners: List[Tuple[str, Any]] = [
+        ("before_cursor_execute", before), ("after_cursor_execute", after),
+        ("handle_error", failed), ("commit", ending("commit")), ("rollback", ending("rollback"))]
+    for name, listener in listeners:
+        event.listen(engine, name, listener)
+        source.undone_by(lambda name=name, listener=listener:  # type: ignore[misc]
+                         event.remove(engine, name, listener))
+    observing.covering(sys.modules["sqlalchemy.pool.base"]._ConnectionRecord,
+                       "_ConnectionRecord__connect")
+    pool = sys.modules.get("sqlalchemy.pool.impl")
+    if pool is not None:
+        source.waiting(pool.QueuePool, "_do_get")

@@ -1,0 +1,66 @@
+"""sqlite3: statements of connections that are made while this is attached.
+
+Its types cannot be changed, so connections and cursors are made of subclasses of what they
+would be. Detached, those only pass calls on.
+"""
+
+import sys
+from typing import Any, Callable, Dict, Type
+
+from ..source import Source
+from ..statements import Observing, row_count
+
+METHODS = ("execute", "executemany", "executescript")
+#: the subclass of each class of connections and cursors, made once: connections live on
+_KINDS: Dict[Type[Any], Type[Any]] = {}
+
+
+def attach(source: Source) -> None:
+    module: Any = sys.modules["sqlite3"]
+    observing = Observing(source)
+    observed_now = set()
+
+    def observe(kind: Any) -> None:
+        if kind not in observed_now:
+            observed_now.add(kind)
+            for name in METHODS:
+                if hasattr(kind, name):
+                    observing.method(kind, name, row_count)
+
+    def watched(base: Any, plain: Any) -> Any:
+        """What stands for `base`, a class of connections or cursors."""
+        if not isinstance(base, type) or not issubclass(base, plain):
+            return base  # a function that makes some
+        kind = base if base in _KINDS.values() else _KINDS.get(base)
+        if kind is None:
+            body: Dict[str, Any] = {
+                "__module__": base.__module__, "__qualname__": base.__qualname__,
+                "__doc__": base.__doc__}
+            if plain is module.Connection:
+                body["cursor"] = cursors(base)
+            kind = _KINDS[base] = type(base.__name__, (base,), body)
+        observe(kind)
+        return kind
+
+    def cursors(base: Any) -> Callable[..., Any]:
+        def cursor(self: Any, factory: Any = module.Cursor) -> Any:
+            return base.cursor(self, watched(factory, module.Cursor) if source.on else factory)
+        return cursor
+
+    def make(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*arguments: Any, **named: Any) -> Any:
+            if source.on:
+                if len(arguments) > 5:  # the factory by position
+                    arguments = (*arguments[:5], watched(arguments[5], module.Connection),
+                                 *arguments[6:])
+                else:
+                    named["factory"] = watched(
+                        named.get("factory", module.Connection), module.Connection)
+            return connect(*arguments, **named)
+        return observed
+
+    for kind in list(_KINDS.values()):
+        observe(kind)
+    source.replace(module, "connect", make)
+    source.replace(sys.modules["sqlite3.dbapi2"], "connect", make)
+

@@ -1,0 +1,158 @@
+"""SQL: statements as they are observed, and normalised so that equal ones are equal.
+
+`Observing` is what each source of a database library puts around the call that carries a
+statement. Libraries lie upon each other (an ORM, its dialect, the driver): what is within the
+call of one that is observed already is not noted again.
+"""
+
+import re
+from contextvars import ContextVar
+from functools import lru_cache
+from time import perf_counter
+from typing import Any, Callable, Optional
+
+from ..telemetry.secrets import MASK, is_secret
+from ..telemetry.visible import clean
+from .record import Record
+from .source import Source
+from .values import text_of
+
+MAX_STATEMENT = 4000
+MAX_SHOWN = 300
+
+#: a call that carries a statement is on its way here
+covered: ContextVar[bool] = ContextVar("tremolo_statement", default=False)
+
+_LITERAL = re.compile(
+    r"""'(?:[^']|'')*' | \$([A-Za-z_]*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/
+        | (?<![A-Za-z0-9_$%:]) (?: 0x[0-9a-fA-F]+ | [0-9]+(?:\.[0-9]+)? (?:[eE][+-]?[0-9]+)? ) \b
+        | \s+""", re.VERBOSE | re.DOTALL)
+_ONE = r"(?:\?|%s|:\w+|\$\d+|%\(\w+\)s)"
+_LIST = re.compile(rf"\(\s*{_ONE}(?:\s*,\s*{_ONE})+\s*\)")
+_ROWS = re.compile(r"(\(…\)|\(\?\))(?:\s*,\s*(?:\(…\)|\(\?\)))+")
+
+
+def _plain(match: "re.Match[str]") -> str:
+    first = match[0][0]
+    return " " if first.isspace() or first in "-/" else "?"
+
+
+@lru_cache(2048)
+def normalised(statement: str) -> str:
+    """`statement` on one line, without comments, its literals replaced by `?` and lists of
+    parameters by `(…)`: no value is left in it."""
+    text = _LITERAL.sub(_plain, statement)
+    text = _LIST.sub("(…)", " ".join(text.split()))
+    return clean(_ROWS.sub(r"\1, …", text), MAX_SHOWN)
+
+
+def shown_parameters(statement: str, parameters: Any) -> str:
+    """The parameters as text; none of them where the statement is about a secret."""
+    if parameters is None or parameters == ():
+        return ""
+    if is_secret(statement):
+        return MASK
+    return text_of(parameters, 400)
+
+
+def text_of_statement(statement: Any) -> str:
+    """The text of what a driver is given: a str, bytes, or an object that composes one."""
+    if isinstance(statement, bytes):
+        return statement[:MAX_STATEMENT].decode("utf-8", "replace")
+    if isinstance(statement, str):
+        return statement[:MAX_STATEMENT]
+    return f"<{type(statement).__name__}>"
+
+
+class Observing:
+    """Observers of one source. `rows(result)` gives the number of rows, -1 for not known."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def begin(self) -> Optional[Record]:
+        """The record to note a statement in; None where there is nothing to note."""
+        record = self._source.record()
+        return None if record is None or covered.get() else record
+
+    def end(self, record: Record, began: float, statement: Any, parameters: Any = None,
+            rows: Any = -1, failed: bool = False, depth: int = 3) -> None:
+        """The statement that began at `began` has come to its end."""
+        ended = perf_counter()
+        try:
+            record.add_query(text_of_statement(statement), parameters, began, ended - began,
+                             rows if type(rows) is int else -1, failed,
+                             self._source.observer.places.here(depth))
+        except Exception as exc:
+            self._source.fail(exc)
+
+    def method(self, owner: Any, name: str,
+               rows: Callable[[Any, Any], Any] = lambda owner, result: -1) -> None:
+        """Observe the method `owner.name(statement, parameters)`; `rows(self, result)`."""
+        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+                record = observing.begin()
+                if record is None:
+                    return execute(self, statement, *arguments, **named)
+                token, began, failed, result = covered.set(True), perf_counter(), True, None
+                try:
+                    result = execute(self, statement, *arguments, **named)
+                    failed = False
+                    return result
+                finally:
+                    covered.reset(token)
+                    observing.end(record, began, statement,
+                                  arguments[0] if arguments else named.get("params"),
+                                  -1 if failed else rows(self, result), failed)
+            return observed
+
+        observing = self
+        self._source.replace(owner, name, make)
+
+    def covering(self, owner: Any, name: str) -> None:
+        """Note nothing of what `owner.name` does in its turn: what sets up a connection, say, is
+        no statement of the application's."""
+        def make(function: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(*arguments: Any, **named: Any) -> Any:
+                token = covered.set(True)
+                try:
+                    return function(*arguments, **named)
+                finally:
+                    covered.reset(token)
+            return observed
+
+        self._source.replace(owner, name, make)
+
+    def coroutine(self, owner: Any, name: str,
+                  rows: Callable[[Any, Any], Any] = lambda owner, result: -1,
+                  split: bool = False) -> None:
+        """As `method`, for a coroutine function; with `split` its parameters are all that
+        follows the statement."""
+        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
+            async def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+                record = observing.begin()
+                if record is None:
+                    return await execute(self, statement, *arguments, **named)
+                token, began, failed, result = covered.set(True), perf_counter(), True, None
+                try:
+                    result = await execute(self, statement, *arguments, **named)
+                    failed = False
+                    return result
+                finally:
+                    covered.reset(token)
+                    parameters = arguments if split else arguments[0] if arguments else None
+                    observing.end(record, began, statement, parameters,
+                                  -1 if failed else rows(self, result), failed)
+            return observed
+
+        observing = self
+        self._source.replace(owner, name, make)
+
+
+def row_count(owner: Any, result: Any) -> Any:
+    """The rows that a cursor tells of, which is the owner of the method or its result."""
+    return getattr(owner if hasattr(owner, "rowcount") else result, "rowcount", -1)
+
+
+def length(owner: Any, result: Any) -> Any:
+    return len(result) if isinstance(result, (list, tuple)) else 0 if result is None else 1

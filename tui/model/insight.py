@@ -1,0 +1,100 @@
+"""What requests did from within, by request: the newest few thousand of them."""
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from .text import clean
+
+CAPACITY = 3_000
+
+
+class Query(NamedTuple):
+    sql: str
+    place: str
+    at: float
+    ms: float
+    rows: int  # -1: not known
+    failed: bool
+    parameters: str
+
+
+class Repeated(NamedTuple):
+    times: int
+    sql: str
+    place: str
+    ms: float
+
+
+class Call(NamedTuple):
+    kind: str
+    method: str
+    target: str
+    status: str
+    place: str
+    at: float
+    ms: float
+
+
+class Facts:
+    """What is known of one request; see `tremolo.telemetry.messages.InsightEvent`."""
+
+    def __init__(self, message: Mapping[str, Any]) -> None:
+        get = message.get
+        statements = _texts(get("statements"))
+        places = _texts(get("places"))
+        self.queries: List[Query] = [
+            Query(_at(statements, query.get("sql")), _at(places, query.get("place")),
+                  float(query.get("at", 0.0)), float(query.get("ms", 0.0)),
+                  int(query.get("rows", -1)), bool(query.get("failed")),
+                  clean(query.get("parameters", ""), 400))
+            for query in _objects(get("queries"))]
+        self.query_count = int(get("query_count", 0))
+        self.sql_ms = float(get("sql_ms", 0.0))
+        self.repeated = [
+            Repeated(int(each.get("count", 0)), _at(statements, each.get("sql")),
+                     _at(places, each.get("place")), float(each.get("ms", 0.0)))
+            for each in _objects(get("repeated"))]
+        ends = get("transactions")
+        self.transactions: Dict[str, int] = {
+            clean(word, 20): int(count) for word, count in ends.items()
+        } if isinstance(ends, dict) else {}
+        self.waited_ms = float(get("waited_ms", 0.0))
+        self.calls = [
+            Call(clean(call.get("kind", ""), 10), clean(call.get("method", ""), 40),
+                 clean(call.get("target", ""), 400), clean(call.get("status", ""), 60),
+                 _at(places, call.get("place")), float(call.get("at", 0.0)),
+                 float(call.get("ms", 0.0)))
+            for call in _objects(get("calls"))]
+        self.call_count = int(get("call_count", 0))
+        self.calls_ms = float(get("calls_ms", 0.0))
+
+
+class Insight:
+    """Facts by process and request."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.revision = 0
+        self._capacity = capacity
+        self._facts: Dict[Tuple[int, int], Facts] = {}
+
+    def add(self, message: Mapping[str, Any]) -> None:
+        key = (int(message["pid"]), int(message["request"]))
+        self._facts.pop(key, None)  # told again, with more
+        self._facts[key] = Facts(message)
+        if len(self._facts) > self._capacity:
+            del self._facts[next(iter(self._facts))]
+        self.revision += 1
+
+    def of(self, pid: int, request: int) -> Optional[Facts]:
+        return self._facts.get((pid, request))
+
+
+def _objects(value: Any) -> List[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> List[str]:
+    return [clean(text, 400) for text in value] if isinstance(value, list) else []
+
+
+def _at(texts: List[str], index: Any) -> str:
+    return texts[index] if isinstance(index, int) and 0 <= index < len(texts) else ""
