@@ -27,7 +27,11 @@ class Answering(http.server.BaseHTTPRequestHandler):
     """What applications ask in their turn."""
 
     def do_GET(self):
-        self.send_response(200)
+        if self.path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/answer")
+        else:
+            self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")

@@ -1,18 +1,31 @@
 """Statements of databases and calls of other services: at the request that made them, once."""
 
 import asyncio
+import gc
 import sqlite3
 import sys
+import threading
 import types
 import urllib.request
+import weakref
 
 import pytest
 
+from tremolo.insight.calls import Calling
 from tremolo.insight.context import running
 from tremolo.insight.events import MANY, event_of
-from tremolo.insight.insight import Insight
+from tremolo.insight.insight import MAX_KEPT, MAX_UNTOLD, Insight
 from tremolo.insight.record import MAX_QUERIES, Record
-from tremolo.insight.statements import normalised, shown_parameters
+from tremolo.insight.source import Source
+from tremolo.insight.statements import (
+    Observing,
+    covered,
+    normalised,
+    row_count,
+    shown_parameters,
+)
+from tremolo.telemetry.codec import encode
+from tremolo.telemetry.messages import MAX_LINE
 from tremolo.telemetry.secrets import MASK
 
 
@@ -53,15 +66,20 @@ class Log:
 
 
 @pytest.fixture
-def record():
+def insight():
+    made = Insight(Log(), is_project=lambda path: path == __file__)
+    made.watch(2)
+    yield made
+    made.watch(0)
+
+
+@pytest.fixture
+def record(insight):
     """The record of a request that runs, looked into."""
-    insight = Insight(Log(), is_project=lambda path: path == __file__)
-    insight.watch(2)
     made = Record(1, "GET")
     token = running.set(made)
     yield made
     running.reset(token)
-    insight.watch(0)
 
 
 def statements(record):
@@ -231,13 +249,11 @@ class FakeAsync:
     executemany = execute
 
 
-def test_psycopg_cursors_of_both_kinds_are_noted(record, monkeypatch):
-    from tremolo.insight.source import Source
+def test_psycopg_cursors_of_both_kinds_are_noted(record, insight, monkeypatch):
     from tremolo.insight.sources import psycopg
 
     monkeypatch.setitem(sys.modules, "psycopg", types.SimpleNamespace(
         Cursor=type("Cursor", (FakeDriver,), {}), AsyncCursor=type("A", (FakeAsync,), {})))
-    insight = Insight(Log(), is_project=lambda path: path == __file__)
     source = Source("psycopg", Log(), insight)
     psycopg.attach(source)
     sys.modules["psycopg"].Cursor().execute("select %s", (1,))
@@ -253,6 +269,10 @@ def test_psycopg_cursors_of_both_kinds_are_noted(record, monkeypatch):
     ("insert into t values (1, 'a'), (2, 'b')", "insert into t values (…), …"),
     ("select $1, t1.c2 from t1", "select $1, t1.c2 from t1"),
     ("/* hi */ select 1.5e3", "select ?"),
+    ("insert into t values ('cut off without an en", "insert into t values (?"),
+    ("select $$cut off", "select ?"),
+    (r"select E'it\'s', 'b'", "select ?, ?"),
+    ("select " + "'" * 4001, "select ?"),
 ])
 def test_statements_are_normalised_until_no_value_is_left(statement, text):
     assert normalised(statement) == text
@@ -273,6 +293,108 @@ def test_what_is_cut_is_counted():
     assert len(record.queries) == MAX_QUERIES
 
 
+def test_an_event_fits_a_line_whatever_is_in_it():
+    record = Record(1, "GET")
+    for number in range(MAX_QUERIES):
+        statement = f"select {chr(0x1f4a9) * 250}_{number}_x"
+        record.add_query(statement, ("é" * 400,), 0.0, 0.001, -1, False, (f"{number}.py", 1))
+    event = event_of(record, parameters=True)
+    assert 0 < len(event["queries"]) < event["query_count"]
+    assert len(encode({"v": 1, "kind": "insight", **event})) < MAX_LINE
+
+
+def test_parameters_are_let_go_once_they_have_been_told():
+    class Value:
+        pass
+
+    value = Value()
+    there = weakref.ref(value)
+    record = Record(1, "GET")
+    record.add_query("select ?", (value,), 0.0, 0.001, -1, False, None)
+    event = event_of(record, parameters=True)
+    del value
+    gc.collect()
+    assert there() is None
+    assert event_of(record, parameters=True) == event
+    assert "Value" in event["queries"][0]["parameters"]
+
+
+def test_parameters_that_nobody_wants_to_see_are_not_kept(record, insight):
+    insight.watch(1)
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("select ?", (1,))
+    connection.close()
+    assert [query.parameters for query in record.queries] == [None]
+
+
+def test_what_threads_of_one_request_do_at_the_same_time_is_counted_whole():
+    record = Record(1, "GET")
+
+    def work():
+        for _ in range(2000):
+            record.add_query("select 1", None, 0.0, 0.5, -1, False, None)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert (record.query_count, record.query_seconds) == (8000, 4000.0)
+
+
+def test_what_exchanges_that_ended_keep_is_bounded_in_all():
+    insight = Insight(Log())
+    for number in range(3 * MAX_KEPT // MAX_QUERIES):
+        record = insight._records[number] = Record(number, "GET")
+        for _ in range(MAX_QUERIES):
+            record.add_query("select 1", None, 0.0, 0.001, -1, False, None)
+        insight.row(number, 200, True, 100.0)
+    kept = list(insight._ended)
+    insight.tick(102.0)
+    assert sum(record.weight for _, record in kept) <= MAX_KEPT
+    assert kept[0][1].closed and not kept[-1][1].closed
+
+
+def test_of_too_many_requests_at_once_the_newest_are_told():
+    insight, told = Insight(Log()), []
+    insight.on_facts = lambda event: told.append(event["request"])
+    for number in range(MAX_UNTOLD + 10):
+        record = insight._records[number] = Record(number, "GET")
+        record.add_query("select 1", None, 0.0, 0.001, -1, False, None)
+        insight.row(number, 200, True, 100.0)
+    while insight._untold:
+        insight.tick(101.0)
+    assert told == list(range(10, MAX_UNTOLD + 10))
+
+
+def test_a_library_whose_answer_is_not_as_expected_harms_no_call(record, insight):
+    class Client:
+        def send(self, request):
+            return "no response"
+
+    class Cursor:
+        rowcount = property(lambda self: 1 / 0)
+
+        def execute(self, statement):
+            return self
+
+    logger = types.SimpleNamespace(warning=lambda *line, exc_info=None: None)
+    source = Source("odd", logger, insight)
+    Calling(source, "http").observe(Client, "send", lambda *_: ("GET", "http://a/"),
+                                    lambda response: response.status_code)
+    assert Client().send(None) == "no response"
+    assert source.failed
+    source = Source("odd", logger, insight)
+    Observing(source).method(Cursor, "execute", row_count)
+    assert isinstance(Cursor().execute("select 1"), Cursor)
+    assert source.failed and not covered.get()
+
+
 def test_a_few_equal_statements_are_no_repetition():
     record = Record(1, "GET")
     for _ in range(MANY - 1):
@@ -282,6 +404,13 @@ def test_a_few_equal_statements_are_no_repetition():
     event = event_of(record, parameters=False)
     assert event["repeated"][0]["count"] == MANY
     assert event["places"] == ["views.py:31"]
+
+
+def test_a_call_that_is_redirected_is_one(record, answering):
+    with urllib.request.urlopen(f"{answering}/redirect") as answer:
+        assert answer.read() == b"ok"
+    assert [(call.target, call.status) for call in record.calls] == [
+        (f"{answering}/redirect", "200")]
 
 
 def test_urllib_is_noted_with_its_status(record, answering):

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import types
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -99,6 +101,30 @@ def test_a_library_is_taken_up_when_the_application_imports_it(tmp_path, monkeyp
     arrivals.stop()
     assert sys.meta_path == before
     del sys.modules["brand_new_library"]
+
+
+def test_a_library_that_comes_whole_is_taken_up_when_its_package_is_imported(monkeypatch):
+    class Giver:
+        """As of modules that were imported ahead: all of them are there at once."""
+
+        def find_spec(self, name, path=None, target=None):
+            return ModuleSpec(name, self, is_package=True) if name == "given_whole" else None
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            part = types.ModuleType("given_whole.part")
+            monkeypatch.setitem(sys.modules, part.__name__, part)
+
+    seen = []
+    monkeypatch.setattr(sys, "meta_path", [Giver(), *sys.meta_path])
+    arrivals = Arrivals(["given_whole.part"], seen.append)
+    arrivals.start()
+    __import__("given_whole")
+    arrivals.stop()
+    del sys.modules["given_whole"]
+    assert seen == ["given_whole.part"]
 
 
 def test_a_library_is_never_imported_by_us(monkeypatch):

@@ -23,6 +23,8 @@ class Arrivals(importlib.abc.MetaPathFinder):
 
     def __init__(self, names: Iterable[str], arrived: Callable[[str], None]) -> None:
         self._awaited = set(names)
+        #: with a package there may come any of its modules, where they were imported ahead
+        self._tops = {name.partition(".")[0] for name in self._awaited}
         self._arrived = arrived
         self._finding: Set[str] = set()
 
@@ -47,7 +49,8 @@ class Arrivals(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Optional[Sequence[str]] = None,
                   target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
-        if fullname not in self._awaited or fullname in self._finding:
+        if fullname in self._finding or not (
+                fullname in self._awaited or fullname in self._tops):
             return None
         self._finding.add(fullname)
         try:
@@ -69,8 +72,11 @@ class Arrivals(importlib.abc.MetaPathFinder):
             return  # `look` will see it
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module
+            vars(loader).pop("exec_module", None)
             execute(module)
-            self._take(name)
+            if name in self._awaited:
+                self._take(name)
+            if name in self._tops:
+                self.look()
 
         loader.exec_module = exec_module

@@ -1,14 +1,19 @@
 """Calls of other services, as the sources of their clients note them."""
 
 import inspect
+from contextvars import ContextVar
+from functools import partial
 from time import perf_counter
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 from .record import Record
 from .source import Source
 
 #: what the arguments of a call, without `self`, mean: its method and its target
 Named = Callable[[Any, Tuple[Any, ...], Any], Tuple[str, str]]
+
+#: a call is on its way here: what it does in its turn, as to follow a redirect, is part of it
+covered: ContextVar[bool] = ContextVar("tremolo_call", default=False)
 
 
 class Calling:
@@ -18,52 +23,72 @@ class Calling:
         self._source = source
         self._kind = kind
 
+    def begin(self) -> Optional[Record]:
+        """The record to note a call in. Unless the result is None you must call `end`."""
+        record = self._source.record()
+        if record is None or covered.get():
+            return None
+        covered.set(True)
+        return record
+
+    def end(self, record: Record, began: float, named: Named, how: Callable[[], Any], self_: Any,
+            arguments: Tuple[Any, ...], keywords: Any) -> None:
+        """The call that began at `began` has come to its end; `how()` tells which."""
+        seconds = perf_counter() - began
+        covered.set(False)
+        try:
+            method, target = named(self_, arguments, keywords)
+            record.add_call(self._kind, method, target, str(how()), began, seconds,
+                            self._source.observer.places.here(3))
+        except Exception as exc:
+            self._source.fail(exc)
+
     def observe(self, owner: Any, name: str, named: Named,
                 status: Callable[[Any], Any] = lambda result: "") -> None:
         """Observe the method `owner.name`, a function or a coroutine function. `named(self,
         arguments, keywords)` gives method and target, `status(result)` how it went."""
         def make(call: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, *arguments: Any, **keywords: Any) -> Any:
-                record = source.record()
+                record = begin()
                 if record is None:
                     return call(self, *arguments, **keywords)
-                began, how = perf_counter(), "interrupted"
+                how: Callable[[], Any] = _interrupted
+                began = perf_counter()
                 try:
                     result = call(self, *arguments, **keywords)
-                    how = status(result)
+                    how = partial(status, result)
                     return result
                 except BaseException as exc:
-                    how = type(exc).__name__
+                    how = partial(_name_of, type(exc))
                     raise
                 finally:
-                    end(record, began, how, self, arguments, keywords)
+                    end(record, began, named, how, self, arguments, keywords)
 
             async def awaited(self: Any, *arguments: Any, **keywords: Any) -> Any:
-                record = source.record()
+                record = begin()
                 if record is None:
                     return await call(self, *arguments, **keywords)
-                began, how = perf_counter(), "interrupted"
+                how: Callable[[], Any] = _interrupted
+                began = perf_counter()
                 try:
                     result = await call(self, *arguments, **keywords)
-                    how = status(result)
+                    how = partial(status, result)
                     return result
                 except BaseException as exc:
-                    how = type(exc).__name__
+                    how = partial(_name_of, type(exc))
                     raise
                 finally:
-                    end(record, began, how, self, arguments, keywords)
+                    end(record, began, named, how, self, arguments, keywords)
 
             return awaited if inspect.iscoroutinefunction(call) else observed
 
-        def end(record: Record, began: float, how: Any, self: Any, arguments: Tuple[Any, ...],
-                keywords: Any) -> None:
-            ended = perf_counter()
-            try:
-                method, target = named(self, arguments, keywords)
-                record.add_call(self_kind, method, target, str(how), began, ended - began,
-                                source.observer.places.here(3))
-            except Exception as exc:
-                source.fail(exc)
+        begin, end = self.begin, self.end
+        self._source.replace(owner, name, make)
 
-        source, self_kind = self._source, self._kind
-        source.replace(owner, name, make)
+
+def _interrupted() -> str:
+    return "interrupted"
+
+
+def _name_of(kind: type) -> str:
+    return kind.__name__

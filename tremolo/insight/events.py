@@ -16,20 +16,43 @@ MAX_TOLD = 300  # statements in one event
 SIZE = 40 * 1024  # characters of an event, by estimate
 
 
-class _Index:
-    """Texts by number, each once."""
+class Shown(str):
+    """Parameters that have been made a text."""
+
+
+def size_of(text: str) -> int:
+    """At most so many bytes has a text in JSON."""
+    return len(text) if text.isascii() else 12 * len(text)
+
+
+class _Room:
+    """What an event has room for, and its texts by number, each once."""
 
     def __init__(self) -> None:
-        self.texts: List[str] = []
-        self._numbers: Dict[str, int] = {}
         self.size = 0
+        self.statements: List[str] = []
+        self.places: List[str] = []
+        self._numbers: Dict[Tuple[int, str], int] = {}
 
-    def number(self, text: str) -> int:
-        found = self._numbers.get(text)
+    @property
+    def is_full(self) -> bool:
+        return self.size >= SIZE
+
+    def statement(self, text: str) -> int:
+        return self._number(self.statements, text)
+
+    def place(self, place: Place) -> int:
+        if place is None:
+            return -1
+        return self._number(self.places, clean(f"{place[0]}:{place[1]}", 400))
+
+    def _number(self, texts: List[str], text: str) -> int:
+        key = (id(texts), text)
+        found = self._numbers.get(key)
         if found is None:
-            found = self._numbers[text] = len(self.texts)
-            self.texts.append(text)
-            self.size += len(text) + 4
+            found = self._numbers[key] = len(texts)
+            texts.append(text)
+            self.size += size_of(text) + 4
         return found
 
 
@@ -40,61 +63,73 @@ def has_facts(record: Record) -> bool:
 
 def event_of(record: Record, parameters: bool) -> InsightEvent:
     """The event's fields about `record`; with the values of `parameters` on request."""
-    statements, places = _Index(), _Index()
-
-    def place_of(place: Place) -> int:
-        if place is None:
-            return -1
-        return places.number(clean(f"{place[0]}:{place[1]}", 400))
-
-    queries: List[Query] = []
-    groups: Dict[Tuple[int, int], List[Any]] = {}
-    size = 0
-    for query in list(record.queries):
-        sql = statements.number(normalised(query.statement))
-        place = place_of(query.place)
-        group = groups.setdefault((sql, place), [0, 0.0])
-        group[0] += 1
-        group[1] += query.seconds
-        if len(queries) >= MAX_TOLD or size + statements.size + places.size > SIZE:
-            continue
-        told: Query = {"sql": sql, "place": place,
-                       "at": round((query.began - record.began) * 1000, 2),
-                       "ms": round(query.seconds * 1000, 3)}
-        if query.rows >= 0:
-            told["rows"] = query.rows
-        if query.failed:
-            told["failed"] = True
-        if parameters:
-            shown = shown_parameters(query.statement, query.parameters)
-            if shown:
-                told["parameters"] = shown
-                size += len(shown)
-        size += 60
-        queries.append(told)
-    calls: List[OutgoingCall] = []
-    for call in list(record.calls):
-        if size + statements.size + places.size > SIZE:
-            break
-        target = clean(masked_text(call.target), 400)
-        size += 120 + len(target)
-        calls.append({"kind": call.kind, "method": clean(call.method, 40), "target": target,
-                      "status": clean(call.status, 60), "place": place_of(call.place),
-                      "at": round((call.began - record.began) * 1000, 2),
-                      "ms": round(call.seconds * 1000, 3)})
+    room = _Room()
+    repeated = _repeated(record, room)
+    calls = _calls(record, room)
+    queries = _queries(record, room, parameters)
     event: InsightEvent = {
-        "request": record.id, "statements": statements.texts, "places": places.texts,
+        "request": record.id, "statements": room.statements, "places": room.places,
         "queries": queries, "query_count": record.query_count,
-        "sql_ms": round(record.query_seconds * 1000, 3), "repeated": _repeated(groups),
+        "sql_ms": round(record.query_seconds * 1000, 3), "repeated": repeated,
         "transactions": {word: record.ends.count(word) for word in sorted(set(record.ends))},
         "waited_ms": round(record.wait_seconds * 1000, 3), "calls": calls,
         "call_count": record.call_count, "calls_ms": round(record.call_seconds * 1000, 3)}
     return event
 
 
-def _repeated(groups: Dict[Tuple[int, int], List[Any]]) -> List[Repeated]:
-    found = [(count, sql, place, seconds)
-             for (sql, place), (count, seconds) in groups.items() if count >= MANY]
-    found.sort(reverse=True)
-    return [{"count": count, "sql": sql, "place": place, "ms": round(seconds * 1000, 3)}
-            for count, sql, place, seconds in found[:MAX_REPEATED]]
+def _queries(record: Record, room: _Room, parameters: bool) -> List[Query]:
+    queries: List[Query] = []
+    for index, query in enumerate(list(record.queries)):
+        if room.is_full or len(queries) >= MAX_TOLD:
+            break
+        told: Query = {
+            "sql": room.statement(normalised(query.statement)), "place": room.place(query.place),
+            "at": round((query.began - record.began) * 1000, 2),
+            "ms": round(query.seconds * 1000, 3)}
+        if query.rows >= 0:
+            told["rows"] = query.rows
+        if query.failed:
+            told["failed"] = True
+        if parameters:
+            shown = query.parameters
+            if not isinstance(shown, Shown):
+                # Once told, the application's own values need not be kept alive.
+                shown = Shown(shown_parameters(query.statement, shown))
+                record.queries[index] = query._replace(parameters=shown)
+            if shown:
+                told["parameters"] = shown
+                room.size += size_of(shown) + 20
+        room.size += 70
+        queries.append(told)
+    return queries
+
+
+def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
+    calls: List[OutgoingCall] = []
+    for call in list(record.calls):
+        if room.size >= SIZE // 2:
+            break
+        target, method = clean(masked_text(call.target), 400), clean(call.method, 40)
+        status = clean(call.status, 60)
+        room.size += 130 + size_of(target) + size_of(method) + size_of(status)
+        calls.append({"kind": call.kind, "method": method, "target": target, "status": status,
+                      "place": room.place(call.place),
+                      "at": round((call.began - record.began) * 1000, 2),
+                      "ms": round(call.seconds * 1000, 3)})
+    return calls
+
+
+def _repeated(record: Record, room: _Room) -> List[Repeated]:
+    if record.query_count < MANY:
+        return []
+    groups: Dict[Tuple[str, Place], List[Any]] = {}
+    for query in list(record.queries):
+        group = groups.setdefault((normalised(query.statement), query.place), [0, 0.0])
+        group[0] += 1
+        group[1] += query.seconds
+    found = sorted(((count, seconds, sql, place) for (sql, place), (count, seconds)
+                    in groups.items() if count >= MANY), key=lambda each: each[:2], reverse=True)
+    room.size += 60 * len(found[:MAX_REPEATED])
+    return [{"count": count, "sql": room.statement(sql), "place": room.place(place),
+             "ms": round(seconds * 1000, 3)} for count, seconds, sql, place
+            in found[:MAX_REPEATED]]

@@ -7,6 +7,7 @@ exchange in `context.running` before the application is called. Unwatched nothin
 import importlib
 import logging
 from collections import deque
+from time import perf_counter
 from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
 from ..net.adapter import Adapter, AroundAdapter
@@ -26,7 +27,11 @@ from .sources import SOURCES
 MAX_RECORDS = 4000
 #: seconds for which what runs on after an exchange's end, as background tasks, counts as its
 LINGER = 60.0
-EVENTS_A_TURN = 40
+#: a turn of the loop, ten times a second, is held up by telling for so many seconds at most
+TELLING = 0.003
+MAX_UNTOLD = 1000
+#: statements and calls that are kept of exchanges that have ended
+MAX_KEPT = 20_000
 
 
 class Watched(AroundAdapter):
@@ -77,6 +82,7 @@ class Insight:
         self._records: Dict[int, Record] = {}
         #: those that ended, and when; what still runs in their names has some time more
         self._ended: Deque[Tuple[float, Record]] = deque()
+        self._weighed = 0.0
         self._sources: Dict[str, Source] = {}
         self._arrivals: Optional[Arrivals] = None
 
@@ -116,8 +122,9 @@ class Insight:
             self._take_server()
 
     def _take_server(self) -> None:
-        if self._server is None:
+        if self._server is None or self._arrivals is None:
             return
+        self._arrivals.look()  # before the first request, which may come before the first tick
         self._server.adapter = Watched(self._server.adapter, self._records, self._root_path)
         if self._asgi is not None:
             self._sources["asgi"] = source = self._source("asgi")
@@ -145,19 +152,34 @@ class Insight:
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
-        self._tell()
+        try:
+            self._tell()
+        except Exception as exc:
+            self._logger.warning("insight: what a request did cannot be told: %s: %s",
+                                 type(exc).__name__, exc, exc_info=exc)
         ended = self._ended
         while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
-            ended.popleft()[1].closed = True
+            ended.popleft()[1].close()
+        if now - self._weighed >= 1.0:
+            self._weighed = now
+            kept = sum(record.weight for _, record in ended)
+            while kept > MAX_KEPT:
+                record = ended.popleft()[1]
+                kept -= record.weight
+                record.close()
 
     def _tell(self) -> None:
-        """Tell what is known of exchanges that have ended."""
+        """Tell what is known of exchanges that have ended; of too many, of the newest. All of
+        them have their counts in their rows."""
         untold = list(self._untold.items())
-        for id, record in untold[:EVENTS_A_TURN]:
+        surplus = len(untold) - MAX_UNTOLD
+        until = perf_counter() + TELLING
+        for index, (id, record) in enumerate(untold):
+            if index >= surplus and perf_counter() > until:
+                break
             self._untold.pop(id, None)
-            self.on_facts(event_of(record, self.detail > 1))
-        if len(untold) > MAX_RECORDS:
-            self._untold.clear()
+            if index >= surplus and not record.closed:
+                self.on_facts(event_of(record, self.detail > 1))
 
     def _changed(self, record: Record) -> None:
         self._untold[record.id] = record

@@ -3,6 +3,7 @@
 Knows no library and no message. Everything in it is bounded, and what is cut is counted.
 """
 
+from threading import Lock
 from time import perf_counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -45,9 +46,9 @@ class Call(NamedTuple):
 class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
-    __slots__ = ("began", "call_count", "call_seconds", "calls", "changed", "closed", "endpoint",
-                 "ends", "id", "method", "mounts", "partial", "path",
-                 "queries", "query_count", "query_seconds", "root_path", "route", "scope", "seen",
+    __slots__ = ("_lock", "began", "call_count", "call_seconds", "calls", "changed", "closed",
+                 "endpoint", "ends", "id", "method", "mounts", "partial", "path", "queries",
+                 "query_count", "query_seconds", "root_path", "route", "scope", "seen",
                  "suspects", "wait_seconds")
 
     def __init__(self, id: int, method: str, path: str = "", root_path: str = "") -> None:
@@ -55,6 +56,7 @@ class Record:
         self.method = method
         self.path = path
         self.began = perf_counter()
+        self._lock = Lock()  # threads of one exchange add to it at the same time
         #: the first statements, and how many there were in all
         self.queries: List[Query] = []
         self.query_count = 0
@@ -89,11 +91,12 @@ class Record:
     def add_query(self, statement: str, parameters: Any, began: float, seconds: float, rows: int,
                   failed: bool, place: Place) -> None:
         """A statement came to its end."""
-        self.query_count += 1
-        self.query_seconds += seconds
-        if len(self.queries) < MAX_QUERIES:
-            self.queries.append(
-                Query(statement, parameters, began, seconds, rows, failed, place))
+        with self._lock:
+            self.query_count += 1
+            self.query_seconds += seconds
+            if len(self.queries) < MAX_QUERIES:
+                self.queries.append(
+                    Query(statement, parameters, began, seconds, rows, failed, place))
         if self.changed is not None:
             self.changed(self)
 
@@ -102,17 +105,31 @@ class Record:
             self.ends.append(word)
 
     def add_wait(self, seconds: float) -> None:
-        self.wait_seconds += seconds
+        with self._lock:
+            self.wait_seconds += seconds
 
     def add_call(self, kind: str, method: str, target: str, status: str, began: float,
                  seconds: float, place: Place) -> None:
         """A call of another service came to its end."""
-        self.call_count += 1
-        self.call_seconds += seconds
-        if len(self.calls) < MAX_CALLS:
-            self.calls.append(Call(kind, method, target, status, began, seconds, place))
+        with self._lock:
+            self.call_count += 1
+            self.call_seconds += seconds
+            if len(self.calls) < MAX_CALLS:
+                self.calls.append(Call(kind, method, target, status, began, seconds, place))
         if self.changed is not None:
             self.changed(self)
+
+    @property
+    def weight(self) -> int:
+        """How much of it is kept, in statements and calls."""
+        return len(self.queries) + len(self.calls)
+
+    def close(self) -> None:
+        """Forget what was kept: all of it was told, and no more will be."""
+        self.closed = True
+        self.queries.clear()
+        self.calls.clear()
+        self.changed = None
 
     def mounted(self, template: str) -> None:
         """What follows happens below `template`."""

@@ -29,6 +29,10 @@ class Observer(Protocol):
         """Whether a file is the project's own, and no package's."""
 
     @property
+    def detail(self) -> int:
+        """The level of detail that is wanted: values of parameters from 2 on."""
+
+    @property
     def places(self) -> Places:
         """What finds places in the project."""
 

@@ -17,6 +17,8 @@ from .record import Record
 from .source import Source
 from .values import text_of
 
+Rows = Callable[[Any, Any], Any]
+
 MAX_STATEMENT = 4000
 MAX_SHOWN = 300
 
@@ -24,7 +26,9 @@ MAX_SHOWN = 300
 covered: ContextVar[bool] = ContextVar("tremolo_statement", default=False)
 
 _LITERAL = re.compile(
-    r"""'(?:[^']|'')*' | \$([A-Za-z_]*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/
+    # What has no end was cut, or is one to the end for the database as well.
+    r"""(?<![A-Za-z0-9_])[eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) | '(?:[^']|'')*(?:'|\Z)
+        | \$([A-Za-z_]*)\$.*?(?:\$\1\$|\Z) | --[^\n]* | /\*.*?(?:\*/|\Z)
         | (?<![A-Za-z0-9_$%:]) (?: 0x[0-9a-fA-F]+ | [0-9]+(?:\.[0-9]+)? (?:[eE][+-]?[0-9]+)? ) \b
         | \s+""", re.VERBOSE | re.DOTALL)
 _ONE = r"(?:\?|%s|:\w+|\$\d+|%\(\w+\)s)"
@@ -57,56 +61,72 @@ def shown_parameters(statement: str, parameters: Any) -> str:
 
 def text_of_statement(statement: Any) -> str:
     """The text of what a driver is given: a str, bytes, or an object that composes one."""
-    if isinstance(statement, bytes):
-        return statement[:MAX_STATEMENT].decode("utf-8", "replace")
     if isinstance(statement, str):
         return statement[:MAX_STATEMENT]
+    if isinstance(statement, bytes):
+        return statement[:MAX_STATEMENT].decode("utf-8", "replace")
     return f"<{type(statement).__name__}>"
 
 
+def not_known(owner: Any, result: Any) -> Any:
+    return -1
+
+
 class Observing:
-    """Observers of one source. `rows(result)` gives the number of rows, -1 for not known."""
+    """Observers of one source. `rows(self, result)` gives the number of rows that a call of a
+    method of `self` brought, -1 for not known."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def begin(self) -> Optional[Record]:
-        """The record to note a statement in; None where there is nothing to note."""
+    def record(self) -> Optional[Record]:
+        """The record to note something in; None where there is nothing to note."""
         record = self._source.record()
         return None if record is None or covered.get() else record
 
+    def begin(self) -> Optional[Record]:
+        """As `record`, for a statement that begins. Unless the result is None you must call
+        `end`, in the same context; until then nothing else is noted there."""
+        record = self._source.record()
+        if record is None or covered.get():
+            return None
+        covered.set(True)
+        return record
+
     def end(self, record: Record, began: float, statement: Any, parameters: Any = None,
-            rows: Any = -1, failed: bool = False, depth: int = 3) -> None:
+            rows: Rows = not_known, owner: Any = None, result: Any = None,
+            failed: bool = False) -> None:
         """The statement that began at `began` has come to its end."""
-        ended = perf_counter()
+        seconds = perf_counter() - began
+        covered.set(False)
         try:
-            record.add_query(text_of_statement(statement), parameters, began, ended - began,
-                             rows if type(rows) is int else -1, failed,
-                             self._source.observer.places.here(depth))
+            count = -1 if failed else rows(owner, result)
+            observer = self._source.observer
+            record.add_query(
+                text_of_statement(statement), parameters if observer.detail > 1 else None, began,
+                seconds, count if type(count) is int else -1, failed, observer.places.here(3))
         except Exception as exc:
             self._source.fail(exc)
 
-    def method(self, owner: Any, name: str,
-               rows: Callable[[Any, Any], Any] = lambda owner, result: -1) -> None:
-        """Observe the method `owner.name(statement, parameters)`; `rows(self, result)`."""
+    def method(self, owner: Any, name: str, rows: Rows = not_known) -> None:
+        """Observe the method `owner.name(statement, parameters)`."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
-                record = observing.begin()
+                record = begin()
                 if record is None:
                     return execute(self, statement, *arguments, **named)
-                token, began, failed, result = covered.set(True), perf_counter(), True, None
+                began, failed, result = perf_counter(), True, None
                 try:
                     result = execute(self, statement, *arguments, **named)
                     failed = False
                     return result
                 finally:
-                    covered.reset(token)
-                    observing.end(record, began, statement,
-                                  arguments[0] if arguments else named.get("params"),
-                                  -1 if failed else rows(self, result), failed)
+                    end(record, began, statement,
+                        arguments[0] if arguments else named.get("params"),
+                        rows, self, result, failed)
             return observed
 
-        observing = self
+        begin, end = self.begin, self.end
         self._source.replace(owner, name, make)
 
     def covering(self, owner: Any, name: str) -> None:
@@ -114,38 +134,37 @@ class Observing:
         no statement of the application's."""
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
-                token = covered.set(True)
+                before = covered.get()
+                covered.set(True)
                 try:
                     return function(*arguments, **named)
                 finally:
-                    covered.reset(token)
+                    covered.set(before)
             return observed
 
         self._source.replace(owner, name, make)
 
-    def coroutine(self, owner: Any, name: str,
-                  rows: Callable[[Any, Any], Any] = lambda owner, result: -1,
+    def coroutine(self, owner: Any, name: str, rows: Rows = not_known,
                   split: bool = False) -> None:
         """As `method`, for a coroutine function; with `split` its parameters are all that
         follows the statement."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             async def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
-                record = observing.begin()
+                record = begin()
                 if record is None:
                     return await execute(self, statement, *arguments, **named)
-                token, began, failed, result = covered.set(True), perf_counter(), True, None
+                began, failed, result = perf_counter(), True, None
                 try:
                     result = await execute(self, statement, *arguments, **named)
                     failed = False
                     return result
                 finally:
-                    covered.reset(token)
-                    parameters = arguments if split else arguments[0] if arguments else None
-                    observing.end(record, began, statement, parameters,
-                                  -1 if failed else rows(self, result), failed)
+                    parameters = arguments if split else (
+                        arguments[0] if arguments else named.get("params"))
+                    end(record, began, statement, parameters, rows, self, result, failed)
             return observed
 
-        observing = self
+        begin, end = self.begin, self.end
         self._source.replace(owner, name, make)
 
 

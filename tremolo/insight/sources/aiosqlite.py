@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any, Callable
 
 from ..source import Source
-from ..statements import Observing, covered
+from ..statements import Observing
 
 CARRYING = frozenset(("execute", "executemany", "executescript", "_execute_insert",
                       "_execute_fetchall"))
@@ -20,17 +20,19 @@ def attach(source: Source) -> None:
                 function, "__name__", "") in CARRYING else None
             if record is None:
                 return await execute(self, function, *arguments, **named)
-            token, began, failed, rows = covered.set(True), perf_counter(), True, -1
+            began, failed, result = perf_counter(), True, None
             try:
                 result = await execute(self, function, *arguments, **named)
                 failed = False
-                rows = len(result) if isinstance(result, list) else getattr(
-                    result, "rowcount", -1)
                 return result
             finally:
-                covered.reset(token)
                 observing.end(record, began, arguments[0],
-                              arguments[1] if len(arguments) > 1 else None, rows, failed)
+                              arguments[1] if len(arguments) > 1 else None,
+                              _rows, None, result, failed)
         return observed
 
     source.replace(sys.modules["aiosqlite.core"].Connection, "_execute", make)
+
+
+def _rows(owner: Any, result: Any) -> Any:
+    return len(result) if isinstance(result, list) else getattr(result, "rowcount", -1)

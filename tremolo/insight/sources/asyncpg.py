@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import Any, Callable
 
 from ..source import Source
-from ..statements import Observing, covered, length
+from ..statements import Observing, length
 
 
 def attach(source: Source) -> None:
@@ -28,15 +28,14 @@ def _prepared(observing: Observing) -> Callable[[Callable[..., Any]], Callable[.
             record = observing.begin()
             if record is None:
                 return await fetch(self, *arguments, **named)
-            token, began, failed, result = covered.set(True), perf_counter(), True, None
+            began, failed, result = perf_counter(), True, None
             try:
                 result = await fetch(self, *arguments, **named)
                 failed = False
                 return result
             finally:
-                covered.reset(token)
-                observing.end(record, began, self.get_query(), arguments,
-                              -1 if failed else length(self, result), failed)
+                observing.end(record, began, self.get_query(), arguments, length, self, result,
+                              failed)
         return observed
 
     return make

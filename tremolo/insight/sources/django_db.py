@@ -21,7 +21,7 @@ def attach(source: Source) -> None:
     def ending(word: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def make(end: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any) -> Any:
-                record = observing.begin()
+                record = observing.record()
                 if record is not None:
                     record.add_end_of_transaction(word)
                 return end(self)

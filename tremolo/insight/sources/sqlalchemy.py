@@ -3,45 +3,47 @@ the time that one waited for a connection of the pool. By its own events."""
 
 import sys
 from time import perf_counter
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
+from ..record import Record
 from ..source import Source
-from ..statements import Observing, covered, row_count
+from ..statements import Observing, Rows, not_known, row_count
 
-#: where a connection keeps when its statements began
-KEY = "tremolo_statement"
+MAX_BEGUN = 1000
 
 
 def attach(source: Source) -> None:
     event = sys.modules["sqlalchemy.event"]
     engine = sys.modules["sqlalchemy.engine"].Engine
     observing = Observing(source)
+    #: the statements that are on their way, by their connection
+    begun: Dict[int, Tuple[Record, float, Any, Any]] = {}
 
     def before(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
                executemany: bool) -> None:
         record = observing.begin()
         if record is not None:
-            conn.info[KEY] = (record, perf_counter(), statement, parameters)
-            covered.set(True)
+            if len(begun) > MAX_BEGUN:
+                begun.clear()
+            begun[id(conn)] = (record, perf_counter(), statement, parameters)
 
-    def end(conn: Any, rows: Any, failed: bool) -> None:
-        begun = conn.info.pop(KEY, None)
-        if begun is not None:
-            record, began, statement, parameters = begun
-            covered.set(False)
-            observing.end(record, began, statement, parameters, rows, failed)
+    def end(conn: Any, rows: Rows, cursor: Any, failed: bool) -> None:
+        found = begun.pop(id(conn), None)
+        if found is not None:
+            record, began, statement, parameters = found
+            observing.end(record, began, statement, parameters, rows, cursor, None, failed)
 
     def after(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
               executemany: bool) -> None:
-        end(conn, row_count(cursor, None), False)
+        end(conn, row_count, cursor, False)
 
     def failed(context: Any) -> None:
         if context.connection is not None:
-            end(context.connection, -1, True)
+            end(context.connection, not_known, None, True)
 
     def ending(word: str) -> Any:
         def ended(conn: Any) -> None:
-            record = observing.begin()
+            record = observing.record()
             if record is not None:
                 record.add_end_of_transaction(word)
         return ended
