@@ -3,8 +3,8 @@
 from typing import Any, Dict, List, Tuple
 
 from ..telemetry.messages import InsightEvent, OutgoingCall, Query, Repeated
+from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
-from ..telemetry.visible import clean
 from .places import Place
 from .record import Record
 from .statements import normalised, shown_parameters

@@ -11,8 +11,8 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any, Callable, Optional
 
+from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret
-from ..telemetry.visible import clean
 from .record import Record
 from .source import Source
 from .values import text_of
