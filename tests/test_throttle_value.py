@@ -346,7 +346,9 @@ def test_from_dict_refuses_what_is_no_throttle(values, message):
     ("all", ALL), ("", ALL), ("*", ALL), ("All", ALL), ("total", TOTAL), ("/api/*", "/api/*"),
     ("/", "/"), ("#88", "#88"), ("conn #88", "#88"), ("conn:88", "#88"), ("conn 88", "#88"),
     ("connection #88", "#88"), ("route /items/{id}", "/items/{id}"), (" #007 ", "#7"),
-    ("/API", "/API"),
+    ("/API", "/API"), ("client:10.0.0.7", "client:10.0.0.7"), ("ip:10.0.0.7", "client:10.0.0.7"),
+    ("Client ::1", "client:::1"), ("client [0:0::1]", "client:::1"),
+    ("conn:4711:88", "conn:4711:88"),
 ])
 def test_scopes_have_one_canonical_name(text, scope):
     assert parse_scope(text) == scope
@@ -368,6 +370,8 @@ RULES = [
     ("conn:88: offline", "#88", PRESETS["offline"]),
     ("all: down=1MB latency=20ms", ALL, Throttle(1e6, latency=0.02)),
     ("total: down=10MB", TOTAL, Throttle(1e7)),
+    ("client:10.0.0.7: 3g", "client:10.0.0.7", PRESETS["3g"]),
+    ("client:::1: 3g", "client:::1", PRESETS["3g"]),
 ]
 
 
@@ -379,6 +383,7 @@ def test_rules_are_a_scope_and_a_throttle(text, scope, value):
 @pytest.mark.parametrize("text, message", [
     ("/api/*", "no throttle.*slow-4g"),
     ("api: 3g", "no scope"),
+    ("client:10.0.0.777: 3g", "no address"),
     ("/api/*:", "missing"),
     ("/api/*: 5g", "5g"),
     ("total: latency=1s", "total.*rates only"),

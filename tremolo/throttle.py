@@ -37,6 +37,8 @@ MAX_BYTES = 2**53
 #: the scope of everything, and that of the cap on all that passes
 ALL = "all"
 TOTAL = "total"
+#: begins the scope of all connections from one address
+CLIENT = "client:"
 
 #: the variable parts of a path pattern: `*`, and as frameworks write them `{name}`,
 #: `{name:converter}`, `<name>`, `<converter:name>`
@@ -292,8 +294,10 @@ def is_rest(wildcard: str) -> bool:
 
 
 def parse_scope(text: str) -> str:
-    """The canonical name of a scope: `all`, `total`, `#88` for a connection (also `conn #88`,
-    `conn:88`), or a path pattern that begins with a slash, as `/api/*` or `/items/{id}`.
+    """The canonical name of a scope: `all`, `total`, a path pattern that begins with a slash, as
+    `/api/*` or `/items/{id}`, `client:10.0.0.7` for all connections from an address (also
+    `client 10.0.0.7`, `ip:10.0.0.7`), `#88` for a connection (also `conn #88`, `conn:88`), or
+    `conn:4711:88` for the connection 88 of the worker with the process id 4711.
     """
     text = text.strip()
     lowered = text.lower()
@@ -303,17 +307,38 @@ def parse_scope(text: str) -> str:
         return TOTAL if lowered == TOTAL else text
     if lowered.startswith("route "):
         return parse_scope(text[6:])
+    if re.fullmatch("conn:[0-9]{1,10}:[0-9]{1,15}", lowered):
+        return lowered
+    found = re.fullmatch(r"(?:client|ip)(?::|\s)\s*\[?([0-9a-f.:]{2,45})\]?", lowered)
+    if found is not None:
+        return CLIENT + _address(found[1])
     found = re.fullmatch(r"(?:conn(?:ection)?\s*[:#]?\s*#?|#)([0-9]{1,18})", lowered)
     if found is None:
         raise InvalidThrottle(f"{text!r} is no scope: those are all, total, a path such as "
-                              f"/api/*, or a connection such as #88")
+                              f"/api/*, client:10.0.0.7, or a connection such as #88")
     return f"#{int(found[1])}"
+
+
+def _address(text: str) -> str:
+    from ipaddress import ip_address  # deferred: few name a client
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise InvalidThrottle(f"{text!r} is no address of a client") from None
+
+
+def check_scope(scope: str, throttle: "Throttle") -> None:
+    """Raises InvalidThrottle if `throttle` cannot be for the canonical `scope`."""
+    if scope == TOTAL and (
+            throttle.offline or replace(throttle, download=None, upload=None) != OFF):
+        raise InvalidThrottle("total: it has rates only, down= and up=")
 
 
 def parse_rule(
     text: str, presets: Optional[Mapping[str, Throttle]] = None
 ) -> Tuple[str, Throttle]:
-    """The scope and the throttle of `/api/*: 3g`, `#88: offline`, `total: down=10MB`.
+    """The scope and the throttle of `/api/*: 3g`, `client:10.0.0.7: 3g`, `total: down=10MB`.
 
     Without a scope (`slow-4g`) it is for all. Raises InvalidThrottle.
     """
@@ -323,9 +348,7 @@ def parse_rule(
                               f'"{text.strip()}: slow-4g"')
     found = parse_scope(scope) if colon else ALL
     throttle = Throttle.parse(value, presets)
-    if found == TOTAL and (
-            throttle.offline or replace(throttle, download=None, upload=None) != OFF):
-        raise InvalidThrottle("total: it has rates only, down= and up=")
+    check_scope(found, throttle)
     return found, throttle
 
 

@@ -11,6 +11,7 @@ from .layout import Layout
 from .model.logs import Error
 from .model.pins import answer_of
 from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
+from .model.scopes import host_of
 from .model.session import Session
 from .model.text import clean
 from .model.throttling import ALL, PRESETS
@@ -315,6 +316,8 @@ class Actions(App[int]):
         pane, control = self.focused, self.throttle_pane
         if isinstance(pane, ConnectionsPane):
             connection = pane.selected_connection()
+            if connection is not None:
+                control.client = host_of(connection.peer)
             return connection.scope if connection else None
         if isinstance(pane, RoutesPane) and str(pane.selected or "").startswith("/"):
             control.route = str(pane.selected)
@@ -339,12 +342,7 @@ class Actions(App[int]):
             self.arrangement.close_throttle()
 
     def action_toggle_throttle(self) -> None:
-        pane = self.throttle_pane
-        scope = pane.scope if pane.display else ALL
-        wanted = self.session.wanted_throttle(scope)
-        off = wanted.active
-        self.session.wish_throttle(
-            scope, PRESETS["off"] if off else self.session.throttling.toggled(scope))
+        self.session.switch_throttle()
 
     def throttle_all(self, name: str) -> None:
         self.session.wish_throttle(ALL, PRESETS[name])
@@ -353,6 +351,14 @@ class Actions(App[int]):
         from .dialogues import ask_throttle
 
         await ask_throttle(self.host, scope)
+
+    async def ask_scope(self) -> None:
+        from .dialogues import ask_scope
+
+        await ask_scope(self.host)
+
+    def choose_scope(self, scope: str) -> None:
+        self.throttle_pane.choose_scope(scope)
 
 
 def _shown(request: Request) -> str:

@@ -22,6 +22,7 @@ from .draw_timer import DrawTimer
 from .feed import Feed
 from .layout import NAMES, Layout
 from .model.filters import FilterError
+from .model.scopes import host_of
 from .model.session import Session
 from .model.traffic import Row
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
@@ -295,6 +296,7 @@ class Dashboard(Actions):
         path = row.route or row.path.split("?", 1)[0]
         pane.route = path if path.startswith("/") and "…" not in path else None
         pane.connection = (row.pid, row.conn)
+        pane.client = host_of(row.peer)
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.show_subject(row, along=True)
 

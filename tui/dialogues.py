@@ -3,38 +3,63 @@
 Each is typed at the place where it is shown afterwards. Imported on first use.
 """
 
+from typing import Optional, Tuple
+
 from .host import Host
+from .model.scopes import label, named, typed
 from .model.text import clean
-from .model.throttling import DEFAULT_PRESET, PRESETS, InvalidThrottle, Throttle
+from .model.throttling import ALL, DEFAULT_PRESET, InvalidThrottle, Throttle
 
 
 async def ask_throttle(app: Host, scope: str) -> None:
-    """Numbers of one's own for `scope`, typed; wrong ones are explained while typing."""
+    """A throttle, typed as `--throttle` takes it, for `scope` if it names none itself; wrong ones
+    are explained while typing."""
     session = app.session
     current = session.throttling.at(scope)
     text = str(current) if current.active else DEFAULT_PRESET
 
-    def changed(value: str) -> None:
+    def read(value: str) -> Optional[Tuple[str, Throttle]]:
         try:
-            Throttle.parse(value, PRESETS)
+            return typed(value, scope, session.connections.keys())
         except InvalidThrottle as exc:
             session.notify(clean(str(exc)), "warning")
-        else:
-            session.notify("Enter applies it", "info")
+            return None
+
+    def changed(value: str) -> None:
+        found = read(value)
+        if found is not None:
+            session.notify(f"Enter applies it on {label(found[0])}", "info")
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            found = read(value)
+            if found is None:
+                return False
+            session.wish_throttle(*found, exempt=":" in value and found[0] != ALL)
+            app.choose_scope(found[0])
+        app.close_entry("throttle")
+        return True
+
+    await app.open_entry("throttle", text, "down=1.5Mbit latency=150ms or /api/*: slow-4g",
+                         changed, finished)
+
+
+async def ask_scope(app: Host) -> None:
+    """What the throttle control is about, typed."""
+    session = app.session
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
             try:
-                throttle = Throttle.parse(value, PRESETS)
+                app.choose_scope(named(value, session.connections.keys()))
             except InvalidThrottle as exc:
-                session.notify(clean(str(exc)), "error")
+                session.notify(clean(str(exc)), "warning")
                 return False
-            session.wish_throttle(scope, throttle)
         app.close_entry("throttle")
         return True
 
-    await app.open_entry("throttle", text, "down=1.5Mbit up=750kbit latency=150ms jitter=20ms",
-                         changed, finished)
+    await app.open_entry("throttle", "", "all /api/* client:10.0.0.7 #88 total",
+                         lambda value: None, finished)
 
 
 async def ask_filter(app: Host) -> None:

@@ -500,6 +500,16 @@ def test_the_narrowest_rule_wins(rules, path, scope):
     assert (found.scope if found else None) == scope
 
 
+@pytest.mark.parametrize("rules, scope", [
+    ([("client:10.0.0.7", 1), ("/api/*", 2), ("all", 3)], "client:10.0.0.7"),
+    ([("client:10.0.0.7", 1), ("#7", 2)], "#7"), ([("client:10.0.0.8", 1), ("all", 2)], "all")])
+def test_a_client_is_narrower_than_a_path_and_wider_than_a_connection(rules, scope):
+    table = table_with(*((scope, down(rate * 1000)) for scope, rate in rules))
+    pacer = table.pacer(7, "10.0.0.7")
+    pacer.begin(b"/api/x", 0.0)
+    assert pacer.limits.scope == scope
+
+
 def test_an_empty_table_costs_nothing():
     table = ThrottleTable(0.0)
     pacer = Pacer(table, 1, "a")

@@ -125,6 +125,10 @@ def test_what_is_no_message_costs_only_that_viewer(server, line):
     ("throttle", {"scope": "*", "throttle": {"download": "1e999"}}, "download"),
     ("throttle", {"scope": 7, "throttle": None}, "scope"),
     ("throttle", {"scope": "*", "throttle": "warp"}, "warp"),
+    ("throttle", {"throttle": "api: 3g"}, "no scope"),
+    ("throttle", {"scope": "total", "throttle": "offline"}, "rates only"),
+    ("throttle", {"rules": []}, "rules are an object"),
+    ("throttle", {"rules": {"/a": {}, "b": {}}}, "no scope"),
     ("detail", {"level": 99}, "0 to 2"),
     ("workers", {"count": 0}, "1 to 256"),
     ("cut", {"pid": 1, "conn": 1}, "no worker"),
@@ -167,6 +171,11 @@ def test_a_throttle_changes_a_running_transfer_and_outlives_the_worker(tmp_path)
         server.wait_for("worker", count=2, state="serving")
         status = json.loads(server.control("status", "--json"))
         assert list(status["throttle"]) == ["/api/*"]
+        rule = "/a/*: latency=300ms"
+        assert rule in server.control("throttle", rule)
+        assert server.control("throttle", "off", "--scope", "/api/*") == rule + "\n"
+        server.control("throttle", "client:127.0.0.1: slow-4g")
+        assert server.control("throttle", "off") == "off\n"
 
 
 def test_reload_and_last_error(tmp_path):

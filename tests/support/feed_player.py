@@ -270,8 +270,11 @@ class FeedPlayer:
         ack = {"v": 1, "kind": "ack", "seq": command["seq"], "ok": True, "error": None,
                "result": None}
         if command["name"] == "throttle":
-            self.throttle.pop(args["scope"], None)
-            if args["throttle"]:
+            if "rules" in args:
+                self.throttle = dict(args["rules"])
+            else:
+                self.throttle.pop(args["scope"], None)
+            if args.get("throttle"):
                 self.throttle[args["scope"]] = args["throttle"]
             replies.append({"v": 1, "kind": "throttle", "t": self.clock(),
                             "throttle": dict(self.throttle)})

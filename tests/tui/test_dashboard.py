@@ -79,10 +79,10 @@ async def test_a_throttle_preset_is_one_key_and_shown_when_confirmed(d):
     assert "▼ Offline" in d.screen()[0] and "applied in" in d.text()
     await d.press("T")
     (command,) = await d.obey()
-    assert command["args"]["throttle"] is None and "▼" not in d.screen()[0]
+    assert command["args"]["rules"] == {} and "▼" not in d.screen()[0]
     await d.press("T")
     (command,) = await d.obey()
-    assert command["args"]["throttle"]["offline"] and "▼ Offline" in d.screen()[0]
+    assert command["args"]["rules"]["*"]["offline"] and "▼ Offline" in d.screen()[0]
 
 
 @drive(SMALL)
@@ -108,7 +108,7 @@ async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
     assert command["args"]["scope"] == "/api/items/{id}"
     assert command["args"]["throttle"]["download"] == 125_000_000
     assert "▼ down=1Gbit" in d.screen()[0] and "/{id}" in d.screen()[0]
-    await d.press("s")
+    await d.press("s", "s")
     assert d.app.throttle_pane.scope == "conn:4711:9"
 
 

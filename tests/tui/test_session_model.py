@@ -1,5 +1,7 @@
 """The model by itself: exact totals, rows with stable ids, reloads, throttle, errors."""
 
+import json
+
 import pytest
 
 from tests.support.feed_player import FeedPlayer
@@ -420,13 +422,29 @@ def test_a_refused_command_says_why(session):
     assert (newest.text, newest.kind) == ("reload: no \u241b app", "error")
 
 
-def test_a_toggle_remembers_the_last_value(session):
-    own = Throttle.parse("down=1Mbit latency=20ms")
-    session.apply({"kind": "throttle", "throttle": {"*": own.as_dict()}})
-    assert session.throttling.toggled("*") == OFF
-    session.apply({"kind": "throttle", "throttle": {}})
-    assert session.throttling.toggled("*") == own
-    assert session.throttling.toggled("/never/*") == PRESETS["slow-4g"]
+def test_the_switch_takes_all_off_and_brings_exactly_that_back(session, player):
+    table = {"*": Throttle.parse("down=1Mbit latency=20ms"), "total": Throttle(download=9e6),
+             "/api/*": OFF, "client:10.0.0.7": PRESETS["3g"]}
+    session.apply({"kind": "throttle", "throttle": {
+        scope: throttle.as_dict() for scope, throttle in table.items()}})
+
+    def switched():
+        session.switch_throttle()
+        for message in player.answer({**json.loads(session.commands.outbox.pop().line())}):
+            session.apply(message)
+        return session.throttling.table
+
+    assert switched() == {}
+    assert not session.throttling.active and session.throttling.headline() == ""
+    assert switched() == table
+    assert session.throttling.headline() == (
+        "down=1Mbit latency=20ms, off on /api/*, 3G on client 10.0.0.7, total down=72Mbit")
+
+
+def test_the_switch_invents_no_throttle(session):
+    session.switch_throttle()
+    assert session.commands.outbox == []
+    assert "nothing was throttled yet" in session.notices.newest.text
 
 
 @pytest.mark.parametrize("slider", throttling.SLIDERS, ids=lambda slider: slider.field)

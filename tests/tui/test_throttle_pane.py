@@ -8,7 +8,7 @@ from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
 from tests.support.feed_player import FeedPlayer
 from tremolo.throttle import Throttle
 from tui import plot
-from tui.model import throttling
+from tui.model import scopes, throttling
 from tui.model.meters import SECONDS, Meter
 from tui.model.session import Session
 
@@ -223,3 +223,78 @@ async def test_the_throttle_of_a_selected_connection_is_one_key_away(d):
     await d.press("3", "G", "t", "right")
     (command,) = await d.obey()
     assert command["args"]["scope"] == "conn:4711:88"
+
+
+# -- scopes
+
+
+@pytest.mark.parametrize("text, scope", [
+    ("/api/*: latency=300ms", "/api/*"), ("latency=300ms", "/old"), ("#7: latency=300ms",
+                                                                     "conn:4711:7"),
+    ("client 10.0.0.7: latency=300ms", "client:10.0.0.7"), ("*: latency=300ms", "*"),
+    ("conn:4711:7: latency=300ms", "conn:4711:7")])
+def test_a_typed_throttle_has_the_syntax_of_the_option(text, scope):
+    found = scopes.typed(text, "/old", [(4711, 7), (4711, 8)])
+    assert found == (scope, Throttle.parse("latency=300ms"))
+
+
+@pytest.mark.parametrize("text, words", [
+    ("#9", "no connection #9"), ("#7", "2 workers have a connection #7"), ("api", "no scope"),
+    ("client:here", "no address")])
+def test_a_scope_that_is_none_is_explained(text, words):
+    with pytest.raises(throttling.InvalidThrottle, match=words):
+        scopes.named(text if "client" not in text else "client:abc", [(1, 7), (2, 7)])
+
+
+def test_what_is_selected_can_be_chosen_from_wide_to_narrow():
+    assert scopes.choices("/api/items/{id}", (4711, 9), "10.0.0.7", {"/b": throttling.OFF}) == [
+        "*", "/api/items/{id}", "/api/*", "client:10.0.0.7", "conn:4711:9", "/b"]
+    assert scopes.choices("/", None, "", {}) == ["*", "/"]
+
+
+@drive(SMALL)
+async def test_a_path_is_typed_as_scope_and_sliders_act_on_it(d):
+    await d.press("7", "S", *"/api/*", "enter", "right")
+    (command,) = await d.obey()
+    assert command["args"]["scope"] == "/api/*"
+    await d.press("up", "S", *"nonsense", "enter")
+    assert d.app.entry.display and "is no scope" in d.screen()[-2]
+    await d.press("escape")
+    assert d.app.throttle_pane.scope == "/api/*"
+
+
+@drive(SMALL)
+async def test_a_whole_rule_is_typed_and_off_in_one_exempts(d):
+    await d.press("7", "enter")
+    d.app.entry.value = "/api/*: latency=300ms"
+    await d.press("enter")
+    (command,) = await d.obey()
+    assert (command["args"]["scope"], command["args"]["throttle"]["latency"]) == ("/api/*", 0.3)
+    assert d.app.throttle_pane.scope == "/api/*" and "on /api/*" in d.screen()[0]
+    await d.press("enter")
+    d.app.entry.value = "/api/*: off"
+    await d.press("enter")
+    (command,) = await d.obey()
+    assert command["args"]["throttle"]["latency"] == 0
+    assert "off, whatever all has" in d.text() and "▼" not in d.screen()[0]
+    await d.press("0")
+    (command,) = await d.obey()
+    assert command["args"]["throttle"] is None
+
+
+@drive(SMALL)
+async def test_the_client_of_the_selected_request_is_a_scope(d):
+    await d.say(rows(d.player, 1, route="/api/items/{id}", conn=9, peer="10.0.0.7:5000"))
+    await d.press("up", "t", "s", "s", "up", "right")
+    (command,) = await d.obey()
+    assert command["args"]["scope"] == "client:10.0.0.7"
+
+
+def test_a_client_is_measured_without_the_others(session):
+    session.measured("client:10.0.0.7")
+    for peer, count in (("10.0.0.7:1", 1000), ("10.0.0.8:1", 5000)):
+        session.apply(session.player.frame(4711, [
+            session.player.row(4711, peer=peer, bytes_out=count, ms=1000.0)]))
+    session.now += 1.0
+    assert sum(session.measured("client:10.0.0.7").down.buckets(session.now)) * 0.5 \
+        == pytest.approx(1000)

@@ -26,11 +26,15 @@ def _ask(address: str, name: str, **args: Any) -> Any:
 
 def throttle(arguments: List[str]) -> int:
     parser = _client_parser("throttle", "Throttle a running server.")
-    parser.add_argument("throttle", metavar="PRESET|NUMBERS|off", nargs="+",
-                        help="slow-4g, or down=1.5Mbit up=750kbit latency=150ms")
-    parser.add_argument("--scope", default="*", help="* (all), /path/*, total or conn:PID:ID")
+    parser.add_argument("throttle", metavar="PRESET|NUMBERS|RULE|off", nargs="+",
+                        help='slow-4g, or down=1.5Mbit up=750kbit latency=150ms, or with a scope '
+                             'as "/api/*: latency=300ms"; off takes away all there is')
+    parser.add_argument("--scope", metavar="SCOPE",
+                        help="of the throttle, or of the one that off takes away: * (all), "
+                             "/path/*, client:ADDRESS, total or conn:PID:ID")
     given = parser.parse_args(arguments)
-    result: Mapping[str, Any] = _ask(given.address, "throttle", scope=given.scope,
+    where = {} if given.scope is None else {"scope": given.scope}
+    result: Mapping[str, Any] = _ask(given.address, "throttle", **where,
                                      throttle=" ".join(given.throttle))
     from ..throttle import Throttle
 

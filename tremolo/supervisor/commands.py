@@ -5,11 +5,11 @@ another.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..exceptions import CommandError, TremoloException
 from ..telemetry.messages import VERSION, error_line
-from ..throttle import TOTAL, Throttle
+from ..throttle import TOTAL, Throttle, check_scope
 from .feed import Viewer, wall
 from .wanted import CONNECTION_SCOPE, EVERYTHING, WantedThrottle
 from .worker_handle import WorkerHandle
@@ -53,38 +53,64 @@ class Commands:
     # -- throttle --------------------------------------------------------------------
 
     async def _throttle(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
-        scope = WantedThrottle.scope(args.get("scope", EVERYTHING))
-        value = args.get("throttle")
-        if value is None:
-            throttle = None
-        elif isinstance(value, str):
-            throttle = None if value == "off" else Throttle.parse(
-                value, self._supervisor.throttle.presets)
-        elif isinstance(value, dict):
-            throttle = Throttle.from_dict(value)
-        else:
-            raise CommandError("a throttle is an object, a text such as slow-4g, or null")
         supervisor = self._supervisor
-        supervisor.throttle.set(scope, throttle)
-        sent = None if throttle is None else throttle.as_dict()
-        single = CONNECTION_SCOPE.fullmatch(scope)
-        if single:
-            workers = [self._worker(int(single[1]))]
-            scope = f"#{single[2]}"
-        else:
-            workers = [w for w in supervisor.generations.workers if w.state != "exited"]
-            scope = "all" if scope == EVERYTHING else scope
-        answers = await asyncio.gather(
-            *(worker.command("throttle", scope=scope, throttle=sent) for worker in workers))
-        if scope == TOTAL:
+        changes = self._changes(args)
+        told = [(worker, name, changes[scope]) for scope in changes
+                for name, workers in [self._of_workers(scope)] for worker in workers]
+        for scope in sorted(changes, key=lambda scope: changes[scope] is not None):
+            supervisor.throttle.set(scope, changes[scope])  # first those that go
+        answers = await asyncio.gather(*(
+            worker.command("throttle", scope=name, throttle=throttle and throttle.as_dict())
+            for worker, name, throttle in told))
+        if TOTAL in changes:
             supervisor.total_shares.restart()
             supervisor.share_total()
         supervisor.publish_throttle()
-        refused = [answer["error"] for worker, answer in zip(workers, answers)
+        refused = [answer["error"] for (worker, _, _), answer in zip(told, answers)
                    if not answer.get("ok") and worker.state == "serving"]
         if refused:
             raise CommandError(str(refused[0]))
         return supervisor.throttle.as_dict()
+
+    def _changes(self, args: Mapping[str, Any]) -> Dict[str, Optional[Throttle]]:
+        """The throttle by scope as a command wants it: `rules` are all there shall be; `off`
+        without a scope takes all away; None takes one away."""
+        wanted, value = self._supervisor.throttle, args.get("throttle")
+        if "rules" in args:
+            if not isinstance(args["rules"], dict):
+                raise CommandError("rules are an object: scope to throttle")
+            alive = {worker.pid for worker in self._supervisor.generations.workers}
+            return wanted.changes({scope: rule for scope, rule in args["rules"].items()
+                                   if self._is_alive(scope, alive)})
+        if isinstance(value, str) and "scope" not in args:
+            scope, throttle = wanted.rule(value)
+            if scope == EVERYTHING and not throttle.active:
+                return wanted.changes({})
+            return {scope: throttle}
+        scope = wanted.scope(args.get("scope", EVERYTHING))
+        if value is None or value == "off":
+            return {scope: None}
+        if isinstance(value, str):
+            throttle = Throttle.parse(value, wanted.presets)
+        elif isinstance(value, dict):
+            throttle = Throttle.from_dict(value)
+        else:
+            raise CommandError("a throttle is an object, a text such as slow-4g, or null")
+        check_scope(scope, throttle)
+        return {scope: throttle}
+
+    @staticmethod
+    def _is_alive(scope: str, pids: Set[int]) -> bool:
+        single = CONNECTION_SCOPE.fullmatch(scope)
+        return single is None or int(single[1]) in pids
+
+    def _of_workers(self, scope: str) -> Tuple[str, List[WorkerHandle]]:
+        """The name of a scope for workers, and those that have to know of it."""
+        single = CONNECTION_SCOPE.fullmatch(scope)
+        if single:
+            return f"#{single[2]}", [self._worker(int(single[1]))]
+        workers = [w for w in self._supervisor.generations.workers if w.state != "exited"]
+        return "all" if scope == EVERYTHING else scope, workers
 
     # -- the rest --------------------------------------------------------------------
 

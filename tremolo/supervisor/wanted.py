@@ -5,7 +5,7 @@ Values only, and cheap to import: the command line checks with them what it was 
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from ..config import Settings
 from ..exceptions import CommandError, ConfigurationError
@@ -57,7 +57,8 @@ def by_that_name(path: str) -> str:
 
 
 class WantedThrottle:
-    """The throttle that is wanted, by scope: "*", a path pattern, "total", "conn:PID:ID"."""
+    """The throttle that is wanted, by scope: "*", a path pattern, "total", "client:ADDRESS",
+    "conn:PID:ID"."""
 
     def __init__(self, specs: Any = (), presets: Any = None) -> None:
         if presets is not None and not isinstance(presets, Mapping):
@@ -87,6 +88,27 @@ class WantedThrottle:
         if found.startswith("#"):
             raise CommandError("a connection's scope is conn:PID:ID; each worker has its own")
         return EVERYTHING if found == "all" else found
+
+    def rule(self, text: str) -> "Tuple[str, Throttle]":
+        """Scope and throttle of a text as `--throttle` takes it. Raises InvalidThrottle."""
+        from ..throttle import parse_rule
+
+        scope, throttle = parse_rule(text, self.presets)
+        return self.scope(scope), throttle
+
+    def changes(self, rules: Mapping[str, Any]) -> "Dict[str, Optional[Throttle]]":
+        """What has to change for these to be all rules: scope to the fields of a throttle.
+        None: there is one that has to go. Raises InvalidThrottle."""
+        from ..throttle import Throttle, check_scope
+
+        found: Dict[str, Optional[Throttle]] = dict.fromkeys(self._rules)
+        for text, value in rules.items():
+            scope, throttle = self.scope(text), Throttle.from_dict(value)
+            check_scope(scope, throttle)
+            found[scope] = throttle
+        if sum(throttle is not None for throttle in found.values()) > MAX_RULES:
+            raise CommandError(f"there can be {MAX_RULES} throttle rules")
+        return found
 
     def set(self, scope: str, throttle: "Optional[Throttle]") -> None:
         if throttle is None:

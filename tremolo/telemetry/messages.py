@@ -354,8 +354,8 @@ class LogEvent(TypedDict, total=False):
 class ThrottleEvent(TypedDict, total=False):
     """kind "throttle": the throttle in force, after a change.
 
-    `throttle` maps a scope ("*", "/api/*", "conn:PID:ID") to Throttle.as_dict() of
-    tremolo.throttle, with "total" for the cap of the whole server.
+    `throttle` maps a scope ("*", "/api/*", "client:ADDRESS", "conn:PID:ID") to
+    Throttle.as_dict() of tremolo.throttle, with "total" for the cap of the whole server.
     """
 
     v: int
@@ -379,7 +379,9 @@ class StatsEvent(TypedDict, total=False):
 class Command(TypedDict, total=False):
     """kind "command": a wish, from a viewer to the supervisor or from there to a worker.
 
-    `name`: "throttle" (scope, throttle: dict of Throttle or None to remove), "reload",
+    `name`: "throttle" (scope, throttle: dict of Throttle or None to remove; or throttle alone,
+    a text as `--throttle` takes it, "off" for none at all; or rules: all there shall be, by
+    scope), "reload",
     "drain" (timeout), "detail" (level 0-2: 0 counters only, 1 rows, 2 headers and bodies),
     "cut" (pid, conn), "workers" (count), "restart" (pid), "stop" (now: bool), "status".
     Every command is answered by one Ack with its `seq`.

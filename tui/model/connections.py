@@ -52,6 +52,10 @@ class Connections:
         self._sorted: Tuple[int, str, List[Connection]] = (-1, "", [])
         self.sort = "age"
 
+    def keys(self) -> List[Key]:
+        """Of those that are known: process and number."""
+        return [connection.key for known in self._by_pid.values() for connection in known]
+
     def frame(self, pid: int, gen: int, rows: Sequence[Mapping[str, Any]], left_out: int
               ) -> List[Connection]:
         connections = [Connection(pid, gen, row) for row in rows]

@@ -7,7 +7,8 @@ lump is spread evenly over the time that it is known to have taken.
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from .connections import Connection
-from .throttling import ALL, covers
+from .scopes import CLIENT, host_of
+from .throttling import ALL, TOTAL, covers
 from .traffic import Row
 
 SECONDS = 60.0
@@ -119,7 +120,7 @@ class Meters:
     def of(self, scope: str, rows: Iterable[Row], now: float, wall: float) -> Directions:
         """The meters of `scope`, measured from here on, and before that from `rows`, the
         newest first; `wall` is what to add to a row's time to get the model's."""
-        if scope == ALL:
+        if scope in (ALL, TOTAL):
             return self._all
         found = self._scoped.get(scope)
         if found is None:
@@ -171,11 +172,13 @@ class Meters:
         if row.state == "live":  # kept in any case: a meter begins with what it is from then
             self._exchanges[key] = (now, row.bytes_out, row.bytes_in)
         for scope in self._scoped:
-            if scope.startswith("/") and _concerns(scope, row):
+            if scope.startswith(("/", CLIENT)) and _concerns(scope, row):
                 self._scoped[scope].add(row.bytes_out - sent, row.bytes_in - read, since, now)
 
 
 def _concerns(scope: str, row: Row) -> bool:
     if scope.startswith("conn:"):
         return scope == f"conn:{row.pid}:{row.conn}"
+    if scope.startswith(CLIENT):
+        return host_of(row.peer) == scope[len(CLIENT):]
     return row.route == scope or covers(scope, row.path)

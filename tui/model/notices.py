@@ -55,10 +55,11 @@ class Notices:
             self.standing[topic] = notice
         return notice
 
-    def cure(self, topic: str) -> None:
-        """What `topic` failed in works again."""
-        if self.standing.pop(topic, None) is not None:
-            self.revision += 1
+    def cure(self, topic: str) -> bool:
+        """What `topic` failed in works again; whether that stood here."""
+        stood = self.standing.pop(topic, None) is not None
+        self.revision += stood
+        return stood
 
     def seen(self) -> None:
         """The user has looked at all of them."""

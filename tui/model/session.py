@@ -5,7 +5,7 @@ counted and left out. The clock is handed in; instants in messages are wall-cloc
 """
 
 import time
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from . import live
 from .commands import Command, Commands
@@ -17,6 +17,7 @@ from .meters import Directions, Meters
 from .notices import Notices
 from .pins import Pins
 from .routes import Routes
+from .scopes import label as scope_label
 from .text import clean, clean_lines
 from .throttling import (
     ALL,
@@ -24,8 +25,8 @@ from .throttling import (
     Throttle,
     Throttling,
     describe,
+    in_words,
     learn_presets,
-    scope_label,
 )
 from .totals import Totals
 from .traffic import Row, Traffic
@@ -179,8 +180,8 @@ class Session:
             self.notify(f"worker {worker.pid} is blocked: {worker.cause}", "error",
                         f"worker {worker.pid}")
             self.on_alarm(f"worker {worker.pid} is blocked", worker.cause)
-        elif worker.state != "exited":
-            self.notices.cure(f"worker {worker.pid}")
+        elif worker.state != "exited" and self.notices.cure(f"worker {worker.pid}"):
+            self.notify(f"worker {worker.pid} goes on", "good")
         if worker.state == "serving":
             self.notices.cure(f"slot {worker.slot}")
         if worker.state != "exited":
@@ -270,7 +271,8 @@ class Session:
         if isinstance(told, dict) and all(isinstance(value, dict) for value in told.values()):
             self.throttling.update(told, self.clock())
         else:
-            self.throttling.assume(command.args["scope"], _wished(command), self.clock())
+            for scope, throttle in _wished(command).items():
+                self.throttling.assume(scope, throttle or OFF, self.clock())
 
     def measured(self, scope: str) -> Directions:
         """What passes under `scope`, since it was first asked for."""
@@ -291,19 +293,51 @@ class Session:
 
     def wanted_throttle(self, scope: str) -> Throttle:
         """The newest wish for `scope` that has no answer yet, else what is in force."""
-        for command in reversed(list(self.commands.pending.values())):
-            if command.name == "throttle" and command.args["scope"] == scope:
-                return _wished(command)
-        return self.throttling.at(scope)
+        return self.wanted_table().get(scope, OFF)
 
-    def wish_throttle(self, scope: str, throttle: Throttle) -> Command:
-        """Ask for `throttle` (one that does nothing: remove what is there) on `scope`."""
+    def wish_throttle(self, scope: str, throttle: Throttle, exempt: bool = False) -> Command:
+        """Ask for `throttle` on `scope`. One that does nothing: remove what is there, or with
+        `exempt` keep the scope free of what a wider one has."""
         where = "" if scope == ALL else f" on {scope_label(scope)}"
-        wanted = throttle.as_dict() if throttle.active else None
+        wanted = throttle.as_dict() if throttle.active or exempt else None
         return self.commands.give("throttle", {"scope": scope, "throttle": wanted},
                                   describe(throttle) + where)
 
+    def wish_rules(self, rules: Mapping[str, Throttle], label: str) -> Command:
+        """Ask for `rules`, by scope, and no others."""
+        return self.commands.give("throttle", {"rules": {
+            scope: throttle.as_dict() for scope, throttle in rules.items()}}, label)
 
-def _wished(command: Command) -> Throttle:
-    wanted = command.args["throttle"]
-    return Throttle.from_dict(wanted) if wanted else OFF
+    def wanted_table(self) -> Dict[str, Throttle]:
+        """What is in force, with the wishes that have no answer yet."""
+        table = dict(self.throttling.table)
+        for command in self.commands.pending.values():
+            if command.name != "throttle":
+                continue
+            if "rules" in command.args:
+                table.clear()
+            for scope, throttle in _wished(command).items():
+                table.pop(scope, None)
+                if throttle is not None:
+                    table[scope] = throttle
+        return table
+
+    def switch_throttle(self) -> None:
+        """All that is on goes off; once more: it is on again, exactly as it was."""
+        table, known = self.wanted_table(), self.throttling
+        if any(throttle.active for throttle in table.values()):
+            known.switched_off = table
+            self.wish_rules({}, f"off, T brings back {in_words(table)}")
+        elif known.switched_off:
+            self.wish_rules(known.switched_off, in_words(known.switched_off))
+        else:
+            self.notify("nothing was throttled yet: t chooses a throttle", "info")
+
+
+def _wished(command: Command) -> Dict[str, Optional[Throttle]]:
+    """What a command asks for, by scope; None: nothing in particular there."""
+    rules = command.args.get("rules")
+    if rules is None:
+        rules = {command.args["scope"]: command.args["throttle"]}
+    return {scope: Throttle.from_dict(value) if value else None
+            for scope, value in rules.items()}

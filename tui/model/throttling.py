@@ -1,7 +1,7 @@
 """The throttle in force by scope, as the server last confirmed it, and the steps to change it.
 
-A scope is "*", a path pattern, or "conn:PID:ID". What is shown is never what was wished but
-what the feed says is in force.
+A scope is "*", "total", a path pattern, "client:ADDRESS", or "conn:PID:ID". What is shown is
+never what was wished but what the feed says is in force.
 """
 
 import math
@@ -206,7 +206,7 @@ class Throttling:
         self.total: Optional[Throttle] = None
         self.revision = 0
         self.since = -1e9  # model clock of the last change
-        self._remembered: Dict[str, Throttle] = {}
+        self.switched_off: Dict[str, Throttle] = {}  # what the switch brings back
 
     def update(self, scopes: Mapping[str, Any], now: float) -> None:
         """What the server says is in force; a value that is no throttle raises ValueError."""
@@ -219,11 +219,9 @@ class Throttling:
             scope = ALL if scope == "all" else scope
             if scope == TOTAL:
                 self.total = throttle
-            elif throttle.active:
+            elif throttle.active or scope != ALL:  # an inactive one exempts what it is for
                 force[clean(scope, 120)] = throttle
         self.force = force
-        for scope, throttle in force.items():
-            self._remembered[scope] = throttle
         self._changed(now)
 
     def _changed(self, now: float) -> None:
@@ -249,51 +247,37 @@ class Throttling:
         return steps
 
     def at(self, scope: str) -> Throttle:
-        return self.force.get(scope, OFF)
+        return self.table.get(scope, OFF)
+
+    @property
+    def table(self) -> Dict[str, Throttle]:
+        """All that is in force, the total as well."""
+        return self.force if self.total is None else {**self.force, TOTAL: self.total}
 
     @property
     def active(self) -> bool:
-        return bool(self.force) or (self.total is not None and self.total.active)
-
-    def toggled(self, scope: str) -> Throttle:
-        """The other side of the switch: off, or the value that was on before."""
-        if scope in self.force:
-            return OFF
-        return self._remembered.get(scope) or PRESETS[DEFAULT_PRESET]
+        return any(throttle.active for throttle in self.table.values())
 
     def assume(self, scope: str, throttle: Throttle, now: float) -> None:
         """An acknowledged wish; the event with the whole table follows."""
         self.force.pop(scope, None)
         if throttle.active:
-            self.force[scope] = self._remembered[scope] = throttle
+            self.force[scope] = throttle
         self._changed(now)
 
     def headline(self) -> str:
         """For the top row: what is throttled, the widest scope first; "" when nothing is."""
-        parts = []
-        for scope, throttle in sorted(self.force.items(), key=lambda item: item[0] != ALL):
-            where = "" if scope == ALL else f" on {scope_label(scope)}"
-            parts.append(describe(throttle) + where)
-        if self.total is not None and self.total.active:
-            parts.append(f"total {describe(self.total)}")
-        return ", ".join(parts)
+        return in_words(self.table) if self.active else ""
 
 
-def scope_label(scope: str) -> str:
-    if scope == ALL:
-        return "all"
-    if scope.startswith("conn:"):
-        return "conn #" + scope.rsplit(":", 1)[-1]
-    return scope
+def in_words(table: Mapping[str, Throttle]) -> str:
+    """Throttles by scope in one line, the widest first."""
+    from .scopes import label  # deferred: that module needs this one
 
-
-def scope_choices(route: Optional[str], connection: Optional[Tuple[int, int]],
-                  in_force: Mapping[str, Throttle]) -> List[str]:
-    """Scopes one can choose: all, the selected route and connection, and those in force."""
-    choices = [ALL]
-    if route:
-        choices.append(route)
-    if connection is not None:
-        choices.append(f"conn:{connection[0]}:{connection[1]}")
-    choices += [scope for scope in in_force if scope not in choices]
-    return choices
+    parts = []
+    for scope, throttle in sorted(table.items(), key=lambda item: (item[0] != ALL,
+                                                                   item[0] == TOTAL)):
+        where = "" if scope == ALL else f" on {label(scope)}"
+        parts.append(f"total {describe(throttle)}" if scope == TOTAL
+                     else (describe(throttle) if throttle.active else "off") + where)
+    return ", ".join(parts)

@@ -8,8 +8,10 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from textual import events
 from textual.binding import Binding
+from textual.strip import Strip
 
 from ..draw import Piece, fit, spread
+from ..model import scopes
 from ..model import throttling as model
 from .lines import LinePane
 from .measured import Measured, cells
@@ -32,6 +34,8 @@ class ThrottlePane(LinePane):
         Binding("down,j", "row(1)", "row below", show=False, id="throttle.down"),
         Binding("enter,i", "own", "own numbers", key_display="⏎", id="throttle.own"),
         Binding("s", "scope(1)", "scope", id="throttle.scope"),
+        Binding("S", "type_scope", "type a scope: /api/*, client:10.0.0.7, #88, total",
+                show=False, id="throttle.type_scope"),
         Binding("0", "off", "off", id="throttle.off"),
         Binding("escape", "app.close_throttle", "close", key_display="Esc",
                 id="throttle.close"),
@@ -42,10 +46,12 @@ class ThrottlePane(LinePane):
         self.scope = model.ALL
         self.route: Optional[str] = None
         self.connection: Optional[Tuple[int, int]] = None
+        self.client = ""
         self.row = 0  # 0 presets, 1 scope, then the sliders
         self._zones: Dict[int, List[Tuple[int, int, str, Any]]] = {}
         self._body: List[Sequence[Piece]] = []
         self._measured = Measured(self)
+        self._settled_for = self.size
         self._dragged: Optional[Tuple[int, model.Slider, int, int]] = None
 
     # -- what is shown
@@ -74,14 +80,22 @@ class ThrottlePane(LinePane):
         return self._body[index]
 
     def _settle(self) -> None:
+        self._settled_for = self.size
         self._body = self._lines(max(20, self.size.width - 1))
         super()._settle()
+
+    def render_line(self, y: int) -> Strip:
+        if y == 0 and self.size != self._settled_for:
+            self._settle()  # its first drawing comes before it is told its size
+        return super().render_line(y)
 
     def title_end(self) -> str:
         return self._state_words()[0]
 
     def choices(self) -> List[str]:
-        return model.scope_choices(self.route, self.connection, self.session.throttling.force)
+        found = scopes.choices(self.route, self.connection, self.client,
+                               self.session.throttling.table)
+        return found if self.scope in found else [*found, self.scope]
 
     def _state_words(self) -> Tuple[str, str]:
         """What became of the last wish, and its colour."""
@@ -142,18 +156,7 @@ class ThrottlePane(LinePane):
             names.append(current)
             labels.append("own")
         at = names.index(current)
-        first, last = at, at
-        used = len(labels[at]) + 2
-        limit = width - 14
-        while True:
-            grown = False
-            for nearer in (last + 1, first - 1):
-                if 0 <= nearer < len(names) and used + len(labels[nearer]) + 3 <= limit:
-                    used += len(labels[nearer]) + 3
-                    first, last = min(first, nearer), max(last, nearer)
-                    grown = True
-            if not grown:
-                break
+        first, last = _around(labels, at, width - 14)
         pieces: List[Piece] = [self._mark(0), ("preset ", self.style("dim")),
                                ("‹ " if first > 0 else "  ", self.style("faint"))]
         column = cells(pieces)
@@ -172,31 +175,43 @@ class ThrottlePane(LinePane):
         return pieces
 
     def _scope_line(self, line: int, width: int) -> Sequence[Piece]:
-        pieces: List[Piece] = [self._mark(1), ("scope    ", self.style("dim"))]
+        end = self._force_pieces()
+        choices = self.choices()
+        labels = [fit(label, min(24, len(label))) for label in map(scopes.label, choices)]
+        first, last = _around(labels, choices.index(self.scope), width - cells(end) - 13)
+        pieces: List[Piece] = [self._mark(1), ("scope  ", self.style("dim")),
+                               ("‹ " if first else "  ", self.style("faint"))]
         column = cells(pieces)
-        for index, scope in enumerate(self.choices()):
-            if index:
+        for index in range(first, last + 1):
+            scope = choices[index]
+            if index > first:
                 pieces.append((" │ ", self.style("faint")))
                 column += 3
-            label = ("▸" if scope == self.scope else "") + fit(
-                model.scope_label(scope), min(24, len(model.scope_label(scope))))
-            on = scope in self.session.throttling.force
+            label = ("▸" if scope == self.scope else "") + labels[index]
+            on = scope in self.session.throttling.table
             kind = "warning" if on else "strong" if scope == self.scope else "dim"
             pieces.append((label, self.style(kind)))
             self._zone(line, column, len(label), "scope", scope)
             column += len(label)
+        pieces.append((" ›" if last < len(choices) - 1 else "", self.style("faint")))
+        return spread(pieces, end, width)
+
+    def _force_pieces(self) -> List[Piece]:
+        """What the server says is in force for the scope."""
         words, kind = self._state_words()
-        force = self.session.throttling.force.get(self.scope)
+        force = self.session.throttling.table.get(self.scope)
         around = self.session.throttling.force.get(model.ALL)
         if force is None and self.scope != model.ALL and around is not None:
             named = f"as all: {model.describe(around)}"
+        elif force is not None and not force.active:
+            named = "off, whatever all has"
         else:
             named = model.describe(force or model.OFF)
         end: List[Piece] = [(" in force: ", self.style("dim")),
                             (named, self.style("strong")), (" ", None)]
         if words and not self.titled:
             end += [("· " + words + " ", self.style(kind))]
-        return spread(pieces, end, width)
+        return end
 
     def _slider_line(self, line: int, start: int, across: int, width: int) -> Sequence[Piece]:
         throttle = self.session.throttling.at(self.scope)
@@ -247,7 +262,18 @@ class ThrottlePane(LinePane):
         self.wish(model.OFF)
 
     async def action_own(self) -> None:
-        await self.host.ask_throttle(self.scope)
+        if self.row == 1:
+            await self.host.ask_scope()
+        else:
+            await self.host.ask_throttle(self.scope)
+
+    async def action_type_scope(self) -> None:
+        await self.host.ask_scope()
+
+    def choose_scope(self, scope: str) -> None:
+        """What the keys act on from now on."""
+        self.scope = scope
+        self.redraw()
 
     def wish(self, throttle: model.Throttle) -> None:
         """Send the wish; what is shown changes when the server confirms it."""
@@ -322,6 +348,21 @@ class ThrottlePane(LinePane):
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._wheel(event, 1)
+
+
+def _around(labels: Sequence[str], at: int, limit: int) -> Tuple[int, int]:
+    """The first and the last of as many labels around the one `at` as fit."""
+    first, last = at, at
+    used = len(labels[at]) + 2
+    while True:
+        grown = False
+        for nearer in (last + 1, first - 1):
+            if 0 <= nearer < len(labels) and used + len(labels[nearer]) + 3 <= limit:
+                used += len(labels[nearer]) + 3
+                first, last = min(first, nearer), max(last, nearer)
+                grown = True
+        if not grown:
+            return first, last
 
 
 def _exactly(pieces: Sequence[Piece], width: int) -> List[Piece]:

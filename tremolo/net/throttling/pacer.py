@@ -77,7 +77,7 @@ class Pacer:
         """Follow the table as it is now; buckets in use keep what they have and owe."""
         table = self._table
         self.generation = table.generation
-        rule = self.rule = table.resolve(self.connection_id, self._path)
+        rule = self.rule = table.resolve(self.connection_id, self._path, self.address)
         shares: Dict[SharedBucket, Share] = {}
         buckets = None
         if (rule is not None and rule.scope[0] != "#"

@@ -6,8 +6,8 @@ or the feed.
 Rules:
 
 * the narrowest rule that matches a connection is in force, wholly: the handler's own rate
-  (for downloads), else the rule for the connection, else the most specific path pattern,
-  else the rule for everything;
+  (for downloads), else the rule for the connection, else that for its client's address, else
+  the most specific path pattern, else the rule for everything;
 * a rule's rates are a link: connections from one address share them, as a phone's would,
   unless the throttle says `per_connection` or the rule is for one connection;
 * the rates of the API (`download_rate`, `upload_rate`) count for each connection and belong
@@ -21,7 +21,7 @@ import re
 from typing import Dict, Hashable, List, Optional, Pattern, Tuple
 from urllib.parse import unquote_to_bytes
 
-from ...throttle import ALL, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
+from ...throttle import ALL, CLIENT, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
 from .bucket import RateLimit
 from .shared_bucket import SharedBucket
 
@@ -87,9 +87,9 @@ class ThrottleTable:
     def set(self, scope: str, throttle: Optional[Throttle], now: float) -> None:
         """Put `throttle` in force for `scope`, or with None remove the scope's rule.
 
-        `scope` is as `tremolo.throttle.parse_scope()` takes it: `all`, `total`, `#7`, or a
-        path pattern. `OFF` is a rule too: it exempts the scope from wider ones. Raises
-        InvalidThrottle for a scope that cannot be understood.
+        `scope` is as `tremolo.throttle.parse_scope()` takes it: `all`, `total`, `#7`,
+        `client:10.0.0.7`, or a path pattern. `OFF` is a rule too: it exempts the scope from
+        wider ones. Raises InvalidThrottle for a scope that cannot be understood.
         """
         scope = parse_scope(scope)
         if scope == TOTAL:
@@ -129,12 +129,16 @@ class ThrottleTable:
             found[TOTAL] = self.total_value
         return found
 
-    def resolve(self, connection_id: int, path: Optional[bytes] = None) -> Optional[Rule]:
-        """The narrowest rule for a connection and a path (percent-encoded, no query)."""
+    def resolve(self, connection_id: int, path: Optional[bytes] = None,
+                address: Hashable = None) -> Optional[Rule]:
+        """The narrowest rule for a connection, a path (percent-encoded, no query), and the
+        address of the client."""
         rules = self._rules
         if not rules:
             return None
         found = rules.get(f"#{connection_id}")
+        if found is None and address is not None:
+            found = rules.get(f"{CLIENT}{address}")
         if found is not None:
             return found
         if path is not None and self._paths:
