@@ -141,7 +141,8 @@ OPTIONS: Tuple[Option, ...] = (
     _o("download_rate", "int", 0, "throttle", "bytes per second to each client; 0: unlimited"),
     _o("upload_rate", "int", 0, "throttle", "bytes per second from each client; 0: unlimited"),
     _o("throttle", "list", (), "throttle", "a preset (slow-4g) or numbers (\"down=1.5Mbit "
-       "up=750kbit latency=150ms\"), for all or \"/path/*: ...\"", metavar="SPEC", common=True),
+       "up=750kbit latency=150ms\"), for all or a part: \"/api/*: slow-4g\"",
+       metavar="SPEC", common=True),
     _o("presets", "object", None, "throttle", "a table of presets of one's own, by name (only in "
        "pyproject.toml)", flags=()),
     _o("buffer_size", "int", 16 * KIB, "throttle", "bytes that handlers read and write at once",

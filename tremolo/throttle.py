@@ -1,7 +1,7 @@
 """The throttle as a value: what a network is to be like, how it is written and read.
 
-A leaf: imports only `tremolo.units`. Knows presets, scopes and bounds; nothing of time,
-buckets or connections (those are `net.throttling`'s). Rates are bytes per second, durations
+A leaf: imports only `tremolo.units` and `tremolo.scope`. Knows presets and bounds; nothing of
+time, buckets or connections (those are `net.throttling`'s). Rates are bytes per second, durations
 seconds, probabilities 0 to 1.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
+from .scope import EVERYTHING, TOTAL, Scope, split_rule
 from .units import (
     MAX_RATE,
     MIN_RATE,
@@ -27,26 +28,16 @@ from .units import (
 )
 
 __all__ = [
-    "ALL", "OFF", "PRESETS", "TOTAL", "InvalidThrottle", "Throttle", "format_duration",
-    "format_rate", "own_presets", "parse_duration", "parse_rate", "parse_rule", "parse_scope",
+    "OFF", "PRESETS", "InvalidThrottle", "Throttle", "check_scope", "format_duration",
+    "format_rate", "own_presets", "parse_duration", "parse_rate", "parse_rule",
 ]
 
 MAX_SECONDS = 60.0
 MAX_BYTES = 2**53
 
-#: the scope of everything, and that of the cap on all that passes
-ALL = "all"
-TOTAL = "total"
-#: begins the scope of all connections from one address
-CLIENT = "client:"
-
-#: the variable parts of a path pattern: `*`, and as frameworks write them `{name}`,
-#: `{name:converter}`, `<name>`, `<converter:name>`
-WILDCARD = re.compile(r"(\*|\{[^{}]*\}|<[^<>]*>)")
-
 
 class InvalidThrottle(InvalidQuantity):
-    """A throttle or scope that cannot be used; the text is one clear line."""
+    """A throttle that cannot be used; the text is one clear line."""
 
 
 @dataclass(frozen=True)
@@ -285,71 +276,27 @@ def _forms(known: Mapping[str, Throttle]) -> str:
             f'as in "down=1.5Mbit up=750kbit latency=150ms jitter=20ms" or "down=1.5MB"')
 
 
-# Scopes
+# Rules
 
-def is_rest(wildcard: str) -> bool:
-    """Whether a variable part of a path pattern stands for any text, slashes included; others
-    stand for one segment of a path."""
-    return wildcard == "*" or wildcard.endswith(":path}") or wildcard.startswith("<path:")
-
-
-def parse_scope(text: str) -> str:
-    """The canonical name of a scope: `all`, `total`, a path pattern that begins with a slash, as
-    `/api/*` or `/items/{id}`, `client:10.0.0.7` for all connections from an address (also
-    `client 10.0.0.7`, `ip:10.0.0.7`), `#88` for a connection (also `conn #88`, `conn:88`), or
-    `conn:4711:88` for the connection 88 of the worker with the process id 4711.
-    """
-    text = text.strip()
-    lowered = text.lower()
-    if lowered in ("", "*", ALL, "everything"):
-        return ALL
-    if lowered == TOTAL or text.startswith("/"):
-        return TOTAL if lowered == TOTAL else text
-    if lowered.startswith("route "):
-        return parse_scope(text[6:])
-    if re.fullmatch("conn:[0-9]{1,10}:[0-9]{1,15}", lowered):
-        return lowered
-    found = re.fullmatch(r"(?:client|ip)(?::|\s)\s*\[?([0-9a-f.:]{2,45})\]?", lowered)
-    if found is not None:
-        return CLIENT + _address(found[1])
-    found = re.fullmatch(r"(?:conn(?:ection)?\s*[:#]?\s*#?|#)([0-9]{1,18})", lowered)
-    if found is None:
-        raise InvalidThrottle(f"{text!r} is no scope: those are all, total, a path such as "
-                              f"/api/*, client:10.0.0.7, or a connection such as #88")
-    return f"#{int(found[1])}"
-
-
-def _address(text: str) -> str:
-    from ipaddress import ip_address  # deferred: few name a client
-
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise InvalidThrottle(f"{text!r} is no address of a client") from None
-
-
-def check_scope(scope: str, throttle: "Throttle") -> None:
-    """Raises InvalidThrottle if `throttle` cannot be for the canonical `scope`."""
+def check_scope(scope: Scope, throttle: Throttle) -> None:
+    """Raises InvalidThrottle if `throttle` cannot be for `scope`."""
     if scope == TOTAL and (
             throttle.offline or replace(throttle, download=None, upload=None) != OFF):
         raise InvalidThrottle("total: it has rates only, down= and up=")
 
 
 def parse_rule(
-    text: str, presets: Optional[Mapping[str, Throttle]] = None
-) -> Tuple[str, Throttle]:
+    text: str, presets: Optional[Mapping[str, Throttle]] = None, default: Scope = EVERYTHING
+) -> Tuple[Scope, Throttle]:
     """The scope and the throttle of `/api/*: 3g`, `client:10.0.0.7: 3g`, `total: down=10MB`.
 
-    Without a scope (`slow-4g`) it is for all. Raises InvalidThrottle.
+    Without a scope (`slow-4g`) it is for `default`. Raises InvalidScope and InvalidThrottle.
     """
-    scope, colon, value = text.rpartition(":")
-    if not colon and text.strip().startswith("/"):
-        raise InvalidThrottle(f"{text!r} has no throttle: it is written as "
-                              f'"{text.strip()}: slow-4g"')
-    found = parse_scope(scope) if colon else ALL
+    named, value = split_rule(text)
+    scope = default if named is None else named
     throttle = Throttle.parse(value, presets)
-    check_scope(found, throttle)
-    return found, throttle
+    check_scope(scope, throttle)
+    return scope, throttle
 
 
 # Presets

@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple, Un
 
 from textual.app import App
 
+from tremolo.scope import EVERYTHING, Scope
+
 from .feed import Feed
 from .host import Host
 from .layout import Layout
 from .model.logs import Error
 from .model.pins import answer_of
 from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
-from .model.scopes import host_of
 from .model.session import Session
 from .model.text import clean
-from .model.throttling import ALL, PRESETS
+from .model.throttling import PRESETS
 from .model.traffic import Endpoint, Row
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
@@ -311,28 +312,27 @@ class Actions(App[int]):
     def action_throttle(self) -> None:
         self.open_throttle(self._scope_under_cursor())
 
-    def _scope_under_cursor(self) -> Optional[str]:
+    def _scope_under_cursor(self) -> Optional[Scope]:
         """What the selected line of the focused list is about; None: nothing is selected."""
         pane, control = self.focused, self.throttle_pane
         if isinstance(pane, ConnectionsPane):
             connection = pane.selected_connection()
             if connection is not None:
-                control.client = host_of(connection.peer)
+                control.client = connection.client
             return connection.scope if connection else None
         if isinstance(pane, RoutesPane) and str(pane.selected or "").startswith("/"):
             control.route = str(pane.selected)
-            return control.route
+            return Scope(control.route)
         if isinstance(pane, TrafficPane) and pane.selected_row() is not None:
-            return control.route
+            return Scope(control.route) if control.route else None
         return None
 
-    def open_throttle(self, scope: Optional[str]) -> None:
+    def open_throttle(self, scope: Optional[Scope]) -> None:
         if scope is not None:
             pane = self.throttle_pane
             pane.scope = scope
-            if scope.startswith("conn:"):
-                _, pid, number = scope.split(":")
-                pane.connection = (int(pid), int(number))
+            if scope.connection is not None and scope.connection[0] is not None:
+                pane.connection = (scope.connection[0], scope.connection[1])
         if self.arrangement is not None:
             self.arrangement.toggle_throttle(scope is not None)
         self.news()
@@ -345,9 +345,9 @@ class Actions(App[int]):
         self.session.switch_throttle()
 
     def throttle_all(self, name: str) -> None:
-        self.session.wish_throttle(ALL, PRESETS[name])
+        self.session.wish_throttle(EVERYTHING, PRESETS[name])
 
-    async def ask_throttle(self, scope: str) -> None:
+    async def ask_throttle(self, scope: Scope) -> None:
         from .dialogues import ask_throttle
 
         await ask_throttle(self.host, scope)
@@ -357,7 +357,7 @@ class Actions(App[int]):
 
         await ask_scope(self.host)
 
-    def choose_scope(self, scope: str) -> None:
+    def choose_scope(self, scope: Scope) -> None:
         self.throttle_pane.choose_scope(scope)
 
 

@@ -17,12 +17,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 
+from tremolo.scope import Scope
+
 from .actions import Actions
 from .draw_timer import DrawTimer
 from .feed import Feed
 from .layout import NAMES, Layout
 from .model.filters import FilterError
-from .model.scopes import host_of
 from .model.session import Session
 from .model.traffic import Row
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
@@ -296,7 +297,7 @@ class Dashboard(Actions):
         path = row.route or row.path.split("?", 1)[0]
         pane.route = path if path.startswith("/") and "…" not in path else None
         pane.connection = (row.pid, row.conn)
-        pane.client = host_of(row.peer)
+        pane.client = Scope.of_peer(row.peer)
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.show_subject(row, along=True)
 

@@ -5,37 +5,40 @@ Each is typed at the place where it is shown afterwards. Imported on first use.
 
 from typing import Optional, Tuple
 
+from tremolo.exceptions import ConfigurationError
+from tremolo.scope import EVERYTHING, Scope
+
 from .host import Host
-from .model.scopes import label, named, typed
+from .model.scopes import named, typed
 from .model.text import clean
-from .model.throttling import ALL, DEFAULT_PRESET, InvalidThrottle, Throttle
+from .model.throttling import DEFAULT_PRESET, Throttle
 
 
-async def ask_throttle(app: Host, scope: str) -> None:
+async def ask_throttle(app: Host, scope: Scope) -> None:
     """A throttle, typed as `--throttle` takes it, for `scope` if it names none itself; wrong ones
     are explained while typing."""
     session = app.session
     current = session.throttling.at(scope)
     text = str(current) if current.active else DEFAULT_PRESET
 
-    def read(value: str) -> Optional[Tuple[str, Throttle]]:
+    def read(value: str) -> Optional[Tuple[Scope, Throttle]]:
         try:
             return typed(value, scope, session.connections.keys())
-        except InvalidThrottle as exc:
+        except ConfigurationError as exc:
             session.notify(clean(str(exc)), "warning")
             return None
 
     def changed(value: str) -> None:
         found = read(value)
         if found is not None:
-            session.notify(f"Enter applies it on {label(found[0])}", "info")
+            session.notify(f"Enter applies it on {found[0].label}", "info")
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
             found = read(value)
             if found is None:
                 return False
-            session.wish_throttle(*found, exempt=":" in value and found[0] != ALL)
+            session.wish_throttle(*found, exempt=":" in value and found[0] != EVERYTHING)
             app.choose_scope(found[0])
         app.close_entry("throttle")
         return True
@@ -52,7 +55,7 @@ async def ask_scope(app: Host) -> None:
         if accepted:
             try:
                 app.choose_scope(named(value, session.connections.keys()))
-            except InvalidThrottle as exc:
+            except ConfigurationError as exc:
                 session.notify(clean(str(exc)), "warning")
                 return False
         app.close_entry("throttle")

@@ -180,7 +180,7 @@ def test_offline_lets_nothing_pass_until_it_is_lifted():
     run(main)
 
 
-@pytest.mark.parametrize("scope", ["all", "/", "#1", "total"])
+@pytest.mark.parametrize("scope", ["*", "/", "#1", "client:127.0.0.1", "total"])
 def test_each_scope_reaches_a_running_response(scope):
     data = pattern(20_000_000)
 

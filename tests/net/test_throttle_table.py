@@ -11,7 +11,8 @@ from tremolo.net.throttling.flow import UNLIMITED, Flow
 from tremolo.net.throttling.pacer import Pacer
 from tremolo.net.throttling.shared_bucket import SharedBucket
 from tremolo.net.throttling.table import ThrottleTable
-from tremolo.throttle import OFF, PRESETS, InvalidThrottle, Throttle
+from tremolo.scope import InvalidScope
+from tremolo.throttle import OFF, PRESETS, Throttle
 
 TICK = 0.02
 PLENTY = 10**9
@@ -472,9 +473,9 @@ def down(rate, **more):
 
 RESOLVED = [
     ("nothing", [], b"/", None),
-    ("everything", [("all", 1)], b"/", "all"),
+    ("everything", [("all", 1)], b"/", "*"),
     ("path over all", [("all", 1), ("/a/*", 2)], b"/a/b", "/a/*"),
-    ("other path", [("all", 1), ("/a/*", 2)], b"/b", "all"),
+    ("other path", [("all", 1), ("/a/*", 2)], b"/b", "*"),
     ("longest pattern", [("/a/*", 1), ("/a/b/*", 2), ("/*", 3)], b"/a/b/c", "/a/b/*"),
     ("exact over pattern", [("/a*", 1), ("/ab", 2)], b"/ab", "/ab"),
     ("connection over path", [("/a", 1), ("#7", 2), ("all", 3)], b"/a", "#7"),
@@ -488,7 +489,8 @@ RESOLVED = [
     ("a dot is a dot", [("/a.b", 1)], b"/axb", None),
     ("percent-encoded path", [("/caf\u00e9/*", 1)], b"/caf%C3%A9/x", "/caf\u00e9/*"),
     ("percent-encoded pattern", [("/a%20b", 1)], b"/a%20b", "/a%20b"),
-    ("no path yet", [("/*", 1), ("all", 2)], None, "all"),
+    ("connection of a worker", [("#4711.7", 1), ("all", 2)], b"/a", "#4711.7"),
+    ("no path yet", [("/*", 1), ("all", 2)], None, "*"),
 ]
 
 
@@ -502,12 +504,12 @@ def test_the_narrowest_rule_wins(rules, path, scope):
 
 @pytest.mark.parametrize("rules, scope", [
     ([("client:10.0.0.7", 1), ("/api/*", 2), ("all", 3)], "client:10.0.0.7"),
-    ([("client:10.0.0.7", 1), ("#7", 2)], "#7"), ([("client:10.0.0.8", 1), ("all", 2)], "all")])
+    ([("client:10.0.0.7", 1), ("#7", 2)], "#7"), ([("client:10.0.0.8", 1), ("all", 2)], "*")])
 def test_a_client_is_narrower_than_a_path_and_wider_than_a_connection(rules, scope):
     table = table_with(*((scope, down(rate * 1000)) for scope, rate in rules))
-    pacer = table.pacer(7, "10.0.0.7")
+    pacer = Pacer(table, 7, "::ffff:10.0.0.7")
     pacer.begin(b"/api/x", 0.0)
-    assert pacer.limits.scope == scope
+    assert pacer.rule.scope == scope
 
 
 def test_an_empty_table_costs_nothing():
@@ -702,7 +704,7 @@ def test_removing_a_rule_lets_its_buckets_go():
 
 
 def test_a_scope_that_cannot_be_understood_is_refused():
-    with pytest.raises(InvalidThrottle, match="scope"):
+    with pytest.raises(InvalidScope, match="scope"):
         ThrottleTable(0.0).set("nowhere", OFF, 0.0)
 
 

@@ -109,7 +109,7 @@ async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
     assert command["args"]["throttle"]["download"] == 125_000_000
     assert "▼ down=1Gbit" in d.screen()[0] and "/{id}" in d.screen()[0]
     await d.press("s", "s")
-    assert d.app.throttle_pane.scope == "conn:4711:9"
+    assert d.app.throttle_pane.scope == "#4711.9"
 
 
 @drive(SMALL)

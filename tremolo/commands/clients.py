@@ -5,6 +5,7 @@ import json
 from typing import Any, List, Mapping
 
 from ..exceptions import ConfigurationError
+from ..scope import FORMS
 from .arguments import Parser
 
 
@@ -30,8 +31,7 @@ def throttle(arguments: List[str]) -> int:
                         help='slow-4g, or down=1.5Mbit up=750kbit latency=150ms, or with a scope '
                              'as "/api/*: latency=300ms"; off takes away all there is')
     parser.add_argument("--scope", metavar="SCOPE",
-                        help="of the throttle, or of the one that off takes away: * (all), "
-                             "/path/*, client:ADDRESS, total or conn:PID:ID")
+                        help=f"of the throttle, or of the one that off takes away: {FORMS}")
     given = parser.parse_args(arguments)
     where = {} if given.scope is None else {"scope": given.scope}
     result: Mapping[str, Any] = _ask(given.address, "throttle", **where,

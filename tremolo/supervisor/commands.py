@@ -5,13 +5,14 @@ another.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
+from ..scope import EVERYTHING, TOTAL, Scope
 from ..telemetry.messages import VERSION, error_line
-from ..throttle import TOTAL, Throttle, check_scope
+from ..throttle import Throttle, check_scope, parse_rule
 from .feed import Viewer, wall
-from .wanted import CONNECTION_SCOPE, EVERYTHING, WantedThrottle
+from .wanted import WantedThrottle
 from .worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
@@ -53,45 +54,49 @@ class Commands:
     # -- throttle --------------------------------------------------------------------
 
     async def _throttle(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
-        supervisor = self._supervisor
+        wanted = self._supervisor.throttle
         changes = self._changes(args)
-        told = [(worker, name, changes[scope]) for scope in changes
-                for name, workers in [self._of_workers(scope)] for worker in workers]
+        told = [(worker, scope) for scope in changes for worker in self._workers_of(scope)]
         for scope in sorted(changes, key=lambda scope: changes[scope] is not None):
-            supervisor.throttle.set(scope, changes[scope])  # first those that go
+            wanted.set(scope, changes[scope])  # first those that go
         answers = await asyncio.gather(*(
-            worker.command("throttle", scope=name, throttle=throttle and throttle.as_dict())
-            for worker, name, throttle in told))
+            worker.command("throttle", scope=scope, throttle=_as_dict(changes[scope]))
+            for worker, scope in told))
         if TOTAL in changes:
-            supervisor.total_shares.restart()
-            supervisor.share_total()
-        supervisor.publish_throttle()
-        refused = [answer["error"] for (worker, _, _), answer in zip(told, answers)
+            self._supervisor.total_shares.restart()
+            self._supervisor.share_total()
+        refused = [(scope, answer["error"]) for (worker, scope), answer in zip(told, answers)
                    if not answer.get("ok") and worker.state == "serving"]
+        for scope, _ in refused:
+            if scope.connection is not None:
+                wanted.set(scope, None)  # it is in force nowhere
+        self._supervisor.publish_throttle()
         if refused:
-            raise CommandError(str(refused[0]))
-        return supervisor.throttle.as_dict()
+            raise CommandError(str(refused[0][1]))
+        return wanted.as_dict()
 
-    def _changes(self, args: Mapping[str, Any]) -> Dict[str, Optional[Throttle]]:
+    def _changes(self, args: Mapping[str, Any]) -> Dict[Scope, Optional[Throttle]]:
         """The throttle by scope as a command wants it: `rules` are all there shall be; `off`
         without a scope takes all away; None takes one away."""
         wanted, value = self._supervisor.throttle, args.get("throttle")
         if "rules" in args:
             if not isinstance(args["rules"], dict):
                 raise CommandError("rules are an object: scope to throttle")
-            alive = {worker.pid for worker in self._supervisor.generations.workers}
-            return wanted.changes({scope: rule for scope, rule in args["rules"].items()
-                                   if self._is_alive(scope, alive)})
+            rules = {Scope(text): rule for text, rule in args["rules"].items()}
+            return wanted.changes({self._with_worker(scope): rule
+                                   for scope, rule in rules.items() if self._is_alive(scope)})
         if isinstance(value, str) and "scope" not in args:
-            scope, throttle = wanted.rule(value)
+            scope, throttle = parse_rule(value, wanted.presets)
             if scope == EVERYTHING and not throttle.active:
                 return wanted.changes({})
-            return {scope: throttle}
-        scope = wanted.scope(args.get("scope", EVERYTHING))
+            return {self._with_worker(scope): throttle}
+        scope = self._with_worker(_scope(args.get("scope", EVERYTHING)))
         if value is None or value == "off":
             return {scope: None}
         if isinstance(value, str):
-            throttle = Throttle.parse(value, wanted.presets)
+            named, throttle = parse_rule(value, wanted.presets, scope)
+            if self._with_worker(named) != scope:
+                raise CommandError(f"two scopes are given, {scope} and {named}")
         elif isinstance(value, dict):
             throttle = Throttle.from_dict(value)
         else:
@@ -99,18 +104,27 @@ class Commands:
         check_scope(scope, throttle)
         return {scope: throttle}
 
-    @staticmethod
-    def _is_alive(scope: str, pids: Set[int]) -> bool:
-        single = CONNECTION_SCOPE.fullmatch(scope)
-        return single is None or int(single[1]) in pids
+    def _is_alive(self, scope: Scope) -> bool:
+        pid = scope.connection[0] if scope.connection is not None else None
+        return pid is None or any(w.pid == pid for w in self._supervisor.generations.workers)
 
-    def _of_workers(self, scope: str) -> Tuple[str, List[WorkerHandle]]:
-        """The name of a scope for workers, and those that have to know of it."""
-        single = CONNECTION_SCOPE.fullmatch(scope)
-        if single:
-            return f"#{single[2]}", [self._worker(int(single[1]))]
-        workers = [w for w in self._supervisor.generations.workers if w.state != "exited"]
-        return "all" if scope == EVERYTHING else scope, workers
+    def _with_worker(self, scope: Scope) -> Scope:
+        """The scope of a connection names its worker, for each numbers its own."""
+        if scope.connection is None or scope.connection[0] is not None:
+            return scope
+        number = scope.connection[1]
+        pids = [w.pid for w in self._supervisor.generations.workers if w.state == "serving"]
+        if len(pids) != 1:
+            known = " or ".join(Scope.of_connection(pid, number) for pid in pids[:4])
+            raise CommandError(f"{scope} is of which worker: {known}?" if pids else
+                               f"{scope}: no worker serves")
+        return Scope.of_connection(pids[0], number)
+
+    def _workers_of(self, scope: Scope) -> List[WorkerHandle]:
+        """Those that have to know of a scope."""
+        if scope.connection is not None:
+            return [self._worker(scope.connection[0])]
+        return [w for w in self._supervisor.generations.workers if w.state != "exited"]
 
     # -- the rest --------------------------------------------------------------------
 
@@ -166,6 +180,16 @@ class Commands:
         if not workers:
             raise CommandError(f"there is no worker with the process id {str(pid)[:20]}")
         return workers[0]
+
+
+def _scope(text: Any) -> Scope:
+    if not isinstance(text, str):
+        raise CommandError(f"a scope is a text, not {text!r:.40}")
+    return Scope(text)
+
+
+def _as_dict(throttle: Optional[Throttle]) -> Optional[Dict[str, Any]]:
+    return None if throttle is None else throttle.as_dict()
 
 
 def throttle_event(throttle: WantedThrottle) -> Dict[str, Any]:

@@ -17,10 +17,10 @@ from .. import __version__
 from ..companions import companion_specs
 from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
+from ..scope import TOTAL
 from ..telemetry.messages import VERSION
 from ..telemetry.rollup import Rollup
 from ..telemetry.sanitize import clean
-from ..throttle import TOTAL
 from .commands import Commands, throttle_event
 from .companions import Companions
 from .control import ControlSocket

@@ -4,22 +4,18 @@ Values only, and cheap to import: the command line checks with them what it was 
 """
 
 import os
-import re
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import CommandError, ConfigurationError
 
 if TYPE_CHECKING:
+    from ..scope import Scope
     from ..throttle import Throttle
 
 MAX_RULES = 100
-EVERYTHING = "*"
 #: where workers find the file of the locks that they share (see `tremolo.app.locks`)
 LOCK_FILE = "TREMOLO_LOCK_FILE"
-
-#: the scope of one connection, with the worker and the number that it has there
-CONNECTION_SCOPE = re.compile(r"conn:([0-9]{1,10}):([0-9]{1,15})")
 
 
 class Launch(NamedTuple):
@@ -57,15 +53,14 @@ def by_that_name(path: str) -> str:
 
 
 class WantedThrottle:
-    """The throttle that is wanted, by scope: "*", a path pattern, "total", "client:ADDRESS",
-    "conn:PID:ID"."""
+    """The throttle that is wanted, by scope."""
 
     def __init__(self, specs: Any = (), presets: Any = None) -> None:
         if presets is not None and not isinstance(presets, Mapping):
             raise ConfigurationError('presets must be a table such as train = "down=2Mbit"')
         #: the user's own, by name
         self.presets: Dict[str, Throttle] = {}
-        self._rules: Dict[str, Throttle] = {}
+        self._rules: Dict[Scope, Throttle] = {}
         if not (presets or specs):
             return  # most servers start so, and without that module sooner
         from ..throttle import own_presets, parse_rule
@@ -73,44 +68,23 @@ class WantedThrottle:
         self.presets = own_presets(presets or {})
         for spec in specs:
             scope, throttle = parse_rule(spec, self.presets)
-            self._rules[EVERYTHING if scope == "all" else scope] = throttle
+            self._rules[scope] = throttle
 
-    @staticmethod
-    def scope(text: Any) -> str:
-        """The canonical name of a scope. Raises CommandError or ConfigurationError."""
-        if not isinstance(text, str):
-            raise CommandError("a throttle has a scope")
-        if CONNECTION_SCOPE.fullmatch(text):
-            return text
-        from ..throttle import parse_scope
-
-        found = parse_scope(text)
-        if found.startswith("#"):
-            raise CommandError("a connection's scope is conn:PID:ID; each worker has its own")
-        return EVERYTHING if found == "all" else found
-
-    def rule(self, text: str) -> "Tuple[str, Throttle]":
-        """Scope and throttle of a text as `--throttle` takes it. Raises InvalidThrottle."""
-        from ..throttle import parse_rule
-
-        scope, throttle = parse_rule(text, self.presets)
-        return self.scope(scope), throttle
-
-    def changes(self, rules: Mapping[str, Any]) -> "Dict[str, Optional[Throttle]]":
+    def changes(self, rules: "Mapping[Scope, Any]") -> "Dict[Scope, Optional[Throttle]]":
         """What has to change for these to be all rules: scope to the fields of a throttle.
         None: there is one that has to go. Raises InvalidThrottle."""
         from ..throttle import Throttle, check_scope
 
-        found: Dict[str, Optional[Throttle]] = dict.fromkeys(self._rules)
-        for text, value in rules.items():
-            scope, throttle = self.scope(text), Throttle.from_dict(value)
+        found: Dict[Scope, Optional[Throttle]] = dict.fromkeys(self._rules)
+        for scope, value in rules.items():
+            throttle = Throttle.from_dict(value)
             check_scope(scope, throttle)
             found[scope] = throttle
         if sum(throttle is not None for throttle in found.values()) > MAX_RULES:
             raise CommandError(f"there can be {MAX_RULES} throttle rules")
         return found
 
-    def set(self, scope: str, throttle: "Optional[Throttle]") -> None:
+    def set(self, scope: "Scope", throttle: "Optional[Throttle]") -> None:
         if throttle is None:
             self._rules.pop(scope, None)
         elif scope not in self._rules and len(self._rules) >= MAX_RULES:
@@ -121,13 +95,13 @@ class WantedThrottle:
     @property
     def total(self) -> "Optional[Throttle]":
         """The cap of the whole server."""
-        from ..throttle import TOTAL
+        from ..scope import TOTAL
 
         return self._rules.get(TOTAL)
 
     def forget_worker(self, pid: int) -> None:
         """Its connections are gone, and so are their scopes."""
-        for scope in [s for s in self._rules if s.startswith(f"conn:{pid}:")]:
+        for scope in [s for s in self._rules if s.connection and s.connection[0] == pid]:
             del self._rules[scope]
 
     def as_dict(self) -> Dict[str, Any]:
@@ -135,5 +109,5 @@ class WantedThrottle:
 
     def for_worker(self) -> Dict[str, Any]:
         """The rules of a worker that starts: it has no connections yet."""
-        return {"all" if scope == EVERYTHING else scope: throttle.as_dict()
-                for scope, throttle in self._rules.items() if not scope.startswith("conn:")}
+        return {scope: throttle.as_dict() for scope, throttle in self._rules.items()
+                if scope.connection is None or scope.connection[0] is None}

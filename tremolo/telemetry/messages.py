@@ -354,7 +354,7 @@ class LogEvent(TypedDict, total=False):
 class ThrottleEvent(TypedDict, total=False):
     """kind "throttle": the throttle in force, after a change.
 
-    `throttle` maps a scope ("*", "/api/*", "client:ADDRESS", "conn:PID:ID") to
+    `throttle` maps a scope, as `tremolo.scope` writes it, to
     Throttle.as_dict() of tremolo.throttle, with "total" for the cap of the whole server.
     """
 

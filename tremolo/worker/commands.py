@@ -7,6 +7,7 @@ Every command is answered by one acknowledgement, with what is in force or why i
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
+from ..scope import Scope
 from ..telemetry.messages import VERSION
 from ..throttle import Throttle
 
@@ -57,14 +58,17 @@ class Commands:
         return ack
 
     def _throttle(self, args: Mapping[str, Any]) -> Any:
-        scope, value = args.get("scope"), args.get("throttle")
-        if not isinstance(scope, str):
+        named, value = args.get("scope"), args.get("throttle")
+        if not isinstance(named, str):
             raise CommandError("a throttle command has a scope")
+        scope = Scope(named)
         throttle = None
         if value is not None:
             if not isinstance(value, dict):
                 raise CommandError("a throttle is an object or null")
             throttle = Throttle.from_dict(value)
+            if scope.connection and scope.connection[1] not in self._server.connections:
+                raise CommandError(f"there is no connection {scope}")
         self._server.set_throttle(scope, throttle)
         return None if throttle is None else throttle.as_dict()
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from tremolo.scope import Scope
+
 from .text import clean
 
 Key = Tuple[int, int]  # pid, connection id
@@ -32,8 +34,12 @@ class Connection:
         return (self.pid, self.id)
 
     @property
-    def scope(self) -> str:
-        return f"conn:{self.pid}:{self.id}"
+    def scope(self) -> Scope:
+        return Scope.of_connection(self.pid, self.id)
+
+    @property
+    def client(self) -> Optional[Scope]:
+        return Scope.of_peer(self.peer)
 
     def shown(self) -> Tuple[Any, ...]:
         """What a line shows: two frames that agree in it need no drawing."""

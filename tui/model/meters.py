@@ -6,9 +6,9 @@ lump is spread evenly over the time that it is known to have taken.
 
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
+from tremolo.scope import EVERYTHING, TOTAL, Scope
+
 from .connections import Connection
-from .scopes import CLIENT, host_of
-from .throttling import ALL, TOTAL, covers
 from .traffic import Row
 
 SECONDS = 60.0
@@ -112,15 +112,15 @@ class Meters:
 
     def __init__(self) -> None:
         self._all = Directions(Meter(), Meter())
-        self._scoped: Dict[str, Directions] = {}
+        self._scoped: Dict[Scope, Directions] = {}
         self._processes: Dict[Tuple[int, int], Known] = {}
         self._exchanges: Dict[Tuple[int, int], Known] = {}
-        self._connections: Dict[str, Known] = {}
+        self._connections: Dict[Scope, Known] = {}
 
-    def of(self, scope: str, rows: Iterable[Row], now: float, wall: float) -> Directions:
+    def of(self, scope: Scope, rows: Iterable[Row], now: float, wall: float) -> Directions:
         """The meters of `scope`, measured from here on, and before that from `rows`, the
         newest first; `wall` is what to add to a row's time to get the model's."""
-        if scope in (ALL, TOTAL):
+        if scope in (EVERYTHING, TOTAL):
             return self._all
         found = self._scoped.get(scope)
         if found is None:
@@ -152,7 +152,7 @@ class Meters:
 
     def connections(self, connections: Sequence[Connection], now: float) -> None:
         """What frames say of the connections that are measured."""
-        if not any(scope.startswith("conn:") for scope in self._scoped):
+        if not any(scope.connection for scope in self._scoped):
             return
         for connection in connections:
             meters = self._scoped.get(connection.scope)
@@ -172,13 +172,13 @@ class Meters:
         if row.state == "live":  # kept in any case: a meter begins with what it is from then
             self._exchanges[key] = (now, row.bytes_out, row.bytes_in)
         for scope in self._scoped:
-            if scope.startswith(("/", CLIENT)) and _concerns(scope, row):
+            if scope.connection is None and _concerns(scope, row):
                 self._scoped[scope].add(row.bytes_out - sent, row.bytes_in - read, since, now)
 
 
-def _concerns(scope: str, row: Row) -> bool:
-    if scope.startswith("conn:"):
-        return scope == f"conn:{row.pid}:{row.conn}"
-    if scope.startswith(CLIENT):
-        return host_of(row.peer) == scope[len(CLIENT):]
-    return row.route == scope or covers(scope, row.path)
+def _concerns(scope: Scope, row: Row) -> bool:
+    if scope.connection is not None:
+        return scope.connection == (row.pid, row.conn)
+    if scope.client is not None:
+        return Scope.of_peer(row.peer) == scope
+    return row.route == scope or (scope.is_path and scope.covers(row.path))

@@ -7,6 +7,8 @@ counted and left out. The clock is handed in; instants in messages are wall-cloc
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from tremolo.scope import EVERYTHING, Scope
+
 from . import live
 from .commands import Command, Commands
 from .connections import Connections
@@ -17,10 +19,8 @@ from .meters import Directions, Meters
 from .notices import Notices
 from .pins import Pins
 from .routes import Routes
-from .scopes import label as scope_label
 from .text import clean, clean_lines
 from .throttling import (
-    ALL,
     OFF,
     Throttle,
     Throttling,
@@ -277,7 +277,7 @@ class Session:
     def measured(self, scope: str) -> Directions:
         """What passes under `scope`, since it was first asked for."""
         rows = (entry for entry in reversed(self.traffic.entries) if isinstance(entry, Row))
-        return self.meters.of(scope, rows, self.clock(), self.wall)
+        return self.meters.of(Scope(scope), rows, self.clock(), self.wall)
 
     def in_progress(self) -> str:
         """What would be cut off by an end now: "2 WebSockets and 1 request"; "" if nothing."""
@@ -293,22 +293,23 @@ class Session:
 
     def wanted_throttle(self, scope: str) -> Throttle:
         """The newest wish for `scope` that has no answer yet, else what is in force."""
-        return self.wanted_table().get(scope, OFF)
+        return self.wanted_table().get(Scope(scope), OFF)
 
     def wish_throttle(self, scope: str, throttle: Throttle, exempt: bool = False) -> Command:
         """Ask for `throttle` on `scope`. One that does nothing: remove what is there, or with
         `exempt` keep the scope free of what a wider one has."""
-        where = "" if scope == ALL else f" on {scope_label(scope)}"
+        scope = Scope(scope)
+        where = "" if scope == EVERYTHING else f" on {scope.label}"
         wanted = throttle.as_dict() if throttle.active or exempt else None
         return self.commands.give("throttle", {"scope": scope, "throttle": wanted},
                                   describe(throttle) + where)
 
-    def wish_rules(self, rules: Mapping[str, Throttle], label: str) -> Command:
+    def wish_rules(self, rules: Mapping[Scope, Throttle], label: str) -> Command:
         """Ask for `rules`, by scope, and no others."""
         return self.commands.give("throttle", {"rules": {
             scope: throttle.as_dict() for scope, throttle in rules.items()}}, label)
 
-    def wanted_table(self) -> Dict[str, Throttle]:
+    def wanted_table(self) -> Dict[Scope, Throttle]:
         """What is in force, with the wishes that have no answer yet."""
         table = dict(self.throttling.table)
         for command in self.commands.pending.values():
@@ -334,10 +335,10 @@ class Session:
             self.notify("nothing was throttled yet: t chooses a throttle", "info")
 
 
-def _wished(command: Command) -> Dict[str, Optional[Throttle]]:
+def _wished(command: Command) -> Dict[Scope, Optional[Throttle]]:
     """What a command asks for, by scope; None: nothing in particular there."""
     rules = command.args.get("rules")
     if rules is None:
         rules = {command.args["scope"]: command.args["throttle"]}
-    return {scope: Throttle.from_dict(value) if value else None
+    return {Scope(scope): Throttle.from_dict(value) if value else None
             for scope, value in rules.items()}

@@ -1,26 +1,24 @@
 """The throttle in force by scope, as the server last confirmed it, and the steps to change it.
 
-A scope is "*", "total", a path pattern, "client:ADDRESS", or "conn:PID:ID". What is shown is
-never what was wished but what the feed says is in force.
+What is shown is never what was wished but what the feed says is in force.
 """
 
 import math
-import re
 from collections import deque
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Pattern, Tuple
+from typing import Any, Deque, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from tremolo.scope import EVERYTHING as EVERYTHING
+from tremolo.scope import TOTAL as TOTAL
+from tremolo.scope import Scope
 from tremolo.throttle import OFF as OFF
 from tremolo.throttle import PRESETS as BUILT_IN
-from tremolo.throttle import WILDCARD, format_rate, is_rest
 from tremolo.throttle import InvalidThrottle as InvalidThrottle
 from tremolo.throttle import Throttle as Throttle
+from tremolo.throttle import format_rate
 
 from .text import clean, size
 
-ALL = "*"
-TOTAL = "total"
 DEFAULT_PRESET = "slow-4g"
 CUSTOM = "custom"
 
@@ -162,34 +160,27 @@ def value_words(slider: Slider, throttle: Throttle) -> str:
     return words
 
 
-@lru_cache(maxsize=128)
-def _compiled(pattern: str) -> Pattern[str]:
-    return re.compile("".join(
-        (".*" if is_rest(part) else "[^/]+") if index % 2 else re.escape(part)
-        for index, part in enumerate(WILDCARD.split(pattern))))
-
-
-def covers(pattern: str, path: str) -> bool:
-    """Whether the scope `pattern` is for the target `path`."""
-    return _compiled(pattern).fullmatch(path.split("?", 1)[0]) is not None
-
-
 class Change(NamedTuple):
     """What was in force from an instant of the model's clock on."""
 
     since: float
-    force: Dict[str, Throttle]
+    force: Dict[Scope, Throttle]
     total: Optional[Throttle]
 
-    def limits(self, scope: str, path: str) -> Tuple[Optional[float], Optional[float]]:
-        """Download and upload rate for `scope`, whose requests have `path` if known."""
+    def limits(self, scope: Scope, path: str, client: Optional[Scope] = None
+               ) -> Tuple[Optional[float], Optional[float]]:
+        """Download and upload rate for `scope`, whose requests have `path` and are of `client`
+        if known."""
         rule = self.force.get(scope)
+        if rule is None and client is not None:
+            rule = self.force.get(client)
         if rule is None and path:
             fitting = [known for known in self.force
-                       if known.startswith("/") and (known == path or covers(known, path))]
-            rule = self.force[max(fitting, key=len)] if fitting else None
+                       if known.is_path and (known == path or known.covers(path))]
+            rule = (self.force[min(fitting, key=lambda known: known.specificity)]
+                    if fitting else None)
         if rule is None:
-            rule = self.force.get(ALL)
+            rule = self.force.get(EVERYTHING)
         both = [throttle for throttle in (rule, self.total) if throttle is not None]
         return (_least([throttle.download for throttle in both]),
                 _least([throttle.upload for throttle in both]))
@@ -202,25 +193,24 @@ def _least(rates: List[Optional[float]]) -> Optional[float]:
 class Throttling:
     def __init__(self) -> None:
         self.changes: Deque[Change] = deque([Change(-1e9, {}, None)], maxlen=200)
-        self.force: Dict[str, Throttle] = {}
+        self.force: Dict[Scope, Throttle] = {}
         self.total: Optional[Throttle] = None
         self.revision = 0
         self.since = -1e9  # model clock of the last change
-        self.switched_off: Dict[str, Throttle] = {}  # what the switch brings back
+        self.switched_off: Dict[Scope, Throttle] = {}  # what the switch brings back
 
     def update(self, scopes: Mapping[str, Any], now: float) -> None:
         """What the server says is in force; a value that is no throttle raises ValueError."""
         force = {}
         self.total = None
-        for scope, value in scopes.items():
+        for text, value in scopes.items():
             if not isinstance(value, dict):
                 continue
-            throttle = Throttle.from_dict(value)
-            scope = ALL if scope == "all" else scope
+            throttle, scope = Throttle.from_dict(value), Scope(clean(text, 120))
             if scope == TOTAL:
                 self.total = throttle
-            elif throttle.active or scope != ALL:  # an inactive one exempts what it is for
-                force[clean(scope, 120)] = throttle
+            elif throttle.active or scope != EVERYTHING:  # an inactive one exempts what it is for
+                force[scope] = throttle
         self.force = force
         self._changed(now)
 
@@ -231,26 +221,26 @@ class Throttling:
         if (last.force, last.total) != (self.force, self.total):
             self.changes.append(Change(now, dict(self.force), self.total))
 
-    def limits(self, scope: str, path: str, now: float, seconds: float, count: int
-               ) -> List[Tuple[Optional[float], Optional[float]]]:
+    def limits(self, scope: Scope, path: str, now: float, seconds: float, count: int,
+               client: Optional[Scope] = None) -> List[Tuple[Optional[float], Optional[float]]]:
         """The rates in force for `scope` over the last `seconds`, in `count` steps."""
         steps = []
         changes = list(self.changes)
-        at, known = 0, changes[0].limits(scope, path)
+        at, known = 0, changes[0].limits(scope, path, client)
         for step in range(count):
             t = now - seconds + (step + 0.5) * seconds / count
             while at + 1 < len(changes) and changes[at + 1].since <= t:
                 at += 1
-                known = changes[at].limits(scope, path)
+                known = changes[at].limits(scope, path, client)
             steps.append(known)
-        steps[-1:] = [changes[-1].limits(scope, path)]
+        steps[-1:] = [changes[-1].limits(scope, path, client)]
         return steps
 
-    def at(self, scope: str) -> Throttle:
+    def at(self, scope: Scope) -> Throttle:
         return self.table.get(scope, OFF)
 
     @property
-    def table(self) -> Dict[str, Throttle]:
+    def table(self) -> Dict[Scope, Throttle]:
         """All that is in force, the total as well."""
         return self.force if self.total is None else {**self.force, TOTAL: self.total}
 
@@ -258,7 +248,7 @@ class Throttling:
     def active(self) -> bool:
         return any(throttle.active for throttle in self.table.values())
 
-    def assume(self, scope: str, throttle: Throttle, now: float) -> None:
+    def assume(self, scope: Scope, throttle: Throttle, now: float) -> None:
         """An acknowledged wish; the event with the whole table follows."""
         self.force.pop(scope, None)
         if throttle.active:
@@ -270,14 +260,12 @@ class Throttling:
         return in_words(self.table) if self.active else ""
 
 
-def in_words(table: Mapping[str, Throttle]) -> str:
+def in_words(table: Mapping[Scope, Throttle]) -> str:
     """Throttles by scope in one line, the widest first."""
-    from .scopes import label  # deferred: that module needs this one
-
     parts = []
-    for scope, throttle in sorted(table.items(), key=lambda item: (item[0] != ALL,
+    for scope, throttle in sorted(table.items(), key=lambda item: (item[0] != EVERYTHING,
                                                                    item[0] == TOTAL)):
-        where = "" if scope == ALL else f" on {label(scope)}"
+        where = "" if scope == EVERYTHING else f" on {scope.label}"
         parts.append(f"total {describe(throttle)}" if scope == TOTAL
                      else (describe(throttle) if throttle.active else "off") + where)
     return ", ".join(parts)

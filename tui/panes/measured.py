@@ -4,6 +4,8 @@ from typing import Any, List, Optional, Protocol, Sequence, Tuple
 
 from rich.cells import cell_len
 
+from tremolo.scope import Scope
+
 from ..draw import Piece, fit, right, sparkline
 from ..model import throttling as model
 from ..model.meters import SECONDS
@@ -18,8 +20,9 @@ class Scoped(Styled, Protocol):
     """A pane that is about a scope of the throttle."""
 
     session: Session
-    scope: str
+    scope: Scope
     connection: Optional[Tuple[int, int]]
+    client: Optional[Scope]
 
 
 Limits = List[Optional[float]]
@@ -45,10 +48,10 @@ class Measured:
     def _path(self) -> str:
         """The path of what the scope is about, if that is known."""
         scope = self._pane.scope
-        if scope.startswith("/"):
+        if scope.is_path:
             return str(scope)
         connection = self._pane.connection
-        if scope.startswith("conn:") and connection is not None:
+        if scope.connection is not None and connection is not None:
             found = self._pane.session.connections.find(connection)
             return found.current.partition(" ")[2] if found is not None else ""
         return ""
@@ -56,7 +59,8 @@ class Measured:
     def _limits(self, count: int) -> Tuple[Limits, Limits]:
         session = self._pane.session
         steps = session.throttling.limits(
-            self._pane.scope, self._path(), session.clock(), SECONDS, count)
+            self._pane.scope, self._path(), session.clock(), SECONDS, count,
+            self._pane.client if self._pane.scope.connection is not None else None)
         return [down for down, _ in steps], [up for _, up in steps]
 
     # -- in one line

@@ -10,6 +10,8 @@ from textual import events
 from textual.binding import Binding
 from textual.strip import Strip
 
+from tremolo.scope import Scope
+
 from ..draw import Piece, fit, spread
 from ..model import scopes
 from ..model import throttling as model
@@ -43,10 +45,10 @@ class ThrottlePane(LinePane):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.scope = model.ALL
+        self.scope: Scope = model.EVERYTHING
         self.route: Optional[str] = None
         self.connection: Optional[Tuple[int, int]] = None
-        self.client = ""
+        self.client: Optional[Scope] = None
         self.row = 0  # 0 presets, 1 scope, then the sliders
         self._zones: Dict[int, List[Tuple[int, int, str, Any]]] = {}
         self._body: List[Sequence[Piece]] = []
@@ -92,7 +94,7 @@ class ThrottlePane(LinePane):
     def title_end(self) -> str:
         return self._state_words()[0]
 
-    def choices(self) -> List[str]:
+    def choices(self) -> List[Scope]:
         found = scopes.choices(self.route, self.connection, self.client,
                                self.session.throttling.table)
         return found if self.scope in found else [*found, self.scope]
@@ -177,7 +179,7 @@ class ThrottlePane(LinePane):
     def _scope_line(self, line: int, width: int) -> Sequence[Piece]:
         end = self._force_pieces()
         choices = self.choices()
-        labels = [fit(label, min(24, len(label))) for label in map(scopes.label, choices)]
+        labels = [fit(label, min(24, len(label))) for label in (scope.label for scope in choices)]
         first, last = _around(labels, choices.index(self.scope), width - cells(end) - 13)
         pieces: List[Piece] = [self._mark(1), ("scope  ", self.style("dim")),
                                ("‹ " if first else "  ", self.style("faint"))]
@@ -200,8 +202,8 @@ class ThrottlePane(LinePane):
         """What the server says is in force for the scope."""
         words, kind = self._state_words()
         force = self.session.throttling.table.get(self.scope)
-        around = self.session.throttling.force.get(model.ALL)
-        if force is None and self.scope != model.ALL and around is not None:
+        around = self.session.throttling.force.get(model.EVERYTHING)
+        if force is None and self.scope != model.EVERYTHING and around is not None:
             named = f"as all: {model.describe(around)}"
         elif force is not None and not force.active:
             named = "off, whatever all has"
@@ -270,7 +272,7 @@ class ThrottlePane(LinePane):
     async def action_type_scope(self) -> None:
         await self.host.ask_scope()
 
-    def choose_scope(self, scope: str) -> None:
+    def choose_scope(self, scope: Scope) -> None:
         """What the keys act on from now on."""
         self.scope = scope
         self.redraw()

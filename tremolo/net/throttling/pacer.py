@@ -7,7 +7,7 @@ and randomness are passed in.
 from random import Random
 from typing import Dict, Hashable, List, Optional, Tuple
 
-from ...throttle import ALL
+from ...scope import EVERYTHING
 from .bucket import Gate, RateLimit, TokenBucket
 from .faults import NO_FAULTS, Faults
 from .flow import UNLIMITED, Flow
@@ -80,8 +80,7 @@ class Pacer:
         rule = self.rule = table.resolve(self.connection_id, self._path, self.address)
         shares: Dict[SharedBucket, Share] = {}
         buckets = None
-        if (rule is not None and rule.scope[0] != "#"
-                and not rule.throttle.per_connection):
+        if rule is not None and rule.shared:
             buckets = table.client_buckets(rule, self.address, now)
         self._hold(buckets, now)
         self.download = self._flow(True, rule, buckets, shares, now)
@@ -149,7 +148,7 @@ class Pacer:
         if download and self._handler_limit is not None and not offline:
             own = self._handler_limit
         else:
-            if rule is None or rule.scope == ALL:
+            if rule is None or rule.scope == EVERYTHING:
                 rates = self.own_rates or (table.download_rate, table.upload_rate)
                 own = rates[0] if download else rates[1]
             if buckets is not None:

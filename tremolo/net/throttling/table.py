@@ -17,11 +17,11 @@ Rules:
 * `offline` is no rate: a handler's own rate does not lift it.
 """
 
-import re
 from typing import Dict, Hashable, List, Optional, Pattern, Tuple
 from urllib.parse import unquote_to_bytes
 
-from ...throttle import ALL, CLIENT, TOTAL, WILDCARD, Throttle, is_rest, parse_scope
+from ...scope import EVERYTHING, TOTAL, Scope, client_address
+from ...throttle import Throttle
 from .bucket import RateLimit
 from .shared_bucket import SharedBucket
 
@@ -32,18 +32,20 @@ FORGET_AFTER = 2.0
 class Rule:
     """A rule of the table: its scope, its value, and the two rates that buckets follow."""
 
-    __slots__ = ("download", "pattern", "scope", "throttle", "upload")
+    __slots__ = ("download", "pattern", "scope", "shared", "throttle", "upload")
 
-    def __init__(self, scope: str, throttle: Throttle, now: float) -> None:
+    def __init__(self, scope: Scope, throttle: Throttle, now: float) -> None:
         self.scope = scope
         self.throttle = throttle
         self.download = RateLimit(throttle.download, now)
         self.upload = RateLimit(throttle.upload, now)
-        self.pattern: Optional[Pattern[bytes]] = (
-            _compile(scope) if scope.startswith("/") else None)
+        #: connections of one client share the rates
+        self.shared = scope.connection is None and not throttle.per_connection
+        self.pattern: Optional[Pattern[bytes]] = scope.pattern if scope.is_path else None
 
     def change(self, throttle: Throttle, now: float) -> None:
         self.throttle = throttle
+        self.shared = self.scope.connection is None and not throttle.per_connection
         self.download.change(throttle.download, now)
         self.upload.change(throttle.upload, now)
 
@@ -72,9 +74,11 @@ class ThrottleTable:
         self.active = False
         #: some rule is for a path, so requests of one connection may differ
         self.by_path = False
-        self._rules: Dict[str, Rule] = {}
+        self._rules: Dict[Scope, Rule] = {}
+        self._connections: Dict[int, Rule] = {}
+        self._clients: Dict[str, Rule] = {}
         self._paths: List[Rule] = []
-        self._buckets: Dict[Tuple[str, Hashable], ClientBuckets] = {}
+        self._buckets: Dict[Tuple[Scope, Hashable], ClientBuckets] = {}
         self._sweep_above = 64
         self.total_value: Optional[Throttle] = None
         self.total_download = SharedBucket(RateLimit(None, now), now)
@@ -87,11 +91,10 @@ class ThrottleTable:
     def set(self, scope: str, throttle: Optional[Throttle], now: float) -> None:
         """Put `throttle` in force for `scope`, or with None remove the scope's rule.
 
-        `scope` is as `tremolo.throttle.parse_scope()` takes it: `all`, `total`, `#7`,
-        `client:10.0.0.7`, or a path pattern. `OFF` is a rule too: it exempts the scope from
-        wider ones. Raises InvalidThrottle for a scope that cannot be understood.
+        `OFF` is a rule too: it exempts the scope from wider ones. Raises InvalidScope for a
+        text that is none.
         """
-        scope = parse_scope(scope)
+        scope = Scope(scope)
         if scope == TOTAL:
             self._set_total(throttle, now)
             return
@@ -122,7 +125,7 @@ class ThrottleTable:
         self._rules.clear()
         self._set_total(None, now)
 
-    def rules(self) -> Dict[str, Throttle]:
+    def rules(self) -> Dict[Scope, Throttle]:
         """What is in force, by scope; with the total if there is one."""
         found = {scope: rule.throttle for scope, rule in self._rules.items()}
         if self.total_value is not None:
@@ -136,9 +139,9 @@ class ThrottleTable:
         rules = self._rules
         if not rules:
             return None
-        found = rules.get(f"#{connection_id}")
-        if found is None and address is not None:
-            found = rules.get(f"{CLIENT}{address}")
+        found = self._connections.get(connection_id)
+        if found is None and self._clients and isinstance(address, str):
+            found = self._clients.get(client_address(address))
         if found is not None:
             return found
         if path is not None and self._paths:
@@ -147,7 +150,7 @@ class ThrottleTable:
             for rule in self._paths:
                 if rule.pattern is not None and rule.pattern.fullmatch(path):
                     return rule
-        return rules.get(ALL)
+        return rules.get(EVERYTHING)
 
     def client_buckets(self, rule: Rule, address: Hashable, now: float) -> ClientBuckets:
         """The buckets of `address` under a rule, made when there are none."""
@@ -182,26 +185,13 @@ class ThrottleTable:
     def _changed(self) -> None:
         self._paths = sorted(
             (rule for rule in self._rules.values() if rule.pattern is not None),
-            key=_specificity)
+            key=lambda rule: rule.scope.specificity)
+        self._connections = {scope.connection[1]: rule for scope, rule in self._rules.items()
+                             if scope.connection is not None}
+        self._clients = {scope.client: rule for scope, rule in self._rules.items()
+                         if scope.client is not None}
         self.by_path = bool(self._paths)
         self.active = bool(
             self._rules or self.total_value is not None
             or self.download_rate.rate is not None or self.upload_rate.rate is not None)
         self.generation += 1
-
-
-def _compile(pattern: str) -> Pattern[bytes]:
-    """A path pattern as an expression: `*` is anything, `{name}` is one segment of a path."""
-    parts: List[bytes] = []
-    for index, piece in enumerate(WILDCARD.split(pattern)):
-        if index % 2:
-            parts.append(b".*" if is_rest(piece) else b"[^/]+")
-        else:
-            parts.append(re.escape(unquote_to_bytes(piece)))
-    return re.compile(b"".join(parts), re.DOTALL)
-
-
-def _specificity(rule: Rule) -> Tuple[int, int, str]:
-    """Sorts the pattern with most literal characters first, then fewest wildcards."""
-    literal, wildcards = WILDCARD.subn("", rule.scope)
-    return (-len(literal), wildcards, rule.scope)
