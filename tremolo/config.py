@@ -74,6 +74,8 @@ OPTIONS: Tuple[Option, ...] = (
     _o("lifespan", "str", "auto", "application", "ASGI lifespan protocol",
        choices=("auto", "on", "off")),
     _o("ws", "bool", True, "application", "no WebSockets", flags=("--no-ws",)),
+    _o("proxy", "object", None, "application", "[tool.tremolo.proxy]: a table of servers that "
+       "answer some paths in dev (only in pyproject.toml)", flags=()),
     # processes
     _o("worker_num", "int", 1, "processes", "worker processes; negative: one per usable CPU",
        flags=("--workers", "--worker-num", "-w"), low=-1, common=True),
@@ -264,7 +266,7 @@ class Settings:
         values = {name: getattr(self, name) for name in sorted(self.given)
                   if name in BY_NAME and BY_NAME[name].kind != "object"}
         values.update({k: v for k, v in self.extra.items() if is_plain(v)})
-        for name in ("presets", "companions"):
+        for name in ("presets", "companions", "proxy"):
             table = getattr(self, name)
             if isinstance(table, Mapping):
                 values[name] = dict(table)

@@ -60,7 +60,8 @@ def is_regex(path: bytes) -> bool:
     return path.startswith(b"^") or path.endswith(b"$")
 
 
-async def _no_index() -> None:
+async def no_index() -> None:
+    """The index of an application that has set none."""
     raise ServiceUnavailable
 
 
@@ -174,7 +175,7 @@ class Routes(Mapping[Any, List[Entry]]):
         self.patterns: List[Route] = []
         self.errors: Dict[int, Handler] = {}
         #: what answers `/` while nothing is registered there; None once mounted elsewhere
-        self.index: Optional[Route] = Route(_no_index, "/", {})
+        self.index: Optional[Route] = Route(no_index, "/", {})
 
     def __bool__(self) -> bool:
         return self.index is not None  # False: moved into another application

@@ -12,7 +12,7 @@ from .pyproject import options_of, read_pyproject
 DEBUG_VARIABLES = ("FLASK_DEBUG", "QUART_DEBUG", "LITESTAR_DEBUG")
 
 #: what a project wants beside its server while it is developed, and only then
-FOR_DEVELOPMENT = ("companions",)
+FOR_DEVELOPMENT = ("companions", "proxy")
 
 
 class Start(NamedTuple):
@@ -203,10 +203,26 @@ def _check(app: str, settings: Settings) -> None:
         if not os.path.isdir(folder):
             raise ConfigurationError(f'Invalid --reload-dir value "{folder}". There is no such '
                                      "folder")
+    if settings.proxy:
+        _check_proxy(settings)
     if settings.throttle or settings.presets:
         from ..supervisor.wanted import WantedThrottle
 
         WantedThrottle(settings.throttle, settings.presets)
+
+
+def _check_proxy(settings: Settings) -> None:
+    from importlib.util import find_spec
+
+    from ..upstreams import upstreams
+
+    rules = upstreams(settings.proxy)
+    if find_spec("aiohttp") is None:
+        raise ConfigurationError("[tool.tremolo.proxy] takes the package aiohttp: "
+                                 "pip install 'tremolo[proxy]'")
+    for rule in rules:
+        if rule.is_at(settings.port):
+            raise ConfigurationError(f"[tool.tremolo.proxy] {rule.url} is this server itself")
 
 
 def launch_of(start: Start, dev: bool, capture: bool = False) -> Any:

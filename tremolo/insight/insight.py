@@ -77,6 +77,8 @@ class Insight:
         self.detail = 0
         #: of which there is something to tell, each once
         self._untold: Dict[int, Record] = {}
+        #: watch for good: somebody else builds upon what is seen
+        self.needed = False
         self._output = output
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
@@ -93,7 +95,7 @@ class Insight:
     def watch(self, detail: int) -> None:
         """Look into what happens, as deep as the level of `detail` is; at 0 give everything
         back."""
-        wanted, self.detail = detail > 0, detail
+        wanted, self.detail = detail > 0 or self.needed, detail
         if wanted and self._arrivals is None:
             if self._output is not None:
                 self._unnamed, self._output.requests = self._output.requests, self

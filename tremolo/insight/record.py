@@ -170,12 +170,17 @@ class Record:
         if len(self.suspects) < MAX_SUSPECTS:
             self.suspects.append((exc, exc.__traceback__))
 
-    def row(self) -> Dict[str, Any]:
-        """The fields that this adds to the exchange's row."""
+    @property
+    def is_routed(self) -> bool:
+        """Whether the application's router has chosen a route, as far as that is known."""
         if self.route is None and self.scope is not None:
             self._ask_scope(self.scope)
+        return self.route is not None
+
+    def row(self) -> Dict[str, Any]:
+        """The fields that this adds to the exchange's row."""
         row: Dict[str, Any] = {}
-        if self.route is not None:
+        if self.is_routed and self.route is not None:
             row["route"] = readable(self.route)
         if self.endpoint is not None:
             endpoint = endpoint_of(self.endpoint, self.method)

@@ -89,6 +89,10 @@ class Exchange:
     capture: Optional[Capture] = None
     #: the response is a stream of server-sent events: its time says nothing of speed
     event_stream = False
+    #: sees each piece of the request's body as it is read
+    on_read: Optional[Callable[[bytes], None]] = None
+    #: the server that answers in our place, for viewers
+    proxied: Optional[str] = None
     #: called when the server begins to drain; for responses without an end of their own
     on_drain: Optional[Callable[[], None]] = None
     _kept_back: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None

@@ -73,6 +73,8 @@ class RequestBody:
         exchange.bytes_in += len(event)  # type: ignore[arg-type]
         if exchange.capture is not None:
             exchange.capture.add(exchange.capture.request_body, event)  # type: ignore[arg-type]
+        if exchange.on_read is not None:
+            exchange.on_read(event)  # type: ignore[arg-type]
         return event  # type: ignore[return-value]
 
     async def read(self) -> bytes:

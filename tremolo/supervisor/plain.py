@@ -128,7 +128,8 @@ class PlainConsumer:
             word += " aborted"
         return (f"{clock(row.get('t', 0.0))} {row.get('method')} {row.get('path')} "
                 f"{_paint(word, colour, self._colour_out)} {row.get('ms', 0):.1f}ms "
-                f"{row.get('bytes_out', 0)}b gen={gen} pid={pid}\n")
+                f"{row.get('bytes_out', 0)}b gen={gen} pid={pid}"
+                + (f" proxied={row['proxied']}" if row.get("proxied") else "") + "\n")
 
     def _on_reload(self, event: Mapping[str, Any]) -> None:
         state = event.get("state")

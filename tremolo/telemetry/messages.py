@@ -89,6 +89,7 @@ class RequestRow(TypedDict, total=False):
     secure: bool
     peer: str
     sse: bool  # the response is a stream of server-sent events
+    proxied: str  # the server that answered in the application's place, "http://localhost:5173"
     request: HTTPMessage
     response: HTTPMessage
 

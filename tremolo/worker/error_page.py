@@ -6,6 +6,7 @@ Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing ru
 
 from typing import Any, List, Mapping, Tuple
 
+from ..protocol.http1 import RequestHead
 from .failures import describe
 
 Header = Tuple[bytes, bytes]
@@ -35,6 +36,15 @@ footer {{ color: #777 }}
 def exception_page(exc: BaseException, html: bool) -> Tuple[List[Header], bytes]:
     """Headers and body of the 500 for an exception."""
     return page(describe(exc, "request", 0), "500 Internal Server Error", "", html)
+
+
+def proxy_page(what: str, advice: str, head: RequestHead) -> Tuple[List[Header], bytes]:
+    """Headers and body of the 502 for a server that does not answer. It may be on its way: a
+    browser tries again by itself."""
+    html = any(b"text/html" in value.lower() for name, value in head.headers
+               if name == b"accept")
+    headers, body = page({"type": what, "traceback": advice}, "502 Bad Gateway", "", html)
+    return [*headers, (b"retry-after", b"1"), *([(b"refresh", b"2")] if html else [])], body
 
 
 def page(error: Mapping[str, Any], title: str, note: str,

@@ -34,12 +34,12 @@ class WithoutBareErrors:
     the 500 is about, the server answers in its place, with a page about it."""
 
     def __init__(self, application: Callable[..., Awaitable[None]]) -> None:
-        self._application = application
+        self.application = application
 
     async def __call__(self, scope: Message, receive: Callable[[], Awaitable[Message]],
                        send: Callable[[Message], Awaitable[None]]) -> None:
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await self.application(scope, receive, send)
             return
         kept: List[Message] = []
 
@@ -61,7 +61,7 @@ class WithoutBareErrors:
             for message in messages:
                 await send(message)
 
-        await self._application(scope, receive, send_later)
+        await self.application(scope, receive, send_later)
         await send_kept()
 
 
@@ -74,6 +74,13 @@ def _is_django(application: Any, start: Mapping[str, Any]) -> bool:
         return False
     return (type(application).__module__.startswith(("django.", "channels."))
             or "DJANGO_SETTINGS_MODULE" in start["app"].get("environ", {}))
+
+
+def takes_websockets(kind: str, application: Any) -> bool:
+    """Whether an application may answer WebSockets: those of WSGI and Django's own do not."""
+    if isinstance(application, WithoutBareErrors):
+        application = application.application
+    return kind != "wsgi" and not type(application).__module__.startswith("django.")
 
 
 def _with_static_files(kind: str, application: Any) -> Any:

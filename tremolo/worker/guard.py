@@ -80,7 +80,11 @@ def guarded(adapter: Any, settings: Settings, browser: "Optional[Browser]" = Non
 def exchange_kind(settings: Settings, browser: "Optional[Browser]" = None) -> Any:
     """What the server shall make exchanges by."""
     if browser is None and not settings.debug:
-        return Exchange
+        if not settings.proxy:
+            return Exchange
+        from .declining import DeclinableExchange
+
+        return DeclinableExchange
     from .pages import DebugExchange, dev_exchange
 
     if browser is not None:

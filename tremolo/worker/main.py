@@ -248,7 +248,7 @@ class Worker:
             self._contexts(settings)
             self._browser = browser = make_browser(self._start, settings)
             bare = make_adapter(loaded)
-            adapter = guarded(bare, settings, browser)
+            adapter = guarded(self._proxied(bare, loaded), settings, browser)
             self._server = server = Server(adapter, settings, loop=loop,
                                            logger=logging.getLogger("tremolo"))
             server.new_exchange = exchange_kind(settings, browser)
@@ -286,7 +286,7 @@ class Worker:
 
     def _look_into(self) -> None:
         """In development: see what happens within requests, from the first import on."""
-        if self._start.get("dev") and "stand_in" not in self._start["app"]:
+        if self._start.get("dev") and "fallback" not in self._start["app"]:
             from ..insight.insight import Insight
 
             self._insight = insight = Insight(
@@ -294,7 +294,17 @@ class Worker:
                 is_project=lambda path: not is_installed(path))
             insight.on_raised = self._on_raised
             insight.on_facts = self._on_facts
+            insight.needed = bool(self._start.get("settings", {}).get("proxy"))
             insight.watch(int(self._start.get("detail", 0)))
+
+    def _proxied(self, adapter: Any, loaded: Loaded) -> Any:
+        """The application's adapter behind those paths that other servers answer."""
+        if not (self._start.get("dev") and loaded.settings.proxy):
+            return adapter
+        from .proxy import proxied
+
+        return proxied(adapter, loaded.settings, loaded.kind, loaded.application,
+                       logging.getLogger("tremolo"))
 
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()

@@ -8,10 +8,10 @@ passes through here on its way to the writer; it never waits here for its end.
 import logging
 from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequence, Tuple
 
-from ..net.exchange import Exchange
 from ..net.states import HEADED, SENDING
 from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
+from .declining import DeclinableExchange
 from .error_page import exception_page
 from .injection import Injection
 from .paths import PREFIX
@@ -44,7 +44,7 @@ def accepts_html(head: RequestHead) -> bool:
                if name == b"accept")
 
 
-class DebugExchange(Exchange):
+class DebugExchange(DeclinableExchange):
     """Answers with the traceback, to those who may see it, where a plain one has a bare 500."""
 
     def settle(self) -> None:

@@ -258,7 +258,7 @@ class Sampler:
         lines: List[List[Dict[str, Any]]] = [[]]
         for row in self._rows(now):
             need = 390 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
-                row["route"] or "") * 6 + row.pop("_size", 0)
+                row["route"] or "") * 6 + row.pop("_size", 0) + len(row.get("proxied", ""))
             if "endpoint" in row:
                 need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
             if size + need > LINE_SIZE:
@@ -355,9 +355,13 @@ class Sampler:
         }
         if exchange.event_stream:
             row["sse"] = True
+        if exchange.proxied is not None:
+            row["proxied"] = exchange.proxied
         if self._insight is not None:
-            row.update(self._insight.row(exchange.id, exchange.status, state != "live",
-                                         self._loop.time()))
+            more = self._insight.row(exchange.id, exchange.status, state != "live",
+                                     self._loop.time())
+            if exchange.proxied is None:
+                row.update(more)
         return row
 
     def _put_connections(self, frame: Dict[str, Any], now: float) -> int:

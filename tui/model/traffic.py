@@ -48,6 +48,7 @@ class Row:
         "path",
         "peer",
         "pid",
+        "proxied",
         "rate",
         "request",
         "response",
@@ -77,6 +78,7 @@ class Row:
         self.peer = clean_known(get("peer") or "", 64)
         self.sse = bool(get("sse", False))
         self.marked = False
+        self.proxied = clean_known(get("proxied") or "", 80)
         route = get("route")
         self.route: Optional[str] = clean_known(route) if route else None
         self.status = int(get("status", 0))

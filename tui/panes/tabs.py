@@ -89,6 +89,8 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
                                 f"{'TLS · ' if row.secure else ''}{protocol}")]
     if row.peer:
         lines.append(fact(pane, "client", row.peer))
+    if row.proxied:
+        lines.append(fact(pane, "proxied", f"{row.proxied} answered"))
     if row.route and row.route != row.path:
         lines.append(fact(pane, "route", row.route))
     return lines

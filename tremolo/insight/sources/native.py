@@ -19,7 +19,7 @@ def attach(source: Source) -> None:
 
 
 def _routed(record: Record, route: Any) -> None:
-    if route is None:
+    if route is None or route.func is sys.modules["tremolo.app.routing"].no_index:
         return
     methods = route.methods or {}
     handler = route.handler or methods.get(record.method.encode())

@@ -1,0 +1,412 @@
+"""Passing requests and WebSockets on to another server, and its answers back (RFC 9110 section
+7.6), with the client of aiohttp.
+
+Everything streams: of a body no more is held than the buffers of two connections, and whoever is
+slower, the client, the throttle or the other server, is waited for. The package is loaded beside
+the event loop, once the application has started.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+from typing import (
+    Any,
+    AsyncIterator,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
+
+from ..exceptions import ClientDisconnected, TremoloException
+from ..net.exchange import PLAIN, Exchange
+from ..net.handshake import accept, judge
+from ..net.trust import is_trusted
+from ..protocol.http1 import ProtocolError
+from ..protocol.websocket import Close, HandshakeError, StateError
+from ..telemetry.sanitize import clean
+from ..upstreams import Upstream
+from .error_page import proxy_page
+
+Field = Tuple[bytes, bytes]
+
+CONNECT_TIMEOUT = 5.0  # seconds
+#: seconds that a client which closed its own side waits for the next piece
+HALF_CLOSED = 10.0
+BUFFER = 64 * 1024
+MAX_MESSAGE = 16 * 1024 * 1024
+#: fields of one connection (RFC 9110 section 7.6.1), and those of trailers, which are not passed
+_HOP_BY_HOP: FrozenSet[bytes] = frozenset((
+    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate",
+    b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade"))
+#: what the client of aiohttp writes itself
+_OURS: FrozenSet[bytes] = _HOP_BY_HOP | {
+    b"host", b"expect", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
+    b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",
+    b"sec-websocket-protocol"}
+_NO_DEFAULTS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Unreachable(TremoloException):
+    """The other server cannot be asked, or gave no answer; the text says why."""
+
+
+class Forwarder:
+    """Passes exchanges on. `companions` are the programs that `[tool.tremolo.run]` starts, for
+    what is said where nobody answers."""
+
+    def __init__(self, settings: Any, logger: logging.Logger,
+                 companions: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._logger = logger
+        self._companions = companions
+        self._library: Optional[asyncio.Future[Any]] = None
+        self._session: Any = None
+        self._reported: Set[str] = set()
+
+    def prepare(self) -> None:
+        """Load the package, without holding anybody up."""
+        if self._library is None:
+            self._library = asyncio.get_running_loop().run_in_executor(
+                None, importlib.import_module, "aiohttp")
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _client(self) -> Any:
+        """The session, and in it the connections that are kept."""
+        self.prepare()
+        assert self._library is not None
+        library = await self._library
+        if self._session is None:
+            self._session = library.ClientSession(
+                auto_decompress=False, cookie_jar=library.DummyCookieJar(),
+                connector=library.TCPConnector(limit=0, ssl=False),
+                timeout=library.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+                skip_auto_headers=_NO_DEFAULTS, read_bufsize=BUFFER, trust_env=False,
+                max_line_size=64 * 1024, max_field_size=64 * 1024)
+        return self._session
+
+    async def is_there(self, rule: Upstream) -> bool:
+        """Whether somebody listens at the other server's address."""
+        host, port = _address(rule)
+        try:
+            _, writer = await asyncio.wait_for(
+                asyncio.open_connection(host, port), CONNECT_TIMEOUT)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return True
+
+    async def forward(self, exchange: Exchange, rule: Upstream, pieces: Sequence[bytes]) -> None:
+        """Have `rule`'s server answer. `pieces` were read of the request's body already.
+
+        Raises Unreachable while nothing was answered yet; ClientDisconnected, or ProtocolError
+        for a request's body that is not as it should be.
+        """
+        if _went_round(exchange):
+            exchange.respond(508, PLAIN, f"Loop Detected: {rule.url} leads back here\n".encode())
+            return
+        if exchange.head.upgrade == b"websocket" and self._settings.ws:
+            await self._forward_websocket(exchange, rule)
+        else:
+            await self._forward_request(exchange, rule, pieces)
+
+    # -- requests ----------------------------------------------------------------------------
+
+    async def _forward_request(self, exchange: Exchange, rule: Upstream,
+                               pieces: Sequence[bytes]) -> None:
+        session = await self._client()
+        passing = asyncio.get_running_loop().create_task(
+            self._pass(session, exchange, rule, pieces))
+        leaving = exchange.over()
+        try:
+            await asyncio.wait([passing, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The client is gone, or somebody ended us.
+            leaving.cancel()
+            if not passing.done():
+                passing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await passing
+        if not passing.cancelled():
+            passing.result()
+
+    async def _pass(self, session: Any, exchange: Exchange, rule: Upstream,
+                    pieces: Sequence[bytes]) -> None:
+        head = exchange.head
+        upload = _Upload(exchange, pieces) if head.has_body else None
+        library = await self._library if self._library is not None else None
+        assert library is not None
+        try:
+            response = await session.request(
+                head.method.decode("ascii"), self._url(rule, exchange),
+                headers=_request_fields(exchange), data=upload.pieces() if upload else None,
+                allow_redirects=False)
+        except (library.ClientError, OSError, asyncio.TimeoutError, ValueError) as exc:
+            if upload is not None and upload.failure is not None:
+                raise upload.failure from None
+            raise Unreachable(_reason(exc)) from None
+        self._reported.discard(rule.url)
+        async with response:
+            exchange.start(response.status, _response_fields(response.raw_headers, rule),
+                           reason=(response.reason or "").encode("latin-1", "replace"))
+            try:
+                await self._answer(exchange, response.content)
+            except (library.ClientError, OSError, asyncio.TimeoutError):
+                exchange.abort()  # it must not look whole
+
+    async def _answer(self, exchange: Exchange, content: Any) -> None:
+        while True:
+            reading = content.readany()
+            if exchange.connection.eof:  # it may still read, but who knows for how long
+                reading = asyncio.wait_for(reading, HALF_CLOSED)
+            piece = await reading
+            if not piece:
+                break
+            wait = exchange.write(piece)
+            if wait is not None:
+                await wait
+            else:
+                exchange.flush()
+        if not exchange.finished:
+            exchange.finish()
+
+    def _url(self, rule: Upstream, exchange: Exchange, scheme: str = "") -> Any:
+        head = exchange.head
+        path = head.path + (b"?" + head.query if head.query or head.target.endswith(b"?")
+                            else b"")
+        url = rule.url + path.decode("latin-1")
+        if scheme:
+            url = scheme + url[len("http"):]
+        return importlib.import_module("yarl").URL(url, encoded=True)
+
+    # -- WebSockets --------------------------------------------------------------------------
+
+    async def _forward_websocket(self, exchange: Exchange, rule: Upstream) -> None:
+        try:
+            upgrade = judge(exchange)
+        except HandshakeError as exc:
+            exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
+            return
+        session = await self._client()
+        library = await self._library if self._library is not None else None
+        assert library is not None
+        try:
+            theirs = await session.ws_connect(
+                self._url(rule, exchange, "ws"), protocols=upgrade.subprotocols,
+                headers=_request_fields(exchange), max_msg_size=MAX_MESSAGE)
+        except library.WSServerHandshakeError as exc:
+            exchange.respond(exc.status if exc.status >= 400 else 502, PLAIN,
+                             f"{rule.url} refused the WebSocket: {exc.status}\n".encode())
+            return
+        except (library.ClientError, OSError, asyncio.TimeoutError, ValueError) as exc:
+            raise Unreachable(_reason(exc)) from None
+        self._reported.discard(rule.url)
+        try:
+            link = accept(exchange, upgrade, theirs.protocol)
+            await _join(link, theirs, library.WSMsgType)
+        finally:
+            await theirs.close()
+
+    # -- when nobody answers -----------------------------------------------------------------
+
+    def answer_unreachable(self, exchange: Exchange, rule: Upstream, exc: Unreachable) -> None:
+        """502, with what to do about it for those who may know."""
+        what = f"{rule.url} does not answer: {exc}"
+        advice = self._advice()
+        if rule.url not in self._reported:
+            self._reported.add(rule.url)
+            self._logger.warning("proxy: %s. %s", what, advice)
+        if exchange.started:
+            exchange.abort()
+            return
+        if not is_trusted(exchange):
+            exchange.respond(502, PLAIN, b"Bad Gateway\n")
+            return
+        path = ascii(exchange.head.path.decode("latin-1"))[1:-1][:256]
+        why = (f"[tool.tremolo.proxy] in pyproject.toml has {rule.url} answer what is below "
+               f"{rule.prefix}" if not rule.asks_application else
+               f"The application has no route for {path}, and [tool.tremolo.proxy] in "
+               f"pyproject.toml has {rule.url} answer what it does not know")
+        headers, body = proxy_page(what, f"{why}.\n\n{advice}", exchange.head)
+        exchange.respond(502, headers, body)
+
+    def _advice(self) -> str:
+        if not self._companions:
+            return ('Start it, for example with "npm run dev"; or have that done by '
+                    '[tool.tremolo.run] in pyproject.toml:  web = "npm run dev"')
+        names = ", ".join(f"{name} ({_command(value)})"
+                          for name, value in self._companions.items())
+        return f"[tool.tremolo.run] starts {names}: see the log whether it runs, and where"
+
+
+class _Upload:
+    """The body of a request on its way to the other server."""
+
+    def __init__(self, exchange: Exchange, begun: Sequence[bytes]) -> None:
+        self._exchange = exchange
+        self._begun = begun
+        #: what was wrong with it, on the client's side
+        self.failure: Optional[Exception] = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        for piece in self._begun:
+            yield piece
+        while True:
+            try:
+                piece = await self._exchange.read()
+            except (ClientDisconnected, ProtocolError) as exc:
+                self.failure = exc
+                raise
+            if not piece:
+                return
+            yield piece
+
+
+async def _join(link: Any, theirs: Any, kinds: Any) -> None:
+    """Carry messages both ways until one side closes, and close the other."""
+    async def up() -> None:
+        while True:
+            event = await link.receive()
+            if type(event) is Close:
+                await theirs.close(code=_code(event.code), message=event.reason.encode())
+                return
+            data = event.data
+            await (theirs.send_str(data) if isinstance(data, str) else theirs.send_bytes(data))
+
+    async def down() -> None:
+        while True:
+            message = await theirs.receive()
+            if message.type not in (kinds.TEXT, kinds.BINARY):
+                link.close(_code(theirs.close_code), str(message.extra or "")[:120])
+                return
+            wait = link.send(message.data)
+            if wait is not None:
+                await wait
+
+    loop = asyncio.get_running_loop()
+    both = [loop.create_task(up()), loop.create_task(down())]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+            # What one side says after the other is gone has nowhere to go.
+            with contextlib.suppress(asyncio.CancelledError, StateError, OSError):
+                await task
+    link.close(1001)  # without effect where that has begun
+
+
+def _code(code: Optional[int]) -> int:
+    """A close code that may be sent (RFC 6455 section 7.4)."""
+    if code is not None and (1000 <= code <= 1014 or 3000 <= code <= 4999) \
+            and code not in (1004, 1005, 1006):
+        return code
+    return 1000 if code in (None, 1005) else 1011
+
+
+def _address(rule: Upstream) -> Tuple[str, int]:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(rule.url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _reason(exc: BaseException) -> str:
+    if isinstance(exc, asyncio.TimeoutError):
+        return f"no connection within {CONNECT_TIMEOUT:g} s"
+    cause: Any = getattr(exc, "os_error", None) or exc
+    code = getattr(cause, "errno", None)
+    if isinstance(code, int) and code > 0:
+        return os.strerror(code)
+    return clean(str(cause) or type(exc).__name__, 200)
+
+
+def _command(value: Any) -> str:
+    command = value.get("command") if isinstance(value, Mapping) else value
+    return command if isinstance(command, str) else " ".join(map(str, command or ()))
+
+
+# -- header fields ---------------------------------------------------------------------------
+
+
+def _pseudonym(exchange: Exchange) -> bytes:
+    """What names this server in Via (RFC 9110 section 7.6.3): one on another port is another."""
+    address = exchange.connection.sockname
+    return b"tremolo-%d" % address[1] if isinstance(address, tuple) else b"tremolo"
+
+
+def _went_round(exchange: Exchange) -> bool:
+    name = _pseudonym(exchange)
+    return any(name in value.replace(b",", b" ").split()
+               for field, value in exchange.head.headers if field == b"via")
+
+
+def _request_fields(exchange: Exchange) -> Any:
+    """The fields for the other server: those of the client but for the connection's own, and who
+    that was. Host stays: pages are made for where the browser is."""
+    head = exchange.head
+    nominated = _nominated(head.headers)
+    values: Dict[bytes, List[bytes]] = {}
+    fields: List[Tuple[str, str]] = []
+    for name, value in head.headers:
+        if name in _OURS or name in nominated or (
+                name == b"content-length" and not head.has_body):
+            values.setdefault(name, []).append(value)
+        else:
+            fields.append((name.decode("ascii"), _text(value)))
+    peer = exchange.connection.peer
+    address = str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"
+    known = [_text(value) for value in values.get(b"x-forwarded-for", ())]
+    scheme = "https" if exchange.connection.is_tls else "http"
+    own = [("Host", _text(head.host)), ("X-Forwarded-For", ", ".join([*known, address])),
+           ("X-Forwarded-Proto", _first(values, b"x-forwarded-proto", scheme)),
+           ("X-Forwarded-Host", _first(values, b"x-forwarded-host", _text(head.host))),
+           ("Via", f"{head.version.decode()} {_pseudonym(exchange).decode()}")]
+    multidict = importlib.import_module("multidict")
+    return multidict.CIMultiDict([*own, *fields] if head.host else [*own[1:], *fields])
+
+
+def _first(values: Mapping[bytes, List[bytes]], name: bytes, default: str) -> str:
+    found = values.get(name)
+    return _text(found[0]) if found else default
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _nominated(fields: Sequence[Field]) -> FrozenSet[bytes]:
+    """Names that Connection makes hop-by-hop."""
+    return frozenset(element.strip().lower() for name, value in fields
+                     if name.lower() == b"connection" for element in value.split(b","))
+
+
+def _response_fields(fields: Sequence[Field], rule: Upstream) -> List[Field]:
+    """The fields of an answer, for the client."""
+    nominated = _nominated(fields)
+    found = []
+    for name, value in fields:
+        lower = name.lower()
+        if lower in _HOP_BY_HOP or lower in nominated:
+            continue
+        if lower == b"location" and value.startswith(rule.origin.encode()):
+            # As it names itself; the browser shall stay with us.
+            rest = value[len(rule.origin):]
+            if not rest or rest[:1] in (b"/", b"?"):
+                value = rest if rest[:1] == b"/" else b"/" + rest
+        found.append((name, value))
+    return found
