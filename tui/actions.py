@@ -12,7 +12,7 @@ from .host import Host
 from .layout import Layout
 from .model.logs import Error
 from .model.pins import answer_of
-from .model.requests import HARMLESS, Request, key_of, refusal_of, request_of
+from .model.requests import HARMLESS, Key, Request, key_of, refusal_of, request_of
 from .model.session import Session
 from .model.text import clean
 from .model.throttling import PRESETS
@@ -86,6 +86,9 @@ class Actions(App[int]):
         return self.traffic.selected_row()
 
     def news(self) -> None:
+        raise NotImplementedError
+
+    def remember(self) -> None:
         raise NotImplementedError
 
     def show_in_detail(self, subject: Optional[Subject]) -> None:
@@ -235,8 +238,7 @@ class Actions(App[int]):
             return
         pins = self.session.pins
         if key_of(row) in pins:
-            pins.unpin(key_of(row))
-            self.session.notify(f"unpinned {row.method} {row.path}", "info")
+            self.unpin(key_of(row))
         else:
             request = self._request_in_question()
             if request is None:
@@ -247,12 +249,34 @@ class Actions(App[int]):
                                   "good")
                 self._replay([request], by_hand=False)  # what later answers are compared with
             else:
-                seen = answer_of(row)
+                facts = self.session.insight.of(row.pid, row.id)
+                seen = answer_of(row, facts.query_count if facts is not None else -1)
                 if seen is not None:
                     pins.answered(request.key, seen)
                 self.session.notify(f"pinned {_shown(request)}: it will be sent after each "
                                   "reload, whatever it changes", "warning")
         self.traffic.redraw()
+        self.remember()
+
+    def unpin(self, key: Key) -> None:
+        pin = self.session.pins.find(key)
+        if pin is not None:
+            self.session.pins.unpin(key)
+            self.session.notify(f"unpinned {_shown(pin.request)}", "info")
+            self.traffic.redraw()
+            self.remember()
+
+    def action_pins(self) -> None:
+        """All pins, to look at one, to send them again, to take one down."""
+        if not len(self.session.pins):
+            self.session.notify("nothing is pinned: p on a request pins it", "info")
+            return
+        from .pin_list import PinList
+
+        self.push_screen(PinList(self.host))
+
+    def send_pins(self) -> None:
+        self._replay(self.session.pins.requests(), by_hand=True)
 
     def replay_pins(self) -> None:
         """A new generation serves: does it answer as the one before?"""
@@ -265,13 +289,13 @@ class Actions(App[int]):
         task.add_done_callback(self._replays.discard)
 
     async def _send_again(self, requests: Sequence[Request], by_hand: bool) -> None:
-        from .replay import send
+        from .replay import counted, send
 
         session = self.session
         changed = []
         for request in requests:
             gen = session.reload.gen
-            answer = await send(request, session.addresses, gen)
+            answer = await counted(await send(request, session.addresses, gen), session)
             changes = session.pins.answered(request.key, answer)
             if by_hand:
                 bad = bool(answer.error) or answer.status >= 500

@@ -69,6 +69,7 @@ class Dashboard(Actions):
         Binding("D", "debug", "the debugger of a breakpoint that waits", show=False,
                 id="app.debug"),
         Binding("i", "notices", "the last notices", show=False, id="app.notices"),
+        Binding("P", "pins", "the pinned requests", show=False, id="app.pins"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
         *(Binding(str(number), f"pane({number})", "a pane; again: alone, and back", show=False,
@@ -188,6 +189,10 @@ class Dashboard(Actions):
         if self.draw_timer is not None:
             self.draw_timer.stop()
         self.feed.detach()
+        self.remember()
+
+    def remember(self) -> None:
+        """Save what the next run begins with."""
         if self.project and self.arrangement is not None:
             save(self.project, {"layout": self.arrangement.kept(),
                                 "pins": self.session.pins.kept()})

@@ -12,7 +12,7 @@ from tremolo.scope import Scope
 
 from .feed import Feed
 from .model.filters import FilterError
-from .model.requests import Request
+from .model.requests import Key, Request
 from .model.session import Session
 from .model.traffic import Row
 
@@ -47,6 +47,12 @@ class Host(Protocol):
     def row_selected(self, row: Optional[Row]) -> None: ...
 
     def send_now(self, request: Request) -> None: ...
+
+    def send_pins(self) -> None: ...
+
+    def unpin(self, key: Key) -> None: ...
+
+    def show_in_detail(self, subject: Any) -> None: ...
 
     def filter_by(self, value: str) -> None: ...
 

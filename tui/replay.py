@@ -10,12 +10,14 @@ import time
 from typing import Any, List, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
-from .model.pins import Answer
+from .model.pins import BODY, Answer
 from .model.requests import DEFAULT, Request, problem_of
+from .model.session import Session
 
 TIMEOUT = 10.0  # seconds for all
 LARGEST = 16 * 1024 * 1024  # bytes of a body; more is an endless one
 HEAD_LIMIT = 64 * 1024
+TOLD = 0.5  # seconds in which the feed has told what a request did
 EXPECT_BODY = ("POST", "PUT", "PATCH")  # an empty one is announced as well (RFC 9110, 8.6)
 
 
@@ -33,8 +35,7 @@ async def send(request: Union[Request, Tuple[str, str]], addresses: Sequence[str
         return Answer(0, 0, "", (time.perf_counter() - began) * 1000, gen, why, time.time())
 
     try:
-        status, size, digest = await asyncio.wait_for(
-            _exchange(Request(*request), addresses), TIMEOUT)
+        found = await asyncio.wait_for(_exchange(Request(*request), addresses), TIMEOUT)
     except asyncio.TimeoutError:
         return failed(f"no whole answer within {TIMEOUT:.0f} s")
     except ReplayError as exc:
@@ -43,8 +44,7 @@ async def send(request: Union[Request, Tuple[str, str]], addresses: Sequence[str
         return failed("the answer was cut off or not HTTP")
     except OSError as exc:
         return failed(exc.strerror or type(exc).__name__)
-    return Answer(status, size, digest, (time.perf_counter() - began) * 1000, gen, "",
-                  time.time())
+    return found._replace(ms=(time.perf_counter() - began) * 1000, gen=gen, t=time.time())
 
 
 def written(request: Request, host: str) -> bytes:
@@ -64,7 +64,7 @@ def written(request: Request, host: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + request.body
 
 
-async def _exchange(request: Request, addresses: Sequence[str]) -> Tuple[int, int, str]:
+async def _exchange(request: Request, addresses: Sequence[str]) -> Answer:
     if not addresses:
         raise ReplayError("the server's address is not known")
     reader, writer, host = await _connect(addresses[0])
@@ -76,7 +76,8 @@ async def _exchange(request: Request, addresses: Sequence[str]) -> Tuple[int, in
         body = _Body(reader)
         if request.method != "HEAD" and status not in (204, 304):
             await body.read(fields)
-        return status, body.size, body.digest.hexdigest()
+        return Answer(status, body.size, body.digest.hexdigest(), 0.0, headers=tuple(fields),
+                      body=bytes(body.kept), peer=_peer(writer))
     finally:
         writer.transport.abort()
 
@@ -99,6 +100,14 @@ async def _connect(address: str) -> Tuple[asyncio.StreamReader, asyncio.StreamWr
     return reader, writer, parts.netloc
 
 
+def _peer(writer: asyncio.StreamWriter) -> str:
+    """What the server calls this end of the connection, as rows have it."""
+    name = writer.get_extra_info("sockname")
+    if not isinstance(name, tuple):
+        return ""
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+
 async def _head(reader: asyncio.StreamReader) -> Tuple[int, List[Tuple[str, str]]]:
     text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = text[:-4].split("\r\n")
@@ -113,12 +122,13 @@ async def _head(reader: asyncio.StreamReader) -> Tuple[int, List[Tuple[str, str]
 
 
 class _Body:
-    """Reads a body in any of its three framings, keeping only its size and digest."""
+    """Reads a body in any of its three framings: its size and digest, and its beginning."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
         self.size = 0
         self.digest = hashlib.sha256()
+        self.kept = bytearray()
 
     async def read(self, fields: Sequence[Tuple[str, str]]) -> None:
         known = dict(fields)
@@ -149,4 +159,21 @@ class _Body:
         if self.size > LARGEST:
             raise ReplayError(f"more than {LARGEST >> 20} MiB; it seems to be endless")
         self.digest.update(data)
+        self.kept += data[:BODY - len(self.kept)]
         return len(data)
+
+
+async def counted(answer: Answer, session: Session) -> Answer:
+    """`answer` with the queries that were made for it, as soon as that is told; where nothing is
+    told of queries at all, as it is."""
+    if answer.error or not answer.peer or not session.insight.counts_queries:
+        return answer
+    deadline = time.monotonic() + TOLD
+    while True:
+        row = session.traffic.newest_of(answer.peer)
+        facts = session.insight.of(row.pid, row.id) if row is not None else None
+        late = time.monotonic() > deadline
+        if facts is not None or late:
+            known = 0 if row is not None else -1  # a request without facts made none
+            return answer._replace(queries=known if facts is None else facts.query_count)
+        await asyncio.sleep(0.02)

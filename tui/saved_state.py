@@ -12,7 +12,7 @@ import tempfile
 from typing import Any, Dict, Mapping, Optional
 
 VERSION = 1
-LARGEST = 64 * 1024
+LARGEST = 4 * 1024 * 1024
 
 
 def state_folder(environ: Optional[Mapping[str, str]] = None) -> str:

@@ -1,6 +1,7 @@
 """Replay, pins, the clipboard's file, what is remembered, blocked workers, the reload line."""
 
 import asyncio
+import hashlib
 import os
 import stat
 
@@ -8,10 +9,14 @@ import pytest
 
 pytest.importorskip("textual")
 
-from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
+from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive, rows
+from tests.support.feed_player import FeedPlayer
 from tui import clipboard, saved_state
+from tui.model.differences import lines_of
 from tui.model.pins import Answer, Pins, compare, refusal
-from tui.replay import send
+from tui.model.requests import Request
+from tui.model.session import Session
+from tui.replay import counted, send
 
 
 async def serve(answer, use):
@@ -75,11 +80,42 @@ def test_answers_are_compared_by_status_size_content_and_time():
     assert compare(good, good._replace(ms=60.0)) == ["5.0 → 60.0 ms"]
     assert compare(good, Answer(0, 0, "", 1.0, error="refused")) == ["refused"]
     assert compare(Answer(0, 0, "", 1.0, error="refused"), good) == ["answers again: 200"]
+    counted = good._replace(queries=3, headers=(("x", "1"), ("Date", "now")))
+    assert compare(counted, counted._replace(queries=1, headers=(("x", "2"),))) == [
+        "3 → 1 query", "x"]
+    assert compare(good, counted) == []
+
+
+def answer_with(body, **given):
+    digest = hashlib.sha256(body).hexdigest()
+    headers = given.pop("headers", (("content-type", "application/json"),))
+    return Answer(200, len(body), digest, 5.0, 3, headers=headers, body=body)._replace(**given)
+
+
+def test_a_difference_is_read_line_by_line_with_secrets_masked():
+    before = answer_with(b'{"a":1,"b":[1,2],"token":"abc"}', queries=3)
+    after = answer_with(b'{"a":1,"b":[1,3],"token":"xyz"}', queries=9, status=201, headers=(
+        ("content-type", "application/json"), ("set-cookie", "s=swordfish")))
+    lines = lines_of(before, after)
+    assert lines[:4] == [("-", "200"), ("+", "201"), ("-", "3 queries"), ("+", "9 queries")]
+    assert lines[4:6] == [("@", "Headers"), ("+", "set-cookie: •••• 11 characters")]
+    assert ("-", "    2") in lines and ("+", "    3") in lines and (" ", '  "a": 1,') in lines
+    assert "xyz" not in str(lines)
+
+
+@pytest.mark.parametrize("before, after, words", [
+    (b"\0a", b"\0bc", "application/json, 3 b"), (b"\0a", b"\0b", "other bytes"),
+    (b'{"token":"a"}', b'{"token":"b"}', "in what is masked")])
+def test_what_cannot_be_compared_line_by_line_is_named(before, after, words):
+    assert words in str(lines_of(answer_with(before), answer_with(after)))
 
 
 def test_pins_come_back_only_when_they_make_sense():
     again = Pins()
-    again.restore([["GET", "/a"], ["POST", "/"], "x", ["GET", 1], None])
+    good = {"method": "GET", "target": "/a", "headers": None, "body": ""}
+    again.restore([good, {**good, "method": "POST", "target": "/"}, "x", {"method": "GET"}, None,
+                   {**good, "target": "/b", "headers": [["a"]]}, {**good, "target": "b"},
+                   {**good, "target": "/c", "answer": {"status": 200}}])
     assert again.keys() == [("GET", "/a")]
 
 
@@ -114,9 +150,65 @@ def test_a_pinned_request_is_sent_after_each_reload_and_compared():
         d.app.detail.tab = "Pin"
         d.app.detail.redraw()
         await d.pilot.pause()
-        assert "p unpins" in d.text()
+        text = d.text()
+        assert "p unpins" in text and "Difference" in text
+        assert "- ok" in text and "+ bad" in text
 
     run()
+
+
+@drive(LARGE)
+async def test_pins_are_listed_looked_at_and_taken_down(d):
+    await d.press("P")
+    assert "nothing is pinned" in d.screen()[-2]
+    pins = d.app.session.pins
+    for name in ("one", "two"):
+        pins.toggle(Request("GET", f"/pin/{name}"))
+        pins.answered(("GET", f"/pin/{name}"), answer_with(b'["old"]'))
+    pins.answered(("GET", "/pin/two"), answer_with(b'["newer"]'))
+    await d.press("P")
+    text = d.text()
+    assert "/pin/one" in text and "/pin/two" in text and "7 b → 9 b" in text
+    await d.press("down", "enter")
+    await d.until(lambda: len(d.app.screen_stack) == 1 and d.app.arrangement.detail)
+    await d.press()
+    text = d.text()
+    assert "Difference" in text and '+   "newer"' in text and '-   "old"' in text
+    await d.press("escape", "P", "p")
+    assert pins.keys() == [("GET", "/pin/two")]
+    await d.press("p")
+    assert len(pins) == 0
+    await d.until(lambda: len(d.app.screen_stack) == 1)
+
+
+def test_pins_survive_the_dashboard_in_a_file_of_the_users_own(tmp_path):
+    request = Request("POST", "/cart", (("X", "1"),), b"{}")
+
+    async def main():
+        async with dashboard(SMALL, folder=str(tmp_path)) as d:
+            d.app.session.pins.toggle(request)
+            d.app.session.pins.answered(request.key, answer_with(b"[1]"))
+        async with dashboard(SMALL, folder=str(tmp_path)) as d:
+            assert d.app.session.pins.requests() == [request]
+            assert d.app.session.pins.answers(request.key)[0].body == b"[1]"
+    asyncio.run(main())
+    path = saved_state.path_for(str(tmp_path))
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_the_queries_of_an_answer_are_those_of_its_row():
+    async def main():
+        session, player = Session(), FeedPlayer()
+        answer = answer_with(b"", peer="127.0.0.1:5001")
+        assert (await counted(answer, session)).queries == -1
+        row = player.row(4711, peer="127.0.0.1:5001")
+        facts = {"v": 1, "kind": "insight", "pid": 4711, "request": row["id"], "query_count": 7}
+        session.apply(facts)
+        waiting = asyncio.ensure_future(counted(answer, session))
+        await asyncio.sleep(0)
+        session.apply(player.frame(4711, [row]))
+        assert (await waiting).queries == 7
+    asyncio.run(main())
 
 
 @drive(SMALL)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import shlex
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from tests.support.dashboard_driver import server
 from tests.support.feed_player import message
 from tui.model.export import curl, needs_file
 from tui.model.filters import FilterError, compile_filter
-from tui.model.pins import Answer, Pins, answer_of
+from tui.model.pins import MOST, SAVED, Answer, Pins, answer_of
 from tui.model.requests import (
     Malformed,
     Request,
@@ -232,15 +233,44 @@ def test_what_a_row_got_is_compared_with_only_if_it_is_known_whole():
         assert answer_of(row(response=response)) is None
 
 
-def test_only_methods_and_targets_of_harmless_pins_are_worth_remembering():
+def test_pins_come_back_as_they_were_with_their_newest_answer():
     pins = Pins()
-    for request in (Request("GET", "/a", (("Cookie", "secret"),)), Request("GET", "/b", (), b"x"),
-                    Request("POST", "/c", (), b"x"), Request("DELETE", "/d", ())):
+    for request in (Request("GET", "/a", (("X", "1"),)), Request("GET", "/e"),
+                    Request("POST", "/c", (), b"\xff")):
         pins.toggle(request)
-    assert pins.kept() == [("GET", "/a")] and len(pins.keys()) == 4
+    answer = Answer(200, 3, "d" * 64, 7.5, 3, "", 9.0, (("x", "y"),), b"a\xffb", "", 4)
+    for number in range(3):
+        pins.answered(("GET", "/e"), answer._replace(ms=number))
     again = Pins()
-    again.restore(list(map(list, pins.keys())))
-    assert again.requests() == [Request("GET", "/a")]
+    again.restore(json.loads(json.dumps(pins.kept())))
+    assert again.requests() == pins.requests()
+    assert again.answers(("GET", "/e")) == [answer._replace(ms=2.0, gen=0)]
+
+
+def test_a_secret_is_not_saved_and_its_pin_waits_until_a_client_sends_it_again():
+    pins, again = Pins(), Pins()
+    whole = Request("GET", "/a", (("Cookie", "secret"), ("X", "1")))
+    pins.toggle(whole)
+    pins.toggle(Request("POST", "/login", (), b'{"password": "swordfish"}'))
+    pins.answered(whole.key, Answer(200, 1, "a", 1.0))
+    kept = json.dumps(pins.kept())
+    assert "secret" not in kept and "swordfish" not in kept
+    again.restore(json.loads(kept))
+    assert again.keys() == [("GET", "/a")] and again.requests() == []
+    assert again.find(("GET", "/a")).lacks == ["cookie"] and again.lacking
+    again.seen(Request("GET", "/a", (("X", "1"),)))
+    assert again.lacking
+    again.seen(whole)
+    assert again.requests() == [whole] and not again.lacking
+
+
+def test_what_is_saved_of_pins_is_bounded_and_the_newest_are_kept():
+    pins = Pins()
+    for number in range(MOST):
+        pins.toggle(Request("POST", f"/{number}", (), b"x" * 100_000))
+    kept = pins.kept()
+    assert len(json.dumps(kept)) < SAVED + 10_000
+    assert [told["target"] for told in kept] == ["/17", "/18", "/19"]
 
 
 # -- as text

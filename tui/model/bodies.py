@@ -87,8 +87,9 @@ def extent(message: Message) -> str:
     return f"the first {amount(known)} of {whole}" if known else f"{whole}, not known here"
 
 
-def shown(message: Message, reveal: bool, bytes_a_line: int = 16) -> Tuple[List[str], int]:
-    """The body as at most LINES lines, and the number of those that are left out."""
+def shown(message: Message, reveal: bool, bytes_a_line: int = 16, most: int = LINES
+          ) -> Tuple[List[str], int]:
+    """The body as at most `most` lines, and the number of those that are left out."""
     kind, text = kind_of(message), text_of(message)
     if not kind:
         return [], 0
@@ -104,7 +105,7 @@ def shown(message: Message, reveal: bool, bytes_a_line: int = 16) -> Tuple[List[
         lines = text.split("\n")
         if not lines[-1]:
             lines.pop()
-    return lines[:LINES], max(0, len(lines) - LINES)
+    return lines[:most], max(0, len(lines) - most)
 
 
 def has_secrets(message: Message) -> bool:

@@ -73,13 +73,15 @@ class Insight:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.revision = 0
+        self.counts_queries = False  # a library that makes queries is observed
         self._capacity = capacity
         self._facts: Dict[Tuple[int, int], Facts] = {}
 
     def add(self, message: Mapping[str, Any]) -> None:
         key = (int(message["pid"]), int(message["request"]))
         self._facts.pop(key, None)  # told again, with more
-        self._facts[key] = Facts(message)
+        facts = self._facts[key] = Facts(message)
+        self.counts_queries = self.counts_queries or bool(facts.query_count)
         if len(self._facts) > self._capacity:
             del self._facts[next(iter(self._facts))]
         self.revision += 1

@@ -18,6 +18,7 @@ from .logs import Errors, Log
 from .meters import Directions, Meters
 from .notices import Notices
 from .pins import Pins
+from .requests import key_of, request_of
 from .routes import Routes
 from .text import clean, clean_lines
 from .throttling import (
@@ -154,6 +155,8 @@ class Session:
         done, running = live.split(message.get("rows") or ())
         for data in done:
             row = self.traffic.add(pid, gen, data)
+            if self.pins.lacking and row.request is not None and key_of(row) in self.pins:
+                self.pins.seen(request_of(row))
             self.routes.add(row)
             self.live.finished(row)
             self.meters.row(row, now)

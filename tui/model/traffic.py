@@ -243,6 +243,13 @@ class Traffic:
                 return lines[index]
         return None
 
+    def newest_of(self, peer: str) -> Optional[Row]:
+        """The newest request from an address with its port, among the last few hundred."""
+        for entry in reversed(self.entries[-500:]):
+            if isinstance(entry, Row) and entry.peer == peer:
+                return entry
+        return None
+
     # -- changing the view
 
     def set_filter(self, text: str) -> bool:

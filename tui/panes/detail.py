@@ -12,6 +12,7 @@ from ..draw import Piece, fit, found_in, spread, wrapped
 from ..model import text
 from ..model.logs import Error, LogLine
 from ..model.notices import Notices
+from ..model.pins import Pin
 from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
@@ -32,7 +33,7 @@ from .tabs import (
 )
 
 COMMAND_LINES = 200  # of a curl command
-Subject = Union[Row, Error, LogLine, Worker, Reload, Notices]
+Subject = Union[Row, Error, LogLine, Worker, Reload, Notices, Pin]
 
 
 class DetailPane(LinePane):
@@ -130,6 +131,9 @@ class DetailPane(LinePane):
             self._body = summaries.worker_lines(self, subject, width)
         elif isinstance(subject, Reload):
             self._body = summaries.reload_lines(self, subject, width)
+        elif isinstance(subject, Pin):
+            self._body = [[(f" {text.clean(subject.request.name, 200)}", self.style("strong"))],
+                          *summaries.pin_lines(self, subject, width)]
         elif isinstance(subject, Notices):
             self._body = summaries.notice_lines(self, subject, width, self.host.wall_clock())
         else:
@@ -236,7 +240,8 @@ class DetailPane(LinePane):
         if tab == "Cookies":
             return cookie_lines(self, row, width, self._reveal)
         if tab == "Pin":
-            return summaries.pin_lines(self, row, width)
+            pin = self.session.pins.find(key_of(row))
+            return summaries.pin_lines(self, pin, width) if pin is not None else []
         if tab == "SQL":
             return insight.query_lines(self, row, width)
         if tab == "Calls":

@@ -2,12 +2,10 @@
 
 from typing import Sequence, Tuple
 
-from ..draw import Piece, fit, middle_cut, right, wrapped
-from ..model import text
+from ..draw import Piece, fit, middle_cut, right, wrapped, wrapped_pieces
+from ..model import differences, text
 from ..model.notices import Notices
-from ..model.pins import compare
-from ..model.requests import key_of
-from ..model.traffic import Row
+from ..model.pins import Answer, Pin, compare
 from ..model.workers import Reload, Worker
 from .page import Lines, Page, Styled, fact, heading
 
@@ -112,21 +110,39 @@ def _bars(pane: Styled, parts: Sequence[Tuple[str, float]], width: int, one_afte
     return lines
 
 
-def pin_lines(pane: Page, row: Row, width: int) -> Lines:
-    """The answers of a pinned request, each against the one before."""
-    key = key_of(row)
-    if key not in pane.session.pins:
-        return []
+def pin_lines(pane: Page, pin: Pin, width: int) -> Lines:
+    """The answers of a pinned request, each against the one before, and the newest difference
+    line against line."""
     lines: Lines = [*heading(pane, "Pinned", "p unpins", width)]
-    answers = pane.session.pins.answers(key)
-    for index, answer in enumerate(answers):
-        changes = compare(answers[index - 1], answer) if index else []
+    for index, answer in enumerate(pin.answers):
+        changes = compare(pin.answers[index - 1], answer) if index else []
         bad = bool(answer.error) or answer.status >= 500
-        lines.append([
-            (f" gen {answer.gen:<5}", pane.style("dim")),
+        lines += wrapped_pieces([
+            (f" {_when(answer)} ", pane.style("dim")),
             (answer.words(), pane.style("error" if bad else "text")),
             ("  " + ", ".join(changes) if changes else "  =" if index else "",
-             pane.style("warning" if changes else "dim"))])
-    if not answers:
+             pane.style("warning" if changes else "dim"))], width - 1, 12)
+    if not pin.answers:
         lines.append([(" sent again after each reload", pane.style("dim"))])
-    return lines
+    pair = pin.pair()
+    if pair is None:
+        return lines
+    before, after = pair
+    note = (f"{_when(before).strip()} → {_when(after).strip()} · "
+            f"{differences.times(before, after)}")
+    return [*lines, [], *heading(pane, "Difference", note, width),
+            *(piece for line in differences.lines_of(before, after)
+              for piece in _difference(pane, line, width))]
+
+
+def _when(answer: Answer) -> str:
+    return f"gen {answer.gen:<5}" if answer.gen else "earlier  "
+
+
+def _difference(pane: Page, line: differences.Line, width: int) -> Lines:
+    sign, words = line
+    if sign == "@":
+        return [[(f" {words}", pane.style("head"))]]
+    kind = {"-": "error", "+": "good"}.get(sign, "dim")
+    return [[(f" {sign if not number else ' '} ", pane.style(kind)), (part, pane.style(kind))]
+            for number, part in enumerate(wrapped(words, width - 4) or [""])]
