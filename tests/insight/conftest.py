@@ -1,26 +1,40 @@
-"""One test application in eight frameworks, served by real processes and driven once each with
-fifty requests at a time; the tests look at what was told of that."""
+"""One test application in eight frameworks, each served once and driven twice, unwatched and
+watched, with fifty requests at a time; the tests look at what was told of that.
+
+What was told is kept in a file, so that the processes of a test run share it.
+"""
 
 import asyncio
+import fcntl
 import http.server
+import json
 import pathlib
+import re
 import shutil
 import threading
+import urllib.request
 
 import pytest
 
-from tests.support.processes import Server, wait_until
+from tests.support.processes import wait_until
+from tests.support.watching import Watched, kill
 
 APPS = pathlib.Path(__file__).with_name("apps")
+#: the frameworks, and the modules without which they cannot be driven
 FRAMEWORKS = {
-    "starlette": "starlette", "fastapi": "fastapi", "litestar": "litestar", "quart": "quart",
-    "flask": "flask", "django_asgi": "django", "django_wsgi": "django", "native": "",
+    "starlette": ("starlette", "httpx", "jinja2", "aiosqlite", "greenlet", "sqlalchemy"),
+    "fastapi": ("fastapi", "requests", "jinja2", "sqlalchemy"),
+    "litestar": ("litestar", "jinja2", "aiosqlite"), "quart": ("quart", "aiohttp", "aiosqlite"),
+    "flask": ("flask",), "django_asgi": ("django",), "django_wsgi": ("django",),
+    "native": ("jinja2",),
 }
-#: those that have WebSockets
-WITH_SOCKETS = ("starlette", "fastapi", "litestar", "quart", "native")
-KINDS = ("ok", "raise", "thread", "many", "later", "out", "below")
+#: those whose endpoints are coroutines, but for some; they have WebSockets as well
+ASYNCHRONOUS = ("starlette", "fastapi", "litestar", "quart", "native")
+KINDS = ("ok", "raise", "thread", "many", "later", "out", "below", "template", "socket")
 CONCURRENT = 50
-EACH = 14
+EACH = 8
+CLOSE = b"\x88\x02\x03\xe8"  # the frame, 1000
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -53,72 +67,154 @@ def target_of(kind, n):
     return f"/below/me/again/things/{n}" if kind == "below" else f"/{kind}/{n}"
 
 
+def lines_of(name, kind):
+    """The lines that a request of this kind writes, with {} for its number."""
+    lines = {"ok": ["ok {} begins", "printed {}", "ok {} ends"], "later": ["later {}"],
+             "thread": ["thread {}", "in thread {}"], "template": ["template {}"],
+             "socket": ["socket {}"]}.get(kind, [])
+    if kind == "thread" and name in ASYNCHRONOUS:
+        lines += ["pool {}", "pool {}", "task {}"]
+    return lines
+
+
 class Driven:
-    """A server whose application has had its requests; `answers` by target, `events` told."""
+    """What was told of an application that has had its requests: `answers` to them, `before`
+    when nobody watched, and the `events`. `hooks` are what was found in the process without a
+    viewer, with one, and after one was killed."""
 
-    def __init__(self, name, server):
+    def __init__(self, name, told):
         self.name = name
-        self.server = server
-        self.answers = {}
-        self.targets = {}
-        number = 100
-        for _ in range(EACH):
-            for kind in KINDS:
-                number += 1
-                self.targets[target_of(kind, number)] = (kind, number)
-
-    async def drive(self):
-        port = self.server.port
-
-        async def ask(target):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
-                         "Authorization: Bearer abc\r\nConnection: close\r\n\r\n".encode())
-            self.answers[target] = await reader.read()
-            writer.close()
-
-        targets = list(self.targets)
-        for begin in range(0, len(targets), CONCURRENT):
-            # Not all at once: rows are told by a pipe that loses what is not read in time.
-            now = targets[begin:begin + CONCURRENT]
-            await asyncio.gather(*map(ask, now))
-            await asyncio.to_thread(
-                wait_until, lambda now=now: set(now) <= set(self.rows), "all rows")
+        self.answers, self.before = told["answers"], told["before"]
+        self.events, self.hooks = told["events"], told["hooks"]
+        self.targets = targets_of(name)
+        self.rows = {row["path"]: row for row in self.find("request")
+                     if row["state"] != "live"}
 
     @property
     def asynchronous(self):
-        """Its endpoints are coroutines, but for some."""
-        return self.name in ("starlette", "fastapi", "litestar", "quart", "native")
+        return self.name in ASYNCHRONOUS
 
-    def wait_for_lines(self, request, count):
-        """Wait until a request has so many lines; some come after its answer."""
-        wait_until(lambda: len(self.server.find("log", request=request)) >= count,
-                   f"{count} lines of request {request}")
+    def find(self, kind, **fields):
+        return [event for event in self.events if event["kind"] == kind
+                and all(event.get(name) == value for name, value in fields.items())]
 
     def insight_of(self, request):
         """The last that was told from within a request."""
-        return wait_until(lambda: self.server.find("insight", request=request),
-                          f"the insight into request {request}")[-1]
-
-    @property
-    def rows(self):
-        return {row["path"]: row for row in self.server.find("request")}
+        return self.find("insight", request=request)[-1]
 
     def rows_of(self, kind):
         return [(n, self.rows[target]) for target, (each, n) in self.targets.items()
                 if each == kind]
 
 
-@pytest.fixture(scope="session", params=list(FRAMEWORKS))
-def driven(request, tmp_path_factory, answering):
-    name = request.param
-    if FRAMEWORKS[name]:
-        pytest.importorskip(FRAMEWORKS[name])
-    folder = tmp_path_factory.mktemp(name)
+def targets_of(name):
+    """Kind and number of each request, by target."""
+    kinds = [kind for kind in KINDS if kind != "socket" or name in ASYNCHRONOUS]
+    numbers = [(kind, 101 + index) for index, kind in enumerate(kinds * EACH)]
+    return {target_of(kind, number): (kind, number) for kind, number in numbers}
+
+
+async def drive(port, targets, arrived=lambda targets: True):
+    """Ask for all targets, fifty at a time; the answers. `arrived` says when those that were
+    asked for last have been told: rows go by a pipe that loses what is not read in time."""
+    answers = {}
+
+    async def ask(target):
+        more = ("Connection: close" if targets[target][0] != "socket" else
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                f"Sec-WebSocket-Key: {KEY}")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
+                     f"Authorization: Bearer abc\r\n{more}\r\n\r\n".encode())
+        answer = b""
+        if targets[target][0] == "socket":
+            answer = await asyncio.wait_for(reader.readuntil(CLOSE), 20)
+            writer.write(b"\x88\x82\0\0\0\0" + CLOSE[2:])
+        answer += await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        # The time of day is nobody's doing; tracebacks in pages have addresses of objects.
+        answer = re.sub(rb"(?i)(\r\ndate: )[^\r]*", rb"\1", answer).decode("latin-1")
+        answers[target] = re.sub(r"0x[0-9a-f]{6,}", "0x", answer)
+
+    asked = list(targets)
+    for begin in range(0, len(asked), CONCURRENT):
+        now = asked[begin:begin + CONCURRENT]
+        await asyncio.gather(*map(ask, now))
+        await asyncio.to_thread(wait_until, lambda now=now: arrived(now), f"rows of {now}")
+    return answers
+
+
+def all_is_told(server, name, targets):
+    """Whether all facts have come, as far as their number goes; some come after the answer."""
+    rows = {row["path"]: row for row in server.find("request") if row["state"] != "live"}
+    if not set(targets) <= set(rows):
+        return False
+    lines, told = {}, {event["request"] for event in server.find("insight")}
+    for event in server.find("log"):
+        lines[event.get("request")] = lines.get(event.get("request"), 0) + 1
+    errors = {event.get("request") for event in server.find("error")}
+    return all(
+        lines.get(rows[target]["id"], 0) >= len(lines_of(name, kind))
+        and (kind not in ("many", "out") or rows[target]["id"] in told)
+        and (kind != "raise" or rows[target]["id"] in errors)
+        for target, (kind, _) in targets.items())
+
+
+def told_of(name, folder, out):
+    """Serve and drive the application; what came of it."""
     for file in APPS.glob("*.py"):
         shutil.copy(file, folder)
-    with Server(folder, "dev", f"{name}_app:app", "--port", "0", OUT=answering) as server:
-        server.wait_for("worker", state="serving")
-        found = Driven(name, server)
-        asyncio.run(found.drive())
-        yield found
+    targets = targets_of(name)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with Watched(folder, f"{name}_app:app", OUT=out) as server:
+
+        def hooks():
+            with opener.open(f"http://127.0.0.1:{server.port}/hooks") as answer:
+                return json.loads(answer.read())
+
+        def hooks_in_the_end():
+            try:
+                wait_until(lambda: not hooks(), "the end of all hooks", 5)
+            except AssertionError:
+                return hooks()  # a test will say so
+            return []
+
+        assert server.command("detail", level=0)["ok"]
+        found = {"unwatched": hooks_in_the_end()}
+        before = asyncio.run(drive(server.port, targets))
+        another = server.another_viewer()
+        wait_until(hooks, "the hooks of a viewer")
+        kill(another)
+        found["killed"] = hooks_in_the_end()
+        assert server.command("detail", level=1)["ok"]
+        found["watched"] = wait_until(hooks, "hooks")
+        seen = len(server.events)
+
+        def arrived(now):
+            return set(now) <= {row["path"] for row in server.find("request")}
+
+        answers = asyncio.run(drive(server.port, targets, arrived))
+        try:
+            wait_until(lambda: all_is_told(server, name, targets), "all facts", 10)
+        except AssertionError:
+            pass  # a test will say which is missing
+        events = server.events[:1] + server.events[seen:]
+        rows = [row for row in server.find("request") if row["path"] in targets]
+        first = min(row["id"] for row in rows)  # exceptions are told when nobody watches, too
+        events = rows + [event for event in events if event["kind"] != "frame"
+                         and event.get("request", first) >= first]
+    return {"answers": answers, "before": before, "hooks": found, "events": events}
+
+
+@pytest.fixture(scope="session", params=list(FRAMEWORKS))
+def driven(request, tmp_path_factory, answering, worker_id):
+    name = request.param
+    for module in FRAMEWORKS[name]:
+        pytest.importorskip(module)
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / f"insight-{name}.json"
+    with open(shared.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            shared.write_text(json.dumps(told_of(name, tmp_path_factory.mktemp(name), answering)))
+    return Driven(name, json.loads(shared.read_text()))

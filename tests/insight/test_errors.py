@@ -15,7 +15,7 @@ from tremolo.telemetry.secrets import MASK, masked_text
 def test_each_request_that_failed_has_its_own_exception_once(driven):
     for n, row in driven.rows_of("raise"):
         assert row["status"] == 500
-        events = driven.server.find("error", request=row["id"])
+        events = driven.find("error", request=row["id"])
         assert [event["type"] for event in events] == ["Broken"], events
         assert events[0]["text"] == f"('broken {n}', 7)"
         assert events[0]["path"] == f"/raise/{n}"
@@ -23,12 +23,12 @@ def test_each_request_that_failed_has_its_own_exception_once(driven):
 
 def test_no_other_request_has_one(driven):
     failed = {row["id"] for _, row in driven.rows_of("raise")}
-    assert {event.get("request") for event in driven.server.find("error")} == failed
+    assert {event.get("request") for event in driven.find("error")} == failed
 
 
 def test_exceptions_have_source_variables_and_their_cause(driven):
     for n, row in driven.rows_of("raise"):
-        chain = driven.server.find("error", request=row["id"])[0]["chain"]
+        chain = driven.find("error", request=row["id"])[0]["chain"]
         assert [(raised["type"], raised["relation"]) for raised in chain] == [
             ("Broken", ""), ("KeyError", "cause")]
         frame = chain[0]["frames"][-1]
@@ -38,10 +38,6 @@ def test_exceptions_have_source_variables_and_their_cause(driven):
         assert frame["variables"]["n"] == str(n)
         assert frame["variables"]["password"] == MASK
         assert "hunter2" not in json.dumps(frame["variables"])
-
-
-def test_the_last_error_can_be_asked_for(driven):
-    assert "Broken: ('broken" in driven.server.control("last", "error")
 
 
 def project(path):

@@ -49,6 +49,7 @@ class Calling:
         arguments, keywords)` gives method and target, `status(result)` how it went."""
         def make(call: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, *arguments: Any, **keywords: Any) -> Any:
+                __traceback_hide__ = True
                 record = begin()
                 if record is None:
                     return call(self, *arguments, **keywords)
@@ -65,6 +66,7 @@ class Calling:
                     end(record, began, named, how, self, arguments, keywords)
 
             async def awaited(self: Any, *arguments: Any, **keywords: Any) -> Any:
+                __traceback_hide__ = True
                 record = begin()
                 if record is None:
                     return await call(self, *arguments, **keywords)

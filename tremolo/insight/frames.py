@@ -5,6 +5,7 @@ Bounded as a whole; what is left out is counted. Knows exceptions and files, no 
 """
 
 import linecache
+import os
 import traceback
 from types import TracebackType
 from typing import Any, Callable, List, Optional, Set, Tuple
@@ -17,6 +18,9 @@ MAX_RAISED = 8
 MAX_FRAMES = 40
 AROUND = 3  # lines of source before and after
 SIZE = 24 * 1024  # characters of a chain, by estimate
+
+#: our own observers are no part of what happened
+OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 Judge = Callable[[str], bool]
 
@@ -81,7 +85,7 @@ def _raised(exc: BaseException, relation: str, is_project: Judge,
 
 def _walk(trace: Optional[TracebackType]) -> List[Tuple[Any, int]]:
     return [(frame, line) for frame, line in traceback.walk_tb(trace)
-            if not frame.f_code.co_filename.startswith("<frozen importlib")]
+            if not frame.f_code.co_filename.startswith(("<frozen importlib", OWN))]
 
 
 def _frame(frame: Any, line: int, is_project: Judge, whole: bool) -> ErrorFrame:

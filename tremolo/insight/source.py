@@ -1,5 +1,8 @@
 """What a source may do: put observers in place of functions, and fail without consequences.
 
+Observers that an exception of the application's may pass have a local `__traceback_hide__`, by
+which debug pages leave frames out: an answer is not to change because somebody watches.
+
 An observer calls `note` around the function that it stands for. The first exception of a
 source's own code is logged and switches that source off, for good: the application goes on as
 if it were not there.

@@ -112,6 +112,7 @@ class Observing:
         """Observe the method `owner.name(statement, parameters)`."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 record = begin()
                 if record is None:
                     return execute(self, statement, *arguments, **named)
@@ -134,6 +135,7 @@ class Observing:
         no statement of the application's."""
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 before = covered.get()
                 covered.set(True)
                 try:
@@ -150,6 +152,7 @@ class Observing:
         follows the statement."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             async def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 record = begin()
                 if record is None:
                     return await execute(self, statement, *arguments, **named)

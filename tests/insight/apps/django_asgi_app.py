@@ -3,7 +3,8 @@ from django.conf import settings
 
 settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    ROOT_URLCONF="django_urls", SECRET_KEY="test", DEBUG=True, ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF="django_urls", SECRET_KEY="test", DEBUG=False, ALLOWED_HOSTS=["*"],
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"])
 django.setup()
 

@@ -3,6 +3,7 @@ import threading
 import work
 from django.db import connection
 from django.http import HttpResponse
+from django.template import engines
 from django.urls import include, path, re_path
 from django.views import View
 
@@ -20,6 +21,7 @@ def thread(request, n):
 
 
 def many(request, n):
+    connection.force_debug_cursor = n % 2 == 0  # which asks once more, for what it logs
     with connection.cursor() as cursor:
         return HttpResponse(work.many(n, cursor.execute, "%s"))
 
@@ -33,6 +35,15 @@ def out(request, n):
     return HttpResponse(work.out(n))
 
 
+def template(request, n):
+    source = engines["django"].from_string("<p>template {{ n }} {{ noted }}</p>")
+    return HttpResponse(source.render({"n": n, "noted": lambda: work.noted(n)}))
+
+
+def hooks(request):
+    return HttpResponse(work.hooks())
+
+
 class Thing(View):
     def get(self, request, n, who):
         return HttpResponse(f"thing {n} of {who}")
@@ -41,5 +52,6 @@ class Thing(View):
 urlpatterns = [
     path("ok/<int:n>", ok), path("raise/<int:n>", fail), path("thread/<int:n>", thread),
     path("many/<int:n>", many), path("later/<int:n>", later), path("out/<int:n>", out),
+    path("template/<int:n>", template), path("hooks", hooks),
     path("below/<who>/", include([re_path("^again/things/(?P<n>[0-9]+)$", Thing.as_view())])),
 ]

@@ -1,7 +1,10 @@
+import requests
+import sqlalchemy
 import work
 from fastapi import APIRouter, BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
 
+engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.NullPool)
 app = FastAPI(default_response_class=PlainTextResponse)
 
 
@@ -22,7 +25,8 @@ async def thread(n: int):
 
 @app.get("/many/{n}")
 def many(n: int):
-    return work.many(n)
+    with engine.connect() as connection:
+        return work.many(n, connection.exec_driver_sql)
 
 
 @app.get("/later/{n}")
@@ -33,7 +37,19 @@ async def later(n: int, tasks: BackgroundTasks):
 
 @app.get("/out/{n}")
 def out(n: int):
-    return work.out(n)
+    with requests.Session() as session:
+        session.trust_env = False
+        return f"out {n} {session.get(work.out_url(n)).status_code}"
+
+
+@app.get("/template/{n}")
+def template(n: int):
+    return work.template(n)
+
+
+@app.get("/hooks")
+def hooks():
+    return work.hooks()
 
 
 @app.websocket("/socket/{n}")

@@ -1,7 +1,7 @@
 import threading
 
 import work
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, render_template_string
 
 app = Flask(__name__)
 
@@ -35,6 +35,16 @@ def later(n):
 @app.get("/out/<int:n>")
 def out(n):
     return work.out(n)
+
+
+@app.get("/template/<int:n>")
+def template(n):
+    return render_template_string(work.TEMPLATE, n=n, noted=work.noted)
+
+
+@app.get("/hooks")
+def hooks():
+    return work.hooks()
 
 
 again = Blueprint("again", __name__, url_prefix="/again")

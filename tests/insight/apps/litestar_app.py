@@ -20,9 +20,19 @@ async def thread(n: int) -> str:
     return await work.threaded_async(n)
 
 
-@get("/many/{n:int}", media_type=MediaType.TEXT, sync_to_thread=True)
-def many(n: int) -> str:
-    return work.many(n)
+@get("/many/{n:int}", media_type=MediaType.TEXT)
+async def many(n: int) -> str:
+    return await work.many_aiosqlite(n)
+
+
+@get("/template/{n:int}", media_type=MediaType.TEXT, sync_to_thread=True)
+def template(n: int) -> str:
+    return work.template(n)
+
+
+@get("/hooks", media_type=MediaType.TEXT, sync_to_thread=True)
+def hooks() -> str:
+    return work.hooks()
 
 
 @get("/later/{n:int}", media_type=MediaType.TEXT)
@@ -48,5 +58,5 @@ async def thing(n: int, who: str) -> str:
     return f"thing {n} of {who}"
 
 
-app = Litestar([ok, fail, thread, many, later, out, socket, Router(
+app = Litestar([ok, fail, thread, many, later, out, template, hooks, socket, Router(
     "/below/{who:str}", route_handlers=[Router("/again", route_handlers=[thing])])])

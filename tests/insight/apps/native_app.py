@@ -35,6 +35,16 @@ async def later(n):
     return f"now {int(n)}"
 
 
+@app.route(r"^/template/(?P<n>\d+)$")
+def template(n):
+    return work.template(int(n))
+
+
+@app.route(r"^/hooks$")
+def hooks():
+    return work.hooks()
+
+
 @app.route(r"^/socket/(?P<n>\d+)$")
 async def socket(websocket, n):
     await websocket.accept()

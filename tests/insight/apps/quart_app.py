@@ -1,5 +1,6 @@
+import aiohttp
 import work
-from quart import Blueprint, Quart, websocket
+from quart import Blueprint, Quart, render_template_string, websocket
 
 app = Quart(__name__)
 
@@ -20,8 +21,8 @@ async def thread(n):
 
 
 @app.get("/many/<int:n>")
-def many(n):
-    return work.many(n)
+async def many(n):
+    return await work.many_aiosqlite(n)
 
 
 @app.get("/later/<int:n>")
@@ -31,8 +32,19 @@ async def later(n):
 
 
 @app.get("/out/<int:n>")
-def out(n):
-    return work.out(n)
+async def out(n):
+    async with aiohttp.ClientSession() as session, session.get(work.out_url(n)) as answer:
+        return f"out {n} {answer.status}"
+
+
+@app.get("/template/<int:n>")
+async def template(n):
+    return await render_template_string(work.TEMPLATE, n=n, noted=work.noted)
+
+
+@app.get("/hooks")
+def hooks():
+    return work.hooks()
 
 
 @app.websocket("/socket/<int:n>")

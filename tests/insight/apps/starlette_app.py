@@ -1,8 +1,16 @@
+import httpx
+import jinja2
 import work
+from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.templating import Jinja2Templates
+
+engine = create_async_engine("sqlite+aiosqlite://")
+templates = Jinja2Templates(env=jinja2.Environment(
+    loader=jinja2.DictLoader({"page.html": work.TEMPLATE})))
 
 
 def text(function):
@@ -16,8 +24,27 @@ async def fail(request):
     work.fail(request.path_params["n"])
 
 
-def many(request):
-    return PlainTextResponse(work.many(request.path_params["n"]))
+async def many(request):
+    n = request.path_params["n"]
+    async with engine.connect() as connection:
+        async def fetch(text, row=()):
+            return (await connection.exec_driver_sql(text, row)).fetchall()
+
+        return PlainTextResponse(await work.many_async(n, fetch))
+
+
+async def out(n):
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return f"out {n} {(await client.get(work.out_url(n))).status_code}"
+
+
+async def template(request):
+    return templates.TemplateResponse(
+        request, "page.html", {"n": request.path_params["n"], "noted": work.noted})
+
+
+async def hooks(request):
+    return PlainTextResponse(work.hooks())
 
 
 async def later(request):
@@ -43,7 +70,9 @@ app = Starlette(routes=[
     Route("/thread/{n:int}", text(work.threaded_async)),
     Route("/many/{n:int}", many),
     Route("/later/{n:int}", later),
-    Route("/out/{n:int}", text(work.out_async)),
+    Route("/out/{n:int}", text(out)),
+    Route("/template/{n:int}", template),
+    Route("/hooks", hooks),
     WebSocketRoute("/socket/{n:int}", socket),
     Mount("/below/{who}", routes=[Mount("/again", routes=[Route("/things/{n:int}", thing)])]),
 ])

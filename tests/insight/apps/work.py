@@ -2,12 +2,15 @@
 number in the request's path, so that a fact at the wrong request can be told."""
 
 import asyncio
+import gc
+import json
 import logging
 import os
 import sqlite3
 import sys
 import threading
 import time
+import types
 import urllib.request
 
 log = logging.getLogger("shop")
@@ -82,28 +85,75 @@ async def later_async(n):
     log.info("later %d", n)
 
 
+FIRST = "select 0 union select 1 union select 2 union select 3 union select 4 -- request {}"
+
+
 def many(n, execute=None, mark="?"):
     """One query and five more."""
     connection = None
     if execute is None:
         connection = sqlite3.connect(":memory:")
         execute = connection.execute
-    rows = execute("select 0 union select 1 union select 2 union select 3 "
-                   f"union select 4 -- request {n}").fetchall()
+    rows = [tuple(row) for row in execute(FIRST.format(n)).fetchall()]
     found = [execute(f"select {mark} + 0 as request_{n}", row).fetchone()[0] for row in rows]
     if connection is not None:
         connection.close()
     return f"many {n} {found}"
 
 
+async def many_async(n, fetch):
+    """The same, by a coroutine that brings all rows."""
+    rows = [tuple(row) for row in await fetch(FIRST.format(n))]
+    found = []
+    for row in rows:
+        [[value]] = await fetch(f"select ? + 0 as request_{n}", row)
+        found.append(value)
+    return f"many {n} {found}"
+
+
+async def many_aiosqlite(n):
+    import aiosqlite
+
+    async with aiosqlite.connect(":memory:") as connection:
+        return await many_async(n, connection.execute_fetchall)
+
+
+def noted(n):
+    """Called by templates."""
+    log.info("template %d", int(n))
+    return int(n) + 1
+
+
+def template(n):
+    import jinja2
+
+    source = jinja2.Environment().from_string(TEMPLATE)
+    return source.render(n=n, noted=noted)
+
+
+TEMPLATE = "<p>template {{ n }} {{ noted(n) }}</p>"
+
+
+def hooks():
+    """What was put into this process to look into requests, and is still there."""
+    gc.collect()
+    own = os.sep + os.path.join("tremolo", "insight") + os.sep
+    found = [type(each).__name__ for each in sys.meta_path if type(each).__name__ == "Arrivals"]
+    for each in gc.get_objects():
+        if type(each) is types.FunctionType and own in each.__code__.co_filename and (
+                each.__closure__ and each.__name__ not in ("cursor", "__init__")):
+            found.append(each.__qualname__)
+    return json.dumps(sorted(found))
+
+
+def out_url(n):
+    return f"{OUT}/answer/{n}?token=secret"
+
+
 def out(n):
-    with urllib.request.urlopen(f"{OUT}/answer/{n}?token=secret") as answer:
+    with urllib.request.urlopen(out_url(n)) as answer:
         return f"out {n} {answer.status}"
 
 
 async def out_async(n):
     return await asyncio.to_thread(out, n)
-
-
-def said(text):
-    sys.stderr.write(text + "\n")

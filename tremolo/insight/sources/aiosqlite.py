@@ -16,6 +16,7 @@ def attach(source: Source) -> None:
 
     def make(execute: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(self: Any, function: Any, *arguments: Any, **named: Any) -> Any:
+            __traceback_hide__ = True
             record = observing.begin() if arguments and getattr(
                 function, "__name__", "") in CARRYING else None
             if record is None:

@@ -25,6 +25,7 @@ def _prepared(observing: Observing) -> Callable[[Callable[..., Any]], Callable[.
     """Observes a method of prepared statements, which know their statement themselves."""
     def make(fetch: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(self: Any, *arguments: Any, **named: Any) -> Any:
+            __traceback_hide__ = True
             record = observing.begin()
             if record is None:
                 return await fetch(self, *arguments, **named)

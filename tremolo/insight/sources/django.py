@@ -1,16 +1,20 @@
 """Django: the route that was resolved, and the exceptions that it answers with a 500."""
 
 import sys
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 from ...telemetry.templates import readable
 from ..record import Record
 from ..source import Source
 
+#: the source, while it is attached: signals remember their receivers, so that these are few
+_attached: List[Source] = []
+
 
 def attach(source: Source) -> None:
     def make(resolve: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, request: Any) -> Any:
+            __traceback_hide__ = True
             match = resolve(self, request)
             source.note(_routed, request)
             return match
@@ -19,14 +23,18 @@ def attach(source: Source) -> None:
     base = sys.modules["django.core.handlers.base"]
     source.replace(base.BaseHandler, "resolve_request", make)
 
-    def failed(sender: Any, **named: Any) -> None:
-        exc = sys.exc_info()[1]
+    _attached.append(source)
+    signal = sys.modules["django.core.signals"].got_request_exception
+    signal.connect(_failed)
+    source.undone_by(lambda: signal.disconnect(_failed))
+    source.undone_by(lambda: _attached.remove(source))
+
+
+def _failed(sender: Any, **named: Any) -> None:
+    exc = sys.exc_info()[1]
+    for source in _attached:
         if exc is not None:
             source.note(source.observer.raised, exc)
-
-    signal = sys.modules["django.core.signals"].got_request_exception
-    signal.connect(failed, weak=False)
-    source.undone_by(lambda: signal.disconnect(failed))
 
 
 def _routed(record: Record, request: Any) -> None:

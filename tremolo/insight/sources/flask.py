@@ -10,6 +10,7 @@ from ..source import Source
 def attach(source: Source) -> None:
     def make(dispatch: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, *context: Any) -> Any:
+            __traceback_hide__ = True
             source.note(_routed, self)
             return dispatch(self, *context)
         return observed

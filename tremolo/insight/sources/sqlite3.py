@@ -5,7 +5,7 @@ would be. Detached, those only pass calls on.
 """
 
 import sys
-from typing import Any, Callable, Dict, Type
+from typing import Any, Callable, Dict, List, Type
 
 from ..source import Source
 from ..statements import Observing, row_count
@@ -13,6 +13,8 @@ from ..statements import Observing, row_count
 METHODS = ("execute", "executemany", "executescript")
 #: the subclass of each class of connections and cursors, made once: connections live on
 _KINDS: Dict[Type[Any], Type[Any]] = {}
+#: what gives the class that stands for another, while this is attached
+_watched: List[Callable[[Any, Any], Any]] = []
 
 
 def attach(source: Source) -> None:
@@ -29,33 +31,22 @@ def attach(source: Source) -> None:
 
     def watched(base: Any, plain: Any) -> Any:
         """What stands for `base`, a class of connections or cursors."""
-        if not isinstance(base, type) or not issubclass(base, plain):
+        if not source.on or not isinstance(base, type) or not issubclass(base, plain):
             return base  # a function that makes some
         kind = base if base in _KINDS.values() else _KINDS.get(base)
         if kind is None:
-            body: Dict[str, Any] = {
-                "__module__": base.__module__, "__qualname__": base.__qualname__,
-                "__doc__": base.__doc__}
-            if plain is module.Connection:
-                body["cursor"] = cursors(base)
-            kind = _KINDS[base] = type(base.__name__, (base,), body)
+            kind = _KINDS[base] = _kind(base, module)
         observe(kind)
         return kind
 
-    def cursors(base: Any) -> Callable[..., Any]:
-        def cursor(self: Any, factory: Any = module.Cursor) -> Any:
-            return base.cursor(self, watched(factory, module.Cursor) if source.on else factory)
-        return cursor
-
     def make(connect: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*arguments: Any, **named: Any) -> Any:
-            if source.on:
-                if len(arguments) > 5:  # the factory by position
-                    arguments = (*arguments[:5], watched(arguments[5], module.Connection),
-                                 *arguments[6:])
-                else:
-                    named["factory"] = watched(
-                        named.get("factory", module.Connection), module.Connection)
+            if len(arguments) > 5:  # the factory by position
+                arguments = (*arguments[:5], watched(arguments[5], module.Connection),
+                             *arguments[6:])
+            else:
+                named["factory"] = watched(
+                    named.get("factory", module.Connection), module.Connection)
             return connect(*arguments, **named)
         return observed
 
@@ -63,4 +54,19 @@ def attach(source: Source) -> None:
         observe(kind)
     source.replace(module, "connect", make)
     source.replace(sys.modules["sqlite3.dbapi2"], "connect", make)
+    _watched.append(watched)
+    source.undone_by(lambda: _watched.remove(watched))
 
+
+def _kind(base: Any, module: Any) -> Any:
+    """A subclass of `base` that is like it; connections make cursors that are watched."""
+    def cursor(self: Any, factory: Any = module.Cursor) -> Any:
+        for watched in _watched:
+            factory = watched(factory, module.Cursor)
+        return base.cursor(self, factory)
+
+    body: Dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__,
+                            "__doc__": base.__doc__}
+    if issubclass(base, module.Connection):
+        body["cursor"] = cursor
+    return type(base.__name__, (base,), body)

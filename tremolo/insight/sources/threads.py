@@ -34,6 +34,7 @@ def attach(source: Source) -> None:
 
 def _carried(record: Record, function: Callable[..., Any], arguments: Tuple[Any, ...],
              named: Dict[str, Any]) -> Any:
+    __traceback_hide__ = True
     token = running.set(record)
     try:
         return function(*arguments, **named)
