@@ -17,8 +17,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from .supervisor.bootstrap import command
 from .supervisor.wanted import Launch
+from .telemetry import builders
 from .telemetry.codec import CodecError, LineDecoder, encode
-from .telemetry.messages import VERSION
 
 DASHBOARD = "tremolo_tui"
 BEGIN_LIMIT = 10.0
@@ -34,10 +34,9 @@ def run_dashboard(launch: Launch) -> int:
         pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=complaints, stderr=complaints)
     theirs.close()
-    ours.sendall(encode({
-        "v": VERSION, "kind": "start", "app": launch.app, "shown": launch.shown,
-        "settings": launch.settings.as_dict(), "dev": launch.dev, "folder": launch.folder,
-        "home": launch.home}))
+    ours.sendall(encode(builders.start(
+        app=launch.app, shown=launch.shown, settings=launch.settings.as_dict(), dev=launch.dev,
+        folder=launch.folder, home=launch.home)))
     try:
         run = _dashboard()  # while the supervisor starts
         refused = _first_word(ours)
@@ -115,16 +114,15 @@ def view_plainly(feed: socket.socket) -> int:
 
     def stop(number: int, frame: Any) -> None:
         asked.append(number)
-        feed.sendall(encode({"v": VERSION, "kind": "command", "seq": len(asked),
-                             "name": "stop", "args": {"now": len(asked) > 1}}))
+        feed.sendall(encode(builders.command(
+            len(asked), "stop", {"now": len(asked) > 1})))
 
     before = {number: signal.signal(number, stop) for number in (
         signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     feed.setblocking(True)
     decoder = LineDecoder()
     try:
-        feed.sendall(encode({"v": VERSION, "kind": "command", "seq": 0, "name": "detail",
-                             "args": {"level": 1}}))
+        feed.sendall(encode(builders.command(0, "detail", {"level": 1})))
         while True:
             data = feed.recv(READ_SIZE)
             if not data:

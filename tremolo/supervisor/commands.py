@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
-from ..telemetry.messages import VERSION, error_line
+from ..telemetry.builders import done, error_line, refused
 from ..throttle import Throttle, check_scope, parse_rule
-from .feed import Viewer, wall
-from .wanted import WantedThrottle
+from .feed import Viewer
 from .worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Commands:
         self._supervisor.generations.spawn_task(self._obey(viewer, message))
 
     async def _obey(self, viewer: Viewer, message: Dict[str, Any]) -> None:
-        ack: Dict[str, Any] = {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0)}
         name, args = message.get("name"), message.get("args")
         try:
             action = self._names.get(name) if isinstance(name, str) else None
@@ -45,11 +43,12 @@ class Commands:
                 raise CommandError(f"there is no command {str(name)[:40]!r}; known are "
                                  + ", ".join(self._names))
             result = action(viewer, args if isinstance(args, dict) else {})
-            ack["result"] = await result if asyncio.iscoroutine(result) else result
-            ack["ok"] = True
+            if asyncio.iscoroutine(result):
+                result = await result
         except (TremoloException, ValueError, TypeError) as exc:
-            ack.update(ok=False, error=str(exc)[:500])
-        viewer.answer(ack)
+            viewer.answer(refused(message, exc))
+        else:
+            viewer.answer(done(message, result))
 
     # -- throttle --------------------------------------------------------------------
 
@@ -65,14 +64,14 @@ class Commands:
         if TOTAL in changes:
             self._supervisor.total_shares.restart()
             self._supervisor.share_total()
-        refused = [(scope, answer["error"]) for (worker, scope), answer in zip(told, answers)
+        failed = [(scope, answer["error"]) for (worker, scope), answer in zip(told, answers)
                    if not answer.get("ok") and worker.state == "serving"]
-        for scope, _ in refused:
+        for scope, _ in failed:
             if scope.connection is not None:
                 wanted.set(scope, None)  # it is in force nowhere
         self._supervisor.publish_throttle()
-        if refused:
-            raise CommandError(str(refused[0][1]))
+        if failed:
+            raise CommandError(str(failed[0][1]))
         return wanted.as_dict()
 
     def _changes(self, args: Mapping[str, Any]) -> Dict[Scope, Optional[Throttle]]:
@@ -190,7 +189,3 @@ def _scope(text: Any) -> Scope:
 
 def _as_dict(throttle: Optional[Throttle]) -> Optional[Dict[str, Any]]:
     return None if throttle is None else throttle.as_dict()
-
-
-def throttle_event(throttle: WantedThrottle) -> Dict[str, Any]:
-    return {"v": VERSION, "kind": "throttle", "t": wall(), "throttle": throttle.as_dict()}

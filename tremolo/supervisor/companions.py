@@ -12,14 +12,14 @@ import re
 import signal
 import subprocess
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, List, Mapping, Optional
 
 from ..companions import CompanionSpec
-from ..telemetry.backlog import left_out_event
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import left_out_event, log_event
+from ..telemetry.messages import CompanionState
 from ..telemetry.sanitize import clean
 from .bootstrap import command
-from .feed import Feed, wall
+from .feed import Feed
 from .minder import GRACE, KILL_LIMIT
 from .spawner import describe_status
 
@@ -52,8 +52,8 @@ class Companions:
         """End all of them with all that they started."""
         await asyncio.gather(*(companion.stop() for companion in self._companions))
 
-    def states(self) -> List[Dict[str, Any]]:
-        """For viewers: `CompanionState` of `telemetry.messages`."""
+    def states(self) -> List[CompanionState]:
+        """For viewers."""
         return [companion.as_dict() for companion in self._companions]
 
 
@@ -71,7 +71,7 @@ class Companion:
         self._stopping = False
         self.state = "ended"
 
-    def as_dict(self) -> Dict[str, Any]:
+    def as_dict(self) -> CompanionState:
         return {"name": self._spec.name, "command": self._spec.shown, "state": self.state,
                 "pid": self._life.pid if self._life is not None else 0}
 
@@ -208,13 +208,11 @@ class Life:
         self.over.set_result(None)
 
     def _line(self, text: str) -> None:
-        self._feed.publish({
-            "v": VERSION, "kind": "log", "t": wall(), "pid": self.pid, "gen": 0,
-            "stream": "companion", "level": "info", "name": self._spec.name, "text": text})
+        self._feed.publish(log_event(text, name=self._spec.name, stream="companion",
+                                     pid=self.pid))
 
     def _left_out(self, count: int) -> None:
-        self._feed.publish({**left_out_event(count, wall(), self.pid),
-                            "name": self._spec.name})
+        self._feed.publish(left_out_event(count, self.pid, name=self._spec.name))
 
 
 class Output:

@@ -7,9 +7,9 @@ from typing import Any, List, Mapping, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..telemetry.builders import cannot_begin
 from ..telemetry.channel import MessageReader
 from ..telemetry.codec import encode_cut
-from ..telemetry.messages import VERSION
 from .feed import Consumer
 from .quiet import Quiet
 from .supervisor import Supervisor
@@ -47,5 +47,5 @@ def main(feed_fd: int) -> None:
         sys.exit(supervise(launch, viewer=sock))
     except ConfigurationError as exc:
         sock.setblocking(True)
-        sock.sendall(encode_cut({"v": VERSION, "kind": "refused", "error": str(exc)}))
+        sock.sendall(encode_cut(cannot_begin(str(exc))))
         sys.exit(1)

@@ -7,13 +7,12 @@ within this process.
 
 import asyncio
 import socket
-import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol
 
-from ..telemetry.backlog import Backlog, left_out_event
+from ..telemetry.backlog import Backlog
+from ..telemetry.builders import left_out_event, log_event
 from ..telemetry.channel import Channel
 from ..telemetry.codec import encode_cut
-from ..telemetry.messages import VERSION
 
 FRAMES_PENDING = 256 * 1024
 LOGS_PENDING = 512 * 1024
@@ -52,7 +51,7 @@ class Viewer:
             return
         left_out, lines = self._logs.take()
         if left_out:
-            self._channel.send(left_out_event(left_out, wall()))
+            self._channel.send(left_out_event(left_out))
         for line in lines:
             self._channel.send_line(line)
 
@@ -152,8 +151,7 @@ class Feed:
 
     def log(self, level: str, text: str, gen: int = 0, name: str = "tremolo") -> None:
         """A line of our own."""
-        self.publish({"v": VERSION, "kind": "log", "t": wall(), "pid": 0, "gen": gen,
-                      "stream": "tremolo", "level": level, "name": name, "text": text})
+        self.publish(log_event(text, level, name, gen=gen))
 
     def lost(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
@@ -176,8 +174,3 @@ def without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
     less = {**frame, "rows": rows} if rows else dict(frame)
     less.pop("messages", None)
     return less
-
-
-def wall() -> float:
-    """The wall clock, for the `t` of messages."""
-    return round(time.time(), 4)

@@ -7,9 +7,9 @@ import asyncio
 import time
 from typing import Any, Dict, List, Mapping
 
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import error_event
+from ..telemetry.messages import ErrorEvent
 from .basis import Basis
-from .feed import wall
 from .worker_handle import WorkerHandle
 
 MAX_TRACEBACK = 16 * 1024
@@ -66,13 +66,12 @@ async def gone(workers: List[WorkerHandle], timeout: float) -> None:
         await asyncio.wait(waiting, timeout=timeout)
 
 
-def timeout_error(gen: int, seconds: float, serving: bool = False) -> Mapping[str, Any]:
+def timeout_error(gen: int, seconds: float, serving: bool = False) -> ErrorEvent:
     """The ErrorEvent of a start that takes too long; perhaps it waits for code that serves."""
     hint = ("; if it waits for what the code that serves holds, --reload-order stop-first ends "
             "that first" if serving else "")
-    return {"v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": gen,
-            "where": "startup", "type": "StartupTimeout", "traceback": "",
-            "text": f"the application did not start within {seconds:g} seconds{hint}"}
+    return error_event("startup", "StartupTimeout", gen=gen,
+                       text=f"the application did not start within {seconds:g} seconds{hint}")
 
 
 def outlook(failed: Generation, serving: bool, reload: bool, configuration: bool) -> str:

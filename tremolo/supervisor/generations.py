@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from ..config import Settings
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import error_event, listeners, reload_event
 from ..telemetry.sanitize import clean
 from .basis import Basis
-from .feed import Feed, wall
+from .feed import Feed
 from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
 from .listeners import Listeners
 from .policy import Backoff
@@ -24,6 +24,10 @@ from .wanted import Launch
 from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..telemetry.builders import ReloadOutcome
+    from ..telemetry.messages import ErrorEvent, ReloadEvent
     from .quiet import Quiet
     from .reload import Reloader
 
@@ -55,10 +59,10 @@ class Generations:
         self._number = 0
         self.serving: Optional[Generation] = None
         self.newest: Optional[Generation] = None
-        self.failed: Optional[Dict[str, Any]] = None
+        self.failed: Optional[ErrorEvent] = None
         self.then = "serves"  # what happens after that failure, see ReloadEvent
         self.reload_ms: Optional[float] = None
-        self.last_ready: Optional[Dict[str, Any]] = None  # the last ReloadEvent that was one
+        self.last_ready: Optional[ReloadEvent] = None  # the last ReloadEvent that was one
         self.workers: Set[WorkerHandle] = set()
         self.order = settings.reload_order
         self._begun: Optional[Quiet] = None
@@ -255,10 +259,9 @@ class Generations:
                 await worker.start(self._spawner, start, fds, self._capture)
         except OSError as exc:
             self.workers.discard(worker)
-            raise WorkerFailed({
-                "v": VERSION, "kind": "error", "t": wall(), "pid": 0, "gen": generation.number,
-                "where": "worker", "type": type(exc).__name__, "traceback": "",
-                "text": f"a worker could not be started: {exc.strerror or exc}"}) from None
+            raise WorkerFailed(error_event(
+                "worker", type(exc).__name__, gen=generation.number,
+                text=f"a worker could not be started: {exc.strerror or exc}")) from None
         await asyncio.shield(worker.ready)
 
     async def _switch(self, generation: Generation, change: Optional[Change],
@@ -317,15 +320,13 @@ class Generations:
             worker.tell(name, **args)
 
     def _publish(self, generation: Generation, state: str, change: Optional[Change],
-                 **more: Any) -> None:
+                 **outcome: "Unpack[ReloadOutcome]") -> None:
         files = []
         for path in (change.paths if change is not None else ()):
             shown = os.path.relpath(path, self._home)
             files.append(clean(path if shown.startswith("..") else shown))
-        event = {
-            "v": VERSION, "kind": "reload", "t": wall(), "gen": generation.number,
-            "serving": self.number, "state": state, "cause": generation.cause,
-            "files": files[:50], **more}
+        event = reload_event(generation.number, self.number, state, generation.cause, files,
+                             **outcome)
         if state == "ready":
             self.last_ready = event
         self._feed.publish(event)
@@ -417,8 +418,7 @@ class Generations:
             # Connections to the sockets of slots that are no more are accepted by the others.
             descriptions, fds = self._listeners.share(slot, count, beside=before)
             if fds and worker.state == "serving":
-                worker.send({"v": VERSION, "kind": "listeners", "listeners": descriptions,
-                             "error": None}, tuple(fds))
+                worker.send(listeners(descriptions), tuple(fds))
 
     def heir(self, worker: WorkerHandle) -> Optional[WorkerHandle]:
         """Who takes over connections of `worker`: one that serves, in its slot if possible."""

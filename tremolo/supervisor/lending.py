@@ -8,7 +8,7 @@ The supervisor has all sockets, so the others accept on that one, too, until it 
 import asyncio
 from typing import TYPE_CHECKING, AbstractSet, Dict, Optional, Set
 
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import lend, take_back
 
 if TYPE_CHECKING:
     from .generations import Generations
@@ -50,11 +50,10 @@ class Lending:
         for worker in well.values():
             had = lent.get(worker.pid, set())
             for slot in had - wanted:
-                worker.send({"v": VERSION, "kind": "return", "slot": slot})
+                worker.send(take_back(slot))
             for slot in wanted - had:
                 descriptions, fds = self._listeners.share(slot, generations.slots)
-                worker.send({"v": VERSION, "kind": "lend", "slot": slot,
-                             "listeners": descriptions}, tuple(fds))
+                worker.send(lend(slot, descriptions), tuple(fds))
             self._lent[worker.pid] = set(wanted)
         for worker in self._blocked:
             if worker.pid in lent:  # it still has them, and hears of it when it goes on

@@ -8,8 +8,8 @@ import sys
 import time
 from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
 
+from ..telemetry.builders import error_line
 from ..telemetry.codec import encode_cut
-from ..telemetry.messages import error_line
 from ..telemetry.sanitize import clean_lines, clock
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}

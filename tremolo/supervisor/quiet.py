@@ -21,9 +21,10 @@ from typing import Any, Dict, List, Optional, Tuple
 from ..config import Settings
 from ..envfile import read_env_files
 from ..exceptions import ConfigurationError
+from ..telemetry import builders
 from ..telemetry.channel import MessageReader, receive, transmit
 from ..telemetry.codec import CodecError, LineDecoder, encode_cut
-from ..telemetry.messages import VERSION
+from ..telemetry.messages import ReloadEvent
 from .listeners import Listeners, wanted_addresses
 from .plain import PlainConsumer
 from .running import bind_control, folder, socket_names
@@ -65,7 +66,7 @@ class Quiet:
         self.reader = MessageReader()
         self.decoder = LineDecoder()
         self.began, self.started = time.monotonic(), time.time()
-        self.event: Dict[str, Any] = {}
+        self.event: ReloadEvent = {}
         self._last_sign = self.began
         self._silence = min(SILENCE_LIMIT, settings.stuck_timeout / 2 or SILENCE_LIMIT)
 
@@ -126,12 +127,12 @@ class Quiet:
         descriptions, fds = self.listeners.share(0, 1)
         fds = [stats_end, *fds]
         settings = self._launch.settings
-        start = {
-            "v": VERSION, "kind": "start", "app": self._launch.app, "home": self._launch.home,
-            "dev": False, "settings": settings.as_dict(), "reload": False, "debug": "",
-            "detail": self._detail, "token": "", "gen": 1, "slot": 0, "capture": False,
-            "throttle": WantedThrottle(settings.throttle, settings.presets).for_worker(),
-            "asked": self.began, "listeners": descriptions, "fds": len(fds)}
+        start = builders.start(
+            app=self._launch.app, home=self._launch.home, dev=False,
+            settings=settings.as_dict(), reload=False, debug="", detail=self._detail, token="",
+            gen=1, slot=0, capture=False, asked=self.began, listeners=descriptions,
+            throttle=WantedThrottle(settings.throttle, settings.presets).for_worker(),
+            fds=len(fds))
         transmit(self.sock, encode_cut(start), fds)
         os.close(stats_end)
         return None
@@ -199,8 +200,7 @@ class Quiet:
             (self.rest if self.announced else self.messages).append((message, owned))
             state = message.get("state") if message["kind"] == "life" else None
             if state == "ready":
-                transmit(self.sock, encode_cut({"v": VERSION, "kind": "command", "seq": 0,
-                                                "name": "serve", "args": {}}))
+                transmit(self.sock, encode_cut(builders.command(0, "serve", {})))
                 self._parts = message.get("parts", {})
                 self._ready = time.monotonic()
             elif state == "serving":
@@ -225,18 +225,14 @@ class Quiet:
     def _announce(self) -> None:
         now = time.monotonic()
         parts = {"seen": 0.0, **self._parts, "switch": (now - self._ready) * 1000}
-        self.event = {
-            "v": VERSION, "kind": "reload", "t": time.time(), "gen": 1, "serving": 0,
-            "state": "ready", "cause": "start", "files": [], "modules": [], "mode": "fork",
-            "preloaded": 0, "ms": round((now - self.began) * 1000, 1),
-            "parts": {name: round(ms, 1) for name, ms in parts.items()}}
+        self.event = builders.reload_event(
+            1, 0, "ready", "start", modules=[], mode="fork", preloaded=0,
+            ms=round((now - self.began) * 1000, 1),
+            parts={name: round(ms, 1) for name, ms in parts.items()})
         self._consumer.handle(self.event)
-        self._consumer.handle({
-            "v": VERSION, "kind": "hello", "app": self._launch.shown, "gen": 1,
-            "addresses": self.listeners.names, "workers": [{}]})
+        self._consumer.handle(builders.hello(
+            app=self._launch.shown, gen=1, addresses=self.listeners.names, workers=[{}]))
         self.announced = True
 
     def _note(self, text: str, level: str) -> None:
-        self._consumer.handle({
-            "v": VERSION, "kind": "log", "t": time.time(), "stream": "tremolo", "level": level,
-            "name": "tremolo", "text": text})
+        self._consumer.handle(builders.log_event(text, level))

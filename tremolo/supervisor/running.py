@@ -11,9 +11,9 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..exceptions import ConfigurationError
+from ..telemetry.builders import command
 from ..telemetry.channel import READ_SIZE
 from ..telemetry.codec import CodecError, LineDecoder, encode
-from ..telemetry.messages import VERSION
 from .listeners import Listeners
 
 MAX_VIEWERS = 32
@@ -217,8 +217,7 @@ def ask(path: str, name: str, timeout: float = 70.0, **args: Any) -> Dict[str, A
         sock.settimeout(CONNECT_LIMIT)
         try:
             sock.connect(path)
-            sock.sendall(encode({"v": VERSION, "kind": "command", "seq": 1, "name": name,
-                                 "args": args}))
+            sock.sendall(encode(command(1, name, args)))
             while True:
                 sock.settimeout(max(0.01, deadline - time.monotonic()))
                 data = sock.recv(READ_SIZE)

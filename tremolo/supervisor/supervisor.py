@@ -18,13 +18,23 @@ from ..companions import companion_specs
 from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..scope import TOTAL
-from ..telemetry.messages import VERSION
+from ..telemetry import builders
+from ..telemetry.builders import (
+    assets_event,
+    log_event,
+    reload_event,
+    stats_event,
+    throttle_event,
+    wall,
+    worker_event,
+)
+from ..telemetry.messages import Hello, WorkerEvent
 from ..telemetry.rollup import Rollup
 from ..telemetry.sanitize import clean
-from .commands import Commands, throttle_event
+from .commands import Commands
 from .companions import Companions
 from .control import ControlSocket
-from .feed import Consumer, Feed, wall
+from .feed import Consumer, Feed
 from .generations import Generations
 from .heartbeat import Heartbeat
 from .lending import Lending
@@ -257,26 +267,23 @@ class Supervisor:
 
     # -- what viewers are told -------------------------------------------------------
 
-    def hello(self) -> Dict[str, Any]:
+    def hello(self) -> Hello:
         """The whole known state."""
         generations = self.generations
-        return {
-            "v": VERSION, "kind": "hello", "t": wall(), "version": __version__,
-            "app": self._launch.shown, "addresses": self.listeners.names, "pid": os.getpid(),
-            "folder": self._folder, "started": self._started,
-            "gen": generations.number, "reload": bool(self._launch.settings.reload),
-            "reload_ms": generations.reload_ms, "throttle": self.throttle.as_dict(),
-            "presets": {name: {"label": preset.label, "throttle": preset.as_dict()}
-                        for name, preset in self.throttle.presets.items()},
-            "workers": [self._worker_event(worker, worker.state)
-                        for worker in sorted(generations.workers, key=lambda w: w.began)],
-            "past": self._rollup.past, "companions": self.companions.states(),
-            "failed": None if generations.failed is None else {
-                "v": VERSION, "kind": "reload", "t": wall(), "state": "failed",
-                "gen": generations.newest.number if generations.newest else 0,
-                "serving": generations.number, "then": generations.then, "files": [],
-                "error": generations.failed},
-        }
+        return builders.hello(
+            version=__version__, app=self._launch.shown, addresses=self.listeners.names,
+            pid=os.getpid(), folder=self._folder, started=self._started, gen=generations.number,
+            reload=bool(self._launch.settings.reload), reload_ms=generations.reload_ms,
+            throttle=self.throttle.as_dict(),
+            presets={name: {"label": preset.label, "throttle": preset.as_dict()}
+                     for name, preset in self.throttle.presets.items()},
+            workers=[self._worker_event(worker, worker.state)
+                     for worker in sorted(generations.workers, key=lambda w: w.began)],
+            past=self._rollup.past, companions=self.companions.states(),
+            failed=None if generations.failed is None else reload_event(
+                generations.newest.number if generations.newest else 0, generations.number,
+                "failed", generations.newest.cause if generations.newest else "",
+                then=generations.then, error=generations.failed))
 
     def status(self) -> Dict[str, Any]:
         """For `tremolo status` and `tremolo last error`."""
@@ -292,7 +299,7 @@ class Supervisor:
         }
 
     def publish_throttle(self) -> None:
-        self.feed.publish(throttle_event(self.throttle))
+        self.feed.publish(throttle_event(self.throttle.as_dict()))
 
     def spread_detail(self) -> None:
         """Tell the workers how much somebody wants to see."""
@@ -316,10 +323,10 @@ class Supervisor:
                 "throttle": self.throttle.for_worker(), "token": self._token}
 
     @staticmethod
-    def _worker_event(worker: WorkerHandle, state: str, **more: Any) -> Dict[str, Any]:
-        return {"v": VERSION, "kind": "worker", "t": wall(), "pid": worker.pid,
-                "gen": worker.gen, "slot": worker.slot, "state": state, "cause": worker.cause,
-                "expected": worker.expected, "retry_in": None, **more}
+    def _worker_event(worker: WorkerHandle, state: str, cause: Optional[str] = None,
+                      retry_in: Optional[float] = None) -> WorkerEvent:
+        return worker_event(worker.pid, worker.gen, worker.slot, state,
+                            worker.cause if cause is None else cause, worker.expected, retry_in)
 
     # -- what workers tell -----------------------------------------------------------
 
@@ -351,14 +358,12 @@ class Supervisor:
 
     def worker_output(self, worker: WorkerHandle, stream: str, text: str) -> None:
         level = "info" if stream == "stdout" else "warning"
-        self.feed.publish({"v": VERSION, "kind": "log", "t": wall(), "pid": worker.pid,
-                           "gen": worker.gen, "stream": stream, "level": level, "name": "",
-                           "text": text})
+        self.feed.publish(log_event(text, level, "", stream, pid=worker.pid, gen=worker.gen))
 
     def worker_handover(self, worker: WorkerHandle, fd: int) -> None:
         heir = self.generations.heir(worker)
         if heir is not None:
-            heir.send({"v": VERSION, "kind": "adopt"}, (fd,))
+            heir.send(builders.adopt(), (fd,))
         os.close(fd)
 
     def worker_life(self, worker: WorkerHandle, life: Dict[str, Any]) -> None:
@@ -394,11 +399,10 @@ class Supervisor:
             place = f"the event loop is blocked by {life.get('place')}"
             worker.waits_for = [place]
             self.feed.publish(self._worker_event(worker, "blocked", cause=place))
-            self.feed.publish({
-                "v": VERSION, "kind": "log", "t": wall(), "pid": worker.pid, "gen": worker.gen,
-                "stream": "tremolo", "level": "warning", "name": "tremolo.watchdog",
-                "text": f"{place}, for {life.get('seconds', 0) * 1000:.0f} ms so far\n"
-                        f"{life.get('stack', '')}"})
+            self.feed.publish(log_event(
+                f"{place}, for {life.get('seconds', 0) * 1000:.0f} ms so far\n"
+                f"{life.get('stack', '')}", "warning", "tremolo.watchdog", pid=worker.pid,
+                gen=worker.gen))
         elif state == "unblocked" and worker in self._blocked:
             self._unblocked(worker)
         elif state == "switching":
@@ -444,8 +448,7 @@ class Supervisor:
                 fds.append(listener.fd(worker.slot))
         if self._control is not None:
             self._control.alias(self.listeners)
-        worker.send({"v": VERSION, "kind": "listeners", "listeners": descriptions,
-                     "error": error}, tuple(fds))
+        worker.send(builders.listeners(descriptions, error), tuple(fds))
 
     def share_total(self) -> None:
         """Divide the cap of the whole server between the workers, by what they want."""
@@ -457,10 +460,9 @@ class Supervisor:
     def publish_stats(self) -> None:
         self._rollup.sample(time.monotonic())
         self.share_total()
-        self.feed.publish({
-            "v": VERSION, "kind": "stats", "t": wall(), "gen": self.generations.number,
-            "totals": self._rollup.totals(), "rates": self._rollup.rates(),
-            "latency": self._rollup.latency()})
+        self.feed.publish(stats_event(
+            self.generations.number, self._rollup.totals(), self._rollup.rates(),
+            self._rollup.latency()))
 
     def found_blocked(self, worker: WorkerHandle, cause: str) -> None:
         """Tell, once, that a worker stands still."""
@@ -478,6 +480,5 @@ class Supervisor:
     def _on_assets(self, paths: List[str]) -> None:
         """Templates, styles and the like changed: pages are looked at afresh, no more."""
         shown = [clean(os.path.relpath(path, self._launch.folder)) for path in paths[:50]]
-        self.feed.publish({"v": VERSION, "kind": "assets", "t": wall(),
-                           "gen": self.generations.number, "files": shown})
+        self.feed.publish(assets_event(self.generations.number, shown))
         self.generations.tell_serving("assets", files=shown)

@@ -23,9 +23,11 @@ from typing import (
     Tuple,
 )
 
+from ..telemetry import builders
+from ..telemetry.builders import command, error_event, error_line
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
-from ..telemetry.messages import VERSION, error_line
+from ..telemetry.messages import ErrorEvent
 from ..telemetry.sanitize import clean
 from .basis import Basis
 from .spawner import Spawner, describe_status
@@ -47,9 +49,9 @@ _seqs = itertools.count(1)
 class WorkerFailed(Exception):
     """A worker that could not start; `error` is an ErrorEvent."""
 
-    def __init__(self, error: Mapping[str, Any], configuration: bool = False) -> None:
+    def __init__(self, error: ErrorEvent, configuration: bool = False) -> None:
         super().__init__(error_line(error))
-        self.error = dict(error)
+        self.error = error
         self.configuration = configuration
 
 
@@ -136,8 +138,8 @@ class WorkerHandle:
         self._read(pipes[0][0], self._on_stats)
         for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
             self._read(read_end, _OutputReader(self, stream).feed)
-        message = dict(start, v=VERSION, kind="start", gen=self.gen, slot=self.slot,
-                       capture=capture, asked=asked)
+        message = builders.start(**{**start, "gen": self.gen, "slot": self.slot,
+                                    "capture": capture, "asked": asked})
         self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
         for _, write_end in pipes:
             os.close(write_end)
@@ -260,8 +262,7 @@ class WorkerHandle:
         seq = next(_seqs)
         waiter: asyncio.Future[Dict[str, Any]] = self._loop.create_future()
         self._acks[seq] = waiter
-        if not self.send({"v": VERSION, "kind": "command", "seq": seq, "name": name,
-                          "args": args}):
+        if not self.send(command(seq, name, args)):
             self._acks.pop(seq, None)
             return {"ok": False, "error": "the worker is gone"}
         try:
@@ -272,8 +273,7 @@ class WorkerHandle:
 
     def tell(self, name: str, **args: Any) -> None:
         """Give a command whose answer nobody waits for."""
-        self.send({"v": VERSION, "kind": "command", "seq": next(_seqs), "name": name,
-                   "args": args})
+        self.send(command(next(_seqs), name, args))
 
     def drain(self, timeout: float, hand_over: bool, grace: float = 7.0) -> None:
         """Tell it to finish and leave; `grace` seconds after `timeout` it is killed."""
@@ -329,10 +329,9 @@ class WorkerHandle:
         drained = self.state == "draining" and status == 0
         self.cause = "drained" if drained else describe_status(status)
         if not self.ready.done():
-            self.ready.set_exception(WorkerFailed({
-                "v": VERSION, "kind": "error", "t": time.time(), "pid": self.pid,
-                "gen": self.gen, "where": "import", "type": "WorkerDied",
-                "text": f"the worker ended while it started: {self.cause}", "traceback": ""}))
+            self.ready.set_exception(WorkerFailed(error_event(
+                "import", "WorkerDied", f"the worker ended while it started: {self.cause}",
+                pid=self.pid, gen=self.gen)))
         if not self.serving.done():
             self.serving.set_exception(ChildProcessError(self.cause))
         self.gone.set_result(self.cause)

@@ -19,9 +19,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Set, Union
 
+from ..telemetry import builders
 from ..telemetry.channel import MessageReader, receive
 from ..telemetry.codec import encode_cut
-from ..telemetry.messages import VERSION
 
 if TYPE_CHECKING:
     from ..worker.preloader import Preloader
@@ -104,7 +104,7 @@ class Zygote:
         return child
 
     def _fork(self, message: Mapping[str, Any], fd: int) -> Optional[socket.socket]:
-        reply: Dict[str, Any] = {"v": VERSION, "kind": "forked", "id": message.get("id")}
+        id = message.get("id")
         ahead = self._ahead()
         ahead.prepare()
         ahead.rest()
@@ -112,12 +112,12 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError as exc:
-            reply["error"] = exc.strerror or str(exc)
+            reply = builders.forked(id, error=exc.strerror or str(exc))
         else:
             if pid == 0:
                 return self._become_child(fd, bool(message.get("standby")))
             self._children.add(pid)
-            reply["pid"] = pid
+            reply = builders.forked(id, pid)
         os.close(fd)
         self._send(reply)
         return None
@@ -164,9 +164,7 @@ class Zygote:
             ahead.step(step)
         except Spoiled as exc:
             self._names.clear()  # what follows depends on it: we are told anew, or replaced
-            self._send({"v": VERSION, "kind": "spoiled", "name": step.get("name"),
-                        "reason": str(exc), "detail": exc.detail, "whole": whole,
-                        "keep": bool(step.get("keep"))})
+            self._send(builders.spoiled(step, str(exc), exc.detail, whole))
 
     def _import_one(self, name: Union[str, Dict[str, Any]]) -> None:
         if isinstance(name, dict):
@@ -190,9 +188,9 @@ class Zygote:
         gc.collect()
         if hasattr(gc, "freeze"):
             gc.freeze()  # so that the children's collections do not copy our pages
-        self._send({"v": VERSION, "kind": "preloaded", "count": len(sys.modules) + ahead,
-                    "failed": self._failed[:100], "threads": len(sys._current_frames()) - 1,
-                    "ms": round((time.monotonic() - self._began) * 1000, 1)})
+        self._send(builders.preloaded(
+            len(sys.modules) + ahead, self._failed[:100], len(sys._current_frames()) - 1,
+            round((time.monotonic() - self._began) * 1000, 1)))
 
     def _drain_wakeups(self) -> None:
         try:
@@ -210,7 +208,7 @@ class Zygote:
             if pid == 0:
                 return
             self._children.discard(pid)
-            self._send({"v": VERSION, "kind": "exited", "pid": pid, "status": status})
+            self._send(builders.exited(pid, status))
 
     def leave(self) -> None:
         """The supervisor is gone, or nothing is left to do. Children end by themselves; one

@@ -7,8 +7,8 @@ import socket
 import subprocess
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ..telemetry import builders
 from ..telemetry.channel import Channel
-from ..telemetry.messages import VERSION
 from .plan import Plan
 
 NAMES_A_MESSAGE = 400
@@ -51,8 +51,8 @@ class ZygoteLink:
         """Have modules imported: in between, or `now`, before the next fork."""
         self.busy, self.settled = self.busy or bool(names), 0
         for index in range(0, len(names), NAMES_A_MESSAGE):
-            self._channel.send({"v": VERSION, "kind": "preload", "now": now,
-                                "names": names[index:index + NAMES_A_MESSAGE]})
+            self._channel.send(builders.preload(
+                now=now, names=names[index:index + NAMES_A_MESSAGE]))
 
     def make(self, plan: Plan, start: int) -> None:
         """Have the steps of a plan made, but for the first `start`, which were made before."""
@@ -60,8 +60,8 @@ class ZygoteLink:
             self.preload(plan.base)
         self.base, self.steps, self.refused = plan.base, plan.steps, plan.refused
         for index in range(0, len(plan.refused), NAMES_A_MESSAGE):
-            self._channel.send({"v": VERSION, "kind": "preload",
-                                "refused": plan.refused[index:index + NAMES_A_MESSAGE]})
+            self._channel.send(builders.preload(
+                refused=plan.refused[index:index + NAMES_A_MESSAGE]))
         batch: List[Dict[str, Any]] = []
         size = 0
         for step in map(plan.message, plan.steps[start:]):
@@ -76,7 +76,7 @@ class ZygoteLink:
 
     def _make_batch(self, steps: List[Dict[str, Any]]) -> None:
         self.busy, self.settled = True, 0
-        self._channel.send({"v": VERSION, "kind": "preload", "steps": steps})
+        self._channel.send(builders.preload(steps=steps))
 
     @property
     def is_current(self) -> bool:
@@ -93,8 +93,7 @@ class ZygoteLink:
             self._loop.create_future())
         self._forks[number] = born
         try:
-            if not self._channel.send({"v": VERSION, "kind": "fork", "id": number,
-                                       "standby": standby}, (theirs.fileno(),)):
+            if not self._channel.send(builders.fork(number, standby), (theirs.fileno(),)):
                 raise OSError("it is gone")
             pid, exited = await born
         except BaseException:
@@ -105,7 +104,7 @@ class ZygoteLink:
         return SpawnedProcess(pid, "zygote", exited, ours)
 
     def retire(self) -> None:
-        self._channel.send({"v": VERSION, "kind": "retire"})
+        self._channel.send(builders.retire())
 
     def _on_message(self, message: Dict[str, Any], fds: List[int]) -> None:
         for fd in fds:

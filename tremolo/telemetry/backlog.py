@@ -5,9 +5,7 @@ Log lines come in floods, and of a flood the end is what says what happened.
 
 import threading
 from collections import deque
-from typing import Any, Deque, Dict, Generic, List, TypeVar
-
-from .messages import VERSION
+from typing import Deque, Generic, List, TypeVar
 
 Line = TypeVar("Line")
 KEPT = 1000
@@ -39,11 +37,3 @@ class Backlog(Generic[Line]):
             self.left_out = 0
             self._lines.clear()
             return left_out, lines
-
-
-def left_out_event(count: int, t: float, pid: int = 0, gen: int = 0) -> Dict[str, Any]:
-    """A LogEvent that stands where `count` lines are missing; `t` is the wall clock."""
-    return {"v": VERSION, "kind": "log", "t": t, "pid": pid, "gen": gen, "stream": "tremolo",
-            "level": "warning", "name": "tremolo", "left_out": count,
-            "text": f"{count:,} line{'' if count == 1 else 's'} left out here: they came faster "
-                    "than they could be passed on"}

@@ -8,7 +8,7 @@ Directions: *frames* go up a lossy pipe from each worker, so their counters are 
 *events* and *acknowledgements* go up, and *commands* down, over reliable sockets.
 """
 
-from typing import Any, Dict, List, Mapping, Optional, TypedDict, Union
+from typing import Any, Dict, List, Optional, TypedDict, Union
 
 VERSION = 1
 MAX_LINE = 64 * 1024
@@ -235,10 +235,10 @@ class Hello(TypedDict, total=False):
     reload_ms: Optional[float]
     throttle: Dict[str, Any]  # the same as ThrottleEvent.throttle
     presets: Dict[str, Any]  # the user's own: name -> {"label", "throttle": Throttle.as_dict()}
-    workers: List[Dict[str, Any]]
+    workers: List["WorkerEvent"]
     past: Totals
     companions: List[CompanionState]
-    failed: Optional[Dict[str, Any]]  # the last ReloadEvent, while its generation is broken
+    failed: Optional["ReloadEvent"]  # the last ReloadEvent, while its generation is broken
 
 
 class WorkerEvent(TypedDict, total=False):
@@ -273,7 +273,7 @@ class ReloadEvent(TypedDict, total=False):
     preloaded: int  # modules that the zygote had loaded
     not_preloaded: List[Dict[str, str]]  # at most 50: {"module", "reason"}
     mode: str  # "zygote" or "spawn"
-    error: Optional[Dict[str, Any]]  # an ErrorEvent, when failed
+    error: "ErrorEvent"  # when failed
     # when failed: "serves" (the generation `serving` goes on), "ends" (the server does); or 503
     # is answered until there is a change ("waits"), or a reload is asked for ("asked")
     then: str
@@ -404,14 +404,6 @@ class Ack(TypedDict, total=False):
     ok: bool
     error: Optional[str]
     result: Any
-
-
-def error_line(error: Mapping[str, Any]) -> str:
-    """An ErrorEvent in one line, `KeyError: 'total'`; of a wrong configuration only the text."""
-    kind, text = str(error.get("type") or "error"), str(error.get("text") or "")
-    if kind == "ConfigurationError" and text:
-        return text
-    return f"{kind}: {text}" if text else kind
 
 
 Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, AssetsEvent, ErrorEvent, LogEvent,

@@ -40,7 +40,7 @@ class Rollup:
     """The sums over all worker processes, those included that have ended."""
 
     def __init__(self, window: float = 10.0) -> None:
-        self.past: Dict[str, Any] = {}
+        self.past: Totals = {}
         self._current: Dict[int, Mapping[str, Any]] = {}
         self._ended: Deque[int] = deque(maxlen=256)
         self._window = window
@@ -56,7 +56,7 @@ class Rollup:
         """The process is gone: its counters count from now on as past."""
         totals = self._current.pop(pid, None)
         if totals is not None:
-            add(self.past, totals)
+            add(cast(Dict[str, Any], self.past), totals)
         self._ended.append(pid)
 
     def started(self, pid: int) -> None:

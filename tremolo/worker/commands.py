@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import Scope
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import done, refused
+from ..telemetry.messages import Ack
 from ..throttle import Throttle
 
 if TYPE_CHECKING:
@@ -42,20 +43,17 @@ class Commands:
             "touched": self._name_stale,
         }
 
-    def obey(self, message: Mapping[str, Any]) -> Dict[str, Any]:
-        """Obey a Command message; its Ack."""
-        ack: Dict[str, Any] = {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0)}
+    def obey(self, message: Mapping[str, Any]) -> Ack:
+        """Carry out a Command; its Ack."""
         args = message.get("args")
         action = self._names.get(str(message.get("name")))
         try:
             if action is None:
                 name = str(message.get("name"))[:40]
                 raise CommandError(f"a worker knows no command {name!r}")
-            ack["result"] = action(args if isinstance(args, dict) else {})
-            ack["ok"] = True
+            return done(message, action(args if isinstance(args, dict) else {}))
         except (TremoloException, ValueError, TypeError) as exc:
-            ack.update(ok=False, error=str(exc)[:500])
-        return ack
+            return refused(message, exc)
 
     def _throttle(self, args: Mapping[str, Any]) -> Any:
         named, value = args.get("scope"), args.get("throttle")

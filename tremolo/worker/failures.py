@@ -6,12 +6,12 @@ unless nothing else would remain.
 
 import importlib
 import os
-import time
 import traceback
 from typing import Any
 
 from ..exceptions import ConfigurationError
-from ..telemetry.messages import VERSION, ErrorEvent
+from ..telemetry.builders import error_event
+from ..telemetry.messages import ErrorEvent
 from ..telemetry.sanitize import clean, clean_lines
 from .imports import PACKAGE, is_installed
 
@@ -52,11 +52,9 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
         words = "raised by the application's own code"
     if isinstance(exc, ConfigurationError):
         text = words
-    event: ErrorEvent = {
-        "v": VERSION, "kind": "error", "t": time.time(), "pid": os.getpid(), "gen": gen,
-        "where": where, "type": clean(type(exc).__name__), "text": clean(words, 1024),
-        "traceback": clean_lines(text), "file": None, "line": None,
-    }
+    event = error_event(where, clean(type(exc).__name__), clean(words, 1024), clean_lines(text),
+                        pid=os.getpid(), gen=gen)
+    event["file"] = event["line"] = None
     if isinstance(exc, SyntaxError) and exc.filename:
         event["file"], event["line"] = clean(exc.filename, 1024), exc.lineno
     elif shown is not None:

@@ -16,14 +16,14 @@ import threading
 import time
 from collections import deque
 from fnmatch import fnmatch
-from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Tuple
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
-from ..telemetry.backlog import Backlog, left_out_event
+from ..telemetry import builders
+from ..telemetry.backlog import Backlog
 from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
-from ..telemetry.messages import VERSION
 from ..telemetry.sanitize import clean
 from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
@@ -44,6 +44,9 @@ from .shelf import Shelf, Stale
 from .stats_pipe import StatsPipe
 from .streams import Deferred, Records
 from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
@@ -171,7 +174,7 @@ class Worker:
             return
         left_out, messages = self._logs.take()
         if left_out:
-            self._send(left_out_event(left_out, time.time(), os.getpid(), self._gen))
+            self._send(builders.left_out_event(left_out, os.getpid(), self._gen))
         for message in messages:
             self._send(message)
 
@@ -210,8 +213,8 @@ class Worker:
             self._channel.flush(1.0)
         os._exit(0)
 
-    def _life(self, state: str, **more: Any) -> None:
-        self._send({"v": VERSION, "kind": "life", "state": state, **more})
+    def _life(self, state: str, **facts: "Unpack[builders.LifeFacts]") -> None:
+        self._send(builders.life(state, **facts))
 
     def _tell_files(self) -> None:
         """Name what the project was read from since the last time."""
@@ -356,8 +359,7 @@ class Worker:
         elif kind == "command":
             if message.get("name") == "drain":  # while it starts: it never served anything
                 os._exit(0)
-            self._send({"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": False,
-                        "error": "the worker is starting"})
+            self._send(builders.refused(message, "the worker is starting"))
         elif kind == "adopt" and self._server is not None and self._drain_task is None:
             while fds:
                 self._server.adopt(socket.socket(fileno=fds.pop(0)))
@@ -452,7 +454,7 @@ class Worker:
 
     def _hand_over(self, fd: int) -> None:
         assert self._channel is not None
-        self._channel.send({"v": VERSION, "kind": "handover"}, (fd,))
+        self._channel.send(builders.handover(), (fd,))
         os.close(fd)
 
     # -- what it says ----------------------------------------------------------------
@@ -500,8 +502,7 @@ class Worker:
     def _on_facts(self, facts: Any) -> None:
         """What is known from within a request; lost where the supervisor does not read."""
         if self._channel is not None and self._channel.pending < MAX_LOG_PENDING:
-            self._send({"v": VERSION, "kind": "insight", "t": time.time(), "pid": os.getpid(),
-                        "gen": self._gen, **facts})
+            self._send(builders.insight_event(os.getpid(), self._gen, facts))
 
     def _tell_error(self, exc: BaseException, id: int, method: str, path: str,
                     status: int) -> None:
@@ -524,12 +525,13 @@ class Worker:
             self._log("error", clean(str(context.get("message", "")), 1024))
 
     def _say(self, text: str, waits: bool) -> None:
-        self._log("warning", clean(text, 1024), "tremolo.debugger", waits=waits)
+        event = builders.log_event(clean(text, 1024), "warning", "tremolo.debugger",
+                                   pid=os.getpid(), gen=self._gen)
+        event["waits"] = waits
+        self._send_log(event)
 
-    def _log(self, level: str, text: str, name: str = "tremolo", **more: Any) -> None:
-        self._send_log({"v": VERSION, "kind": "log", "t": time.time(), "pid": os.getpid(),
-                        "gen": self._gen, "stream": "tremolo", "level": level,
-                        "name": name, "text": text, **more})
+    def _log(self, level: str, text: str) -> None:
+        self._send_log(builders.log_event(text, level, pid=os.getpid(), gen=self._gen))
 
     def _blocked(self, seconds: float, place: str, stack: str) -> None:
         self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)

@@ -6,10 +6,11 @@ masked: what is told here is enough to send a request again.
 
 import json
 from base64 import b64encode
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 from ..net.capture import Capture
 from ..net.message_log import StreamMessage
+from ..telemetry.messages import HTTPMessage, StreamMessageRow
 
 #: bytes of JSON that the two messages of a row may take: a line has 64 KiB
 MOST = 48 * 1024
@@ -17,11 +18,9 @@ MOST = 48 * 1024
 #: longer than half has a body to be shortened
 FIELDS = 10 * 1024
 
-Message = Dict[str, Any]
-
 
 def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
-             bytes_out: int) -> Tuple[Message, Message, int]:
+             bytes_out: int) -> Tuple[HTTPMessage, HTTPMessage, int]:
     """The request and the response of an ended exchange, and about how many bytes of JSON they
     are: at most `MOST`."""
     if method == b"HEAD" or status == 101:  # nothing was sent, or frames were
@@ -38,10 +37,10 @@ def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
     return request, response, sum(sizes)
 
 
-def stream_message(message: StreamMessage, wall: float) -> Message:
+def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
     """A message of a stream as frames tell it (`StreamMessageRow`); `wall` is what to add to its
     instant for the wall clock."""
-    told: Message = {
+    told: StreamMessageRow = {
         "conn": message.connection, "id": message.exchange, "t": round(message.at + wall, 4),
         "in": message.incoming, "kind": message.kind, "size": message.size}
     if message.waited:
@@ -57,9 +56,10 @@ def stream_message(message: StreamMessage, wall: float) -> Message:
     return told
 
 
-def stream_lines(told: Sequence[StreamMessage], wall: float, most: int) -> List[List[Message]]:
+def stream_lines(told: Sequence[StreamMessage], wall: float, most: int
+                 ) -> List[List[StreamMessageRow]]:
     """The messages of streams in groups of about `most` bytes of JSON."""
-    lines: List[List[Message]] = []
+    lines: List[List[StreamMessageRow]] = []
     size = most
     for message in told:
         entry = stream_message(message, wall)
@@ -82,7 +82,7 @@ def _fields(head: bytes) -> List[Tuple[bytes, bytes]]:
     return found
 
 
-def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> Message:
+def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> HTTPMessage:
     headers: List[List[str]] = []
     room = FIELDS
     for name, value in fields:
@@ -92,7 +92,7 @@ def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> M
             break
         headers.append(field)
     cut = size > len(body)
-    message: Message = {"headers": headers, "size": size, "cut": cut or room < 0}
+    message: HTTPMessage = {"headers": headers, "size": size, "cut": cut or room < 0}
     if body:
         data = bytes(body)
         try:
@@ -105,10 +105,15 @@ def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> M
     return message
 
 
-def _shorten(message: Message) -> None:
+def _shorten(message: HTTPMessage) -> None:
     """Halve the body."""
-    key = "body" if "body" in message else "body64"
-    text = message[key]
-    half = len(text) // 2
-    message[key] = text[:half - half % 4]  # base64: four characters are three bytes
+    if "body" in message:
+        message["body"] = _half(message["body"])
+    else:
+        message["body64"] = _half(message["body64"])
     message["cut"] = True
+
+
+def _half(text: str) -> str:
+    half = len(text) // 2
+    return text[:half - half % 4]  # base64: four characters are three bytes

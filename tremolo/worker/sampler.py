@@ -10,17 +10,23 @@ import asyncio
 import heapq
 import os
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..net.exchange import Exchange
 from ..net.message_log import MessageLog
 from ..net.stream import peer_text
 from ..telemetry import histogram
+from ..telemetry.builders import frame as frame_of
 from ..telemetry.codec import CodecError
-from ..telemetry.messages import VERSION
+from ..telemetry.messages import ConnectionRow, Frame, RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
 from .messages import messages, stream_lines
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..telemetry.builders import FrameContents
 
 TICK = 0.1
 KEEP_ALIVE = 1.0
@@ -55,6 +61,13 @@ def _bounded(text: str) -> int:
     return len(text) if text.isascii() else 6 * len(text)  # JSON escapes what is not ASCII
 
 
+class SizedRow(NamedTuple):
+    """A row, and about how many bytes of JSON its messages are."""
+
+    row: RequestRow
+    size: int = 0
+
+
 class Sampler:
     """Samples one `tremolo.net` server into frames for `sink`.
 
@@ -73,8 +86,7 @@ class Sampler:
         self._server = server
         self._sink = sink
         self._loop = loop
-        self._identity = {"v": VERSION, "kind": "frame", "pid": os.getpid(), "gen": gen,
-                          "slot": slot}
+        self._identity = os.getpid(), gen, slot
         self._on_tick = on_tick
         self._on_memory = on_memory
         self.detail = 0
@@ -185,7 +197,7 @@ class Sampler:
                 continue
             left_out = 0
 
-    def final(self) -> Dict[str, Any]:
+    def final(self) -> Frame:
         """The last frame: exact counters, and the rows that still wait."""
         now = self._loop.time()
         frame = self.frame(now)
@@ -196,7 +208,7 @@ class Sampler:
         frame.pop("connections", None)
         return frame
 
-    def _send(self, frame: Dict[str, Any]) -> bool:
+    def _send(self, frame: Frame) -> bool:
         try:
             return self._sink(frame)
         except CodecError:
@@ -204,15 +216,13 @@ class Sampler:
             frame.pop("connections", None)
             return self._sink(frame)
 
-    def _headed(self, now: float, **more: Any) -> Dict[str, Any]:
+    def _headed(self, now: float, **contents: "Unpack[FrameContents]") -> Frame:
         self._seq += 1
-        frame: Dict[str, Any] = dict(self._identity)
-        frame.update(seq=self._seq, t=now + self._wall, **more)
-        return frame
+        return frame_of(*self._identity, self._seq, now + self._wall, **contents)
 
     # -- what frames consist of ------------------------------------------------------
 
-    def frame(self, now: float) -> Dict[str, Any]:
+    def frame(self, now: float) -> Frame:
         """The counters of this process since it started, and its gauges."""
         server = self._server
         counters = server.counters
@@ -223,11 +233,7 @@ class Sampler:
                 websockets += 1
             elif connection.current is not None:
                 active += 1
-        more: Dict[str, Any] = {}
-        table = server.throttle
-        if table.total_value is not None:
-            more["waiting"] = [table.total_download.waiting, table.total_upload.waiting]
-        return self._headed(now, **more, totals={
+        frame = self._headed(now, totals={
             "requests": counters.requests,
             "status": list(counters.status[1:6]),
             "bytes_in": counters.bytes_in,
@@ -246,8 +252,12 @@ class Sampler:
             "rss": self._rss or _resident(),
             "lag_us": int(self._lag * 1e6),
         })
+        table = server.throttle
+        if table.total_value is not None:
+            frame["waiting"] = [table.total_download.waiting, table.total_upload.waiting]
+        return frame
 
-    def _put_rows(self, frame: Dict[str, Any], now: float) -> List[List[Dict[str, Any]]]:
+    def _put_rows(self, frame: Frame, now: float) -> List[List[RequestRow]]:
         """Put rows into `frame`; those that need lines of their own are returned."""
         if not self.detail:
             return []
@@ -255,10 +265,10 @@ class Sampler:
         crowd = len(self._server.connections) > CROWD
         if not crowd or self._last_second == now:
             size += self._put_connections(frame, now)
-        lines: List[List[Dict[str, Any]]] = [[]]
-        for row in self._rows(now):
+        lines: List[List[RequestRow]] = [[]]
+        for row, messages_size in self._rows(now):
             need = 390 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
-                row["route"] or "") * 6 + row.pop("_size", 0) + len(row.get("proxied", ""))
+                row["route"] or "") * 6 + messages_size + len(row.get("proxied", ""))
             if "endpoint" in row:
                 need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
             if size + need > LINE_SIZE:
@@ -269,10 +279,10 @@ class Sampler:
         frame["rows"] = lines[0]
         return lines[1:]
 
-    def _rows(self, now: float) -> List[Dict[str, Any]]:
+    def _rows(self, now: float) -> List[SizedRow]:
         """What ended since the last turn, the newest if it is too much, and what runs long."""
         recent = self._server.recent
-        rows: List[Dict[str, Any]] = []
+        rows: List[SizedRow] = []
         if recent is None:
             return rows
         count = len(recent)
@@ -300,7 +310,7 @@ class Sampler:
             rows.append(self._ended(recent.popleft()))
         return rows
 
-    def _ended(self, exchange: Exchange) -> Dict[str, Any]:
+    def _ended(self, exchange: Exchange) -> SizedRow:
         first, begun, ended = exchange.first_byte, exchange.begun, exchange.ended
         row = self._row(exchange, ended - begun, (first or ended) - begun, exchange.throttled,
                         exchange.outcome)
@@ -311,18 +321,19 @@ class Sampler:
                 exchange.bytes_out)
             if size <= self._messages_left:
                 self._messages_left -= size
-                row.update(request=request, response=response, _size=size)
-        return row
+                row["request"], row["response"] = request, response
+                return SizedRow(row, size)
+        return SizedRow(row)
 
-    def _live(self, exchange: Exchange, now: float) -> Dict[str, Any]:
+    def _live(self, exchange: Exchange, now: float) -> SizedRow:
         first, begun = exchange.first_byte, exchange.begun
         outbox = exchange.connection.outbox
         row = self._row(exchange, now - begun, first - begun if first else 0.0,
                         outbox.throttle_seconds - exchange.throttle_mark, "live")
         link = exchange.connection.upgraded
         if link is not None:
-            row.update(http="ws", bytes_in=exchange.connection.bytes_in,
-                       bytes_out=outbox.bytes_out)
+            row["http"], row["bytes_out"] = "ws", outbox.bytes_out
+            row["bytes_in"] = exchange.connection.bytes_in
         capture = exchange.capture
         if capture is not None and self.detail > 1 and capture.response_head:
             # Once, with its heads: what is to come is told by messages, or when it has ended.
@@ -333,15 +344,16 @@ class Sampler:
                 self._told[exchange.id] = None
                 while len(self._told) > TOLD:
                     del self._told[next(iter(self._told))]
-                row.update(request=request, response=response, _size=size)
-        return row
+                row["request"], row["response"] = request, response
+                return SizedRow(row, size)
+        return SizedRow(row)
 
     def _row(self, exchange: Exchange, seconds: float, ttfb: float, throttled: float,
-             state: str) -> Dict[str, Any]:
+             state: str) -> RequestRow:
         head, connection, route, error = (
             exchange.head, exchange.connection, exchange.route, exchange.error)
         path = clean(head.target)
-        row = {
+        row: RequestRow = {
             "id": exchange.id, "conn": connection.id, "t": round(exchange.begun + self._wall, 4),
             "method": clean(head.method, 16), "path": path,
             "route": clean(grouped(path) if route is None else readable(route)),
@@ -364,7 +376,7 @@ class Sampler:
                 row.update(more)
         return row
 
-    def _put_connections(self, frame: Dict[str, Any], now: float) -> int:
+    def _put_connections(self, frame: Frame, now: float) -> int:
         """Rows of the busiest connections; the estimated size of what was put in."""
         passed = max(now - self._bytes_at, 1e-3)
         before, after = self._bytes, {}
@@ -376,7 +388,7 @@ class Sampler:
             ranked.append((bytes_in - known[0] + bytes_out - known[1], id,
                            (bytes_in - known[0]) / passed, (bytes_out - known[1]) / passed))
         self._bytes, self._bytes_at = after, now
-        rows: List[Dict[str, Any]] = []
+        rows: List[ConnectionRow] = []
         size = 0
         for _, id, rate_in, rate_out in heapq.nlargest(MAX_CONNECTIONS, ranked):
             row = self._connection_row(self._server.connections[id], rate_in, rate_out, now)
@@ -390,7 +402,7 @@ class Sampler:
 
     @staticmethod
     def _connection_row(connection: Any, rate_in: float, rate_out: float,
-                        now: float) -> Dict[str, Any]:
+                        now: float) -> ConnectionRow:
         exchange = connection.current
         head = None if exchange is None else exchange.head
         current = "" if head is None else (  # our own queries hold a secret

@@ -12,10 +12,9 @@ import os
 import re
 import sys
 import threading
-import time
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
-from ..telemetry.messages import VERSION
+from ..telemetry.builders import log_event
 from ..telemetry.sanitize import clean, clean_lines
 
 MAX_PARTIAL = 8 * 1024
@@ -189,10 +188,8 @@ class Records:
 
     def _line(self, stream: str, level: str, name: str, text: str,
               request: Optional[int]) -> None:
-        event: Dict[str, Any] = {
-            "v": VERSION, "kind": "log", "t": time.time(), "pid": self._pid, "gen": self._gen,
-            "stream": stream, "level": level, "name": name,
-            "text": clean_lines(_STYLE.sub("", text), 8192)}
+        event = log_event(clean_lines(_STYLE.sub("", text), 8192), level, name, stream,
+                          pid=self._pid, gen=self._gen)
         if request is not None:
             event["request"] = request
         if self._send is not None:

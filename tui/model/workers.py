@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Collection, Deque, Dict, List, Mapping, Optional, Tuple
 
-from tremolo.telemetry.messages import error_line
+from tremolo.telemetry.builders import error_line
 
 from .text import clean
 

@@ -1,0 +1,266 @@
+"""Builds messages: one function a kind, so that no other place writes one by hand.
+
+Those for viewers are typed in `messages`; the others, between supervisor, zygote and workers,
+are described here. Of times, `t` is the wall clock, now unless it is given.
+"""
+
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, TypedDict
+
+from .messages import (
+    VERSION,
+    Ack,
+    AssetsEvent,
+    Command,
+    ConnectionRow,
+    ErrorEvent,
+    Frame,
+    Hello,
+    InsightEvent,
+    LogEvent,
+    ReloadEvent,
+    RequestRow,
+    StatsEvent,
+    StreamMessageRow,
+    ThrottleEvent,
+    Totals,
+    WorkerEvent,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+def wall() -> float:
+    """The wall clock, for the `t` of messages."""
+    return round(time.time(), 4)
+
+
+# -- for viewers
+
+
+def hello(**state: "Unpack[Hello]") -> Hello:
+    """What is known of a server, all of it or its beginning."""
+    return {**state, "v": VERSION, "kind": "hello", "t": wall()}
+
+
+def worker_event(pid: int, gen: int, slot: int, state: str, cause: Optional[str] = None,
+                 expected: bool = False, retry_in: Optional[float] = None) -> WorkerEvent:
+    return {"v": VERSION, "kind": "worker", "t": wall(), "pid": pid, "gen": gen, "slot": slot,
+            "state": state, "cause": cause, "expected": expected, "retry_in": retry_in}
+
+
+class ReloadOutcome(TypedDict, total=False):
+    """What a ReloadEvent has beside, see there."""
+
+    ms: float
+    parts: Dict[str, float]
+    modules: List[List[Any]]
+    preloaded: int
+    not_preloaded: List[Dict[str, str]]
+    mode: str
+    error: ErrorEvent
+    then: str
+
+
+def reload_event(gen: int, serving: int, state: str, cause: str, files: Sequence[str] = (),
+                 **outcome: "Unpack[ReloadOutcome]") -> ReloadEvent:
+    """Of `files` at most 50 are named."""
+    return {"v": VERSION, "kind": "reload", "t": wall(), "gen": gen, "serving": serving,
+            "state": state, "cause": cause, "files": list(files[:50]), **outcome}
+
+
+def assets_event(gen: int, files: Sequence[str]) -> AssetsEvent:
+    return {"v": VERSION, "kind": "assets", "t": wall(), "gen": gen, "files": list(files)}
+
+
+def error_event(where: str, kind: str, text: str, traceback: str = "", *, pid: int = 0,
+                gen: int = 0) -> ErrorEvent:
+    """`kind` is the class of the exception, or what stands for one."""
+    return {"v": VERSION, "kind": "error", "t": wall(), "pid": pid, "gen": gen, "where": where,
+            "type": kind, "text": text, "traceback": traceback}
+
+
+def error_line(error: Mapping[str, Any]) -> str:
+    """An ErrorEvent in one line, `KeyError: 'total'`; of a wrong configuration only the text."""
+    kind, text = str(error.get("type") or "error"), str(error.get("text") or "")
+    if kind == "ConfigurationError" and text:
+        return text
+    return f"{kind}: {text}" if text else kind
+
+
+def log_event(text: str, level: str = "info", name: str = "tremolo", stream: str = "tremolo", *,
+              pid: int = 0, gen: int = 0) -> LogEvent:
+    return {"v": VERSION, "kind": "log", "t": wall(), "pid": pid, "gen": gen, "stream": stream,
+            "level": level, "name": name, "text": text}
+
+
+def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo") -> LogEvent:
+    """A LogEvent that stands where `count` lines are missing."""
+    event = log_event(
+        f"{count:,} line{'' if count == 1 else 's'} left out here: they came faster than they "
+        "could be passed on", "warning", name, pid=pid, gen=gen)
+    event["left_out"] = count
+    return event
+
+
+def insight_event(pid: int, gen: int, facts: InsightEvent) -> InsightEvent:
+    return {**facts, "v": VERSION, "kind": "insight", "t": wall(), "pid": pid, "gen": gen}
+
+
+def throttle_event(throttle: Dict[str, Any]) -> ThrottleEvent:
+    return {"v": VERSION, "kind": "throttle", "t": wall(), "throttle": throttle}
+
+
+def stats_event(gen: int, totals: Totals, rates: Dict[str, float],
+                latency: Dict[str, float]) -> StatsEvent:
+    return {"v": VERSION, "kind": "stats", "t": wall(), "gen": gen, "totals": totals,
+            "rates": rates, "latency": latency}
+
+
+def command(seq: int, name: str, args: Mapping[str, Any]) -> Command:
+    return {"v": VERSION, "kind": "command", "seq": seq, "name": name, "args": dict(args)}
+
+
+def done(message: Mapping[str, Any], result: Any) -> Ack:
+    """The Ack of a Command that was carried out."""
+    return {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": True,
+            "error": None, "result": result}
+
+
+def refused(message: Mapping[str, Any], reason: object) -> Ack:
+    """The Ack of a Command that was not; a long reason is cut."""
+    return {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": False,
+            "error": str(reason)[:500]}
+
+
+class FrameContents(TypedDict, total=False):
+    """What a Frame has beside, see there."""
+
+    totals: Totals
+    rows: List[RequestRow]
+    connections: List[ConnectionRow]
+    connections_left_out: int
+    messages: List[StreamMessageRow]
+    messages_left_out: int
+    waiting: List[int]
+    final: bool
+
+
+def frame(pid: int, gen: int, slot: int, seq: int, t: float,
+          **contents: "Unpack[FrameContents]") -> Frame:
+    return {"v": VERSION, "kind": "frame", "pid": pid, "gen": gen, "slot": slot, "seq": seq,
+            "t": t, **contents}
+
+
+# -- from the supervisor to a worker, over its control socket
+
+
+def start(**description: Any) -> Dict[str, Any]:
+    """What to run: the first message of a process."""
+    return {**description, "v": VERSION, "kind": "start"}
+
+
+def listeners(descriptions: List[Dict[str, Any]], error: Optional[str] = None) -> Dict[str, Any]:
+    """Further listening sockets, which come with it, or why there are not all."""
+    return {"v": VERSION, "kind": "listeners", "listeners": descriptions, "error": error}
+
+
+def lend(slot: int, descriptions: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """Sockets of another worker's slot to accept on, which come with it."""
+    return {"v": VERSION, "kind": "lend", "slot": slot, "listeners": descriptions}
+
+
+def take_back(slot: int) -> Dict[str, Any]:
+    """The slot's own worker accepts again."""
+    return {"v": VERSION, "kind": "return", "slot": slot}
+
+
+def adopt() -> Dict[str, Any]:
+    """Go on with a connection, which comes with it."""
+    return {"v": VERSION, "kind": "adopt"}
+
+
+# -- from a worker to the supervisor
+
+
+class LifeFacts(TypedDict, total=False):
+    """What the states of a `life` message have beside."""
+
+    parts: Dict[str, float]  # "ready": ms by phase
+    slowest: List[List[Any]]
+    error: ErrorEvent  # "failed"
+    configuration: bool
+    module: str  # "stale": what was imported ahead and does not hold
+    reason: str
+    lasting: List[str]
+    files: Any  # "files": what was read, by path; "packages": paths
+    places: Dict[str, Dict[str, Any]]  # where it was looked for modules
+    base: List[str]  # "modules": what was imported, see `plan`
+    steps: List[Dict[str, Any]]
+    end: bool
+    addresses: List[List[Any]]  # "addresses": [host, port, options] that the application wants
+    paths: List[str]  # "outdated", "own"
+    path: str  # "wrote"
+    digest: Optional[str]
+    resident: int  # "memory": bytes
+    count: int  # "requests"
+    seconds: float  # "blocked"
+    place: str
+    stack: str
+    reasons: List[str]  # "waits"
+
+
+def life(state: str, **facts: "Unpack[LifeFacts]") -> Dict[str, Any]:
+    """A worker's state has changed, or something has become known of it."""
+    return {**facts, "v": VERSION, "kind": "life", "state": state}
+
+
+def handover() -> Dict[str, Any]:
+    """An idle connection for a successor, which comes with it."""
+    return {"v": VERSION, "kind": "handover"}
+
+
+# -- between the supervisor and the zygote
+
+
+def preload(**what: Any) -> Dict[str, Any]:
+    """Modules to import ahead: `names` (`now`: before the next fork), or `steps` of a plan; or
+    those that are `refused`."""
+    return {**what, "v": VERSION, "kind": "preload"}
+
+
+def fork(id: int, standby: bool) -> Dict[str, Any]:
+    """The end of a worker's socket comes with it."""
+    return {"v": VERSION, "kind": "fork", "id": id, "standby": standby}
+
+
+def retire() -> Dict[str, Any]:
+    """Leave once the last child has ended."""
+    return {"v": VERSION, "kind": "retire"}
+
+
+def forked(id: Any, pid: Optional[int] = None, error: Optional[str] = None) -> Dict[str, Any]:
+    return {"v": VERSION, "kind": "forked", "id": id, "pid": pid, "error": error}
+
+
+def exited(pid: int, status: int) -> Dict[str, Any]:
+    """A child has ended with a wait status."""
+    return {"v": VERSION, "kind": "exited", "pid": pid, "status": status}
+
+
+def spoiled(step: Mapping[str, Any], reason: str, detail: str, whole: bool) -> Dict[str, Any]:
+    """A step could not be made; `whole`: it was tried in a process of its own."""
+    return {"v": VERSION, "kind": "spoiled", "name": step.get("name"), "reason": reason,
+            "detail": detail, "whole": whole, "keep": bool(step.get("keep"))}
+
+
+def preloaded(count: int, failed: List[str], threads: int, ms: float) -> Dict[str, Any]:
+    """All is imported; `threads` run beside the main one."""
+    return {"v": VERSION, "kind": "preloaded", "count": count, "failed": failed,
+            "threads": threads, "ms": ms}
+
+
+def cannot_begin(error: str) -> Dict[str, Any]:
+    """From a supervisor that ends at once to whoever started it."""
+    return {"v": VERSION, "kind": "refused", "error": error}
