@@ -34,6 +34,7 @@ class FakeServer:
                     id=self.counters.requests, begun=0.0, first_byte=0.005, ended=0.01,
                     connection=types.SimpleNamespace(
                         id=1, is_tls=False, peer=("127.0.0.1", 1)), event_stream=False,
+                    proxied=None,
                     head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
                     route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0,
                     outcome="done", error=error, capture=capture))
