@@ -15,7 +15,8 @@ START = {"type": "http.response.start", "status": 200,
          "headers": [(b"content-type", b"text/plain")]}
 END = {"type": "http.response.body", "body": b"Hello, World!"}
 
-FUNCTION_CALLS = 110
+#: from 3.12 on a handler's first step takes no turn of the loop
+FUNCTION_CALLS = 80 if sys.version_info >= (3, 12) else 105
 CALLS_WITH_DASHBOARD = 3
 WRITES_OF_A_STREAM = 3
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import sys
 
 import pytest
 
@@ -313,6 +314,48 @@ def test_context_variables_do_not_leak_from_request_to_request(loop_name, gap):
                 assert (await client.response()).status == 200
             assert seen == ["nothing"] * 3
             client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start late before Python 3.12")
+def test_a_handler_of_one_step_is_done_before_the_loop_turns(loop_name):
+    left = []
+
+    async def handle(exchange):
+        exchange.connection.server.loop.call_soon(
+            lambda: left.append((exchange.finished, set(exchange.connection.server.tasks))))
+        exchange.respond(200, (), b"")
+
+    async def main():
+        async with serving(handle) as site:
+            assert (await site.get()).status == 200
+            await until(lambda: left)
+            assert left == [(True, set())]
+
+    run(main, loop_name)
+
+
+@each_loop
+def test_a_task_factory_of_the_application_makes_the_tasks_of_handlers(loop_name):
+    made = []
+
+    def factory(loop, coro, **options):
+        task = asyncio.Task(coro, loop=loop, **options)
+        made.append(task)
+        return task
+
+    async def handle(exchange):
+        assert asyncio.current_task() in made
+        exchange.respond(200, (), b"")
+
+    async def main():
+        async with serving(handle) as site:
+            asyncio.get_running_loop().set_task_factory(factory)
+            assert (await site.get()).status == 200
+            asyncio.get_running_loop().set_task_factory(None)
+            assert made
 
     run(main, loop_name)
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, Optional, Tuple
 from ..exceptions import ASGIConnectionError, ClientDisconnected
 from ..net.exchange import Exchange
 from ..net.files import send_file
-from ..net.states import CLOSED
+from ..net.states import CLOSED, EXCHANGE
 from ..protocol.http1 import ProtocolError
 
 Message = Dict[str, Any]
@@ -21,7 +21,7 @@ class HTTPCycle:
     expected and what came; the client gets a clean 500 or a closed connection.
     """
 
-    __slots__ = ("_body_sent", "_exchange", "_headers", "_request_done", "_started", "_trailers",
+    __slots__ = ("_body_due", "_exchange", "_headers", "_request_done", "_started", "_trailers",
                  "_wants_trailers", "request_broken")
 
     def __init__(self, exchange: Exchange) -> None:
@@ -30,8 +30,9 @@ class HTTPCycle:
         self._request_done = False
         #: the client left in the middle of its request, or broke its framing
         self.request_broken = False
+        #: the head was given; and then, the body is not complete
         self._started = False
-        self._body_sent = False
+        self._body_due = False
         self._wants_trailers = False
         self._trailers: Tuple[Tuple[bytes, bytes], ...] = ()
 
@@ -68,21 +69,11 @@ class HTTPCycle:
         kind = message["type"]
         exchange = self._exchange
         if kind == "http.response.body":
-            if not self._started:
-                raise RuntimeError("expected 'http.response.start' before 'http.response.body'")
-            if self._body_sent:
-                raise RuntimeError(
-                    "'http.response.body' came after the response was complete "
-                    "(a message with more_body=False)")
-            if exchange.connection.state is CLOSED:
-                writer = exchange.writer
-                if writer.length == writer.body_bytes and not (
-                        message.get("body") or message.get("more_body")):
-                    self._body_sent = True  # it left with all that it was promised
+            if not self._body_due or exchange.connection.state is not EXCHANGE \
+                    or exchange.progress.finished:
+                self._check_body()
+                if self._left_whole(message):
                     return
-                raise ASGIConnectionError("the client is gone")
-            if exchange.progress.finished:
-                raise ASGIConnectionError("the stream was ended: the server restarts")
             # Asked for with `in` rather than get(): a call less for each key.
             body = message["body"] if "body" in message else b""  # noqa: SIM401
             if "more_body" in message and message["more_body"]:  # noqa: RUF019
@@ -95,7 +86,7 @@ class HTTPCycle:
                 else:
                     exchange.flush()
                 return
-            self._body_sent = True
+            self._body_due = False
             if self._wants_trailers:
                 if body:
                     wait = exchange.write(body)
@@ -108,10 +99,10 @@ class HTTPCycle:
         elif kind == "http.response.start":
             if self._started:
                 raise RuntimeError("'http.response.start' came twice")
-            if exchange.progress.finished and exchange.connection.state is not CLOSED:
-                raise ASGIConnectionError("the request was broken and has been refused")
             if exchange.connection.state is CLOSED:
                 raise ASGIConnectionError("the client is gone")
+            if exchange.progress.finished:
+                raise ASGIConnectionError("the request was broken and has been refused")
             self._wants_trailers = "trailers" in message and bool(message["trailers"])
             status = message["status"] if "status" in message else None  # noqa: SIM401
             if type(status) is not int or not 200 <= status <= 999:
@@ -119,9 +110,32 @@ class HTTPCycle:
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401
             exchange.start(status, headers)
             self._headers = headers
-            self._started = True
+            self._started = self._body_due = True
         else:
             await self._send_other(kind, message)
+
+    def _check_body(self) -> None:
+        """Raise for a body message out of order."""
+        if not self._started:
+            raise RuntimeError("expected 'http.response.start' before 'http.response.body'")
+        if not self._body_due:
+            raise RuntimeError("'http.response.body' came after the response was complete "
+                               "(a message with more_body=False)")
+
+    def _left_whole(self, message: Message) -> bool:
+        """Whether `message` is the end of a body that has left with all that was promised,
+        before its client did. Raises ASGIConnectionError when nothing more can be sent."""
+        exchange = self._exchange
+        if exchange.connection.state is CLOSED:
+            writer = exchange.writer
+            if writer.length == writer.body_bytes and not (
+                    message.get("body") or message.get("more_body")):
+                self._body_due = False
+                return True
+            raise ASGIConnectionError("the client is gone")
+        if exchange.progress.finished:
+            raise ASGIConnectionError("the stream was ended: the server restarts")
+        return False
 
     def _prepare_to_drain(self) -> None:
         """An event stream has no end of its own: when other code takes over it is ended
@@ -135,7 +149,7 @@ class HTTPCycle:
 
     def _end_stream(self) -> None:
         exchange = self._exchange
-        if not exchange.finished and not exchange.connection.lost and not self._body_sent:
+        if not exchange.finished and not exchange.connection.lost and self._body_due:
             exchange.finish()  # send() tells the application, receive() says http.disconnect
 
     async def _send_other(self, kind: str, message: Message) -> None:
@@ -147,7 +161,7 @@ class HTTPCycle:
         if exchange.connection.lost:
             raise ASGIConnectionError("the client is gone")
         if kind == "http.response.trailers":
-            if not self._wants_trailers or not self._body_sent:
+            if not self._wants_trailers or not self._started or self._body_due:
                 raise RuntimeError(
                     "'http.response.trailers' must follow the last body of a response that was "
                     "started with trailers=True")
@@ -174,7 +188,7 @@ class HTTPCycle:
         if not self._started:
             raise RuntimeError(f"expected 'http.response.start' before {kind!r}")
         whole = kind == "http.response.pathsend"
-        if self._body_sent or (whole and exchange.bytes_out):
+        if not self._body_due or (whole and exchange.bytes_out):
             raise RuntimeError(f"{kind!r} came after the response's body")
         if exchange.connection.lost:
             raise ASGIConnectionError("the client is gone")
@@ -198,7 +212,7 @@ class HTTPCycle:
 
     async def _send_part(self, file: Any, offset: int, count: int, *, more: bool) -> int:
         exchange = self._exchange
-        self._body_sent = not more
+        self._body_due = more
         if not more and not self._wants_trailers:
             exchange.promise(count)
         sent = await send_file(exchange, file, offset, count)

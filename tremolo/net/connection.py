@@ -286,7 +286,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
                 and server.throttler.begin(self, exchange):
             return
         task = exchange.task = server.create_task(self._handle(exchange))
-        server.tasks.add(task)
+        if not task.done():  # it may have been the matter of one step
+            server.tasks.add(task)
 
     async def _handle(self, exchange: Exchange) -> None:
         server = self.server
@@ -321,15 +322,18 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self.watch_writes()
             outbox.flush()
         else:
-            self._handed_over()
+            exchange.record(DONE)
+            self._go_on(exchange)
 
     def _handed_over(self) -> None:
         exchange = self.current
-        if exchange is None:
-            return
-        exchange.record(DONE)
-        if self.state.closing:
-            return
+        if exchange is not None:
+            exchange.record(DONE)
+            if not self.state.closing:
+                self._go_on(exchange)
+
+    def _go_on(self, exchange: Exchange) -> None:
+        """The response is handed over: on to the next request, or to the end."""
         body = exchange.body
         if body is not None and not body.done:
             self._bytes_left = DISCARD_BYTES
@@ -349,12 +353,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """Wait for the next request, which may have come already."""
         self.state = self.state.after[NEXT]
         self.current = None
-        parser = self.parser
-        parser.next_cycle()
         server = self.server
+        ahead = self.parser.next_cycle()
         if self.stream.paused:
             self.stream.resume_reading()
-        if parser.buffered:
+        if ahead:
             # Not from within the handler's task: the next one must not inherit its context
             # variables.
             server.call_soon(self._advance)

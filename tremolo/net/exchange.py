@@ -199,8 +199,8 @@ class Exchange:
         server = connection.server
         preface = server.preface if connection.server_line is None else connection.preface
         try:
-            head = self.writer.head(status, headers, reason=reason, preface=preface,
-                                    length=length if given is None else given)
+            head = self.writer.head(status, headers, reason,
+                                    length if given is None else given, preface)
         except ValueError:
             self._retract()
             raise
@@ -348,8 +348,7 @@ class Exchange:
             self.ended = self.first_byte
         keep_alive = writer.keep_alive
         try:
-            framed = writer.body(data) if data else b""
-            end = writer.end(tuple(trailers) if trailers else ())
+            framed, end = writer.last(data, tuple(trailers) if trailers else ())
         except ExcessBody as exc:
             self._cut(head, exc.allowed)
             raise ResponseMisuse(str(exc)) from None

@@ -11,9 +11,10 @@ import os
 import resource
 import socket
 import ssl
+import sys
 import time
 from functools import partial
-from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
+from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
 from ..protocol.conditional import format_http_date
@@ -43,6 +44,7 @@ INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
 HandOver = Callable[[int], None]
+TaskMaker = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 def _connection_limit(wanted: int) -> int:
@@ -58,6 +60,21 @@ def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     if kind.__module__.startswith("uvloop") or kind.time is asyncio.BaseEventLoop.time:
         return time.monotonic
     return loop.time
+
+
+def _task_maker(loop: asyncio.AbstractEventLoop) -> TaskMaker:
+    """What makes the tasks of handlers. From Python 3.12 on a task may take its first step at
+    once; most handlers need no other, which saves the loop a turn (of a request with nothing
+    else to do, a tenth). A task factory that the application set goes first."""
+    if sys.version_info < (3, 12):
+        return loop.create_task
+
+    def create_task(coro: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        if loop.get_task_factory() is None:
+            return asyncio.Task(coro, loop=loop, eager_start=True)
+        return loop.create_task(coro)
+
+    return create_task
 
 
 class Server:
@@ -116,7 +133,7 @@ class Server:
                                       upload_rate=settings.upload_rate)
         self.throttler = Throttler(self)
         self.max_connections = _connection_limit(settings.max_connections)
-        self.create_task = self.loop.create_task
+        self.create_task = _task_maker(self.loop)
         self._context = contextvars.copy_context()
         self._acceptors: List[Acceptor] = []
         self._setups: Set[asyncio.Task[None]] = set()
@@ -168,7 +185,7 @@ class Server:
             except OSError:  # macOS, when the client is gone already
                 sock.close()
                 return
-        task = self.create_task(self._connect(sock, ssl_context))
+        task = self.loop.create_task(self._connect(sock, ssl_context))
         self._setups.add(task)
         task.add_done_callback(self._set_up_done)
         if len(self.connections) + len(self._setups) > self.max_connections:

@@ -1,8 +1,16 @@
 """Request heads: RFC 9112 sections 2, 3, 5 and 9; each row whole, cut everywhere, dripped."""
 
+import random
+
 import pytest
 
-from tests.protocol.http1.http1_transcripts import HOST, transcript, transcript_however_cut
+from tests.protocol.http1.http1_transcripts import (
+    HOST,
+    byte_by_byte,
+    pull,
+    transcript,
+    transcript_however_cut,
+)
 from tremolo.protocol.http1 import NEED_DATA, HeaderCache, Limits, ProtocolError, RequestParser
 
 
@@ -281,6 +289,43 @@ def test_repeated_header_sections_give_equal_heads_with_lists_of_their_own():
     assert heads[0].headers == heads[1].headers == heads[3].headers
     assert heads[0].headers == [(b"host", b"example.org"), (b"mine", b"")]
     assert len(cache) == 2
+
+
+REPEATED = [
+    get(b"/"), get(b"/a?b=c"), get(b"/", HOST + b"x: y\r\n"), get(b"/", version=b"HTTP/1.0"),
+    b"\r\n" + get(b"/"), get(b"http://other.org/"), get(b"*", method=b"OPTIONS"),
+    get(b"/", HOST + b"x: " + b"y" * 5000 + b"\r\n"),
+    get(b"/", HOST + b"Content-Length: 3\r\n", b"POST"), b"abc",
+    get(b"/", HOST + b"Transfer-Encoding: chunked\r\n", b"POST"), b"3\r\nabc\r\n0\r\n\r\n",
+    get(b"/", method=b"G,T"),
+]
+
+
+def test_what_a_head_says_does_not_depend_on_those_before_it():
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(400):
+        pieces = []
+        for raw in chance.choices(chance.sample(REPEATED, 3), k=chance.randrange(2, 7)):
+            at = chance.choice((0, 0, 0, chance.randrange(len(raw))))
+            pieces += [piece for piece in (raw[:at], raw[at:]) if piece]
+        parser, remembering = RequestParser(Limits()), RequestParser(Limits())
+        pull_each(remembering, [get(b"/")] * 3, [])
+        known, fresh = [], []
+        pull_each(remembering, pieces, known)
+        for cut in byte_by_byte(b"".join(pieces)):  # never a head as a whole
+            parser.receive_data(cut)
+            if not pull(parser, fresh):
+                break
+        assert known == fresh
+
+
+def pull_each(parser, pieces, result):
+    for piece in pieces:
+        parser.receive_data(piece)
+        if not pull(parser, result):
+            return
 
 
 def test_a_known_header_section_does_not_excuse_the_request_line():

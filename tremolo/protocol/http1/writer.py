@@ -170,7 +170,6 @@ class ResponseWriter:
         self,
         status: int,
         headers: Iterable[Field],
-        *,
         reason: bytes = b"",
         length: Optional[int] = None,
         preface: bytes = b"",
@@ -262,6 +261,15 @@ class ResponseWriter:
             raise ExcessBody(self.length, bytes(allowed))
         self.body_bytes += size
         return data
+
+    def last(self, data: bytes, trailers: Sequence[Field] = ()) -> Tuple[bytes, bytes]:
+        """`body(data)` and `end(trailers)` in one; raises as they do."""
+        if self.length == len(data) and not self.body_bytes and self.body_allowed \
+                and self._state == _BODY and not trailers:
+            self.body_bytes = self.length
+            self._state = _ENDED
+            return data, b""
+        return self.body(data), self.end(trailers)
 
     def unframe(self) -> None:
         """From here on the application frames the response: `body()` gives back what it gets,
