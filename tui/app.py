@@ -30,7 +30,7 @@ from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
-from .panes.lines import LinePane
+from .panes.lines import LinePane, Palette
 from .panes.log import LogPane
 from .panes.routes import RoutesPane
 from .panes.throttle import ThrottlePane
@@ -117,10 +117,12 @@ class Dashboard(Actions):
         return {**variables, **tones(variables)}
 
     def compose(self) -> ComposeResult:
+        self.palette = Palette()
         self.head = HeadBar(self.session)
         self.tabs = TabBar(self.session)
         self.notice_bar = NoticeBar(self.session)
         self.keys = KeyBar(self.session)
+        yield self.palette
         yield self.head
         yield self.tabs
         with Container(id="body"):

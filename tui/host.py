@@ -15,6 +15,7 @@ from .model.filters import FilterError
 from .model.requests import Key, Request
 from .model.session import Session
 from .model.traffic import Row
+from .panes.page import Styled
 
 
 class Host(Protocol):
@@ -23,6 +24,9 @@ class Host(Protocol):
     debugger: List[str]  # the command that attaches to a breakpoint
     stopping: int  # how often leaving was asked for
     wall_clock: Callable[[], float]
+
+    @property
+    def palette(self) -> Styled: ...
 
     # -- of Textual's app
 

@@ -13,7 +13,6 @@ from ..draw import Piece, middle_cut, sparkline, spread, strip_of
 from ..host import Host
 from ..model import text
 from ..model.session import Session
-from .lines import LinePane
 
 FRESH = 8.0  # seconds that a notice stays bright
 
@@ -22,7 +21,6 @@ class Bar(Widget):
     """A few lines that are drawn again when `version()` changes."""
 
     PERIOD = 0.0
-    COMPONENT_CLASSES = LinePane.COMPONENT_CLASSES
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,7 +38,7 @@ class Bar(Widget):
         self._base = None
 
     def style(self, name: str) -> Style:
-        return self.get_component_rich_style("line--" + name, partial=True)
+        return self.host.palette.style(name)
 
     def version(self) -> Any:
         raise NotImplementedError

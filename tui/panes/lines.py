@@ -24,11 +24,20 @@ from .page import STYLES
 CACHE = 1024
 
 
+class Palette(Widget):
+    """Owns the styles of all lines, and is not shown. Textual keeps a node for each style of each
+    widget that declares it, and styles them all anew at each change of layout or focus: a
+    thousand of them, were they declared by every pane."""
+
+    DEFAULT_CSS = "Palette { display: none; }"
+    COMPONENT_CLASSES = {"line--" + name for name in STYLES}
+
+    def style(self, name: str) -> Style:
+        return self.get_component_rich_style("line--" + name, partial=True)
+
 
 class LinePane(Widget, can_focus=True):
     """Title line (in the overview), head lines, and a body of `count()` lines."""
-
-    COMPONENT_CLASSES = {"line--" + name for name in STYLES}
 
     BINDINGS = [
         Binding("down,j", "move(1)", "down", show=False, id="move.down"),
@@ -137,7 +146,7 @@ class LinePane(Widget, can_focus=True):
     # -- styles
 
     def style(self, name: str) -> Style:
-        return self.get_component_rich_style("line--" + name, partial=True)
+        return self.host.palette.style(name)
 
     # -- keeping up with the model
 
