@@ -6,6 +6,7 @@ and on Linux which addresses its interfaces have.
 
 import contextlib
 import os
+import re
 import socket
 from typing import List
 
@@ -50,6 +51,14 @@ def host_names() -> List[str]:
         return []
     first = name.partition(".")[0]
     return list(dict.fromkeys((name, f"{first}.local")))
+
+
+def project_host(folder: str) -> str:
+    """The name below `.localhost` (RFC 6761 section 6.3) of the project in a folder: pages of
+    several projects then share no cookies."""
+    name = os.path.basename(folder.rstrip(os.sep)).lower()
+    label = re.sub(r"[^a-z0-9-]+", "-", name)[:40].strip("-") or "app"
+    return f"{label}.localhost"
 
 
 def open_at(host: str) -> List[str]:

@@ -140,3 +140,37 @@ def test_a_wrong_name_is_answered_with_the_right_ones(tmp_path, app, said):
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_djangos_system_checks_are_told_and_their_errors_keep_the_old_code_serving(tmp_path):
+    pytest.importorskip("django")
+    folder = build(tmp_path, LAYOUTS["django-startproject"])
+    settings = folder / "mysite" / "settings.py"
+    right = settings.read_text() + "STATICFILES_DIRS = [BASE_DIR / 'nowhere']\n"
+    settings.write_text(right)
+    with Server(folder, "dev", "--port", "0") as server:
+        told = server.wait_for("log", name="tremolo.checks")
+        assert "(staticfiles.W004)" in told["text"]
+        assert server.text() == "hello"
+        settings.write_text(right + "STATICFILES_DIRS = 'nowhere'\n")
+        error = server.wait_for("reload", state="failed")["error"]
+        assert error["type"] == "SystemCheckError"
+        assert "(staticfiles.E001)" in error["text"]
+        assert server.text() == "hello"
+        settings.write_text(right + "# better\n")
+        server.wait_for("reload", state="ready", count=2)
+        assert len(server.find("log", name="tremolo.checks")) == 1, "the same, once"
+
+
+def test_a_factory_is_called_with_the_arguments_that_flask_app_gives(tmp_path):
+    pytest.importorskip("flask")
+    write(tmp_path, {".flaskenv": "FLASK_APP='shop:create_app(\"dev\", 3)'\n", "shop.py": (
+        "from flask import Flask\n\n"
+        "def create_app(config, size):\n"
+        "    app = Flask(__name__)\n"
+        "    app.add_url_rule('/', 'index', lambda: f'{config} {size}')\n"
+        "    return app\n")})
+    with Server(tmp_path, "dev", "--port", "0") as server:
+        assert server.text() == "dev 3"
+        assert any('→ shop:create_app("dev", 3)' in event["text"]
+                   for event in server.find("log"))

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from tests.support.processes import Server, project
+from tests.support.processes import Server, project, wait_until
 from tremolo.addresses import host_names, open_at
 
 
@@ -85,3 +85,24 @@ def test_lan_says_where_others_find_it_and_accepts_the_names_of_this_machine(tmp
     with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
         for name in names:
             assert fetch(server, name)[0] == 403
+
+
+def test_several_projects_have_a_name_each(tmp_path):
+    for name in ("My Shop", "blog"):
+        (tmp_path / name).mkdir()
+        project(tmp_path / name, name)
+    with Server(tmp_path / "My Shop", "dev", "shop:app", "--port", "0") as shop, \
+            Server(tmp_path / "blog", "dev", "shop:app", "--port", "0") as blog:
+        for server, host, text in ((shop, "my-shop.localhost", b"My Shop"),
+                                   (blog, "blog.localhost", b"blog")):
+            assert server.wait_for("hello")["local"] == f"http://{host}:{server.port}"
+            assert fetch(server, host)[::2] == (200, text)
+
+
+def test_the_name_of_the_project_is_said(tmp_path):
+    folder = tmp_path / "blog"
+    folder.mkdir()
+    project(folder)
+    with Server(folder, "dev", "shop:app", "--port", "0", "--plain", json=False) as server:
+        wait_until(lambda: any("(1 worker), also http://blog.localhost:" in line
+                               for line in server.errors), "the name")

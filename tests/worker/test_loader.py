@@ -10,7 +10,7 @@ from tremolo.exceptions import ConfigurationError
 from tremolo.protocol.hosts import is_loopback
 from tremolo.worker.failures import describe
 from tremolo.worker.imports import CodeCache, ProjectImports, installed_modules, is_installed
-from tremolo.worker.loader import classify
+from tremolo.worker.loader import classify, load
 
 
 async def asgi(scope, receive, send): ...
@@ -130,3 +130,41 @@ def test_an_exception_that_cannot_be_shown_is_still_described():
     (None, True), ("10.0.0.1", False), ("::ffff:10.0.0.1", False), ("localhost.evil", False)])
 def test_only_this_machine_sees_the_error_page(host, trusted):
     assert is_loopback(host) is trusted
+
+
+@pytest.mark.parametrize(("text", "given"), [
+    ("made:make('dev')", ("dev", {})),
+    ("made:make('a:b.py', debug=True)", ("a:b.py", {"debug": True})),
+    ("made.py:make(name=['x', 1])", (["x", 1], {})),
+])
+def test_a_factory_is_called_as_app_says(tmp_path, monkeypatch, text, given):
+    factory(tmp_path, monkeypatch)
+    kind, application = load(text)
+    assert kind == "asgi"
+    assert application.given == given
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("made:make()", "cannot be called so: missing a required argument: 'name'"),
+    ("made:make(name)", "must be plain values, as in shop:create_app"),
+    ("made:make('x'", "After the colon stands the name"),
+    ("made:number(1)", "cannot be called: it is of the type int"),
+])
+def test_a_call_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, text, said):
+    factory(tmp_path, monkeypatch)
+    with pytest.raises(ConfigurationError) as caught:
+        load(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def factory(folder, monkeypatch):
+    (folder / "made.py").write_text(
+        "number = 1\n"
+        "def make(name, **named):\n"
+        "    async def app(scope, receive, send): pass\n"
+        "    app.given = name, named\n"
+        "    return app\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    sys.modules.pop("made", None)

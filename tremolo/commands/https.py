@@ -8,13 +8,12 @@ import datetime
 import hashlib
 import importlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 from typing import Any, List, Tuple
 
-from ..addresses import host_names, lan_addresses
+from ..addresses import host_names, lan_addresses, project_host
 from ..exceptions import ConfigurationError
 
 DAYS = 365  # browsers accept no certificate for much more than a year
@@ -45,11 +44,10 @@ def authority_paths() -> Tuple[str, str]:
     return os.path.join(folder, "ca.pem"), os.path.join(folder, "ca-key.pem")
 
 
-def certificate(project: str) -> str:
-    """The file (PEM) with a key and a certificate for all names of this machine, and
-    `PROJECT.localhost`. Raises ConfigurationError."""
-    label = re.sub(r"[^a-z0-9-]+", "-", project.lower()).strip("-")[:40] or "app"
-    names = ["localhost", "*.localhost", f"{label}.localhost", "127.0.0.1", "::1",
+def certificate(folder: str) -> str:
+    """The file (PEM) with a key and a certificate for all names of this machine, and that of the
+    project in `folder`. Raises ConfigurationError."""
+    names = ["localhost", "*.localhost", project_host(folder), "127.0.0.1", "::1",
              *host_names(), *lan_addresses()]
     authority, fresh = _authority()
     key = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -27,7 +27,7 @@ def complete(values: Dict[str, Any]) -> None:
     if values.get("https") and not (values.get("ssl_cert") or values.get("ssl")):
         from .https import certificate
 
-        values["ssl_cert"] = certificate(os.path.basename(os.getcwd()))
+        values["ssl_cert"] = certificate(os.getcwd())
 
 
 def urls(settings: Settings) -> List[str]:

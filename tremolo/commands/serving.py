@@ -117,7 +117,9 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
 def needs_finding(app: str, app_dir: str, dev: bool) -> bool:
     """Whether APP has to be looked up: it is no MODULE:NAME of a module that is right here."""
-    module, colon, _ = app.rpartition(":")
+    from ..discovery.targets import split_call
+
+    module, colon, _ = split_call(app)[0].rpartition(":")
     if not colon or dev:
         return True
     path = os.path.join(app_dir, *module.split("."))

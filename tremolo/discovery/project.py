@@ -12,6 +12,7 @@ from . import django
 from .candidates import FILES, Found, home_of, search
 from .modules import Candidate, choose, read_module
 from .roots import module_file, place
+from .targets import split_call
 
 #: folders below the root that modules may be imported from
 SOURCES = ("", "src", "backend", "app", "server", "api")
@@ -51,6 +52,11 @@ def resolve(text: str, root: str, app_dir: str = "") -> List[Choice]:
 
     Empty when the loader understands it as it is. Raises ConfigurationError.
     """
+    bare, call = split_call(text)
+    if call:
+        found = resolve(bare, root, app_dir)
+        return [one._replace(target=one.target + call, command=one.command + call,
+                             factory=False) for one in found]
     location, attribute = split(text)
     path = os.path.join(root, location)
     if os.path.basename(location) == "manage.py" and not attribute:
@@ -62,11 +68,11 @@ def resolve(text: str, root: str, app_dir: str = "") -> List[Choice]:
         return _in_file(os.path.abspath(path), attribute, root, app_dir)
     folders = [os.path.abspath(app_dir)] if app_dir else [
         os.path.join(root, source) for source in SOURCES]
-    found = module_file(location, folders)
-    if found is None:
+    file = module_file(location, folders)
+    if file is None:
         return []
-    folder = os.path.normpath(found[:-len(_suffix(found, location))])
-    return _in_module(location, attribute, found, folder, root)
+    folder = os.path.normpath(file[:-len(_suffix(file, location))])
+    return _in_module(location, attribute, file, folder, root)
 
 
 def split(text: str) -> Tuple[str, str]:

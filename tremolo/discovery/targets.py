@@ -1,10 +1,20 @@
 """APP as the user wrote it, taken apart. Looks at names of files, imports nothing."""
 
 import os
-from typing import List, NamedTuple, Optional, Tuple
+import re
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..exceptions import ConfigurationError
 from .roots import place
+
+_CALL = re.compile(r"(.+?:[A-Za-z_][\w.]*)(\(.*\))", re.DOTALL)
+
+
+class Call(NamedTuple):
+    """How a factory is called: `create_app("dev", debug=True)`."""
+
+    arguments: Tuple[Any, ...]
+    named: Dict[str, Any]
 
 
 class Target(NamedTuple):
@@ -17,6 +27,7 @@ class Target(NamedTuple):
     module: str
     file: Optional[str]
     attribute: str  # "": one of DEFAULT_NAMES
+    call: Optional[Call] = None  # the attribute is a factory, to be called so
 
     @property
     def root(self) -> str:
@@ -42,11 +53,14 @@ class Target(NamedTuple):
 
 
 def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
-    """Understand `module:attr`, `module`, `path.py` and `path.py:attr`. Relative paths are
-    those of `home`, by default the working directory.
+    """Understand `module:attr`, `module`, `path.py`, `path.py:attr`, and `module:factory("x")`.
+    Relative paths are those of `home`, by default the working directory.
 
     Raises ConfigurationError when it is none of these or the file does not exist.
     """
+    bare, call = split_call(text)
+    if call:
+        return parse_target(bare, app_dir, home)._replace(call=_parse_call(text, call))
     location, colon, attribute = text, "", ""
     if not text.endswith(".py"):
         location, colon, attribute = text.rpartition(":") if ":" in text else (text, "", "")
@@ -80,3 +94,24 @@ def _name_of(path: str, app_dir: str) -> Tuple[str, str]:
         if names and not any("." in name for name in names):
             return app_dir, ".".join(names)
     return place(path)
+
+
+def split_call(text: str) -> Tuple[str, str]:
+    """APP without the call at its end, and that: `shop:make("x")` is `shop:make` and `("x")`."""
+    match = _CALL.fullmatch(text)
+    return (match[1], match[2]) if match is not None else (text, "")
+
+
+def _parse_call(text: str, call: str) -> Call:
+    import ast  # few need it
+
+    try:
+        tree = ast.parse("f" + call, mode="eval").body
+        if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+            raise ValueError
+        return Call(tuple(map(ast.literal_eval, tree.args)),
+                    {str(word.arg): ast.literal_eval(word.value) for word in tree.keywords
+                     if word.arg is not None})
+    except (SyntaxError, ValueError):
+        raise ConfigurationError(f'Invalid APP "{text}". What a factory is called with must be '
+                                 'plain values, as in shop:create_app("dev")') from None

@@ -148,6 +148,15 @@ class Listeners:
     def names(self) -> List[str]:
         return [url for listener in self._listeners for url in listener.urls]
 
+    def named(self, host: str) -> str:
+        """The first URL at which this machine reaches a listener by the loopback name `host`; ""
+        if there is none."""
+        for listener in self._listeners:
+            scheme, _, rest = listener.urls[0].partition("://")
+            if rest.startswith(("127.", "[::1]")):
+                return f"{scheme}://{host}:{listener.port}"
+        return ""
+
     def leave(self) -> None:
         """Close the sockets in a process that they are none of."""
         for listener in self._listeners:

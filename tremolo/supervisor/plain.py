@@ -86,11 +86,11 @@ class PlainConsumer:
         if action is not None:
             action(message)
 
-    def announce(self, app: str, addresses: List[str], workers: int) -> None:
-        """Say where the server is, once."""
+    def announce(self, app: str, addresses: List[str], workers: int, local: str = "") -> None:
+        """Say where the server is, once; `local` is one more address."""
         noun = "worker" if workers == 1 else "workers"
         self._say({"t": time.time()}, f"tremolo serves {app} on {', '.join(addresses)} "
-                  f"({workers} {noun})", "", "info")
+                  f"({workers} {noun}){f', also {local}' if local else ''}", "", "info")
 
     def _on_hello(self, hello: Mapping[str, Any]) -> None:
         if not hello.get("gen"):  # nothing serves that was asked for
@@ -100,7 +100,7 @@ class PlainConsumer:
                       "error" if hello.get("failed") else "info")
             return
         self.announce(hello.get("app", ""), hello.get("addresses", []),
-                      max(1, len(hello.get("workers", []))))
+                      max(1, len(hello.get("workers", []))), hello.get("local", ""))
 
     def _on_frame(self, frame: Mapping[str, Any]) -> None:
         if not self._requests:

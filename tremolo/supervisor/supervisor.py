@@ -14,6 +14,7 @@ import time
 from typing import Any, Dict, List, Optional, Set
 
 from .. import __version__
+from ..addresses import project_host
 from ..companions import companion_specs
 from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
@@ -28,7 +29,7 @@ from ..telemetry.builders import (
     wall,
     worker_event,
 )
-from ..telemetry.messages import Hello, WorkerEvent
+from ..telemetry.messages import CHECKS, Hello, WorkerEvent
 from ..telemetry.rollup import Rollup
 from ..telemetry.sanitize import clean
 from .commands import Commands
@@ -78,6 +79,7 @@ class Supervisor:
         #: what pages in browsers must know to listen to us
         self._token = secrets.token_urlsafe(24)
         self._errors: List[Dict[str, Any]] = []
+        self._checked: Optional[str] = None
         self._stop: asyncio.Future[bool] = loop.create_future()
         self.reloader: Optional[Reloader] = None
         self._control: Optional[ControlSocket] = None
@@ -272,6 +274,8 @@ class Supervisor:
         generations = self.generations
         return builders.hello(
             version=__version__, app=self._launch.shown, addresses=self.listeners.names,
+            local=self.listeners.named(project_host(self._launch.home))
+            if self._launch.dev else "",
             pid=os.getpid(), folder=self._folder, started=self._started, gen=generations.number,
             reload=bool(self._launch.settings.reload), reload_ms=generations.reload_ms,
             throttle=self.throttle.as_dict(),
@@ -354,6 +358,10 @@ class Supervisor:
     def worker_event(self, worker: WorkerHandle, event: Dict[str, Any]) -> None:
         if event["kind"] == "error":
             self._errors = [*self._errors[-19:], event]
+        if event.get("name") == CHECKS:  # it finds the same at each start
+            if event.get("text") == self._checked:
+                return
+            self._checked = event.get("text")
         self.feed.publish(event)
 
     def worker_output(self, worker: WorkerHandle, stream: str, text: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Dict, List, Optional, TypedDict, Union
 
 VERSION = 1
 MAX_LINE = 64 * 1024
+#: the logger of what a framework's own checks find at each start
+CHECKS = "tremolo.checks"
 MAX_TEXT = 256  # characters of a string that came from a request
 
 
@@ -227,6 +229,7 @@ class Hello(TypedDict, total=False):
     version: str
     app: str
     addresses: List[str]  # "http://127.0.0.1:8000", "unix:/path"
+    local: str  # one more address, in dev: by the project's name, "http://shop.localhost:8000"
     pid: int  # the supervisor's
     folder: str  # that it was started in
     started: float  # when, as `t`

@@ -5,6 +5,7 @@ never a framework that the application does not use.
 """
 
 import importlib
+import io
 import sys
 import threading
 from typing import Any, Awaitable, Callable, Dict, List, Mapping, Optional
@@ -95,6 +96,19 @@ def _with_static_files(kind: str, application: Any) -> Any:
     wrapper = (handlers.ASGIStaticFilesHandler if kind == "asgi"
                else handlers.StaticFilesHandler)
     return wrapper(application)
+
+
+def check(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
+    """Run Django's system checks, as `runserver` does before it serves. `say` is given the
+    warnings. Raises Django's SystemCheckError when there are errors: the code cannot serve."""
+    if not start.get("dev") or start.get("slot") or "fallback" in start["app"] \
+            or "django.apps" not in sys.modules or not _module("django.apps").apps.ready:
+        return
+    printed = io.StringIO()
+    base = _module("django.core.management.base")
+    base.BaseCommand(stderr=printed, no_color=True).check()
+    if printed.getvalue().strip():
+        say(printed.getvalue().strip())
 
 
 def advise(start: Mapping[str, Any], say: Callable[[str], object]) -> None:

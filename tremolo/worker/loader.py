@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
-from ..discovery.targets import Target, parse_target
+from ..discovery.targets import Call, Target, parse_target, split_call
 from ..exceptions import ConfigurationError
 from .absent import absent_attribute, absent_module, origin_of
 
@@ -34,12 +34,27 @@ def load(text: str, app_dir: str = "", factory: bool = False, interface: str = "
         module = _import_file(target.module, target.file, imports)
     else:
         module = _import_member(target, target.file, imports)
-    application = _attribute(module, target, text)
-    if factory:
+    application = _attribute(module, target, split_call(text)[0])
+    if target.call is not None:
+        application = _called(application, target.call, text)
+    elif factory:
         if not callable(application):
             raise ConfigurationError(f'"{text}" is not a function that --factory could call')
         application = application()
     return (classify(application, text) if interface == "auto" else interface), application
+
+
+def _called(factory: Any, call: Call, text: str) -> Any:
+    if not callable(factory):
+        raise ConfigurationError(f'"{text}" cannot be called: it is of the type '
+                                 f"{type(factory).__name__}")
+    try:
+        inspect.signature(factory).bind(*call.arguments, **call.named)
+    except TypeError as exc:
+        raise ConfigurationError(f'"{text}" cannot be called so: {exc}') from None
+    except ValueError:
+        pass  # a function without a signature tells for itself
+    return factory(*call.arguments, **call.named)
 
 
 def _put_first(folder: str) -> None:

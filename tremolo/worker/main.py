@@ -24,13 +24,14 @@ from ..telemetry import builders
 from ..telemetry.backlog import Backlog
 from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
+from ..telemetry.messages import CHECKS
 from ..telemetry.sanitize import clean
 from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .debugger import Debugger
 from .failures import describe, exited
-from .frameworks import advise
+from .frameworks import advise, check
 from .guard import exchange_kind, guarded, make_browser
 from .held import held
 from .imports import ProjectImports, installed_modules, is_installed
@@ -195,6 +196,7 @@ class Worker:
         self._look_into()
         began = time.monotonic()
         loaded = load_application(self._start, settings, self._imports)
+        check(self._start, lambda text: self._log("warning", text, CHECKS))
         if self._ahead is not None:
             self._ahead.imported()
         self._parts["import"] = (time.monotonic() - began) * 1000
@@ -530,8 +532,8 @@ class Worker:
         event["waits"] = waits
         self._send_log(event)
 
-    def _log(self, level: str, text: str) -> None:
-        self._send_log(builders.log_event(text, level, pid=os.getpid(), gen=self._gen))
+    def _log(self, level: str, text: str, name: str = "tremolo") -> None:
+        self._send_log(builders.log_event(text, level, name, pid=os.getpid(), gen=self._gen))
 
     def _blocked(self, seconds: float, place: str, stack: str) -> None:
         self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)

@@ -42,6 +42,8 @@ class Session:
         self.clock = clock
         self.app = clean(app, 60)
         self.addresses: List[str] = [clean(address, 120) for address in addresses]
+        #: one more, by the project's name
+        self.local = ""
         self.version = ""
         self.pid = 0
         self.traffic = Traffic()
@@ -108,6 +110,7 @@ class Session:
         self.pid = int(message.get("pid", 0) or 0)
         addresses = [clean(address, 120) for address in message.get("addresses") or ()]
         self.addresses = addresses or self.addresses
+        self.local = clean(message.get("local") or "", 120)
         self._generation(message)
         learn_presets(message.get("presets") or {})
         self.throttling.update(message.get("throttle") or {}, self.clock())

@@ -147,7 +147,9 @@ class TrafficPane(LinePane):
         where = next(iter(self.session.addresses), "")
         if not where:
             return [[(" waiting for the server", dim)]]
-        return [[], [("   waiting for requests on ", dim), (where, self.style("link"))], [],
+        local = self.session.local
+        also = [("   also  ", dim), (local, self.style("link"))] if local else []
+        return [[], [("   waiting for requests on ", dim), (where, self.style("link"))], also, [],
                 [("   y ", key), (f" {curl_of(self.session.addresses)}", self.style("text")),
                  ("  is copied", dim)],
                 [("   o ", key), (" opens it in the browser", dim)],
