@@ -26,19 +26,21 @@ FLAGS = (
     "--disable-dev-shm-usage", "--disable-extensions", "--disable-default-apps",
     "--no-default-browser-check", "--mute-audio", "--remote-debugging-port=0",
     # Nothing but this machine can be reached, whatever a page or the browser itself asks for.
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE *.localhost , "
+    "EXCLUDE 127.0.0.1",
 )
 
 
 class Chromium:
-    """One browser process. `page()` opens a tab."""
+    """One browser process. `page()` opens a tab. `home` is the folder in which it looks for what
+    the user has set, as certificates that are trusted."""
 
-    def __init__(self):
+    def __init__(self, home=None):
         self._folder = tempfile.mkdtemp(prefix="chromium-")
         self._process = subprocess.Popen(
             [PATH, *FLAGS, f"--user-data-dir={self._folder}", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True)
+            start_new_session=True, env={**os.environ, **({"HOME": str(home)} if home else {})})
         try:
             self.port = wait_until(self._read_port, "chromium's port", 20)
         except BaseException:

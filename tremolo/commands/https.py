@@ -156,8 +156,18 @@ def _commands(path: str) -> List[List[str]]:
             commands.append(["sudo", "cp", path, os.path.join(folder, name)])
             commands.append(["sudo", *update.split()])
             break
-    store = os.path.expanduser("~/.pki/nssdb")  # of Chromium
-    if os.path.isdir(store) or shutil.which("certutil"):
-        commands.append(["certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "tremolo",
-                         "-i", path])
+    commands += _nss_commands(path)
     return commands
+
+
+def _nss_commands(path: str) -> List[List[str]]:
+    """Those for the store of Chromium, which has one for each user, made by whoever comes
+    first."""
+    store = os.path.expanduser("~/.pki/nssdb")
+    exists = os.path.isfile(os.path.join(store, "cert9.db"))
+    if not exists and not shutil.which("certutil"):
+        return []
+    first = [] if exists else [["mkdir", "-p", "-m", "700", store],
+                               ["certutil", "-d", f"sql:{store}", "-N", "--empty-password"]]
+    return [*first, ["certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "tremolo",
+                     "-i", path]]
