@@ -65,6 +65,7 @@ def test_a_save_during_a_slow_lifespan_is_served(tmp_path):
         running(server)
         shop.write_text(hello("three"))
         served(server, "three")
+        server.wait_for("reload", count=2, state="ready")
         assert len(server.find("reload", state="ready")) == 2
 
 

@@ -62,7 +62,7 @@ def test_a_worker_without_a_sign_of_life_is_replaced_and_what_queued_is_served(t
         "    await send({\"type\": \"http.response.start\"",
         "    while scope['path'] == '/spin': pass\n"
         "    await send({\"type\": \"http.response.start\""))
-    with run(tmp_path, "--stuck-timeout", "1.0") as server:
+    with run(tmp_path, "--stuck-timeout", "2.0") as server:
         assert server.text() == "here"
         stopped = server.workers[0]
         os.kill(stopped, signal.SIGSTOP)  # not even its watchdog runs

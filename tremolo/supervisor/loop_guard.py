@@ -42,17 +42,15 @@ class LoopGuard:
         self._writing[path] = Writing(since, digest)
 
     def is_own(self, path: str, digest: Optional[str]) -> bool:
-        """Whether what a file holds now was written by one of our processes. A report of what
-        was written is used up; until it comes, what is written just then may be half of it."""
+        """Whether what a file holds now was written by one of our processes. Until it is
+        reported what that is, what is written just then may be half of it."""
         writing = self._writing.get(path)
         if writing is None or digest is None:
             return False
         if writing.digest is None:
-            return -0.1 <= _written(path) - writing.since <= self.WRITES_FOR
-        if writing.digest != digest:
-            return False
-        del self._writing[path]
-        return True
+            # What was emptied a moment ago still bears the time of what it held before.
+            return abs(_written(path) - writing.since) <= self.WRITES_FOR
+        return writing.digest == digest
 
     def is_in_doubt(self, path: str) -> bool:
         """Whether a process of ours is about to say what it wrote."""

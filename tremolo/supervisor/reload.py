@@ -77,7 +77,7 @@ class Reloader:
         self._pace = Pace()
         self._gathered: Set[str] = set()
         self._gathering_since = 0.0
-        self._settling: Optional[asyncio.TimerHandle] = None
+        self._settling: Optional[asyncio.Handle] = None
         self._timers: Set[asyncio.TimerHandle] = set()
         self._absent = 0  # looks whether a deleted file is back that are still to come
         self._late: Set[str] = set()  # of which the reload waits
@@ -190,8 +190,11 @@ class Reloader:
         late = time.monotonic() - self._gathering_since > SETTLE_LIMIT
         if not late and (len(self._gathered) >= CROWD or self._checkouts.at_work()):
             self._settling = self._loop.call_later(SETTLE, self._settled)
-        else:
-            self._settled()
+        else:  # two passes of the loop later: what workers said before they wrote is read first
+            self._settling = self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._settling = self._loop.call_soon(self._settled)
 
     def _settled(self) -> None:
         if self._checkouts.at_work() and (

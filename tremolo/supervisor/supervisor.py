@@ -384,7 +384,8 @@ class Supervisor:
             self._heartbeat.packages.learn(map(str, life.get("files", ())))
         elif state == "wrote":
             if self.reloader is not None:
-                self.reloader.guard.wrote(str(life.get("path")), wall(), life.get("digest"))
+                self.reloader.guard.wrote(str(life.get("path")), float(life.get("t", wall())),
+                                          life.get("digest"))
         elif state == "files":
             newest = self.generations.newest
             if self.reloader is not None and newest is not None and newest.number == worker.gen:

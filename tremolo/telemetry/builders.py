@@ -201,7 +201,8 @@ class LifeFacts(TypedDict, total=False):
     end: bool
     addresses: List[List[Any]]  # "addresses": [host, port, options] that the application wants
     paths: List[str]  # "outdated", "own"
-    path: str  # "wrote"
+    path: str  # "wrote", at `t` by the wall clock
+    t: float
     digest: Optional[str]
     resident: int  # "memory": bytes
     count: int  # "requests"

@@ -489,7 +489,7 @@ class Worker:
 
     def _wrote(self, path: str, digest: Optional[str]) -> None:
         if os.getpid() == self._pid:
-            self._life("wrote", path=path, digest=digest)
+            self._life("wrote", path=path, digest=digest, t=time.time())
 
     def _on_error(self, exchange: Any, exc: BaseException) -> None:
         if self._insight is None or self._insight.is_new(exchange.id, exc):
