@@ -5,26 +5,41 @@ another.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
-from ..telemetry.builders import done, error_line, refused
+from ..telemetry.builders import done, error_line, refused, throttle_event
 from ..throttle import Throttle, check_scope, parse_rule
-from .feed import Viewer
+from .companions import Companions
+from .feed import Feed, Viewer
+from .generations import Generations
+from .wanted import WantedThrottle
 from .worker_handle import WorkerHandle
-
-if TYPE_CHECKING:
-    from .supervisor import Supervisor
+from .worker_observer import WorkerObserver
 
 MAX_WORKERS = 256
 
 
-class Commands:
-    """Obeys Command messages for a supervisor."""
+class Commanded(NamedTuple):
+    """What commands act on. `spread_detail` tells workers how much somebody wants to see,
+    `request_stop(now)` drains and stops, `status` is the answer of `tremolo status`."""
 
-    def __init__(self, supervisor: "Supervisor") -> None:
-        self._supervisor = supervisor
+    generations: Generations
+    throttle: WantedThrottle
+    observer: WorkerObserver
+    feed: Feed
+    companions: Companions
+    spread_detail: Callable[[], None]
+    request_stop: Callable[[bool], None]
+    status: Callable[[], Dict[str, Any]]
+
+
+class Commands:
+    """Carries out Command messages."""
+
+    def __init__(self, commanded: Commanded) -> None:
+        self._on = commanded
         self._names: Dict[str, Callable[[Viewer, Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "reload": self._reload, "detail": self._detail,
             "cut": self._cut, "workers": self._workers, "restart": self._restart,
@@ -32,10 +47,10 @@ class Commands:
         }
 
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
-        """Start obeying; the Ack goes to the viewer when it is known."""
-        self._supervisor.generations.spawn_task(self._obey(viewer, message))
+        """Begin to carry it out; the Ack goes to the viewer when it is known."""
+        self._on.generations.spawn_task(self._carry_out(viewer, message))
 
-    async def _obey(self, viewer: Viewer, message: Dict[str, Any]) -> None:
+    async def _carry_out(self, viewer: Viewer, message: Dict[str, Any]) -> None:
         name, args = message.get("name"), message.get("args")
         try:
             action = self._names.get(name) if isinstance(name, str) else None
@@ -53,7 +68,7 @@ class Commands:
     # -- throttle --------------------------------------------------------------------
 
     async def _throttle(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
-        wanted = self._supervisor.throttle
+        wanted = self._on.throttle
         changes = self._changes(args)
         told = [(worker, scope) for scope in changes for worker in self._workers_of(scope)]
         for scope in sorted(changes, key=lambda scope: changes[scope] is not None):
@@ -62,14 +77,13 @@ class Commands:
             worker.command("throttle", scope=scope, throttle=_as_dict(changes[scope]))
             for worker, scope in told))
         if TOTAL in changes:
-            self._supervisor.total_shares.restart()
-            self._supervisor.share_total()
+            self._on.observer.share_total(anew=True)
         failed = [(scope, answer["error"]) for (worker, scope), answer in zip(told, answers)
                    if not answer.get("ok") and worker.state == "serving"]
         for scope, _ in failed:
             if scope.connection is not None:
                 wanted.set(scope, None)  # it is in force nowhere
-        self._supervisor.publish_throttle()
+        self._on.feed.publish(throttle_event(wanted.as_dict()))
         if failed:
             raise CommandError(str(failed[0][1]))
         return wanted.as_dict()
@@ -77,7 +91,7 @@ class Commands:
     def _changes(self, args: Mapping[str, Any]) -> Dict[Scope, Optional[Throttle]]:
         """The throttle by scope as a command wants it: `rules` are all there shall be; `off`
         without a scope takes all away; None takes one away."""
-        wanted, value = self._supervisor.throttle, args.get("throttle")
+        wanted, value = self._on.throttle, args.get("throttle")
         if "rules" in args:
             if not isinstance(args["rules"], dict):
                 raise CommandError("rules are an object: scope to throttle")
@@ -105,14 +119,14 @@ class Commands:
 
     def _is_alive(self, scope: Scope) -> bool:
         pid = scope.connection[0] if scope.connection is not None else None
-        return pid is None or any(w.pid == pid for w in self._supervisor.generations.workers)
+        return pid is None or any(w.pid == pid for w in self._on.generations.workers)
 
     def _with_worker(self, scope: Scope) -> Scope:
         """The scope of a connection names its worker, for each numbers its own."""
         if scope.connection is None or scope.connection[0] is not None:
             return scope
         number = scope.connection[1]
-        pids = [w.pid for w in self._supervisor.generations.workers if w.state == "serving"]
+        pids = [w.pid for w in self._on.generations.workers if w.state == "serving"]
         if len(pids) != 1:
             known = " or ".join(Scope.of_connection(pid, number) for pid in pids[:4])
             raise CommandError(f"{scope} is of which worker: {known}?" if pids else
@@ -123,25 +137,25 @@ class Commands:
         """Those that have to know of a scope."""
         if scope.connection is not None:
             return [self._worker(scope.connection[0])]
-        return [w for w in self._supervisor.generations.workers if w.state != "exited"]
+        return [w for w in self._on.generations.workers if w.state != "exited"]
 
     # -- the rest --------------------------------------------------------------------
 
     async def _reload(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
-        if self._supervisor.reloader is not None:
-            self._supervisor.reloader.guard.forgive()
-        self._supervisor.companions.start()
-        if not await self._supervisor.generations.renew(cause="request"):
-            failed = self._supervisor.generations.failed or {}
+        if self._on.generations.reloader is not None:
+            self._on.generations.reloader.guard.forgive()
+        self._on.companions.start()
+        if not await self._on.generations.renew(cause="request"):
+            failed = self._on.generations.failed or {}
             raise CommandError(error_line(failed))
-        return self._supervisor.generations.number
+        return self._on.generations.number
 
     def _detail(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
         level = args.get("level")
         if not isinstance(level, int) or not 0 <= level <= 2:
             raise CommandError("the level of detail is 0 to 2")
         viewer.detail = level
-        self._supervisor.spread_detail()
+        self._on.spread_detail()
         return level
 
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
@@ -154,28 +168,28 @@ class Commands:
         count = args.get("count")
         if not isinstance(count, int) or not 1 <= count <= MAX_WORKERS:
             raise CommandError(f"the number of workers is 1 to {MAX_WORKERS}")
-        self._supervisor.generations.scale(count)
+        self._on.generations.scale(count)
         return count
 
     def _restart(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
-        if not self._supervisor.generations.replace(self._worker(args.get("pid"))):
+        if not self._on.generations.replace(self._worker(args.get("pid"))):
             raise CommandError("that worker does not serve")
         return True
 
     def _drain(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
-        self._supervisor.request_stop()
+        self._on.request_stop(False)
         return True
 
     def _stop(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
-        self._supervisor.request_stop(now=bool(args.get("now")))
+        self._on.request_stop(bool(args.get("now")))
         return True
 
     def _status(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
-        return self._supervisor.status()
+        return self._on.status()
 
     def _worker(self, pid: Any) -> WorkerHandle:
         workers: List[WorkerHandle] = [
-            worker for worker in self._supervisor.generations.workers if worker.pid == pid]
+            worker for worker in self._on.generations.workers if worker.pid == pid]
         if not workers:
             raise CommandError(f"there is no worker with the process id {str(pid)[:20]}")
         return workers[0]

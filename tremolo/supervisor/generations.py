@@ -270,7 +270,7 @@ class Generations:
         old, self.serving = self.serving, generation
         self.failed = None
         for worker in generation.workers.values():
-            self._observer.worker_life(worker, {"state": "switching"})
+            self._observer.worker_switching(worker)
             worker.tell("serve")
         if old is not None:
             for worker in old.workers.values():

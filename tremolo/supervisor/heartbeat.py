@@ -6,12 +6,14 @@ Time in which the machine slept, or this process was stopped, is nobody's silenc
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import Optional
 
+from .feed import Feed
+from .generations import Generations
 from .packages import Packages
-
-if TYPE_CHECKING:
-    from .supervisor import Supervisor
+from .reload import Reloader
+from .spawner import Spawner
+from .worker_observer import WorkerObserver
 
 SECOND = 1.0
 SILENT_AFTER = 10.0  # seconds without a sign of a worker until it is called blocked
@@ -19,16 +21,22 @@ ABORT_GRACE = 0.5  # for the stack that SIGABRT may print, until the worker is k
 
 
 class Heartbeat:
-    """Beats for a supervisor until it is stopped."""
+    """Beats until it is stopped. A worker that gives no sign of life for `stuck_timeout` seconds
+    (0: for ever) is replaced, if `replace` is set."""
 
-    def __init__(self, supervisor: "Supervisor", loop: asyncio.AbstractEventLoop,
-                 stuck_timeout: float, dev: bool) -> None:
-        self._supervisor = supervisor
-        self._stuck_timeout = stuck_timeout if not dev else 0.0  # a debugger may hold it there
+    def __init__(self, loop: asyncio.AbstractEventLoop, generations: Generations,
+                 spawner: Spawner, observer: WorkerObserver, reloader: Optional[Reloader],
+                 packages: Packages, feed: Feed, stuck_timeout: float, replace: bool) -> None:
+        self._generations = generations
+        self._spawner = spawner
+        self._observer = observer
+        self._reloader = reloader
+        self._packages = packages
+        self._feed = feed
+        self._stuck_timeout = stuck_timeout if replace else 0.0
         self._silent_after = min(SILENT_AFTER, stuck_timeout / 2 or SILENT_AFTER)
         self._ticked = time.monotonic()
         self._beats = 0
-        self.packages = Packages()
         self._task = loop.create_task(self._run())
 
     def stop(self) -> None:
@@ -40,37 +48,34 @@ class Heartbeat:
             now = time.monotonic()
             gap, self._ticked = now - self._ticked, now
             if gap > 3 * SECOND:
-                for worker in self._supervisor.generations.workers:
+                for worker in self._generations.workers:
                     worker.last_sign = now
-            self._supervisor.publish_stats()
+            self._observer.publish_stats()
             self._check_signs(now)
             self._beats += 1
-            reloader = self._supervisor.reloader
-            if reloader is not None:
-                reloader.look_for_missed()
+            if self._reloader is not None:
+                self._reloader.look_for_missed()
                 if self._beats % 2:
                     self._check_packages()
 
     def _check_packages(self) -> None:
-        supervisor = self._supervisor
-        supervisor.spawner.check_growth()
-        changed = self.packages.changed()
-        if changed and not supervisor.generations.stopping:
-            supervisor.note(f"installed packages have changed ({changed[0]}"
-                            f"{f' and {len(changed) - 1} more' if changed[1:] else ''})")
-            supervisor.spawner.renew(forget=True)
-            supervisor.generations.renew(cause="packages")
+        self._spawner.check_growth()
+        changed = self._packages.changed()
+        if changed and not self._generations.stopping:
+            self._feed.log("info", f"installed packages have changed ({changed[0]}"
+                           f"{f' and {len(changed) - 1} more' if changed[1:] else ''})")
+            self._spawner.renew(forget=True)
+            self._generations.renew(cause="packages")
 
     def _check_signs(self, now: float) -> None:
-        supervisor = self._supervisor
-        for worker in list(supervisor.generations.workers):
+        for worker in list(self._generations.workers):
             silent = now - worker.last_sign
             if worker.state != "serving" or silent < self._silent_after:
                 continue
-            supervisor.found_blocked(worker, f"no sign of life for {silent:.0f} s")
+            self._observer.found_blocked(worker, f"no sign of life for {silent:.0f} s")
             if self._stuck_timeout and silent > self._stuck_timeout:
-                supervisor.note(f"worker {worker.pid} gave no sign of life for {silent:.0f} s "
-                                "and is replaced", "error")
+                self._feed.log("error", f"worker {worker.pid} gave no sign of life for "
+                               f"{silent:.0f} s and is replaced")
                 worker.kill(signal.SIGABRT, expected=False)
                 worker.kill_in(ABORT_GRACE)
                 worker.last_sign = now

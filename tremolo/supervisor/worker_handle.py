@@ -68,12 +68,14 @@ class WorkerStale(WorkerFailed):
 class Observer(Protocol):
     """Who is told about workers."""
 
-    def worker_changed(self, worker: "WorkerHandle", state: str, **more: Any) -> None: ...
+    def worker_changed(self, worker: "WorkerHandle", state: str,
+                       cause: Optional[str] = None) -> None: ...
     def worker_frame(self, worker: "WorkerHandle", frame: Dict[str, Any],
                      line: Optional[bytes]) -> None: ...
     def worker_event(self, worker: "WorkerHandle", event: Dict[str, Any]) -> None: ...
     def worker_output(self, worker: "WorkerHandle", stream: str, text: str) -> None: ...
     def worker_life(self, worker: "WorkerHandle", life: Dict[str, Any]) -> None: ...
+    def worker_switching(self, worker: "WorkerHandle") -> None: ...
     def worker_handover(self, worker: "WorkerHandle", fd: int) -> None: ...
 
 
@@ -248,9 +250,9 @@ class WorkerHandle:
         else:
             self._observer.worker_life(self, message)
 
-    def _change(self, state: str, **more: Any) -> None:
+    def _change(self, state: str, cause: Optional[str] = None) -> None:
         self.state = state
-        self._observer.worker_changed(self, state, **more)
+        self._observer.worker_changed(self, state, cause)
 
     # -- telling it ------------------------------------------------------------------
 
