@@ -494,3 +494,11 @@ def test_what_a_request_did_is_kept_for_it(session):
     assert session.insight.of(5, 8).queries[0].sql == ""
     session.apply({**told, "request": "no number"})
     assert session.rejected == 1
+
+
+def test_a_line_of_a_browsers_console_is_its_requests_and_names_its_page(session):
+    session.apply({"v": 1, "kind": "log", "t": 1.0, "pid": 5, "gen": 2, "stream": "browser",
+                   "level": "error", "name": "browser", "text": "broken", "request": 7,
+                   "page": "/shop", "client": "127.0.0.1:5"})
+    [line] = session.log.of_request(5, 7)
+    assert (line.text, line.page, line.client) == ("broken", "/shop", "127.0.0.1:5")

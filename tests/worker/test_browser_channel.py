@@ -285,5 +285,5 @@ def test_the_debug_page_of_a_native_application_is_refreshed_too():
         async with developing(app, "native") as site:
             response = await site.ask(b"/", BROWSER)
             assert response.status == 500
-            assert b'<script async src="/__tremolo__/refresh.js" nonce=' in response.body
+            assert b'<script src="/__tremolo__/refresh.js" nonce=' in response.body
     run(main)

@@ -176,6 +176,11 @@ class PlainConsumer:
             level = str(event.get("level"))
             colour = "" if level in ("info", "debug") else "yellow"
             self._say(event, clean_lines(str(event.get("text"))), colour, level)
+        elif event.get("stream") == "browser":
+            level = str(event.get("level"))
+            text = clean_lines(str(event.get("text")))
+            self._say(event, f"browser {event.get('page')} | {text}",
+                      "red" if level == "error" else "yellow", level)
         elif event.get("stream") == "companion":
             self._say(event, f"{event.get('name')} | {event.get('text')}", "", "info")
         elif self._logs:

@@ -346,11 +346,13 @@ class LogEvent(TypedDict, total=False):
     t: float
     pid: int
     gen: int
-    stream: str  # "stdout", "stderr", "log", "tremolo", "companion"
+    stream: str  # "stdout", "stderr", "log", "tremolo", "companion", "browser"
     level: str  # "debug", "info", "warning", "error", "critical"
     name: str  # logger
     text: str
     request: int  # RequestRow.id of the request that wrote it, where it was one's
+    page: str  # of "browser": the path of the page whose console said it
+    client: str  # of "browser": the address of that browser
     left_out: int  # so many lines before the next one did not get through
     waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`
 

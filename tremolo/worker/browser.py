@@ -3,9 +3,10 @@
     GET /__tremolo__/refresh.js   the script that pages load
     GET /__tremolo__/token        what the next one asks for; only for scripts of this host
     GET /__tremolo__/events       server-sent events: "generation" first, then what happens
+    POST /__tremolo__/console     what a page's console says; see `console`
 
 Only in development, only to clients on this machine that name it by a trusted Host.
-Nothing here does more than tell.
+Nothing here does more than tell, and log.
 """
 
 import asyncio
@@ -17,13 +18,15 @@ import secrets
 import time
 from collections import deque
 from hashlib import blake2b
-from typing import Any, Deque, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
+from typing import Any, AsyncIterator, Deque, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
 
 from ..net.exchange import Exchange
+from ..net.stream import peer_text
 from ..net.trust import is_trusted
 from ..protocol.paths import percent_decode
 from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
+from .console import MAX_BODY, Console
 from .error_page import DEBUG_POLICY
 from .pages import Page, say_once
 from .paths import PREFIX
@@ -58,6 +61,8 @@ class Browser:
         self._changes: Deque[Dict[str, Any]] = deque(maxlen=MAX_FILES)
         self._script: Optional[bytes] = None
         self._said: Set[str] = set()
+        #: hears what the consoles of pages say
+        self.console: Optional[Console] = None
 
     @property
     def streams(self) -> int:
@@ -112,8 +117,11 @@ class Browser:
                      "(--no-browser-reload switches this off)")
             return b""
         nonce = f' nonce="{verdict.nonce}"' if verdict.nonce else ""
-        return (f'<script async src="/__tremolo__/refresh.js"{nonce} '
-                f'data-generation="{self.generation}"></script>').encode("ascii")
+        # Not async: what fails in scripts that follow would not be seen. Of one length, so that
+        # HEAD promises what GET sends.
+        return (f'<script src="/__tremolo__/refresh.js"{nonce} '
+                f'data-generation="{self.generation}" '
+                f'data-page="{os.getpid():07}.{exchange.id:08}"></script>').encode("ascii")
 
     # -- requests of our own -----------------------------------------------------------------
 
@@ -123,6 +131,8 @@ class Browser:
         name = head.path[len(PREFIX):]
         if not is_trusted(exchange) or head.header(b"sec-fetch-site") not in _FRIENDS:
             exchange.respond(403, _TEXT, b"Forbidden\n")
+        elif name == b"console":
+            await self._hear(exchange)
         elif name not in (b"refresh.js", b"token", b"events"):
             exchange.respond(404, _TEXT, b"Not Found\n")
         elif head.method != b"GET":
@@ -142,9 +152,26 @@ class Browser:
 
     def _read_script(self) -> bytes:
         if self._script is None:
-            with open(os.path.join(os.path.dirname(__file__), "refresh.js"), "rb") as file:
-                self._script = file.read()
+            self._script = b""
+            for name in ("console.js", "refresh.js"):
+                with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
+                    self._script += file.read()
         return self._script
+
+    async def _hear(self, exchange: Exchange) -> None:
+        """Log what the console of a page says."""
+        head = exchange.head
+        if head.method != b"POST":
+            exchange.respond(405, [(b"allow", b"POST"), *_TEXT], b"Method Not Allowed\n")
+        elif head.header(b"x-tremolo") != b"refresh" or not hmac.compare_digest(
+                _parameter(head.query, b"token"), self._token):
+            exchange.respond(403, _TEXT, b"Forbidden\n")
+        else:
+            exchange.set_body_limit(MAX_BODY)
+            body = b"".join([piece async for piece in _pieces(exchange)])
+            heard = self.console is None or self.console.take(
+                body, peer_text(exchange.connection.peer))
+            exchange.respond(204 if heard else 400, _COMMON)
 
     async def _stream(self, exchange: Exchange) -> None:
         """Keep a page informed until it leaves, or until this worker does."""
@@ -173,6 +200,14 @@ class Browser:
         finally:
             self._streams.discard(exchange)
         _finish(exchange)
+
+
+async def _pieces(exchange: Exchange) -> AsyncIterator[bytes]:
+    while True:
+        piece = await exchange.read()
+        if not piece:
+            return
+        yield piece
 
 
 def _now() -> int:

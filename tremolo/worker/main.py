@@ -29,6 +29,7 @@ from ..telemetry.sanitize import clean
 from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
+from .console import Console
 from .debugger import Debugger
 from .failures import describe, exited
 from .frameworks import advise, check
@@ -252,6 +253,8 @@ class Worker:
         try:
             self._contexts(settings)
             self._browser = browser = make_browser(self._start, settings)
+            if browser is not None:
+                browser.console = Console(loop.time, self._on_console)
             bare = make_adapter(loaded)
             adapter = guarded(self._proxied(bare, loaded), settings, browser)
             self._server = server = Server(adapter, settings, loop=loop,
@@ -534,6 +537,14 @@ class Worker:
 
     def _log(self, level: str, text: str, name: str = "tremolo") -> None:
         self._send_log(builders.log_event(text, level, name, pid=os.getpid(), gen=self._gen))
+
+    def _on_console(self, fields: Mapping[str, Any]) -> None:
+        """What the console of a browser page says. Its page may be of another worker."""
+        event = builders.log_event(fields["text"], fields["level"], "browser", "browser",
+                                   pid=fields["pid"], gen=fields["gen"])
+        event["request"] = fields["request"]
+        event["page"], event["client"] = fields["page"], fields["client"]
+        self._send_log(event)
 
     def _blocked(self, seconds: float, place: str, stack: str) -> None:
         self._life("blocked", seconds=round(seconds, 3), place=place, stack=stack)

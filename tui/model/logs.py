@@ -18,8 +18,8 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 class LogLine:
     """One line; `raw` keeps colour codes and must go through `text.colour_runs`."""
 
-    __slots__ = ("_text", "first", "gen", "level", "name", "pid", "raw", "request", "stream", "t",
-                 "uid")
+    __slots__ = ("_text", "client", "first", "gen", "level", "name", "page", "pid", "raw",
+                 "request", "stream", "t", "uid")
 
     def __init__(self, uid: int, message: Mapping[str, Any], raw: str, first: bool) -> None:
         self.uid = uid
@@ -29,6 +29,8 @@ class LogLine:
         self.stream = clean(message.get("stream", ""), 12)
         self.level = clean(message.get("level", "info"), 12).lower()
         self.name = clean(message.get("name", ""), 40)
+        self.page = clean(message.get("page", ""), 300)  # of a browser's console
+        self.client = clean(message.get("client", ""), 64)
         request = message.get("request")
         self.request: Optional[int] = request if isinstance(request, int) else None
         self.raw = raw

@@ -289,7 +289,9 @@ class DetailPane(LinePane):
         return [
             fact(self, "at", text.clock(line.t, fraction=True)),
             fact(self, "from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
-                               f"gen {line.gen}"), [],
+                               f"gen {line.gen}"),
+            *([fact(self, "page", f"{line.page} · request {line.request} · client "
+                                  f"{line.client}")] if line.page else []), [],
             *([(" " + part, self.style("text"))] for part in wrapped(clean, width - 2))]
 
     # -- keys

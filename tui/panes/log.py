@@ -159,7 +159,7 @@ class LogPane(LinePane):
             pieces += [(fit(_SHORT.get(line.level, line.level), 5), kind), (" ", None)]
             if width >= 90:
                 pieces += [(fit(line.name or line.stream, 14), dim), (" ", None)]
-            elif line.stream == "companion":  # nothing else says whose it is
+            elif line.stream in ("companion", "browser"):  # nothing else says whose it is
                 pieces += [(f"{line.name} | ", dim)]
         else:
             pieces.append((" " * (35 if width >= 90 else 15), None))
