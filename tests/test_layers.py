@@ -34,6 +34,11 @@ UPWARDS = {
     ("tremolo.supervisor.zygote", "tremolo.worker"),  # the forked child becomes a worker
     ("tremolo.supervisor.quiet", "tremolo.worker"),  # and this one
 }
+#: the modules of `net` that still know each other by type: this may only shrink
+CIRCLE = {
+    "net": {"adapter", "connection", "exchange", "hangups", "request_body", "server", "stream",
+            "throttling.faults", "throttling.pacer", "throttling.throttler", "tls"},
+}
 #: protocol engines know no shell
 IMPURE = {"asyncio", "socket", "time", "logging", "selectors", "ssl", "threading", "random"}
 NOT_NEEDED_TO_SERVE = ("textual", "rich", "watchfiles")
@@ -50,18 +55,18 @@ def modules(package):
 
 
 @functools.cache
-def imports(path, dotted):
-    return tuple(_imports(path, dotted))
+def imports(path, dotted, types=False):
+    return tuple(_imports(path, dotted, types))
 
 
-def _imports(path, dotted):
-    """(absolute dotted name, line) of all that a module imports, also within functions, but
-    not what is only imported for type checkers."""
+def _imports(path, dotted, types):
+    """(absolute dotted name, line) of all that a module imports, also within functions; with
+    `types` also what is only imported for type checkers."""
     with open(path, encoding="utf-8") as source:
         tree = ast.parse(source.read(), path)
     only_types = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             only_types.update(id(child) for part in node.body for child in ast.walk(part))
     package = dotted.split(".")[:-1]
     for node in ast.walk(tree):
@@ -103,6 +108,53 @@ def test_each_layer_imports_only_those_below_it():
             if there not in allowed and (dotted, f"tremolo.{there}") not in UPWARDS:
                 wrong.append(f"{dotted}:{line} imports {name}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_types_come_from_the_layers_below_too():
+    """What is only imported for type checkers keeps the same rules."""
+    wrong = []
+    for path, dotted in modules("tremolo"):
+        here = layer_of(dotted)
+        if here in COMPOSITION_ROOTS or here not in ALLOWED:
+            continue
+        for name, line in imports(path, dotted, types=True):
+            there = layer_of(name)
+            if there is not None and there not in LEAVES | {here} | ALLOWED[here] | ALLOWED[
+                    "tremolo"] and name not in ("tremolo", "tremolo.__version__") and (
+                    dotted, f"tremolo.{there}") not in UPWARDS:
+                wrong.append(f"{dotted}:{line} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def edges(package):
+    """What each module of a package imports of it, types included."""
+    known = {dotted for _, dotted in modules(package)}
+    return {dotted: {name for name, _ in imports(path, dotted, types=True)
+                     if name in known and name != dotted}
+            for path, dotted in modules(package)}
+
+
+def circles(graph):
+    """The modules from which one comes back to where one was."""
+    def reach(start):
+        seen, ahead = set(), list(graph[start])
+        while ahead:
+            node = ahead.pop()
+            if node not in seen:
+                seen.add(node)
+                ahead.extend(graph[node])
+        return seen
+    return {node for node in graph if node in reach(node)}
+
+
+@pytest.mark.parametrize("layer", sorted(ALLOWED.keys() - {"tremolo"}) + ["tui"])
+def test_no_modules_of_a_package_import_each_other_in_a_circle(layer):
+    package = layer if layer == "tui" else f"tremolo/{layer}"
+    prefix = package.replace("/", ".") + "."
+    found = {name[len(prefix):] for name in circles(edges(package))}
+    known = CIRCLE.get(layer, set())
+    assert not found - known, f"in a circle: {sorted(found - known)}"
+    assert not known - found, f"no longer in one, thus out of CIRCLE: {sorted(known - found)}"
 
 
 def test_every_folder_is_a_layer():

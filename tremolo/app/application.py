@@ -266,7 +266,7 @@ class Tremolo:
         that cannot be used.
         """
         from ..config import Settings
-        from .adapter import NativeAdapter
+        from ..launch import adapter_for
         from .serving import serve
 
         other = options.pop("app", None)
@@ -275,13 +275,7 @@ class Tremolo:
         if isinstance(port, int):
             options.setdefault("port", port)
         settings = Settings(**options)
-        adapter: Any
-        if other is None:
-            adapter = NativeAdapter(self, settings)
-        else:
-            from ..launch import adapter_for
-
-            adapter = adapter_for(other, settings)
+        adapter = adapter_for(self if other is None else other, settings)
         await serve(adapter, settings, host, port, sock=sock, backlog=backlog,
                     logger=self.logger)
 

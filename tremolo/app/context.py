@@ -5,11 +5,7 @@ it may be read and filled, never replaced.
 """
 
 import weakref
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
-
-if TYPE_CHECKING:
-    from .request import Request
-
+from typing import Any, Dict, Iterator, Mapping, Optional
 
 #: names of a WorkerContext that only mean something in its process
 OF_THE_WORKER = frozenset(("options", "tasks", "executor", "connections", "info", "lifespan"))
@@ -136,7 +132,7 @@ class RequestContext(Context):
     __slots__ = ("_request",)
     _derived = frozenset(("query", "cookies"))
 
-    def __init__(self, request: "Request", options: Dict[str, Any]) -> None:
+    def __init__(self, request: object, options: Dict[str, Any]) -> None:
         super().__init__(options=options)
         object.__setattr__(self, "_request", weakref.ref(request))
 
@@ -152,7 +148,7 @@ class RequestContext(Context):
 
     def _missing(self, name: str) -> Any:
         if name in self._derived:
-            request: Optional[Request] = self._request()
+            request: Optional[object] = self._request()
             if request is not None:
                 return getattr(request, name)
         return super()._missing(name)

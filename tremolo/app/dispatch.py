@@ -7,8 +7,9 @@ written out in `adapter.py`.
 import asyncio
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Dict, List, Match, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Match, Optional, Protocol, Tuple
 
+from ..config import Settings
 from ..exceptions import (
     ClientDisconnected,
     HTTPException,
@@ -22,13 +23,14 @@ from ..net.trust import is_trusted
 from ..protocol.http1 import ProtocolError
 from .errors import DEBUG_POLICY, debug_page, exception_for, not_found_page
 from .handlers import COROUTINE, GENERATOR, SERVER_NAMES, STREAM, Handler, field_bytes
+from .link import Application
 from .registry import Registered
 from .response import Response, body_bytes
-from .threads import call_on_thread, generate_on_thread
+from .routing import Routes
+from .threads import Executor, call_on_thread, generate_on_thread
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
-    from .adapter import NativeAdapter
     from .request import Request
 
 Server = Dict[str, Any]
@@ -42,7 +44,20 @@ _OF_THE_BODY = (b"content-length", b"content-encoding", b"content-range",
                 b"accept-ranges", b"cache-control", b"expires")
 
 
-async def call_handler(handler: Handler, server: Server, adapter: "NativeAdapter") -> Any:
+class Caller(Protocol):
+    """What is needed of the adapter that calls handlers."""
+
+    settings: Settings
+    executor: Executor
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def app(self) -> Application: ...
+    @property
+    def routes(self) -> Routes: ...
+
+
+async def call_handler(handler: Handler, server: Server, adapter: Caller) -> Any:
     """What a handler returns; an async generator for one that yields."""
     kind = handler.kind
     if kind == COROUTINE:
@@ -64,7 +79,7 @@ def give_groups(match: "Match[bytes]", request: "Request", server: Server) -> No
             server[name] = value
 
 
-async def before(adapter: "NativeAdapter", stack: List[Registered], server: Server,
+async def before(adapter: Caller, stack: List[Registered], server: Server,
                  exchange: "Exchange") -> bool:
     """Run the `request` middlewares. True: one of them has answered, or took the request
     over."""
@@ -95,7 +110,7 @@ class Review:
 
     __slots__ = ("_adapter", "_server", "_stack")
 
-    def __init__(self, adapter: "NativeAdapter", stack: List[Registered],
+    def __init__(self, adapter: Caller, stack: List[Registered],
                  server: Server) -> None:
         self._adapter = adapter
         self._stack = stack
@@ -119,7 +134,7 @@ class Review:
         return None
 
 
-async def run(adapter: "NativeAdapter", handler: Handler, server: Server,
+async def run(adapter: Caller, handler: Handler, server: Server,
               exchange: "Exchange") -> None:
     """Run any handler of a route and send its response."""
     request, response = server["request"], server["response"]
@@ -146,7 +161,7 @@ async def run(adapter: "NativeAdapter", handler: Handler, server: Server,
         await answer(result, server, exchange, handler)
 
 
-async def _run_websocket(adapter: "NativeAdapter", handler: Handler, server: Server,
+async def _run_websocket(adapter: Caller, handler: Handler, server: Server,
                          exchange: "Exchange") -> None:
     from .websocket import WebSocket  # deferred: few applications need it
 
@@ -281,7 +296,7 @@ async def _gather(piece: bytes, least: int, pieces: Any,
 # -- errors -----------------------------------------------------------------------------------
 
 
-async def fail(adapter: "NativeAdapter", exc: Exception, server: Server,
+async def fail(adapter: Caller, exc: Exception, server: Server,
                exchange: "Exchange") -> None:
     """Answer with an error page, or reset the connection when the response is under way."""
     error = _as_http(exc)
@@ -307,7 +322,7 @@ def _as_http(exc: Exception) -> HTTPException:
     return HTTPException(cause=exc)
 
 
-def _tell(adapter: "NativeAdapter", exc: Exception, error: HTTPException,
+def _tell(adapter: Caller, exc: Exception, error: HTTPException,
           exchange: "Exchange") -> None:
     """Log by whose fault it is: the client's is nobody's news, the application's has a
     trace."""
@@ -320,7 +335,7 @@ def _tell(adapter: "NativeAdapter", exc: Exception, error: HTTPException,
         adapter.app.logger.log(level, "%r: %d %s", exchange.head.target, error.code, error)
 
 
-async def _error_page(adapter: "NativeAdapter", error: HTTPException, server: Server,
+async def _error_page(adapter: Caller, error: HTTPException, server: Server,
                       exchange: "Exchange") -> None:
     response = server["response"]
     head = exchange.head

@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from ..exceptions import (
     Forbidden,
@@ -36,13 +36,34 @@ from .handlers import DEFAULT_TYPE
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
-    from .application import Application
-    from .response import Response
 
 OCTETS = b"application/octet-stream"
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR,
             errno.ENXIO, errno.ENODEV)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+
+class Sending(Protocol):
+    """The response that a file becomes."""
+
+    request: Any
+    _exchange: "Exchange"
+
+    @property
+    def content_type(self) -> bytes: ...
+    @property
+    def headers(self) -> Dict[bytes, List[bytes]]: ...
+    def get_status(self) -> Tuple[int, bytes]: ...
+    def set_status(self, status: int) -> None: ...
+    def set_header(self, name: bytes, value: bytes) -> None: ...
+    async def start(self, *, length: Optional[int]) -> bool: ...
+    async def end(self) -> None: ...
+
+
+class Routed(Protocol):
+    """An application that routes are added to."""
+
+    def add_route(self, handler: Any, pattern: bytes) -> Any: ...
 
 
 class OpenFile(NamedTuple):
@@ -81,7 +102,7 @@ def open_file(path: Any, *, follow: bool = True) -> OpenFile:
     return OpenFile(fd, facts.st_size, facts.st_mtime, etag)
 
 
-async def send_file(response: "Response", path: Any, offset: int = 0, count: int = -1,
+async def send_file(response: Sending, path: Any, offset: int = 0, count: int = -1,
                     content_type: Optional[bytes] = None, *, rate: Optional[int] = None,
                     follow: bool = True) -> None:
     """Answer with a file, from `offset`, `count` bytes of it (-1: to its end).
@@ -109,7 +130,7 @@ async def send_file(response: "Response", path: Any, offset: int = 0, count: int
         await loop.run_in_executor(None, os.close, file.fd)
 
 
-async def _answer(response: "Response", file: OpenFile, start: int, length: int, etag: bytes,
+async def _answer(response: Sending, file: OpenFile, start: int, length: int, etag: bytes,
                   content_type: bytes) -> None:
     head = response.request.head
     status = response.get_status()[0]
@@ -151,7 +172,7 @@ async def _answer(response: "Response", file: OpenFile, start: int, length: int,
             response._exchange.finish()
 
 
-async def _send_several(response: "Response", file: OpenFile, start: int,
+async def _send_several(response: Sending, file: OpenFile, start: int,
                         framing: MultipartByteranges) -> None:
     response.headers[b"content-type"] = [framing.content_type]
     exchange = response._exchange
@@ -182,7 +203,7 @@ async def _send_part(exchange: "Exchange", file: OpenFile, start: int, count: in
 # -- folders ----------------------------------------------------------------------------------
 
 
-def add_static(app: "Application", prefix: str, folder: Any, *, index: str = "index.html",
+def add_static(app: Routed, prefix: str, folder: Any, *, index: str = "index.html",
                dotfiles: bool = False, max_age: Optional[int] = None) -> None:
     """Serve the files of `folder` below `prefix`.
 

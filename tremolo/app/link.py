@@ -5,6 +5,7 @@ trusted; does no I/O of its own.
 """
 
 import asyncio
+import logging
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -14,6 +15,7 @@ from typing import (
     List,
     Mapping,
     Optional,
+    Protocol,
     Set,
     Tuple,
     Union,
@@ -24,7 +26,13 @@ from .context import ConnectionContext, WorkerContext
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
-    from .application import Application
+
+
+class Application(Protocol):
+    """What a link needs of its application."""
+
+    logger: logging.Logger
+
 
 class Link:
     """One connection as handlers know it: `server`, `request.protocol`, `request.server`.
@@ -35,7 +43,7 @@ class Link:
     __slots__ = ("_callbacks", "app", "base", "connecting", "connection", "context", "given",
                  "globals", "loop", "proxies", "trusted")
 
-    def __init__(self, connection: "HTTPConnection", app: "Application",
+    def __init__(self, connection: "HTTPConnection", app: Application,
                  loop: asyncio.AbstractEventLoop, shared: WorkerContext, lock: Any,
                  options: Dict[str, Any], given: Mapping[str, Any],
                  proxies: TrustedProxies) -> None:

@@ -5,7 +5,18 @@ leaves. The head is given to the exchange once; after that, changing it raises.
 """
 
 import time
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, List, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Optional,
+    Protocol,
+    Tuple,
+    Union,
+)
 from urllib.parse import quote
 
 from ..exceptions import HTTPRedirect, InternalServerError
@@ -16,7 +27,7 @@ from .handlers import DEFAULT_TYPE, field_bytes
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
-    from .request import Request
+    from ..protocol.http1 import RequestHead
 
 Text = Union[str, bytes, bytearray]
 Fields = Dict[bytes, List[bytes]]
@@ -65,13 +76,26 @@ def misuse(text: str) -> InternalServerError:
     return InternalServerError(cause=RuntimeError(text))
 
 
+class Answered(Protocol):
+    """What a response needs of its request."""
+
+    link: Any
+
+    @property
+    def method(self) -> bytes: ...
+    @property
+    def version(self) -> bytes: ...
+    @property
+    def head(self) -> "RequestHead": ...
+
+
 class Response:
     """The response to one request; `request` is that request."""
 
     __slots__ = ("_content_type", "_exchange", "_fields", "_framed_keep_alive", "_reason",
                  "_replaced", "_status", "default_type", "request", "review")
 
-    def __init__(self, request: "Request", exchange: "Exchange") -> None:
+    def __init__(self, request: Answered, exchange: "Exchange") -> None:
         self.request = request
         self._exchange = exchange
         self._status = 200

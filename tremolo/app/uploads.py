@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import errno
 import tempfile
-from typing import IO, TYPE_CHECKING, Any, AsyncIterator, Dict, Optional
+from typing import IO, Any, AsyncIterator, Dict, Optional, Protocol
 
 from ..exceptions import BadRequest, HTTPException, InsufficientStorage, PayloadTooLarge
 from ..protocol.multipart import (
@@ -23,13 +23,16 @@ from ..protocol.multipart import (
     parse_boundary,
 )
 
-if TYPE_CHECKING:
-    from .body import RequestBody
-
 FILES = 1024
 FILE_SIZE = 100 * 1024 * 1024
 IN_MEMORY = 1024 * 1024
 _PIECE = 1024 * 1024
+
+
+class Readable(Protocol):
+    """A body that is read piece by piece; b"" is its end."""
+
+    async def read(self) -> bytes: ...
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -131,7 +134,7 @@ class Parts:
     Raises BadRequest when `content_type` is not multipart with a boundary.
     """
 
-    def __init__(self, body: "RequestBody", content_type: bytes, max_parts: int,
+    def __init__(self, body: Readable, content_type: bytes, max_parts: int,
                  max_field_bytes: Optional[int]) -> None:
         self._body = body
         self._held: Optional[bytes] = None

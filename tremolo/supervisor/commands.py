@@ -142,8 +142,8 @@ class Commands:
     # -- the rest --------------------------------------------------------------------
 
     async def _reload(self, viewer: Viewer, args: Mapping[str, Any]) -> int:
-        if self._on.generations.reloader is not None:
-            self._on.generations.reloader.guard.forgive()
+        if self._on.observer.reloader is not None:
+            self._on.observer.reloader.guard.forgive()
         self._on.companions.start()
         if not await self._on.generations.renew(cause="request"):
             failed = self._on.generations.failed or {}

@@ -8,7 +8,7 @@ Nothing is waited for without a limit.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Set
 
 from ..config import Settings
 from ..telemetry.builders import error_event, listeners, reload_event
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..telemetry.builders import ReloadOutcome
     from ..telemetry.messages import ErrorEvent, ReloadEvent
     from .quiet import Quiet
-    from .reload import Reloader
 
 SWITCH_LIMIT = 5.0
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
@@ -37,6 +36,13 @@ DECIDING = 0.01
 FALLBACK_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
+
+
+class Decider(Protocol):
+    """Knows what was saved, and is asked before an outcome is made known."""
+
+    def failed(self) -> None: ...
+    def undecided(self) -> bool: ...
 
 
 class Generations:
@@ -67,7 +73,7 @@ class Generations:
         self.order = settings.reload_order
         self._begun: Optional[Quiet] = None
         self.stopping = False
-        self.reloader: Optional[Reloader] = None  # asked before an outcome is made known
+        self.reloader: Optional[Decider] = None
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
         self._retiring: Optional[asyncio.Task[None]] = None
         self._change: Optional[Change] = None  # for which the attempt was made

@@ -6,7 +6,17 @@ passes through here on its way to the writer; it never waits here for its end.
 """
 
 import logging
-from typing import TYPE_CHECKING, Any, Awaitable, Iterable, List, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Iterable,
+    List,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+)
 
 from ..net.states import HEADED, SENDING
 from ..net.trust import is_trusted
@@ -18,7 +28,6 @@ from .paths import PREFIX
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
-    from .browser import Browser
 
 Header = Tuple[bytes, bytes]
 
@@ -27,6 +36,12 @@ PAGES = (b"document", b"iframe", b"frame")
 #: fields that describe the bytes of the body, which are others now
 _OF_THE_BYTES = frozenset((b"content-md5", b"digest", b"content-digest", b"repr-digest"))
 _WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
+
+
+class Snippets(Protocol):
+    """What pages get that they listen by."""
+
+    def snippet(self, exchange: Any, page: Any) -> bytes: ...
 
 
 def wants_page(head: RequestHead) -> bool:
@@ -64,10 +79,10 @@ class PageExchange(DebugExchange):
     is: after <head>, or else where the document ends.
     """
 
-    def __init__(self, browser: "Browser", connection: "HTTPConnection",
+    def __init__(self, browser: Snippets, connection: "HTTPConnection",
                  head: RequestHead) -> None:
         super().__init__(connection, head)
-        self._browser: Optional[Browser] = browser
+        self._browser: Optional[Snippets] = browser
         self._injection: Optional[Injection] = None
         #: bytes of the body that the application still owes, None when it promised none
         self._left: Optional[int] = None
@@ -96,7 +111,7 @@ class PageExchange(DebugExchange):
                     length += self._added
         super().start(status, headers, reason=reason, length=length)
 
-    def _prepare(self, browser: "Browser", status: int, headers: Sequence[Any],
+    def _prepare(self, browser: Snippets, status: int, headers: Sequence[Any],
                  length: Optional[int]) -> Optional[List[Header]]:
         """The headers of this response with the script in its body; None to leave it alone."""
         if status < 200 or 300 <= status < 400 or status in (204, 205, 206):
@@ -153,7 +168,7 @@ class PageExchange(DebugExchange):
         return injection.feed(data)  # type: ignore[union-attr]
 
 
-def dev_exchange(browser: "Browser", connection: "HTTPConnection",
+def dev_exchange(browser: Snippets, connection: "HTTPConnection",
                  head: RequestHead) -> DebugExchange:
     """The exchange of a request in development: most are not for pages, and shall not pay for
     them."""
