@@ -1,6 +1,7 @@
 """Request bodies: read lazily, bounded, never taken for a request (RFC 9112 section 6)."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.serving import (
     serving,
     settle,
     until,
+    within,
 )
 from tremolo.protocol.http1 import ProtocolError
 
@@ -526,3 +528,37 @@ def test_a_fault_of_the_body_raises_in_the_handler():
             assert raised == [400]
 
     run(main)
+
+
+@each_loop
+@pytest.mark.parametrize("chunked", [False, True])
+def test_no_more_is_read_in_one_turn_than_whoever_waits_can_take(loop_name, chunked):
+    ahead = []
+    size = 8 * 1024 * 1024
+
+    async def handle(exchange):
+        count = 0
+        while True:
+            piece = await exchange.read()
+            if not piece:
+                break
+            count += len(piece)
+            ahead.append(exchange.connection.parser.buffered)
+        exchange.respond(200, (), b"%d" % count)
+
+    def upload(port):
+        framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, bytes(size)) if chunked else bytes(size)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n%b" % (framing, body))
+            return sock.recv(4096)
+
+    async def main():
+        async with serving(handle) as site:
+            # In a thread, so that it sends while the server reads.
+            answer = await within(
+                asyncio.get_running_loop().run_in_executor(None, upload, site.port))
+            assert answer.endswith(b"%d" % size)
+            assert max(ahead) <= 2 * 256 * 1024
+
+    run(main, loop_name)

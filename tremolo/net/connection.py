@@ -197,9 +197,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
             body = self.current.body  # type: ignore[union-attr]
             if state is DISCARDING:
                 self._discard()
-            elif body is not None and body.waiter is not None:
+            elif body is not None and body.waiter is not None and not body.waiter.done():
                 body.arrived()
             elif parser.buffered >= READ_AHEAD:
+                # uvloop reads 32 times in a turn, long before anybody takes it: what waits that
+                # long is no longer in the processor's cache.
                 self.stream.pause_reading()
 
     def _ignore(self, nbytes: int) -> None:
