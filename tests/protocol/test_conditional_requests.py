@@ -9,12 +9,12 @@ import pytest
 from tremolo.protocol.conditional import (
     entity_tags,
     evaluate,
-    format_http_date,
     if_range_holds,
     parse_http_date,
     strong_match,
     weak_match,
 )
+from tremolo.protocol.dates import format_http_date
 
 NOV_6 = 784111777  # Sun, 06 Nov 1994 08:49:37 GMT, the date of the RFC's examples
 YEAR_2026 = 1767225600

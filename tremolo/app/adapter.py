@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ClientDisconnected, ConfigurationError, MethodNotAllowed, NotFound
-from ..protocol.conditional import format_http_date
+from ..protocol.dates import format_http_date
 from ..proxies import TrustedProxies
 from .context import WorkerContext
 from .dispatch import Review, answer, before, call_handler, fail, give_groups, run

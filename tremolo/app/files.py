@@ -23,7 +23,8 @@ from ..exceptions import (
     RangeNotSatisfiable,
 )
 from ..net.files import send_file as send_from_file
-from ..protocol.conditional import evaluate, format_http_date
+from ..protocol.conditional import evaluate
+from ..protocol.dates import format_http_date
 from ..protocol.paths import (
     UnsafePath,
     is_within,

@@ -20,7 +20,7 @@ from typing import (
 from urllib.parse import quote
 
 from ..exceptions import HTTPRedirect, InternalServerError
-from ..protocol.conditional import format_http_date
+from ..protocol.dates import format_http_date
 from ..protocol.forms import build_set_cookie
 from ..protocol.http1 import ResponseWriter
 from .handlers import DEFAULT_TYPE, field_bytes

@@ -5,15 +5,12 @@ from typing import Any, Callable, Optional
 from ..config import Settings
 from ..exceptions import ASGIConnectionError, ASGIException
 from ..net.connection import HTTPConnection
-from ..net.exchange import PLAIN, Exchange
-from ..net.handshake import judge
-from ..protocol.websocket import HandshakeError
+from ..net.exchange import Exchange
 from ..proxies import TrustedProxies
 from .http import HTTPCycle
 from .lifespan import Lifespan
-from .scope import ASGI, ScopeTemplate, http_scope, websocket_scope
+from .scope import ASGI, ScopeTemplate, http_scope
 from .tls import first_certificate
-from .websocket import WebSocketCycle
 
 
 def _comes_of_a_gone_client(exc: BaseException) -> bool:
@@ -63,7 +60,11 @@ class ASGIAdapter:
     async def handle(self, exchange: Exchange) -> None:
         lifespan = self._lifespan
         if exchange.head.upgrade == b"websocket" and self._websockets:
-            await self._handle_websocket(exchange)
+            from .websocket import handle  # deferred: most applications have no WebSockets
+
+            lifespan = self._lifespan
+            await handle(self.app, exchange, self._root_path,
+                         lifespan.state if lifespan.supported else None)
             return
         scope = http_scope(exchange.head, exchange.connection.context, self._root_path,
                            lifespan.state if lifespan.supported else None)
@@ -78,27 +79,6 @@ class ASGIAdapter:
             missing = cycle.ended()
             if missing is not None:
                 raise ASGIException(missing)
-
-    async def _handle_websocket(self, exchange: Exchange) -> None:
-        try:
-            upgrade = judge(exchange)
-        except HandshakeError as exc:
-            exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
-            return
-        lifespan = self._lifespan
-        scope = websocket_scope(exchange.head, upgrade, exchange.connection.context,
-                                self._root_path, lifespan.state if lifespan.supported else None)
-        cycle = WebSocketCycle(exchange, upgrade)
-        try:
-            await self.app(scope, cycle.receive, cycle.send)
-        except ASGIConnectionError:
-            return
-        except BaseException:
-            cycle.failed()
-            raise
-        missing = cycle.returned()
-        if missing is not None:
-            raise ASGIException(missing)
 
 
 def single_callable(app: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,15 +1,17 @@
 """Builds the connection scopes of the ASGI specification (HTTP and WebSocket, 2.5)."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 from urllib.parse import unquote
 
 from ..net.connection import HTTPConnection
 from ..protocol.forwarded import read_forwarded
 from ..protocol.http1 import RequestHead
 from ..protocol.paths import is_mounted
-from ..protocol.websocket import Upgrade
 from ..proxies import TrustedProxies
 from .tls import tls_extension
+
+if TYPE_CHECKING:
+    from ..protocol.websocket import Upgrade
 
 ASGI = {"version": "3.0", "spec_version": "2.5"}
 
@@ -82,8 +84,8 @@ def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
     return scope
 
 
-def websocket_scope(head: RequestHead, upgrade: Upgrade, template: ScopeTemplate, root_path: str,
-                    state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+def websocket_scope(head: RequestHead, upgrade: "Upgrade", template: ScopeTemplate,
+                    root_path: str, state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     """The scope of a `websocket` connection: as of `http`, with `subprotocols`."""
     scope = http_scope(head, template, root_path, state)
     del scope["method"]

@@ -1,16 +1,40 @@
 """One WebSocket as ASGI messages (specification: HTTP & WebSocket, section WebSocket)."""
 
-from typing import Any, Awaitable, Dict, List, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 
-from ..exceptions import ASGIConnectionError
+from ..exceptions import ASGIConnectionError, ASGIException
 from ..net.exchange import PLAIN, Exchange
-from ..net.handshake import accept
+from ..net.handshake import accept, judge
 from ..net.websocket import WebSocketLink
-from ..protocol.websocket import Close, StateError, Upgrade
+from ..protocol.websocket import Close, HandshakeError, StateError, Upgrade
+from .scope import websocket_scope
 
 Message = Dict[str, Any]
 
 _CONNECTING, _OPEN, _DENYING, _CLOSED, _STOPPED = range(5)
+
+
+async def handle(app: Callable[..., Any], exchange: Exchange, root_path: str,
+                 state: Optional[Dict[str, Any]]) -> None:
+    """Answer the request for a WebSocket with `app`. Raises ASGIException for an application
+    that returned without an answer, and what it raised."""
+    try:
+        upgrade = judge(exchange)
+    except HandshakeError as exc:
+        exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
+        return
+    scope = websocket_scope(exchange.head, upgrade, exchange.connection.context, root_path, state)
+    cycle = WebSocketCycle(exchange, upgrade)
+    try:
+        await app(scope, cycle.receive, cycle.send)
+    except ASGIConnectionError:
+        return
+    except BaseException:
+        cycle.failed()
+        raise
+    missing = cycle.returned()
+    if missing is not None:
+        raise ASGIException(missing)
 
 
 class WebSocketCycle:

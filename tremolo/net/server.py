@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
-from ..protocol.conditional import format_http_date
+from ..protocol.dates import format_http_date
 from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor

@@ -8,12 +8,12 @@ import re
 from datetime import date
 from typing import Callable, Iterable, Iterator, Optional, Tuple
 
+from .dates import MONTHS
+
 Headers = Iterable[Tuple[bytes, bytes]]
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_DAYS = tuple(b"Mon Tue Wed Thu Fri Sat Sun".split())
-_MONTHS = tuple(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
-_MONTH_NUMBER = {name: number for number, name in enumerate(_MONTHS, 1)}
+_MONTH_NUMBER = {name: number for number, name in enumerate(MONTHS, 1)}
 
 # The day's name is not compared with the date: every recipient ignores it.
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -32,21 +32,6 @@ _ASCTIME_DATE = re.compile(
 
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _COMMAS = re.compile(rb"[ \t,]*")
-
-
-def format_http_date(timestamp: float) -> bytes:
-    """A Unix time as an IMF-fixdate, a part of a second cut off; years 1 to 9999."""
-    days, seconds = divmod(int(timestamp // 1), 86400)
-    day = date.fromordinal(_EPOCH + days)
-    return b"%s, %02d %s %04d %02d:%02d:%02d GMT" % (
-        _DAYS[day.weekday()],
-        day.day,
-        _MONTHS[day.month - 1],
-        day.year,
-        seconds // 3600,
-        seconds // 60 % 60,
-        seconds % 60,
-    )
 
 
 def parse_http_date(value: bytes, now: Optional[float] = None) -> Optional[int]:

@@ -7,7 +7,7 @@ no clock.
 import re
 from typing import Dict, Iterable, List, Optional, Union
 
-from tremolo.protocol.conditional import format_http_date
+from tremolo.protocol.dates import format_http_date
 from tremolo.protocol.paths import percent_decode
 
 Text = Union[str, bytes]

@@ -32,8 +32,9 @@ from .zygote_link import SpawnedProcess, ZygoteLink
 FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
-CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.net.server", "tremolo.asgi.adapter",
-        "tremolo.app.adapter", "tremolo.net.tls", "tremolo.envfile", "tremolo.worker.browser",
+CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.worker.ahead", "tremolo.net.server",
+        "tremolo.asgi.adapter", "tremolo.asgi.websocket", "tremolo.app.adapter",
+        "tremolo.net.tls", "tremolo.envfile", "tremolo.worker.browser",
         "tremolo.worker.error_page", "tremolo.insight.insight",
         "tremolo.insight.sources.native", "tremolo.insight.sources.threads")
 GROWTH = 1.5

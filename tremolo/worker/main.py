@@ -26,7 +26,6 @@ from ..telemetry.channel import Channel, MessageReader, receive
 from ..telemetry.codec import encode_cut
 from ..telemetry.messages import CHECKS
 from ..telemetry.sanitize import clean
-from .ahead import Ahead
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .console import Console
@@ -42,13 +41,15 @@ from .loops import new_loop
 from .output import line_buffered, redirect, set_up_logging
 from .reads import ReadFiles, requests_of
 from .sampler import Sampler
-from .shelf import Shelf, Stale
 from .stats_pipe import StatsPipe
 from .streams import Deferred, Records
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .ahead import Ahead
+    from .shelf import Shelf, Stale
 
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
@@ -61,7 +62,7 @@ ERRORS_A_SECOND = 100
 class Worker:
     """The life of a worker on its control socket `sock`. `run()` returns the exit code."""
 
-    def __init__(self, sock: socket.socket, shelf: Optional[Shelf] = None) -> None:
+    def __init__(self, sock: socket.socket, shelf: "Optional[Shelf]" = None) -> None:
         self._sock = sock
         self._shelf = shelf
         self._ahead: Optional[Ahead] = None
@@ -192,6 +193,8 @@ class Worker:
                     fnmatch(os.path.basename(path), pattern) or fnmatch(path, pattern)
                     for pattern in counts), self._wrote)
             if "fallback" not in self._start["app"]:
+                from .ahead import Ahead  # deferred: nothing is imported ahead without reload
+
                 self._ahead = Ahead(self._start, self._imports, self._shelf, self._give_up,
                                     lambda text: self._log("info", text))
         self._look_into()
@@ -208,7 +211,7 @@ class Worker:
         error = describe(exited(exc), where, self._gen, held=held(exc))
         self._life("failed", error=error, configuration=isinstance(exc, ConfigurationError))
 
-    def _give_up(self, stale: Stale) -> None:
+    def _give_up(self, stale: "Stale") -> None:
         """What was imported ahead does not hold: another process starts without it."""
         self._life("stale", module=stale.module, reason=stale.reason,
                    lasting=stale.lasting[:NAMES_A_MESSAGE])

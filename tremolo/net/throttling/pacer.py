@@ -4,8 +4,7 @@ Knows the table of rules and buckets; must not know asyncio, sockets, HTTP or th
 and randomness are passed in.
 """
 
-from random import Random
-from typing import Dict, Hashable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Hashable, List, Optional, Tuple
 
 from ...scope import EVERYTHING
 from .bucket import Gate, RateLimit, TokenBucket
@@ -13,6 +12,9 @@ from .faults import NO_FAULTS, Faults
 from .flow import UNLIMITED, Flow
 from .shared_bucket import Share, SharedBucket
 from .table import ClientBuckets, Rule, ThrottleTable
+
+if TYPE_CHECKING:
+    from random import Random
 
 
 class Pacer:
@@ -93,7 +95,7 @@ class Pacer:
         changing = table.by_path or self._handler_limit is not None
         self.settled = 0 if changing else self.generation
 
-    def latency(self, random: Random) -> float:
+    def latency(self, random: "Random") -> float:
         """Seconds to hold back the first byte of this response."""
         rule = self.rule
         if rule is None:
@@ -103,7 +105,7 @@ class Pacer:
             return value.latency
         return max(0.0, value.latency + random.uniform(-value.jitter, value.jitter))
 
-    def faults(self, random: Random) -> Faults:
+    def faults(self, random: "Random") -> Faults:
         """What shall go wrong with this response."""
         rule = self.rule
         if rule is None or not rule.throttle.faulty:

@@ -5,7 +5,6 @@ are tried again, and how a change reaches a running transfer (one assignment and
 An unthrottled connection has no Pacer and pays one comparison a request.
 """
 
-from random import Random
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from ...throttle import Throttle
@@ -15,6 +14,8 @@ from .faults import NO_FAULTS, BreakingPace
 from .pacer import Pacer
 
 if TYPE_CHECKING:
+    from random import Random
+
     from ..connection import HTTPConnection
     from ..exchange import Exchange
     from ..server import Server
@@ -27,7 +28,14 @@ class Throttler:
 
     def __init__(self, server: "Server") -> None:
         self._server = server
-        self._random = Random()
+        self._random: Optional[Random] = None
+
+    def _chance(self) -> "Random":
+        if self._random is None:
+            from random import Random  # deferred: nothing is left to chance without a throttle
+
+            self._random = Random()
+        return self._random
 
     def admit(self, connection: "HTTPConnection") -> None:
         """A connection was accepted: its first read is paced too."""
@@ -54,10 +62,10 @@ class Throttler:
         self._apply(connection, pacer)
         if pacer.rule is None:
             return False
-        latency = pacer.latency(self._random)
+        latency = pacer.latency(self._chance())
         if latency:
             connection.outbox.hold_until = now + latency
-        faults = pacer.faults(self._random)
+        faults = pacer.faults(self._chance())
         exchange.faults = None if faults == NO_FAULTS else faults
         if faults.status is not None:
             exchange.refuse(faults.status, b"Injected by the throttle", keep_alive=True)
@@ -128,7 +136,7 @@ class Throttler:
             pacer.drop_rate(now)
         if exchange is not None:
             if connection.outbox.hold_until:
-                connection.outbox.hold_until = exchange.begun + pacer.latency(self._random)
+                connection.outbox.hold_until = exchange.begun + pacer.latency(self._chance())
             if pacer.rule is None or not pacer.rule.throttle.faulty:
                 exchange.faults = exchange.breaking = None
         self._apply(connection, pacer)
