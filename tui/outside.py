@@ -261,4 +261,7 @@ def last_words(app: Host) -> None:
     if feed.ended is not None and not app.stopping:
         error = session.errors.items[-1] if session.errors.items else None
         cause = feed.ended or (f"{error.where}: {error.title}" if error else "")
+        if error is not None and error.type == "ConfigurationError" and not feed.ended:
+            print(f"tremolo: {error.text}", file=sys.stderr)  # what was typed, not the server
+            return
         print(f"tremolo: the server ended{': ' + cause if cause else ''}", file=sys.stderr)

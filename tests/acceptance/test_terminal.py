@@ -80,6 +80,7 @@ def test_requests_appear_as_they_happen(shared):
     terminal, port, _ = shared
     assert get(port, "/a/page?with=query")[0] == 200
     terminal.expect("GET", "/a/page?with=query", "200", within=3)
+    assert "waiting for requests" not in terminal.screen
 
 
 def test_quitting_gives_the_terminal_back_and_ends_everything(tmp_path):

@@ -218,7 +218,7 @@ class Session:
         elif reload.state == "failed":
             self.traffic.add_rule(reload.trying, t, f"{reload.error or files} · "
                                   f"{reload.outlook()}", 0.0, failed=True)
-            self.notify(f"generation {reload.trying} failed, {reload.outlook()} · {reload.error}",
+            self.notify(f"gen {reload.trying} failed: {reload.error} · {reload.outlook()}",
                         "error", "reload")
             if message.get("error"):
                 error = dict(message["error"])

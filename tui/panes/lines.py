@@ -74,6 +74,8 @@ class LinePane(Widget, can_focus=True):
         self.selected: Optional[Any] = None
         self.draws = 0
         self._drawn: Any = None
+        #: how many lines had something on them when they were drawn; None: unknown
+        self._used: Optional[int] = None
         self._cache: Dict[Any, Strip] = {}
         self._marks: Dict[str, Segment] = {}
         self._base: Optional[Style] = None
@@ -164,9 +166,9 @@ class LinePane(Widget, can_focus=True):
             return False
         self._drawn = version
         self._drawn_at = now
-        before = self.used_lines()
         self._settle()
-        used = max(before, self.used_lines())
+        before, self._used = self._used, self.used_lines()
+        used = self.size.height if before is None else max(before, self._used)
         if used < self.size.height:  # what stays empty below need not be written again
             self.refresh(Region(0, 0, self.size.width, used))
         else:
@@ -181,7 +183,7 @@ class LinePane(Widget, can_focus=True):
 
     def redraw(self) -> None:
         """Draw in any case: a key changed what is shown."""
-        self._drawn = None
+        self._drawn = self._used = None
         self._settle()
         self.refresh()
 
@@ -208,6 +210,7 @@ class LinePane(Widget, can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         self._cache.clear()
+        self._used = None
         self._settle()
         index = self.selected_index()
         if index is not None:
