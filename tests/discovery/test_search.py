@@ -72,3 +72,14 @@ def test_a_package_below_src_has_many_names(tmp_path, text):
     [choice] = resolve(text, str(tmp_path))
     assert choice.target in ("shop.web:app", "shop.app:app")
     assert choice.folder == str(tmp_path / "src")
+
+
+def test_a_file_that_cannot_be_parsed_is_taken_where_there_is_no_other(tmp_path):
+    write(tmp_path, {"main.py": "from fastapi import FastAPI\napp = FastAPI(\n",
+                     "notes.py": "this is no Python\n"})
+    [choice] = discover(str(tmp_path), {}, {})
+    assert choice.target == str(tmp_path / "main.py")
+    assert choice.why.startswith("found main.py, which cannot be parsed (line 2: ")
+    write(tmp_path, {"api.py": APP})
+    [choice] = discover(str(tmp_path), {}, {})
+    assert choice.target == f"{tmp_path / 'api.py'}:app"

@@ -13,17 +13,18 @@ GROUPS = (("address", "where to listen"), ("application", "the application"),
           ("processes", "processes"), ("reload", "reloading"), ("limits", "limits"),
           ("throttle", "throttle"), ("output", "what is told"))
 
-USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload on save, debug pages
+USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload, debug pages
        tremolo [run] [OPTIONS] APP   serve
        tremolo throttle PRESET|off   throttle a running server
        tremolo reload | status | last error | debug
-       tremolo trust                 have browsers accept the certificates of --https
+       tremolo trust                 have browsers accept what --https uses
        tremolo completion bash|zsh|fish"""
 
-EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME or FOLDER. Without one it is found:
-[tool.tremolo] app and [tool.fastapi] entrypoint in pyproject.toml, FLASK_APP, manage.py,
-then main.py, app.py, api.py, asgi.py, wsgi.py, server.py here, in app/, src/ and below.
-Options can also stand in [tool.tremolo] of pyproject.toml; the command line wins."""
+EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME, FOLDER, or the call of a
+factory, 'shop:make("dev")'. Without one it is found: [tool.tremolo] app and
+[tool.fastapi] entrypoint in pyproject.toml, FLASK_APP, manage.py, then main.py,
+app.py, api.py, asgi.py, wsgi.py, server.py here, in app/, src/ and below. Options
+can also stand in [tool.tremolo] of pyproject.toml; the command line wins."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -64,6 +64,24 @@ def _read(path: str, rank: int) -> Optional[Found]:
     return Found(path, rank, module, choose(module.best))
 
 
+def broken(root: str) -> Optional[Tuple[str, SyntaxError]]:
+    """The first file with a usual name that would be looked into for an application, were it not
+    for its syntax; and what is wrong there."""
+    for rank, path in _files(root):
+        if rank > 1:
+            break
+        try:
+            with open(path, "rb") as file:
+                source = file.read(MAX_SIZE)
+            if os.path.basename(path) in FILES and HINT.search(source):
+                compile(source, path, "exec", dont_inherit=True)
+        except SyntaxError as exc:
+            return path, exc
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 def _files(root: str) -> Iterator[Tuple[int, str]]:
     """(rank, path) of Python files: 0 usual names at the root, 1 usual names and packages
     below, 2 other files at the root, 3 other files anywhere."""

@@ -9,7 +9,7 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..exceptions import ConfigurationError
 from . import django
-from .candidates import FILES, Found, home_of, search
+from .candidates import FILES, Found, broken, home_of, search
 from .modules import Candidate, choose, read_module
 from .roots import module_file, place
 from .targets import split_call
@@ -43,7 +43,7 @@ def discover(root: str, environ: Mapping[str, str], pyproject: Mapping[str, Any]
     if environ.get("FLASK_APP"):
         return [_named(environ["FLASK_APP"], root, "FLASK_APP")]
     return _django_projects(root) or [
-        choice for found in search(root) for choice in _choices(found, root)]
+        choice for found in search(root) for choice in _choices(found, root)] or _broken(root)
 
 
 def resolve(text: str, root: str, app_dir: str = "") -> List[Choice]:
@@ -180,6 +180,17 @@ def _choice(path: str, found: Candidate, root: str) -> Choice:
         why += f" (in {_shown(home, root)})"
     return Choice(target, where.folder, home, found.factory, found.framework, why,
                   f"{shown}{colon}")
+
+
+def _broken(root: str) -> List[Choice]:
+    """A file that most likely holds the application, once it can be parsed again."""
+    found = broken(root)
+    if found is None:
+        return []
+    path, exc = found
+    choice = _choice(path, Candidate("", "", 0), root)
+    return [choice._replace(why=f"found {_shown(path, root)}, which cannot be parsed "
+                                f"(line {exc.lineno}: {exc.msg})")]
 
 
 def _django_projects(root: str) -> List[Choice]:

@@ -73,7 +73,8 @@ def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
             raise ConfigurationError(f'"{location}" is a folder. Name the file in it, as in '
                                      f'"{os.path.join(location, "main.py")}"')
         if not os.path.isfile(path):
-            raise ConfigurationError(f'No such file: "{location}"')
+            kind = "folder" if location.endswith(os.sep) else "file"
+            raise ConfigurationError(f'No such {kind}: "{location}"')
         app_dir = os.path.abspath(os.path.join(home, app_dir)) if app_dir else ""
         root, name = _name_of(path, app_dir)
         return Target(app_dir or root, name, path, attribute)

@@ -90,8 +90,8 @@ def absent_attribute(module: Any, attribute: str, text: str, folder: str,
                       attribute)
     if not attribute:
         return (f'"{shown}" has no attribute "app".{held}' if held else
-                f'"{shown}" has no attribute "app". Name the application, as in '
-                f'"{text}:NAME"')
+                f'"{shown}" has no attribute "app", and nothing else in it looks like an '
+                f'application. Name it, as in "{text}:NAME"')
     if held:
         return f'"{shown}" has no attribute "{attribute}".{held}'
     from difflib import get_close_matches

@@ -147,9 +147,12 @@ class TrafficPane(LinePane):
         where = next(iter(self.session.addresses), "")
         if not where:
             return [[(" waiting for the server", dim)]]
-        local = self.session.local
-        also = [("   also  ", dim), (local, self.style("link"))] if local else []
-        return [[], [("   waiting for requests on ", dim), (where, self.style("link"))], also, [],
+        others = [*self.session.addresses[1:5], self.session.local]
+        also: List[Sequence[Piece]] = [
+            [("                    also on ", dim), (other, self.style("link"))]
+            for other in others if other]
+        return [[], [("   waiting for requests on ", dim), (where, self.style("link"))],
+                *also, [],
                 [("   y ", key), (f" {curl_of(self.session.addresses)}", self.style("text")),
                  ("  is copied", dim)],
                 [("   o ", key), (" opens it in the browser", dim)],
