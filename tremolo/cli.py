@@ -20,6 +20,10 @@ COMMANDS: Dict[str, Tuple[str, str, Tuple[bool, ...]]] = {
     "status": ("clients", "status", ()),
     "last": ("clients", "last", ()),
     "debug": ("clients", "debug", ()),
+    "attach": ("viewing", "attach", ()),
+    "open": ("viewing", "open_file", ()),
+    "log": ("viewing", "log", ()),
+    "stats": ("viewing", "stats", ()),
     "trust": ("https", "trust", ()),
     "completion": ("completion", "completion", ()),
 }

@@ -15,6 +15,7 @@ import tempfile
 import time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+from .exceptions import ConfigurationError
 from .supervisor.bootstrap import command
 from .supervisor.wanted import Launch
 from .telemetry import builders
@@ -52,6 +53,22 @@ def run_dashboard(launch: Launch) -> int:
         complaints.seek(0)
         sys.stderr.write(complaints.read(64 * 1024).decode("utf-8", "replace"))
     return code or (1 if ended else 0)
+
+
+def run_viewer(feed: socket.socket, info: Mapping[str, Any], plain: bool = True) -> int:
+    """The dashboard on a feed that is not ours; the exit code. Without a terminal, or without a
+    dashboard, the plain log if `plain`. Raises ConfigurationError."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if not plain:
+            raise ConfigurationError("this needs a terminal")
+        return view_plainly(feed, guest=True)
+    run = _dashboard()
+    if run is None:
+        return view_plainly(feed, guest=True) if plain else 1
+    try:
+        return int(run(feed, dict(info)) or 0)
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(f"{info.get('recording') or 'the feed'}: {exc}") from None
 
 
 def _info(launch: Launch, pid: int) -> Dict[str, Any]:
@@ -104,8 +121,9 @@ def _view(run: Optional[Callable[[socket.socket, Mapping[str, Any]], int]],
         return view_plainly(feed)
 
 
-def view_plainly(feed: socket.socket) -> int:
-    """A viewer that prints lines. Ctrl+C and SIGTERM drain the server, twice end it."""
+def view_plainly(feed: socket.socket, guest: bool = False) -> int:
+    """A viewer that prints lines. Ctrl+C and SIGTERM drain the server, twice end it; those of a
+    guest end nothing but the viewer."""
     from .supervisor.plain import PlainConsumer
     from .telemetry.channel import READ_SIZE
 
@@ -118,7 +136,7 @@ def view_plainly(feed: socket.socket) -> int:
             len(asked), "stop", {"now": len(asked) > 1})))
 
     before = {number: signal.signal(number, stop) for number in (
-        signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        () if guest else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))}
     feed.setblocking(True)
     decoder = LineDecoder()
     try:

@@ -23,8 +23,9 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
     """Show the dashboard on this terminal until the user quits or the feed ends.
 
     `feed` is a connected stream socket to the supervisor; it stays the caller's. `info` may
-    hold "app" and "addresses", shown until the feed says hello. Returns an exit code: 0 after
-    a quit, 1 when the server ended by itself, 128 + N after signal N. When the dashboard
+    hold "app" and "addresses", shown until the feed says hello; "guest", if leaving must leave
+    the server running; "recording", a file to show instead of a feed. Returns an exit code: 0
+    after a quit, 1 when the server ended by itself, 128 + N after signal N. When the dashboard
     itself fails, the terminal is given back and the exception raised, so that the caller can
     go on with a plain viewer of the same feed.
     """

@@ -102,8 +102,8 @@ class Actions(App[int]):
         self.traffic.redraw()
 
     def action_reload(self) -> None:
-        self.session.commands.give("reload", {}, "reload")
         self.session.notify("reloading …", "info")
+        self.session.commands.give("reload", {}, "reload")
 
     def action_help(self) -> None:
         from .help import HelpScreen, groups_of
@@ -141,7 +141,7 @@ class Actions(App[int]):
     def action_command_palette(self) -> None:
         from .palette import DashboardCommands
 
-        type(self).COMMANDS = App.COMMANDS | {DashboardCommands}
+        type(self).COMMANDS = {DashboardCommands}
         super().action_command_palette()
 
     def shown_error(self) -> Optional[Error]:
@@ -266,6 +266,11 @@ class Actions(App[int]):
             self.traffic.redraw()
             self.remember()
 
+    async def action_write(self) -> None:
+        from .dialogues import ask_file
+
+        await ask_file(self.host)
+
     def action_pins(self) -> None:
         """All pins, to look at one, to send them again, to take one down."""
         if not len(self.session.pins):
@@ -280,7 +285,7 @@ class Actions(App[int]):
 
     def replay_pins(self) -> None:
         """A new generation serves: does it answer as the one before?"""
-        if len(self.session.pins):
+        if len(self.session.pins) and not self.session.recorded:
             self._replay(self.session.pins.requests(), by_hand=False)
 
     def _replay(self, requests: Sequence[Request], by_hand: bool) -> None:
@@ -295,7 +300,8 @@ class Actions(App[int]):
         changed = []
         for request in requests:
             gen = session.reload.gen
-            answer = await counted(await send(request, session.addresses, gen), session)
+            answer = await counted(
+                await send(request, session.addresses, gen, ours=not session.recorded), session)
             changes = session.pins.answered(request.key, answer)
             if by_hand:
                 bad = bool(answer.error) or answer.status >= 500

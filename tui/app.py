@@ -54,6 +54,8 @@ class Dashboard(Actions):
 
     BINDINGS = [
         Binding("slash", "filter", "filter", key_display="/", priority=True, id="app.filter"),
+        Binding("ctrl+p", "command_palette", "all actions by name", show=False, priority=True,
+                id="app.palette"),
         Binding("t", "throttle", "throttle", priority=True, id="app.throttle"),
         Binding("T", "toggle_throttle", "throttle off/on", show=False, id="app.toggle"),
         Binding("R,ctrl+r", "reload", "reload", key_display="R", id="app.reload"),
@@ -70,6 +72,7 @@ class Dashboard(Actions):
                 id="app.debug"),
         Binding("i", "notices", "the last notices", show=False, id="app.notices"),
         Binding("P", "pins", "the pinned requests", show=False, id="app.pins"),
+        Binding("w", "write", "write the session to a file, or HAR", show=False, id="app.write"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),
         *(Binding(str(number), f"pane({number})", "a pane; again: alone, and back", show=False,
@@ -83,6 +86,7 @@ class Dashboard(Actions):
         wanted = os.environ.get("TEXTUAL_THEME", preferred(os.environ))
         if wanted in (TREMOLO.name, LIGHT.name):
             self.theme = wanted  # now: later it would cost a second pass over all styles
+        self._default_theme = self._chosen_theme = self.theme
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
         self.feed = Feed(sock, self.session)
         self.feed.on_news = self.session.on_news = self.news
@@ -90,6 +94,9 @@ class Dashboard(Actions):
         self.session.on_ready = self.replay_pins
         self.session.on_alarm = self.alarm
         self.session.on_breakpoint = self.stopped_at
+        #: another has started the server: leaving leaves it running
+        self.guest = bool(info.get("guest")) or bool(info.get("recording"))
+        self.recording = str(info.get("recording") or "")
         self.debugger: List[str] = list(info.get("debugger") or ())
         self.project = str(info.get("folder") or "")  # what is remembered belongs to it
         self.wall_clock = time.time
@@ -138,6 +145,10 @@ class Dashboard(Actions):
         if self.project:
             saved = load(self.project)
             self.arrangement.restore(saved.get("layout"))
+            if saved.get("theme") in self.available_themes and "TEXTUAL_THEME" not in os.environ:
+                self.theme = saved["theme"]
+            self._chosen_theme = self.theme
+            self.panes["traffic"].follow = self.session.traffic.in_order_of_time
             self.session.pins.restore(saved.get("pins"))
         self.arrangement.apply()
         self.screen.set_focus(self.panes[NAMES[self.arrangement.active]])
@@ -146,8 +157,31 @@ class Dashboard(Actions):
         self._take_signals(loop)
         self.draw_timer = DrawTimer(loop, self.session.tick, self.draw_changes)
         self.feed.attach(loop)
+        if self.recording:
+            self._open(self.recording)
         self.session.commands.give("detail", {"level": 2})  # rows, headers and bodies
         self.news()
+
+    def _open(self, path: str) -> None:
+        """Show what a file holds; there is no server then that could obey."""
+        from .files import read
+        from .model.records import NoSession
+
+        session = self.session
+        addresses = list(session.addresses)
+        session.recorded = True
+        session.commands.on_given = session.refuse_commands
+        try:
+            count, origins = read(session, path)
+        except (NoSession, OSError) as exc:
+            self.failure = exc
+            self.exit()
+            return
+        session.addresses = addresses or session.addresses
+        where = next(iter(session.addresses), "nowhere")
+        others = f", {len(origins) - 1} other hosts" if len(origins) > 1 else ""
+        session.notify(f"{os.path.basename(path)}: {count:,} requests{others} · replays go to "
+                       f"{where}", "info")
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -164,7 +198,8 @@ class Dashboard(Actions):
             # The terminal may be gone, and Textual's writer with it: leave in any case.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(3)
-        self._ask_to_stop(now=False)
+        if not self.guest:
+            self._ask_to_stop(now=False)
         self.exit()
 
     def _continued(self) -> None:
@@ -196,7 +231,9 @@ class Dashboard(Actions):
     def remember(self) -> None:
         """Save what the next run begins with."""
         if self.project and self.arrangement is not None:
-            save(self.project, {"layout": self.arrangement.kept(),
+            theme = {"theme": self.theme} if self.theme != self._chosen_theme or (
+                self._chosen_theme != self._default_theme) else {}
+            save(self.project, {"layout": self.arrangement.kept(), **theme,
                                 "pins": self.session.pins.kept()})
 
     # -- drawing
@@ -244,6 +281,9 @@ class Dashboard(Actions):
 
     def action_quit_or_ask(self) -> None:
         """Leave; where something is live, not before the key is pressed again."""
+        if self.guest:
+            self.exit()
+            return
         now = self.session.clock()
         live = self.session.in_progress()
         if live and not self.stopping and now - self._asked_at > ASK_AGAIN:
@@ -254,7 +294,10 @@ class Dashboard(Actions):
             self.action_leave()
 
     def action_leave(self) -> None:
-        """Finish what runs, then end; asked a second time: end at once."""
+        """Finish what runs, then end; asked a second time: end at once. A guest just leaves."""
+        if self.guest:
+            self.exit()
+            return
         if self.stopping:
             self._ask_to_stop(now=True)
             self.set_timer(1.5, self.exit)

@@ -127,3 +127,27 @@ async def ask_find(app: Host) -> None:
         return True
 
     await app.open_entry("detail", "", "text in this tab", changed, finished)
+
+
+async def ask_file(app: Host) -> None:
+    """Where to write the session, or HAR if the name ends in .har."""
+    from .files import suggested, write
+
+    session = app.session
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            try:
+                count = write(session, value.strip())
+            except OSError as exc:
+                session.notify(clean(f"{exc.strerror}: {value}"), "error")
+                return False
+            session.notify(clean(f"{count:,} requests, secrets and all, in {value}"), "good")
+        app.close_entry("traffic")
+        app.redraw_pane("traffic")
+        return True
+
+    app.show_traffic()
+    session.notify("a name in .har makes it a HAR; what is filtered out is left out", "info")
+    await app.open_entry("traffic", suggested(session), "session.jsonl or requests.har",
+                         lambda value: None, finished)

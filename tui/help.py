@@ -2,8 +2,10 @@
 
 from typing import Any, Dict, List, Sequence, Tuple, Type
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -13,34 +15,66 @@ from textual.widgets import Static
 from .model import filters
 from .panes.lines import LinePane
 
-Group = Tuple[str, Sequence[Any]]
+Bindings = Tuple[str, Sequence[Any]]
+COLUMN = 54  # cells
+KEYS = 16
 
 
 class HelpScreen(ModalScreen[None]):
-    BINDINGS = [Binding("escape,question_mark,q", "dismiss", "close")]
+    BINDINGS = [Binding("escape,question_mark,q", "dismiss", "close"),
+                *(Binding(key, f"scroll('{how}')", show=False) for key, how in (
+                    ("j", "down"), ("k", "up"), ("space", "page_down"), ("g", "home"),
+                    ("G", "end")))]
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Bindings]) -> None:
         super().__init__()
         self._groups = groups
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            yield Static(self._page())
+            yield Static(id="help-page")
 
-    def _page(self) -> Table:
+    def on_mount(self) -> None:
+        self._fill()
+
+    def action_scroll(self, how: str) -> None:
+        getattr(self.query_one("#help"), f"scroll_{how}")(animate=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
+        """In as many columns as there is room for, about equally long."""
+        across = max(1, min(3, (self.app.size.width - 8) // COLUMN))
+        box = self.query_one("#help")
+        box.styles.width = min(self.app.size.width - 2, across * COLUMN + 6)
+        tables = [(_table(title, _rows(self.app, bindings)), len(bindings) + 2)
+                  for title, bindings in self._groups]
+        columns: List[List[Table]] = [[] for _ in range(across)]
+        most, used, at = sum(length for _, length in tables) / across, 0.0, 0
+        for table, length in tables:
+            if used + length / 2 > most * (at + 1) and at < across - 1:
+                at += 1
+            columns[at].append(table)
+            used += length
         page = Table.grid(padding=(0, 2))
-        page.add_column(no_wrap=True, justify="right")
-        page.add_column()
-        for title, bindings in self._groups:
-            page.add_row("", Text(title, style="bold"))
-            for keys, words in _rows(self.app, bindings):
-                page.add_row(Text(keys), Text(words, style="dim"))
-            page.add_row("", "")
-        page.add_row("", Text("Filter", style="bold"))
-        page.add_row("", Text(filters.HELP, style="dim"))
-        page.add_row("", "")
-        page.add_row("", Text("Esc closes", style="dim"))
-        return page
+        for _ in columns:
+            page.add_column(width=min(COLUMN, self.app.size.width - 12))
+        page.add_row(*(Group(*column) for column in columns))
+        self.query_one("#help-page", Static).update(Group(
+            page, Text("Filter", style="bold"), Text(filters.HELP, style="dim"), "",
+            Text("Esc closes", style="dim")))
+
+
+def _table(title: str, rows: Sequence[Tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, justify="right", width=KEYS)
+    table.add_column()
+    table.add_row("", Text(title, style="bold"))
+    for keys, words in rows:
+        table.add_row(Text(keys), Text(words, style="dim"))
+    table.add_row("", "")
+    return table
 
 
 def _rows(app: App[Any], bindings: Sequence[Any]) -> List[Tuple[str, str]]:
@@ -58,8 +92,8 @@ def _rows(app: App[Any], bindings: Sequence[Any]) -> List[Tuple[str, str]]:
     return [("  ".join(keys), words) for words, keys in rows.items() if words]
 
 
-def groups_of(app: App[Any], panes: Sequence[Type[LinePane]]) -> List[Group]:
-    groups: List[Group] = [("Everywhere", app.BINDINGS), ("Lists", LinePane.BINDINGS)]
+def groups_of(app: App[Any], panes: Sequence[Type[LinePane]]) -> List[Bindings]:
+    groups: List[Bindings] = [("Everywhere", app.BINDINGS), ("Lists", LinePane.BINDINGS)]
     for pane in panes:
         groups.append((pane.TITLE, pane.__dict__.get("BINDINGS", ())))
     return groups

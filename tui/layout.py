@@ -10,7 +10,10 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from .model.connections import SORTS as CONNECTION_SORTS
+from .model.routes import SORTS as ROUTE_SORTS
 from .model.session import Session
+from .model.traffic import SORTS as TRAFFIC_SORTS
 from .panes.bars import TabBar
 from .panes.lines import LinePane
 
@@ -71,9 +74,13 @@ class Layout:
 
     def kept(self) -> Dict[str, Any]:
         """What is worth remembering."""
+        session = self.app.session
+        traffic = session.traffic
         return {"active": self.active, "side": self.side, "alone": self.alone,
-                "connections": self.app.session.connections.sort,
-                "log": self.app.session.log.threshold}
+                "connections": session.connections.sort,
+                "log": session.log.threshold, "filter": traffic.filter_text,
+                "sort": [traffic.sort, traffic.reverse],
+                "routes": [session.routes.sort, session.routes.reverse]}
 
     def restore(self, saved: Any) -> None:
         """As `kept()` gave it; anything else in it is left out."""
@@ -85,8 +92,17 @@ class Layout:
             self.side = saved["side"]
         self.alone = saved.get("alone") is True and self.mode == "overview"
         session = self.app.session
-        if saved.get("connections") in ("age", "rate", "bytes"):
+        if saved.get("connections") in CONNECTION_SORTS:
             session.connections.sort = saved["connections"]
+        for name, table, columns in (("sort", session.traffic, TRAFFIC_SORTS),
+                                     ("routes", session.routes, ROUTE_SORTS)):
+            order = saved.get(name)
+            if isinstance(order, list) and len(order) == 2 and order[0] in columns:
+                table.sort, table.reverse = order[0], order[1] is True
+        wanted = saved.get("filter")
+        if isinstance(wanted, str) and wanted != "marked:" and not (
+                session.traffic.set_filter(wanted)):
+            session.traffic.set_filter("")
         if saved.get("log") in (0, 20, 30, 40):
             session.log.threshold = saved["log"]
 

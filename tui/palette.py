@@ -1,35 +1,75 @@
-"""What the command palette offers beside Textual's own: throttles, panes, the server."""
+"""What the command palette offers: what the focused pane and the app do, with their keys; then
+panes, throttles, and the look."""
 
-from typing import Any, Callable, Iterator, Tuple, cast
+from typing import Any, Callable, Iterator, List, NamedTuple, cast
 
+from rich.text import Text
+from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from .draw import fit, right
 from .host import Host
 from .model import throttling
+from .panes.lines import LinePane
+
+NAME, KEY = 44, 12  # cells
+LEFT_OUT = ("move.", "app.palette", "app.back")  # that need no name
+
+
+class Offer(NamedTuple):
+    name: str
+    key: str
+    act: Callable[[], Any]
+
+    def line(self, name: Text) -> Text:
+        """The name, and the key at the right."""
+        name.truncate(NAME, pad=True)
+        return Text.assemble(name, (right(self.key, KEY), "dim"))
 
 
 class DashboardCommands(Provider):
-    def _offers(self) -> Iterator[Tuple[str, str, Callable[[], Any]]]:
+    def _offers(self) -> Iterator[Offer]:
         app = cast(Host, self.app)
-        for name in throttling.preset_names():
-            yield (f"Throttle: {throttling.label_of(name)}", "everything, at once",
-                   lambda name=name: app.throttle_all(name))  # type: ignore[misc]
+        seen: List[str] = []
+        for binding, act in self._bound():
+            words = binding.description[:1].upper() + binding.description[1:]
+            if words.lower() not in seen:
+                seen.append(words.lower())
+                yield Offer(words, app.get_key_display(binding), act)
         for number, title in app.pane_titles():
-            yield (f"Show {title}", f"key {number}",
-                   lambda number=number: app.action_pane(number))  # type: ignore[misc]
-        yield "Reload now", "start a new generation", app.action_reload
-        yield "Pause the view", "collection goes on", app.action_pause
-        yield "Plain log", "on the normal screen", app.action_plain
-        yield "Open in the browser", "the server's address", app.action_open_url
-        yield "Stop the server", "finish what runs, then end", app.action_leave
+            yield Offer(f"Show {title}", str(number),
+                        lambda number=number: app.action_pane(number))  # type: ignore[misc]
+        for name in throttling.preset_names():
+            yield Offer(f"Throttle everything: {throttling.label_of(name)}", "",
+                        lambda name=name: app.throttle_all(name))  # type: ignore[misc]
+        yield Offer("Stop the server", "q q", app.action_leave)
+        yield Offer("Theme", "", self.app.action_change_theme)
+        yield Offer("Picture of the screen, as SVG", "", self.app.action_screenshot)
+
+    def _bound(self) -> Iterator[Any]:
+        """The bindings of the pane that has the focus, then the app's, and what they do."""
+        pane = self.screen.focused
+        for owner in (pane, self.app):
+            if not isinstance(owner, LinePane) and owner is not self.app:
+                continue
+            for binding in type(owner).__dict__.get("BINDINGS", ()):
+                if isinstance(binding, Binding) and binding.id and not binding.id.startswith(
+                        LEFT_OUT):
+                    yield binding, self._runs(owner, binding.action)
+
+    def _runs(self, owner: Any, action: str) -> Callable[[], Any]:
+        async def run() -> None:
+            await self.app.run_action(action, owner)
+        return run
 
     async def discover(self) -> Hits:
-        for title, words, action in self._offers():
-            yield DiscoveryHit(title, action, help=words)
+        for offer in self._offers():
+            yield DiscoveryHit(offer.line(Text(offer.name)), offer.act, text=offer.name)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for title, words, action in self._offers():
-            score = matcher.match(title)
+        for offer in self._offers():
+            score = matcher.match(offer.name)
             if score > 0:
-                yield Hit(score, matcher.highlight(title), action, help=words)
+                yield Hit(score, offer.line(Text(fit(offer.name, NAME))), offer.act,
+                          text=offer.name)

@@ -75,8 +75,11 @@ async def dashboard(size, **info):
     try:
         async with app.run_test(size=size) as pilot:
             driver = Driver(app, pilot, theirs, player)
-            await driver.say(player.hello())
-            assert [c["name"] for c in await driver.obey()] == ["detail"]
+            if "recording" not in info:
+                await driver.say(player.hello())
+                assert [c["name"] for c in await driver.obey()] == ["detail"]
+            app.draw_changes(hurry=True)
+            await pilot.pause()
             yield driver
     finally:
         ours.close()

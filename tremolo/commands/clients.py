@@ -9,7 +9,7 @@ from ..scope import FORMS
 from .arguments import Parser
 
 
-def _client_parser(name: str, help: str) -> argparse.ArgumentParser:
+def client_parser(name: str, help: str) -> argparse.ArgumentParser:
     parser = Parser(prog=f"tremolo {name}", description=help, allow_abbrev=False)
     parser.add_argument("--port", "--address", dest="address", default="", metavar="PORT",
                         help="which server, if several run: its port, or its control socket")
@@ -26,7 +26,7 @@ def _ask(address: str, name: str, **args: Any) -> Any:
 
 
 def throttle(arguments: List[str]) -> int:
-    parser = _client_parser("throttle", "Throttle a running server.")
+    parser = client_parser("throttle", "Throttle a running server.")
     parser.add_argument("throttle", metavar="PRESET|NUMBERS|RULE|off", nargs="+",
                         help='slow-4g, or down=1.5Mbit up=750kbit latency=150ms, or with a scope '
                              'as "/api/*: latency=300ms"; off takes away all there is')
@@ -46,13 +46,13 @@ def throttle(arguments: List[str]) -> int:
 
 
 def reload(arguments: List[str]) -> int:
-    given = _client_parser("reload", "Start the code anew.").parse_args(arguments)
+    given = client_parser("reload", "Start the code anew.").parse_args(arguments)
     print(f"gen {_ask(given.address, 'reload')}")
     return 0
 
 
 def status(arguments: List[str]) -> int:
-    parser = _client_parser("status", "What a running server does.")
+    parser = client_parser("status", "What a running server does.")
     parser.add_argument("--json", action="store_true", help="as JSON")
     given = parser.parse_args(arguments)
     status = _ask(given.address, "status")
@@ -87,7 +87,7 @@ def status(arguments: List[str]) -> int:
 
 
 def last(arguments: List[str]) -> int:
-    parser = _client_parser("last", "The last error of a running server.")
+    parser = client_parser("last", "The last error of a running server.")
     parser.add_argument("what", choices=("error",))
     given = parser.parse_args(arguments)
     status = _ask(given.address, "status")

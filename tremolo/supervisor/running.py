@@ -209,6 +209,19 @@ def _is_socket(path: str) -> bool:
         return False
 
 
+def connect(path: str) -> socket.socket:
+    """A viewer's socket to the server behind a control socket. Raises ConfigurationError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(CONNECT_LIMIT)
+    try:
+        sock.connect(path)
+    except OSError as exc:
+        sock.close()
+        raise ConfigurationError(f"the server does not answer: {exc}") from None
+    sock.settimeout(None)
+    return sock
+
+
 def ask(path: str, name: str, timeout: float = 70.0, **args: Any) -> Dict[str, Any]:
     """Send one command to a server and wait for its Ack. Raises ConfigurationError."""
     deadline = time.monotonic() + timeout

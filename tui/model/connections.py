@@ -1,6 +1,6 @@
 """Open connections, as the newest frame of each process shows them."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tremolo.scope import Scope
 
@@ -49,6 +49,13 @@ class Connection:
                 self.throttled)
 
 
+#: what is most first, but for texts
+_ORDERS: Dict[str, Callable[[Connection], Any]] = {
+    "rate": lambda c: -(c.rate_in + c.rate_out), "bytes": lambda c: -(c.bytes_in + c.bytes_out),
+    "requests": lambda c: -c.requests, "state": lambda c: c.state, "peer": lambda c: c.peer}
+SORTS = ("age", *_ORDERS)
+
+
 class Connections:
     def __init__(self) -> None:
         self.revision = 0
@@ -56,7 +63,7 @@ class Connections:
         self._left_out: Dict[int, int] = {}
         self._shown: Dict[int, Tuple[Any, ...]] = {}
         self._sorted: Tuple[int, str, List[Connection]] = (-1, "", [])
-        self.sort = "age"
+        self.sort, self.reverse = "age", False
 
     def keys(self) -> List[Key]:
         """Of those that are known: process and number."""
@@ -89,23 +96,26 @@ class Connections:
         return sum(map(len, self._by_pid.values()))
 
     def list(self) -> List[Connection]:
-        """All known, in an order that stays put: oldest first, or busiest first on request."""
+        """All known, in an order that stays put: the oldest first, or by another of SORTS."""
         if self._sorted[:2] != (self.revision, self.sort):
             every = [c for connections in self._by_pid.values() for c in connections]
-            if self.sort == "rate":
-                every.sort(key=lambda c: (-(c.rate_in + c.rate_out), c.pid, c.id))
-            elif self.sort == "bytes":
-                every.sort(key=lambda c: (-(c.bytes_in + c.bytes_out), c.pid, c.id))
-            else:
-                every.sort(key=lambda c: (c.gen, c.pid, c.id))
+            every.sort(key=lambda c: (c.gen, c.pid, c.id))
+            if self.sort != "age":
+                every.sort(key=_ORDERS[self.sort])
+            if self.reverse:
+                every.reverse()
             self._sorted = (self.revision, self.sort, every)
         return self._sorted[2]
 
     def cycle_sort(self) -> str:
-        orders = ("age", "rate", "bytes")
-        self.sort = orders[(orders.index(self.sort) + 1) % len(orders)]
-        self.revision += 1
+        self.sort_by(SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)])
         return self.sort
+
+    def sort_by(self, column: str) -> None:
+        """Order by one of SORTS; by the same one again: the other way round."""
+        self.reverse = column == self.sort and not self.reverse
+        self.sort = column
+        self.revision += 1
 
     def find(self, key: Key) -> Optional[Connection]:
         for connection in self._by_pid.get(key[0], ()):

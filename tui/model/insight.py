@@ -38,6 +38,7 @@ class Facts:
     """What is known of one request; see `tremolo.telemetry.messages.InsightEvent`."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
+        self.told = message
         get = message.get
         statements = _texts(get("statements"))
         places = _texts(get("places"))

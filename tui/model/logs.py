@@ -186,9 +186,11 @@ class Errors:
         self.revision = 0
         self._next_uid = 1
         self._by_request: Dict[Tuple[int, int], Error] = {}
+        self._told: Deque[Mapping[str, Any]] = deque(maxlen=capacity)
 
     def add(self, message: Mapping[str, Any]) -> Error:
         error = Error(self._next_uid, message)
+        self._told.append(message)
         self.total += 1
         self.unseen += 1
         self.revision += 1
@@ -211,6 +213,10 @@ class Errors:
     def of_request(self, pid: int, request: int) -> Optional[Error]:
         """The exception of a request, which has its own variables if not its own line."""
         return self._by_request.get((pid, request))
+
+    def told(self) -> List[Mapping[str, Any]]:
+        """The newest as they came."""
+        return list(self._told)
 
     def find(self, uid: int) -> Optional[Error]:
         for error in self.items:

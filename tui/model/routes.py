@@ -10,6 +10,7 @@ from tremolo.telemetry.histogram import bucket, quantiles
 from .traffic import Row
 
 MAX_ROUTES = 500
+SORTS = ("count", "p50", "p95", "p99", "change", "5xx", "name")
 OTHERS = "(others)"
 BINS = 12  # of the small histogram, an octave each: half a millisecond to two seconds
 
@@ -37,6 +38,16 @@ class Route:
         self.now = Timings()
         self.before: Optional[Timings] = None
 
+    def amount(self, column: str) -> float:
+        """What a column of the table shows."""
+        if column == "count":
+            return self.now.count
+        if column == "5xx":
+            return self.now.failures
+        if column == "change":
+            return self.now.quantiles()[1] - (self.before.quantiles()[1] if self.before else 0.0)
+        return self.now.quantiles()[("p50", "p95", "p99").index(column)]
+
     def bins(self) -> List[int]:
         """Counts by octave of milliseconds, for the small histogram."""
         bins = [0] * BINS
@@ -49,6 +60,7 @@ class Route:
 class Routes:
     def __init__(self) -> None:
         self.revision = 0
+        self.sort, self.reverse = "count", False
         self._routes: Dict[str, Route] = {}
 
     def add(self, row: Row) -> None:
@@ -72,6 +84,16 @@ class Routes:
         timings.buckets[index] = timings.buckets.get(index, 0) + 1
         self.revision += 1
 
+    def sort_by(self, column: str) -> None:
+        """Order by one of SORTS; by the same one again: the other way round."""
+        self.reverse = column == self.sort and not self.reverse
+        self.sort = column
+        self.revision += 1
+
     def list(self) -> List[Route]:
-        """Most used first; equal ones by name, so that the order stays put."""
-        return sorted(self._routes.values(), key=lambda r: (-r.now.count, r.name))
+        """What is most first, names from A to Z; equal ones by name, so that the order stays
+        put."""
+        found = sorted(self._routes.values(), key=lambda route: route.name)
+        if self.sort != "name":
+            found.sort(key=lambda route: -route.amount(self.sort))
+        return found[::-1] if self.reverse else found

@@ -62,6 +62,7 @@ class Session:
         self.throttling = Throttling()
         self.commands = Commands(clock)
         self.pins = Pins()
+        self.recorded = False  # it comes from a file: nothing can be asked of the server
         self.messages = 0
         self.rejected = 0
         self.revision = 0  # of what the header shows and has no revision of its own
@@ -94,6 +95,13 @@ class Session:
         self.notices.add(text, kind, self.clock(), topic, minor)
         self.revision += 1
         self.on_news()
+
+    def refuse_commands(self) -> None:
+        """Answer what was asked: of a recorded session there is no server."""
+        for command in [*self.commands.outbox]:
+            self.commands.outbox.remove(command)
+            self.apply({"kind": "ack", "seq": command.seq, "ok": command.name == "detail",
+                        "error": "this is a recorded session, without a server"})
 
     def tick(self) -> None:
         """Advance what depends on time; about twice a second."""

@@ -206,6 +206,15 @@ class Traffic:
     def filtered(self) -> bool:
         return self._matches is not matches_everything
 
+    def shown(self) -> List[Entry]:
+        """Those that the filter lets through, as they came."""
+        return list(self._view)
+
+    @property
+    def in_order_of_time(self) -> bool:
+        """As they came, the newest at the end."""
+        return self.sort == "time" and not self.reverse
+
     def lines(self) -> List[Entry]:
         """What to show now, oldest first (or sorted). Not to be changed by the caller."""
         if self._frozen is not None:

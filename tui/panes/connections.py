@@ -24,6 +24,7 @@ class ConnectionsPane(LinePane):
     BINDINGS = [
         Binding("x", "cut", "cut", id="connections.cut"),
         Binding("s", "sort", "sort", id="connections.sort"),
+        Binding("S", "reverse", "reverse the order", show=False, id="connections.reverse"),
         Binding("enter", "throttle", "throttle this one", key_display="⏎",
                 id="connections.throttle"),
     ]
@@ -56,7 +57,8 @@ class ConnectionsPane(LinePane):
     def title_end(self) -> str:
         connections = self.session.connections
         hidden = f" · {connections.left_out:,} more" if connections.left_out else ""
-        return f"{len(connections):,} open{hidden} · by {connections.sort}"
+        order = connections.sort + (" reversed" if connections.reverse else "")
+        return f"{len(connections):,} open{hidden} · by {order}"
 
     def _peer_width(self, width: int) -> int:
         return 21 if width >= 64 else 15
@@ -95,6 +97,10 @@ class ConnectionsPane(LinePane):
 
     def action_sort(self) -> None:
         self.session.connections.cycle_sort()
+        self.redraw()
+
+    def action_reverse(self) -> None:
+        self.session.connections.sort_by(self.session.connections.sort)
         self.redraw()
 
     def action_cut(self) -> None:

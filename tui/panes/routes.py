@@ -2,11 +2,12 @@
 
 from typing import Any, List, Sequence
 
+from textual import events
 from textual.binding import Binding
 
 from ..draw import Piece, fit, histogram, middle_cut, right
 from ..model import text
-from ..model.routes import BINS, Route
+from ..model.routes import BINS, SORTS, Route
 from .lines import LinePane
 
 
@@ -18,6 +19,8 @@ class RoutesPane(LinePane):
 
     BINDINGS = [
         Binding("enter", "only", "only this route", key_display="⏎", id="routes.only"),
+        Binding("s", "sort", "sort", id="routes.sort"),
+        Binding("S", "reverse", "reverse the order", show=False, id="routes.reverse"),
     ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,8 +44,11 @@ class RoutesPane(LinePane):
         return "no requests yet"
 
     def title_end(self) -> str:
-        gen = self.session.reload.gen
-        return f"gen {gen} against {gen - 1}" if gen > 1 and self.size.width > 60 else ""
+        gen, routes = self.session.reload.gen, self.session.routes
+        order = "" if (routes.sort, routes.reverse) == ("count", False) else (
+            f"by {routes.sort}{' reversed' if routes.reverse else ''}")
+        against = f"gen {gen} against {gen - 1}" if gen > 1 and self.size.width > 60 else ""
+        return " · ".join(words for words in (order, against) if words)
 
     def _name_width(self, width: int) -> int:
         return max(10, width - 1 - 8 - 22 - 8 - 6 - (BINS + 1 if width >= 72 else 0) - 2)
@@ -72,6 +78,34 @@ class RoutesPane(LinePane):
         if width >= 72:
             line += [("  ", None), (histogram(route.bins()), self.style("second"))]
         return line
+
+    def action_sort(self) -> None:
+        routes = self.session.routes
+        routes.sort_by(SORTS[(SORTS.index(routes.sort) + 1) % len(SORTS)])
+        self._sorted()
+
+    def action_reverse(self) -> None:
+        self.session.routes.sort_by(self.session.routes.sort)
+        self._sorted()
+
+    def _sorted(self) -> None:
+        """In another order: its first line is what one wants to see."""
+        self.top, self.selected = 0, None
+        self.redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on the head of a column sorts by it."""
+        if event.y != self.titled:
+            super().on_click(event)
+            return
+        end = 1 + self._name_width(self.size.width - 1)
+        for column, width in (("name", 0), ("count", 8), ("p50", 7), ("p95", 7), ("p99", 8),
+                              ("change", 8), ("5xx", 6)):
+            end += width
+            if event.x < end:
+                self.session.routes.sort_by(column)
+                self._sorted()
+                return
 
     def action_only(self) -> None:
         if self.selected is not None:

@@ -47,6 +47,16 @@ class TrafficPane(LinePane):
         Binding("M", "only_marked", "only what is marked; and back", show=False,
                 id="traffic.marked"),
         Binding("o", "app.open_url", "open in the browser", show=False, id="traffic.url"),
+        Binding("right_square_bracket", "jump('failed', 1)", "next that failed", show=False,
+                key_display="]", id="traffic.next_failed"),
+        Binding("left_square_bracket", "jump('failed', -1)", "the one before that failed",
+                show=False, key_display="[", id="traffic.previous_failed"),
+        Binding("right_curly_bracket", "jump('gen', 1)", "next generation", show=False,
+                key_display="}", id="traffic.next_gen"),
+        Binding("left_curly_bracket", "jump('gen', -1)", "generation before", show=False,
+                key_display="{", id="traffic.previous_gen"),
+        Binding("apostrophe", "jump('marked', 1)", "next that is marked", show=False,
+                key_display="'", id="traffic.next_marked"),
     ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -273,6 +283,31 @@ class TrafficPane(LinePane):
         row.marked = not row.marked
         self.session.traffic.revision += 1
         self.redraw()
+
+    def action_jump(self, kind: str, step: int) -> None:
+        """Select the next line of a kind, or the one before; from the end on to the beginning."""
+        lines, count = self._lines, len(self._lines)
+        here = self.selected_index()
+        start = here if here is not None else count if step < 0 else -1
+        for offset in range(1, count + 1):
+            index = (start + step * offset) % count
+            if self._is_kind(kind, index):
+                self.follow = False
+                self.select_index(index)
+                return
+        words = {"failed": "no request here has failed", "gen": "all are of one generation",
+                 "marked": "nothing here is marked: m marks"}
+        self.session.notify(words[kind] if lines else "no requests yet", "info")
+
+    def _is_kind(self, kind: str, index: int) -> bool:
+        entry = self._lines[index]
+        if isinstance(entry, Rule):
+            return False
+        if kind == "gen":  # the first row after a rule
+            return index > 0 and isinstance(self._lines[index - 1], Rule)
+        if kind == "marked":
+            return entry.marked
+        return entry.status >= 500 or bool(entry.error) or entry.state == "aborted"
 
     def action_only_marked(self) -> None:
         only = self.session.traffic.filter_text == "marked:"
