@@ -54,7 +54,7 @@ def test_the_short_help_fits_a_screen_and_names_the_other(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    pytest.param(["statsu"], 'no command and no module "statsu". Did you mean "status"?',
+    pytest.param(["relaod"], 'no command and no module "relaod". Did you mean "reload"?',
                  id="command"),
     pytest.param(["dev", "shop:app", "--prot", "1"],
                  'Unrecognized option "--prot". Did you mean "--port"?', id="option"),
@@ -79,7 +79,7 @@ def test_short_flags_are_those_of_other_servers(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("line", "expected"), [
     ("tremolo dev --pla", ["--plain"]), ("tremolo throttle reg", ["regular-3g"]),
-    ("tremolo dev --interface wsg", ["wsgi"]), ("tremolo sta", ["status"]),
+    ("tremolo dev --interface wsg", ["wsgi"]), ("tremolo sta", ["status", "stats"]),
     ("tremolo dev sh", ["shop.py"])])
 def test_bash_completes_words(tmp_path, line, expected):
     project(tmp_path)

@@ -307,17 +307,3 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
     assert kept["target"] == "/cart" and kept["lacks"] == ["cookie"]
     assert "sesame" not in text and "hunter2" not in text
     assert not any(word in text for word in ("sesame", "hunter2", "abcdef", "POST"))
-
-
-# -- help
-
-@drive(LARGE)
-async def test_help_lists_the_new_keys(d):
-    await d.press("question_mark")
-    await d.pilot.pause()
-    console = d.app.console
-    with console.capture() as capture:
-        console.print(d.app.screen._page())
-    text = capture.get()
-    for words in ("edit and replay", "secrets", "copy the response body", "h:cookie"):
-        assert words in text

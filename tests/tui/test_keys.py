@@ -296,7 +296,8 @@ def test_the_help_fits_and_every_key_can_be_scrolled_to(size):
                     break
                 await d.press("space")
                 seen += d.text()
-            for title in ("Everywhere", "Lists", "Traffic", "Workers", "Filter"):
+            for title in ("Everywhere", "Lists", "Traffic", "Workers", "Filter",
+                          "edit and replay", "h:cookie"):
                 assert title in seen
     asyncio.run(main())
 
