@@ -84,3 +84,11 @@ def test_a_worker_that_stands_by_ends_with_the_server(tmp_path, shop, number):
         pid = standby(server)
         os.kill(server.process.pid, number)
         wait_until(lambda: not is_alive(pid), "its end")
+
+
+def test_the_cure_of_a_broken_save_finds_a_worker_standing_by(server, shop):
+    first = standby(server)
+    shop.write_text("def broken(:\n")
+    server.wait_for("reload", state="failed")
+    waiting = wait_until(lambda: [pid for pid in [standby(server)] if pid != first], "another")[0]
+    assert save(server, shop, 2)[1] == waiting

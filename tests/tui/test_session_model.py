@@ -502,3 +502,13 @@ def test_a_line_of_a_browsers_console_is_its_requests_and_names_its_page(session
                    "page": "/shop", "client": "127.0.0.1:5"})
     [line] = session.log.of_request(5, 7)
     assert (line.text, line.page, line.client) == ("broken", "/shop", "127.0.0.1:5")
+
+
+def test_the_mean_of_reloads_leaves_the_start_out(session, player):
+    session.apply(player.reload("started", cause="start"))
+    session.apply(player.reload("ready", cause="start", ms=1500.0))
+    assert session.reload.mean_ms is None
+    for ms in (50.0, 70.0):
+        session.apply(player.reload("started", cause="change"))
+        session.apply(player.reload("ready", cause="change", ms=ms))
+    assert session.reload.mean_ms == 60.0

@@ -146,6 +146,7 @@ class Generations:
             if failure.error.get("held"):
                 self.order = self._settings.reload_order  # it was not the code that served
             self._note_failure(generation, change, failure)
+            self._spawner.stand_by()  # the cure is to be as fast
             await self._dismiss(generation)
             if self.serving is None and self.then != "ends":
                 await self._serve_fallback()

@@ -178,7 +178,7 @@ class Spawner:
         if link.busy:
             self._dismiss_standby()
         else:
-            self._stand_by()
+            self.stand_by()
 
     def _spoiled(self, link: ZygoteLink, message: Mapping[str, Any]) -> None:
         """The zygote could not make a step. It is replaced, unless it is whole: it had tried
@@ -205,7 +205,7 @@ class Spawner:
 
     # -- one worker that was forked before it is needed ---------------------------------
 
-    def _stand_by(self) -> None:
+    def stand_by(self) -> None:
         """Have a worker forked ahead, if the zygote is as the next worker needs it."""
         link = self._zygote
         if (self._standby is None and self._forking is None and link is not None
@@ -285,7 +285,7 @@ class Spawner:
             self.distrust(f"{threads} threads are running after the imports; find the package "
                           "and give it to --no-preload")
         else:
-            self._stand_by()
+            self.stand_by()
 
     def distrust(self, reason: str) -> None:
         """Fork no more: each worker gets an interpreter of its own from now on."""

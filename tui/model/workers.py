@@ -120,7 +120,7 @@ class Reload:
         self.then = clean(message.get("then") or ("serves" if self.gen else "waits"), 12)
         if self.state == "ready":
             self.gen = max(self.gen, self.trying)
-            if self.ms is not None:
+            if self.ms is not None and not self.first:
                 self.history.append(self.ms)
         elif self.state == "failed":
             self.error = clean(error_line(message.get("error") or {}))
