@@ -3,7 +3,7 @@
 import pytest
 
 from tremolo.net import states
-from tremolo.net.connection import _ON_DEADLINE
+from tremolo.net.deadlines import ON_DEADLINE
 from tremolo.net.states import (
     ABANDONED,
     CLOSE,
@@ -94,7 +94,7 @@ def test_what_cannot_happen_is_an_error(state, event):
 
 @each_state
 def test_every_state_says_what_its_deadline_means(state):
-    assert state in _ON_DEADLINE and state.word
+    assert state in ON_DEADLINE and state.word
 
 
 def test_only_what_is_sent_is_lingered_for():

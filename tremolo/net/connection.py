@@ -9,10 +9,9 @@ bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
 from ..config import Settings
-from ..exceptions import ClientDisconnected
 from ..protocol.http1 import (
     END,
     NEED_DATA,
@@ -22,7 +21,9 @@ from ..protocol.http1 import (
     RequestParser,
     ResponseWriter,
 )
+from .deadlines import ON_DEADLINE
 from .exchange import DONE, PLAIN, Exchange
+from .handling import handle
 from .outbox import Outbox
 from .states import (
     CLOSE,
@@ -32,7 +33,6 @@ from .states import (
     DISCARDING,
     EXCHANGE,
     FLUSH,
-    FLUSHING,
     HEAD,
     HEAD_BEGUN,
     IDLE,
@@ -209,7 +209,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if self.state is LINGERING:
             self._bytes_left -= nbytes
             if self._bytes_left < 0:
-                self._close_transport()
+                self.close_transport()
 
     def eof_received(self) -> bool:
         """The client will send nothing more. What it asked for is still answered (a half-closed
@@ -219,7 +219,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if state is CLOSING and self.outbox.size:
             return not self.is_tls  # what is queued still leaves
         if state.closing:
-            self._close_transport()
+            self.close_transport()
             return False
         if self.upgraded is not None:
             self.upgraded.eof_received()
@@ -228,7 +228,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if self.current is None:
             self._advance()
         elif state is DISCARDING:
-            self._end()
+            self.end()
         else:
             self.current.half_closed()
         return not self.is_tls and not self.state.closing
@@ -287,29 +287,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if (server.throttle.active or self.pacer is not None) \
                 and server.throttler.begin(self, exchange):
             return
-        task = exchange.task = server.create_task(self._handle(exchange))
+        task = exchange.task = server.create_task(handle(exchange, server))
         if not task.done():  # it may have been the matter of one step
             server.tasks.add(task)
-
-    async def _handle(self, exchange: Exchange) -> None:
-        server = self.server
-        try:
-            await server.adapter.handle(exchange)
-        except ClientDisconnected:
-            pass
-        except asyncio.CancelledError:
-            if exchange.timed_out:
-                exchange.refuse(504, b"Gateway Timeout: the handler took too long")
-            elif server.draining and not exchange.started:
-                exchange.refuse(503, b"Service Unavailable: the server stops")
-        except ProtocolError as exc:
-            exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
-        except Exception as exc:
-            server.report(exchange, exc)
-        finally:
-            server.tasks.discard(exchange.task)
-            if not exchange.progress.finished:
-                exchange.settle()
 
     def completed(self, exchange: Exchange) -> None:
         """The response is whole. Once it has been handed over, go on or end."""
@@ -345,9 +325,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
         elif not exchange.writer.keep_alive or (self.eof and not self.parser.buffered):
             faults = exchange.faults
             if faults is not None and faults.slow_close:
-                self.server.loop.call_later(faults.slow_close, self._end)
+                self.server.loop.call_later(faults.slow_close, self.end)
             else:
-                self._end()
+                self.end()
         else:
             self._next(exchange.ended)
 
@@ -376,7 +356,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if exchange is None or body is None:
             return
         if body.withheld or not exchange.writer.keep_alive:
-            self._end()
+            self.end()
             return
         try:
             while True:
@@ -389,13 +369,13 @@ class HTTPConnection(asyncio.BufferedProtocol):
                     break
                 self._bytes_left -= len(event)  # type: ignore[arg-type]
                 if self._bytes_left < 0:
-                    self._end()
+                    self.end()
                     return
         except ProtocolError:
-            self._end()
+            self.end()
             return
         if self.eof:
-            self._end()
+            self.end()
         else:
             self.stream.resume_reading()
 
@@ -428,16 +408,16 @@ class HTTPConnection(asyncio.BufferedProtocol):
         server.counters.status[exc.status // 100] += 1
         self.outbox.push_now(head + writer.body(body) + writer.end())
         server.refused(self, exc)
-        self._end()
+        self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Close after everything is sent, without a reset that could eat the response."""
         if self.lost:
             return
         exchange = self.current
         self.current = None
         unread = self.parser.buffered or exchange is None or not exchange.body_done
-        self._end_by(self._linger if unread else self._close_transport)
+        self._end_by(self._linger if unread else self.close_transport)
 
     def leave(self) -> None:
         """The WebSocket on this connection has ended: close, the server first (RFC 6455
@@ -447,14 +427,14 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once what was queued is sent."""
-        self._end_by(self._close_transport)
+        self._end_by(self.close_transport)
 
     def cut(self) -> None:
         """Close in the middle of a response, after what was written so far."""
         if self.current is not None:
             self.current.give_up()
         self.outbox.lost()
-        self._close_transport()
+        self.close_transport()
 
     def abort(self) -> None:
         """End the connection now; what was queued is dropped."""
@@ -478,16 +458,17 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def _linger(self) -> None:
         """Close, the last words first: what the client still sends is read for a moment."""
         if self.lost or self.eof or self.state is not CLOSING:
-            self._close_transport()
+            self.close_transport()
             return
         self._bytes_left = LINGER_BYTES
         self.state = CLOSING.after[LINGER]
         self.deadline = self.server.loop.time() + LINGER_SECONDS
         self.stream.resume_reading()
         if not self.stream.shut_down() and self.transport.can_write_eof():
-            self._close_transport()
+            self.close_transport()
 
-    def _close_transport(self) -> None:
+    def close_transport(self) -> None:
+        """Close the transport, what it still holds first."""
         self.state = self.state.after[CLOSE]
         if not self.lost:
             self.watch_writes()
@@ -564,26 +545,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self._excuse(now)
             if now < self.deadline:
                 return
-        _ON_DEADLINE[self.state](self, now)
-
-    def _head_is_late(self, now: float) -> None:
-        seconds = self.settings.request_timeout
-        self.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
-
-    def _look_at_exchange(self, now: float) -> None:
-        if self.current is not None:
-            self.current.on_deadline(now)
-
-    def _look_at_upgraded(self, now: float) -> None:
-        if self.upgraded is not None:
-            self.upgraded.on_deadline(now)
-
-    def _look_at_last_writes(self, now: float) -> None:
-        stream = self.stream
-        if stream.write_stalled():
-            self.abort()
-        else:
-            self.deadline = now + self.server.write_timeout
+        ON_DEADLINE[self.state](self, now)
 
     # -- for viewers -------------------------------------------------------------------------
 
@@ -621,21 +583,3 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if self.state is IDLE and not self.requests:
             return "new"
         return self.state.word
-
-
-def _no_clock(connection: HTTPConnection, now: float) -> None:
-    connection.deadline = NEVER
-
-
-#: what happens when `deadline` has passed, by state
-_ON_DEADLINE: Dict[State, Callable[[HTTPConnection, float], None]] = {
-    IDLE: lambda connection, now: connection.close(),
-    HEAD: HTTPConnection._head_is_late,
-    EXCHANGE: HTTPConnection._look_at_exchange,
-    FLUSHING: HTTPConnection._look_at_exchange,
-    DISCARDING: lambda connection, now: connection._end(),
-    UPGRADED: HTTPConnection._look_at_upgraded,
-    CLOSING: HTTPConnection._look_at_last_writes,
-    LINGERING: lambda connection, now: connection._close_transport(),
-    CLOSED: _no_clock,
-}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Optional, 
 from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
 from .capture import Capture
 from .counters import latency_bucket
+from .handling import cancel_if_unanswered, cancel_if_unfinished
 from .message_log import EVENT
 from .request_body import RequestBody
 from .states import (
@@ -28,6 +29,7 @@ from .states import (
 )
 from .throttling.faults import BreakingPace, Faults
 from .ticker import NEVER
+from .waiters import Waiters
 
 if TYPE_CHECKING:
     from .connection import HTTPConnection
@@ -96,10 +98,10 @@ class Exchange:
     #: called when the server begins to drain; for responses without an end of their own
     on_drain: Optional[Callable[[], None]] = None
     _kept_back: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
-    _leave_waiters: "Tuple[asyncio.Future[None], ...]" = ()
-    _over_waiter: "Optional[asyncio.Future[None]]" = None
+    #: None for all exchanges that nobody waits for
+    _waiters: Optional[Waiters] = None
     #: seconds during which the process did not run
-    _stopped = 0.0
+    stopped = 0.0
 
     def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
         server = connection.server
@@ -378,8 +380,8 @@ class Exchange:
         else:
             outbox.flush()
         connection.completed(self)
-        if self._leave_waiters:
-            self._release_waiters()
+        if self._waiters is not None:
+            self._waiters.disconnected()
 
     def _unmake_head(self, keep_alive: bool) -> None:
         self.connection.server.counters.status[self.status // 100] -= 1
@@ -426,7 +428,8 @@ class Exchange:
         server = self.connection.server
         self.first_byte = server.loop.time()
         server.counters.status[1] += 1
-        self._release_waiters()
+        if self._waiters is not None:
+            self._waiters.disconnected()
 
     def set_rate(self, rate: int) -> None:
         """Throttle this response to `rate` bytes per second; 0 leaves it to other scopes."""
@@ -484,8 +487,8 @@ class Exchange:
         if self.outcome:
             return
         self.outcome = outcome
-        if self._over_waiter is not None:
-            self._nothing_more()
+        if self._waiters is not None:
+            self._waiters.ended()
         connection = self.connection
         server = connection.server
         counters = server.counters
@@ -499,101 +502,50 @@ class Exchange:
             self.throttled = connection.outbox.throttle_seconds - self.throttle_mark
             server.recent.append(self)
 
-    # -- the client's leaving, and the clocks ----------------------------------------------------
+    # -- the client's leaving, and those who wait ------------------------------------------------
 
     def peer_left(self) -> None:
         """The client closed its side: notify those who wait for just that."""
         if self.body is not None:
             self.body.arrived()
-        self._release_waiters()
+        if self._waiters is not None:
+            self._waiters.disconnected()
 
     def half_closed(self) -> None:
         """The client closed its side. It may still read, so an answer that has begun goes on."""
         self.peer_left()
-        timeout = self.connection.server.adapter.close_timeout
-        if timeout and self.task is not None:
-            self.connection.server.loop.call_later(timeout, self._cancel_unanswered)
+        cancel_if_unanswered(self)
 
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
-        self._nothing_more()
+        if self._waiters is not None:
+            self._waiters.ended()
         if self.progress.finished or self.task is None:
             self.give_up()  # or it is whole, but not all of it was handed over
         else:
-            timeout = self.connection.server.adapter.close_timeout
-            if timeout:
-                self.connection.server.loop.call_later(timeout, self._cancel_abandoned)
-
-    def _cancel_unanswered(self) -> None:
-        if not self.started:
-            self._cancel_abandoned()
-
-    def _cancel_abandoned(self) -> None:
-        if not self.finished:
-            self.task.cancel()
+            cancel_if_unfinished(self)
 
     def shift(self, seconds: float) -> None:
         """The process did not run for a while: no clock shall have run either."""
-        self._stopped += seconds
+        self.stopped += seconds
         if self.body is not None:
             self.body.shift(seconds)
-
-    def on_deadline(self, now: float) -> None:
-        """See which of this exchange's clocks ran out; set the next look."""
-        connection = self.connection
-        connection.deadline = NEVER
-        if connection.outbox.full or connection.outbox.size:
-            stream = connection.stream
-            if now >= stream.stall_deadline:
-                if stream.write_stalled():
-                    self.abort()
-                    return
-                stream.stall_deadline = now + connection.server.write_timeout
-            connection.deadline = stream.stall_deadline
-        timeout = connection.handler_timeout
-        if timeout and not self.started and self.task is not None:
-            deadline = self.begun + self._stopped + timeout
-            if now >= deadline:
-                self.timed_out = True
-                self.task.cancel()
-                return
-            connection.deadline = min(connection.deadline, deadline)
-        if self.body is not None:
-            self.body.check_pace(now)
-
-    # -- those who wait ------------------------------------------------------------------------
 
     def disconnect_waiter(self) -> "asyncio.Future[None]":
         """A future that is done once the client left, or the response is whole. Each caller has
         its own, so that cancelling one wait disturbs no other."""
-        waiter: asyncio.Future[None] = self.connection.server.loop.create_future()
-        if self.connection.lost or self.connection.eof or self.progress.finished:
-            waiter.set_result(None)
-        else:
-            self._leave_waiters = (
-                *(other for other in self._leave_waiters if not other.done()), waiter)
-        return waiter
-
-    def _release_waiters(self) -> None:
-        """The client left, the response is whole, or a WebSocket took over."""
-        waiters, self._leave_waiters = self._leave_waiters, ()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        connection = self.connection
+        return self._waited().for_disconnect(
+            connection.lost or connection.eof or self.progress.finished)
 
     def over(self) -> "asyncio.Future[None]":
         """A future that is done once nothing more can be sent: the response was handed over or
         given up, or the connection is lost. A client that closed only its own side still gets
         the rest."""
-        over = self._over_waiter
-        if over is None:
-            over = self._over_waiter = self.connection.server.loop.create_future()
-            if self.outcome or self.connection.lost:
-                over.set_result(None)
-        return asyncio.shield(over)
+        return self._waited().for_end(bool(self.outcome) or self.connection.lost)
 
-    def _nothing_more(self) -> None:
-        over = self._over_waiter
-        if over is not None and not over.done():
-            over.set_result(None)
+    def _waited(self) -> Waiters:
+        if self._waiters is None:
+            self._waiters = Waiters(self.connection.server.loop)
+        return self._waiters

@@ -1,0 +1,73 @@
+"""The application's handler of one exchange: its task, what its errors become, and when it is
+cancelled.
+
+Knows the adapter and the exchange; nothing of bytes.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+from ..exceptions import ClientDisconnected
+from ..protocol.http1 import ProtocolError
+from .states import Progress
+
+
+class Handled(Protocol):
+    """An exchange, as far as its handler goes."""
+
+    connection: Any
+    task: Any
+    timed_out: bool
+    progress: Progress
+
+    def refuse(self, status: int, body: bytes) -> None: ...
+    def settle(self) -> None: ...
+
+
+async def handle(exchange: Handled, server: Any) -> None:
+    """Have `exchange` answered by the adapter, whatever happens. For a task of its own."""
+    try:
+        await server.adapter.handle(exchange)
+    except ClientDisconnected:
+        pass
+    except asyncio.CancelledError:
+        if exchange.timed_out:
+            exchange.refuse(504, b"Gateway Timeout: the handler took too long")
+        elif server.draining and not exchange.progress.started:
+            exchange.refuse(503, b"Service Unavailable: the server stops")
+    except ProtocolError as exc:
+        exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
+    except Exception as exc:
+        server.report(exchange, exc)
+    finally:
+        server.tasks.discard(exchange.task)
+        if not exchange.progress.finished:
+            exchange.settle()
+
+
+def cancel_if_unanswered(exchange: Handled) -> None:
+    """The client shut its side: it may still read, so an answer that has begun goes on; but one
+    that has not begun within the adapter's `close_timeout` never will."""
+
+    def cancel() -> None:
+        if not exchange.progress.started and not exchange.progress.finished:
+            exchange.task.cancel()
+
+    _later(exchange, cancel)
+
+
+def cancel_if_unfinished(exchange: Handled) -> None:
+    """The connection is lost: nobody will get the rest of the answer. What the handler has begun
+    it may finish within the adapter's `close_timeout`."""
+
+    def cancel() -> None:
+        if not exchange.progress.finished:
+            exchange.task.cancel()
+
+    _later(exchange, cancel)
+
+
+def _later(exchange: Handled, cancel: Any) -> None:
+    server = exchange.connection.server
+    if server.adapter.close_timeout and exchange.task is not None:
+        server.loop.call_later(server.adapter.close_timeout, cancel)
