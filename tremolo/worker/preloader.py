@@ -13,21 +13,22 @@ import logging
 import os
 import select
 import sys
-import threading
 import time
 from importlib.machinery import ModuleSpec
 from importlib.util import resolve_name
 from types import ModuleType
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from .imports import ProjectImports, is_installed
-from .shelf import MISSING, Effect, Entry, Shelf, State, Step
-from .world import World, WorldView, decode, difference
+from .module_state import State
+from .shelf import MISSING, Effect, Entry, Shelf, Step
+from .side_effects import descriptors, unsharable, written, written_since
+from .world import World, WorldView, difference
+from .world_codec import decode
 
 bootstrap: Any = importlib.import_module("importlib._bootstrap")
 TRIAL_LIMIT = 60.0
 MAX_OUTPUT = 64 * 1024
-HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 
 
 class Spoiled(Exception):
@@ -245,9 +246,9 @@ class Preloader:
         if name in sys.modules:
             return
         self._trouble, self._keeping = "", bool(step.get("keep"))
-        before, descriptors, world = set(sys.modules), _descriptors(), self._world
+        before, opened, world = set(sys.modules), descriptors(), self._world
         known = list(self.shelf.entries)
-        written = _written()
+        printed = written()
         top = Entry(name, 0, self._world)  # what is asked for outside any module
         self._stack = [top]
         self._view.hold_aliases(self._world)
@@ -261,8 +262,10 @@ class Preloader:
             self._view.release_aliases(world)
             self._stack = []
         self._finish(name, before, known, top)
-        self._check(descriptors)
-        output = _written_since(written)
+        unfit = unsharable(opened)
+        if unfit:
+            raise Spoiled(unfit)
+        output = written_since(printed)
         root = self.shelf.entries.get(name)
         for number, text in output if root is not None else ():
             if len(text) > MAX_OUTPUT:
@@ -320,21 +323,6 @@ class Preloader:
             self.shelf.rebound.setdefault(name, set()).add(root.name)
         if changed:
             self.shelf.states[name].append((self._next(), State(module)))
-
-    def _check(self, descriptors: Dict[int, str]) -> None:
-        if len(sys._current_frames()) > 1 or threading.active_count() > 1:
-            raise Spoiled("it starts a thread when it is imported")
-        for number, target in _descriptors().items():
-            if descriptors.get(number) == target or target in HARMLESS:
-                continue
-            if target.startswith("socket:"):
-                raise Spoiled("it opens a socket when it is imported")
-            if "nvidia" in target:
-                raise Spoiled("it initialises CUDA when it is imported")
-            raise Spoiled(f"it keeps {target} open")
-        torch = sys.modules.get("torch.cuda")
-        if torch is not None and getattr(torch, "_initialized", False):
-            raise Spoiled("it initialises CUDA when it is imported")
 
     def trial(self, step: Mapping[str, Any]) -> None:
         """Make a step in a process that is thrown away. Raises Spoiled if it cannot be made."""
@@ -404,37 +392,3 @@ class _Watched:
             self._loader.exec_module(module)
         finally:
             self._preloader.ended(self._entry)
-
-
-def _descriptors() -> Dict[int, str]:
-    """The open descriptors of this process, and what they are."""
-    found: Dict[int, str] = {}
-    for folder in ("/proc/self/fd", "/dev/fd"):
-        try:
-            names: Iterable[str] = os.listdir(folder)
-        except OSError:
-            continue
-        for name in names:
-            try:
-                found[int(name)] = os.readlink(os.path.join(folder, name))
-            except (OSError, ValueError):
-                continue  # the one that listed the folder
-        break
-    return found
-
-
-def _written() -> Tuple[int, int]:
-    """How much has been written into standard output and error, if they are files."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    return os.fstat(1).st_size, os.fstat(2).st_size
-
-
-def _written_since(before: Tuple[int, int]) -> List[Tuple[int, str]]:
-    found = []
-    for number, start, end in zip((1, 2), before, _written()):
-        if end > start:
-            found.append((number, os.pread(number, end - start, start).decode(
-                "utf-8", "backslashreplace")))
-    return found

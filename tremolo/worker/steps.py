@@ -11,7 +11,8 @@ from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from .world import FIXED, World, WorldView, describe, difference, encode
+from .world import FIXED, World, WorldView, describe, difference
+from .world_codec import encode
 
 MAX_WORLD = 24 * 1024  # characters of a world that are told
 FOREIGN = "warnings filters of the project's own are in force"

@@ -12,13 +12,12 @@ import builtins
 import importlib
 import logging
 import os
-import re
 import sys
 import time
 import warnings
 from operator import is_not, itemgetter
 from types import FunctionType, ModuleType
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Tuple
 
 #: modules whose functions are replaced in practice (gevent, eventlet, truststore, ...)
 PATCHED = (
@@ -40,7 +39,7 @@ _SIGNALS = tuple(sorted({int(number) for name, number in vars(_signal).items()
                          and isinstance(number, int) and number > 0}))
 _BASE = "the base"  # stands for the entries of the base in a list
 _GONE = "deleted"
-_ENVIRONMENT = "environment"
+ENVIRONMENT = "environment"
 
 
 class World(NamedTuple):
@@ -84,8 +83,8 @@ def describe(field: str, one: World, other: World) -> str:
     """What of a field differs, for people: names, never values, which may be secret."""
     before, now = getattr(one, field), getattr(other, field)
     names: Iterable[str] = ()
-    if field == _ENVIRONMENT:
-        names = {_text(name) for name in {*before, *now} if before.get(name) != now.get(name)}
+    if field == ENVIRONMENT:
+        names = {text_of(name) for name in {*before, *now} if before.get(name) != now.get(name)}
     elif field == "aliases":
         names = {name for name, _ in before ^ now}
     elif field == "patched":
@@ -103,7 +102,7 @@ def _keyed(patched: Iterable[Any]) -> Iterable[Tuple[str, str, int]]:
     return ((module, name, id(value)) for module, name, value in patched)
 
 
-def _text(name: Any) -> str:
+def text_of(name: Any) -> str:
     return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
@@ -199,10 +198,10 @@ class WorldView:
     def _restore_environment(self, now: Dict[Any, Any], wanted: Dict[Any, Any]) -> None:
         for name in now:
             if name not in wanted:
-                del os.environ[_text(name)]
+                del os.environ[text_of(name)]
         for name, value in wanted.items():
             if now.get(name) != value:
-                os.environ[_text(name)] = _text(value)
+                os.environ[text_of(name)] = text_of(value)
 
     def _restore_path(self, now: Any, wanted: Tuple[str, ...]) -> None:
         sys.path[:] = wanted
@@ -392,88 +391,3 @@ def _streams_now() -> Tuple[Any, ...]:
     return (sys.stdin, sys.stdout, sys.stderr, sys.excepthook, sys.displayhook,
             sys.unraisablehook, sys.gettrace(), sys.getprofile(),
             getattr(events, "_event_loop_policy", None))
-
-
-# -- across processes --------------------------------------------------------------------
-
-
-def encode(world: World, since: Optional[World]) -> Optional[Dict[str, Any]]:
-    """What of the replayed fields differs from `since`, as JSON can carry it; None when it
-    holds something that another process cannot be given."""
-    told: Dict[str, Any] = {}
-    for field in REPLAYED:
-        value = getattr(world, field)
-        if since is not None and value == getattr(since, field):
-            continue
-        if field == _ENVIRONMENT:
-            before = getattr(since, field) if since is not None else {}
-            told[field] = {_text(name): _text(value[name]) if name in value else None
-                           for name in {*value, *before}
-                           if since is None or value.get(name) != before.get(name)}
-            told["whole"] = since is None
-        elif field == "filters":
-            entries = [_encode_filter(entry) for entry in value]
-            if None in entries:
-                return None
-            told[field] = entries
-        elif field == "aliases":
-            told[field] = sorted(value)
-        else:
-            told[field] = value
-    return told
-
-
-def decode(told: Mapping[str, Any], now: World) -> Optional[World]:
-    """The world that `encode` told of, from one that is like its `since`."""
-    fields: Dict[str, Any] = {}
-    for field in REPLAYED:
-        if field not in told:
-            continue
-        value = told[field]
-        if field == _ENVIRONMENT:
-            environment = {} if told.get("whole") else dict(now.environment)
-            code = os.fsencode if any(isinstance(name, bytes) for name in now.environment) or (
-                not now.environment) else str
-            for name, text in value.items():
-                environment.pop(code(name), None)
-                if text is not None:
-                    environment[code(name)] = code(text)
-            value = environment
-        elif field == "filters":
-            value = tuple(map(_decode_filter, value))
-            if None in value:
-                return None
-        elif field == "aliases":
-            value = frozenset((str(name), str(target)) for name, target in value)
-        elif field == "limits":
-            value = (*value[:7], tuple(value[7]))
-        elif isinstance(value, list):
-            value = tuple(value)
-        fields[field] = value
-    return now._replace(**fields)
-
-
-def _encode_filter(entry: Any) -> Optional[List[Any]]:
-    action, message, module, line = entry[0], entry[1], entry[3], entry[4]
-    category: type = entry[2]
-    parts: List[Any] = [action]
-    for pattern in (message, module):
-        if pattern is None or isinstance(pattern, str):
-            parts.append(pattern)
-        else:
-            parts.append([pattern.pattern, pattern.flags])
-    found: Any = sys.modules.get(str(category.__module__))
-    if getattr(found, str(category.__name__), None) is not category:
-        return None
-    return [*parts, category.__module__, category.__name__, line]
-
-
-def _decode_filter(told: List[Any]) -> Optional[Tuple[Any, ...]]:
-    action, message, module, where, name, line = told
-    message, module = (re.compile(part[0], part[1]) if isinstance(part, list) else part
-                       for part in (message, module))
-    category = getattr(builtins if where == "builtins" else sys.modules.get(where), name, None)
-    if category is None:
-        return None
-    return (action, message, category, module, line)
-
