@@ -20,6 +20,7 @@ from tremolo.exceptions import ConfigurationError
 from tremolo.insight.insight import Insight
 from tremolo.upstreams import upstreams
 from tremolo.worker.application import Loaded, make_adapter
+from tremolo.worker.browser import Browser
 from tremolo.worker.guard import exchange_kind, guarded
 from tremolo.worker.proxy import proxied
 
@@ -619,3 +620,47 @@ def test_what_is_no_rule_is_refused(table, said):
     with pytest.raises(ConfigurationError) as caught:
         upstreams(table)
     assert said in str(caught.value)
+
+
+# -- pages that refresh themselves ----------------------------------------------------------
+
+
+def test_files_that_the_other_server_has_given_are_its_own_matter():
+    async def main():
+        async with dev_server() as dev:
+            settings = Settings(debug=True, lifespan="off", proxy={"/": dev.url})
+            bare = make_adapter(Loaded("asgi", knows_nothing, settings, []))
+            adapter = proxied(bare, settings, "asgi", knows_nothing, LOG)
+            await adapter.startup()
+            async with serving(adapter, debug=True) as site:
+                site.server.new_exchange = exchange_kind(settings)
+                await ask(site, "/src/main.ts?t=1")
+            await adapter.shutdown()
+            assert adapter.serves("frontend/src/main.ts")
+            assert adapter.serves("src/main.ts")
+            assert not adapter.serves("shop/main.ts")
+            assert not adapter.serves("templates/page.html")
+
+    run(main, "plain")
+
+
+def test_pages_of_the_other_server_get_no_script_of_ours():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+                     b"Content-Length: 13\r\n\r\n<html></html>")
+        await writer.drain()
+        writer.close()
+
+    async def main():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with proxying(knows_nothing, {"/": url}) as site:
+            settings = Settings(debug=True, reload=True, proxy={"/": url})
+            site.server.new_exchange = exchange_kind(settings, Browser("token", 1))
+            response, _ = await ask(site, "/x", fields="Sec-Fetch-Dest: document\r\n")
+            assert response.body == b"<html></html>"
+        server.close()
+        await server.wait_closed()
+
+    run(main, "plain")

@@ -18,7 +18,19 @@ import secrets
 import time
 from collections import deque
 from hashlib import blake2b
-from typing import Any, AsyncIterator, Deque, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
+from typing import (
+    Any,
+    AsyncIterator,
+    Callable,
+    Deque,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from ..net.exchange import Exchange
 from ..net.stream import peer_text
@@ -60,6 +72,8 @@ class Browser:
         self._streams: Set[Exchange] = set()
         self._changes: Deque[Dict[str, Any]] = deque(maxlen=MAX_FILES)
         self._script: Optional[bytes] = None
+        #: which files somebody else tells pages of
+        self.is_elsewhere: Callable[[str], bool] = lambda file: False
         self._said: Set[str] = set()
         #: hears what the consoles of pages say
         self.console: Optional[Console] = None
@@ -78,6 +92,9 @@ class Browser:
 
     def tell_assets(self, files: List[str]) -> None:
         """Files changed that pages show but that are no code."""
+        files = [file for file in files if not self.is_elsewhere(file)]
+        if not files:
+            return
         change = {"files": files[:MAX_FILES], "t": _now()}
         self._changes.append(change)
         self._publish("assets", change)

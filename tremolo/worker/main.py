@@ -312,10 +312,13 @@ class Worker:
         """The application's adapter behind those paths that other servers answer."""
         if not (self._start.get("dev") and loaded.settings.proxy):
             return adapter
-        from .proxy import proxied
+        from .proxy import ProxyAdapter, proxied
 
-        return proxied(adapter, loaded.settings, loaded.kind, loaded.application,
-                       logging.getLogger("tremolo"))
+        found = proxied(adapter, loaded.settings, loaded.kind, loaded.application,
+                        logging.getLogger("tremolo"))
+        if self._browser is not None and isinstance(found, ProxyAdapter):
+            self._browser.is_elsewhere = found.serves
+        return found
 
     async def _startup(self, adapter: Any, began: float) -> None:
         await adapter.startup()

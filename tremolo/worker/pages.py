@@ -114,6 +114,8 @@ class PageExchange(DebugExchange):
     def _prepare(self, browser: Snippets, status: int, headers: Sequence[Any],
                  length: Optional[int]) -> Optional[List[Header]]:
         """The headers of this response with the script in its body; None to leave it alone."""
+        if self.proxied is not None:
+            return None  # a front end's server has its own way, which a reload would spoil
         if status < 200 or 300 <= status < 400 or status in (204, 205, 206):
             return None
         try:

@@ -5,7 +5,8 @@ An adapter around the application's. Decides, and leaves the passing on to `Forw
 """
 
 import logging
-from typing import Any, Optional, Sequence
+import os
+from typing import Any, Optional, Sequence, Set
 
 from ..config import Settings
 from ..insight.context import running
@@ -19,6 +20,7 @@ from .frameworks import takes_websockets
 
 #: how applications refuse a WebSocket for which they have no route
 _REFUSED = (403, 404)
+MOST_PASSED = 10_000
 
 
 class ProxyAdapter(AroundAdapter):
@@ -39,6 +41,8 @@ class ProxyAdapter(AroundAdapter):
         self._forwarder = forwarder
         self._refusals = refusals
         self._takes_websockets = takes_websockets
+        #: paths that went on, of which there are few while somebody develops
+        self._passed: Set[str] = set()
         self._startup, self._shutdown = self.startup, self.shutdown
         self.startup, self.shutdown = self._start, self._stop
 
@@ -51,6 +55,12 @@ class ProxyAdapter(AroundAdapter):
             await self._shutdown()
         finally:
             await self._forwarder.close()
+
+    def serves(self, file: str) -> bool:
+        """Whether a file of the project, by its relative path, seems to be one that another
+        server has given: pages then hear of its changes from there."""
+        parts = file.replace(os.sep, "/").split("/")
+        return any("/" + "/".join(parts[index:]) in self._passed for index in range(len(parts)))
 
     async def handle(self, exchange: Exchange) -> None:
         head = exchange.head
@@ -99,6 +109,8 @@ class ProxyAdapter(AroundAdapter):
                        pieces: Sequence[bytes] = ()) -> None:
         exchange.route = rule.route
         exchange.proxied = rule.origin
+        if len(self._passed) < MOST_PASSED:
+            self._passed.add(exchange.head.path.decode("latin-1"))
         # The limits of bodies are those of applications, unless somebody wants them.
         exchange.set_body_limit(exchange.connection.server.settings.client_max_body_size)
         try:
