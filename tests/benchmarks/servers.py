@@ -52,12 +52,10 @@ def children(pid):
 
 
 def cpu_seconds(pids):
-    """Processor seconds that the processes have used."""
-    ticks = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """Processor seconds that the threads of the processes have used: to the nanosecond, where
+    the ticks of /proc/PID/stat are too coarse for a second of load."""
+    return sum(int(path.read_text().split()[0]) for pid in pids
+               for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def proportional_bytes(pids):
@@ -81,6 +79,13 @@ def wait_for(port, within=15.0):
     raise SystemExit("the server did not start")
 
 
+def answered(port, within=30.0):
+    """Return when a server that listens has answered, whatever it says."""
+    with socket.create_connection(("127.0.0.1", port), within) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        sock.recv(1)
+
+
 def on_core(index):
     """For `preexec_fn`: run on the first (0) or the last (-1) core."""
     cores = sorted(os.sched_getaffinity(0))
@@ -92,9 +97,11 @@ class Server:
 
     def __init__(self, arguments, folder, python=sys.executable, path=()):
         self.port = free_port()
+        env = dict(os.environ, PYTHONPATH=os.pathsep.join([*path, str(ROOT), str(folder)]))
+        # Who compiles the sources at each start needs more time and memory than those who do not.
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         self.process = subprocess.Popen(
-            [python, "-m", *arguments, "--port", str(self.port)], cwd=folder,
-            env=dict(os.environ, PYTHONPATH=os.pathsep.join([*path, str(ROOT), str(folder)])),
+            [python, "-m", *arguments, "--port", str(self.port)], cwd=folder, env=env,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=on_core(0))
 
     def __enter__(self):

@@ -3,8 +3,9 @@
     python tests/benchmarks/table.py [--rounds N] [--seconds S] [--python PATH] [ROW ...]
 
 Needs Linux, `wrk`, and from PyPI: uvicorn, httptools, uvloop, h11, zttp, websockets, wsproto,
-pyte. `--python` names another interpreter for the servers, whatever of these it has installed;
-peers that it cannot start are left out, and that is said. A ROW is a name as it is printed.
+pyte. `--python` names another interpreter for the servers, whatever of these it has installed
+(PyPy has no uvloop, httptools or zttp); the clients stay with this one. Peers and rows that
+it cannot start are left out, and that is said. A ROW is a name as it is printed.
 Above 1 is better for every ratio. Absolute figures depend on the machine: quote the ratios.
 """
 
@@ -27,6 +28,7 @@ from tests.benchmarks.servers import (
     TREMOLO,
     UVICORN,
     Server,
+    answered,
     children,
     cpu_seconds,
     free_port,
@@ -93,6 +95,12 @@ class Bench:
         self.seconds = options.seconds
         self.python = options.python
         self.folder = folder
+        #: rounds that do not count: PyPy compiles while it serves
+        name = subprocess.run([self.python, "-c", "import sys; print(sys.implementation.name)"],
+                              capture_output=True, text=True, check=True).stdout.strip()
+        self.warm_up = 2 if name == "pypy" else 0
+        if name == "pypy":
+            self.seconds = max(self.seconds, 3)
 
     def has(self, *modules):
         code = "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, %r)))"
@@ -108,6 +116,10 @@ class Bench:
                 running[name] = Server(arguments, self.folder, self.python)
             for server in running.values():
                 wait_for(server.port)
+                answered(server.port)
+            for _ in range(self.warm_up):
+                for server in running.values():
+                    measure(server)
             for _ in range(self.rounds):
                 for name, server in running.items():
                     results[name].append(measure(server))
@@ -152,7 +164,7 @@ class Bench:
         def measure(server):
             (rate, count), busy = server.busy(
                 lambda: wrk(server.port, connections, self.seconds, headers))
-            return rate, busy / count
+            return rate, busy / max(1, count)
 
         self.compare(title, self.peers("hello"), measure, self.RATIOS)
 
@@ -204,15 +216,16 @@ class Bench:
             out, busy = server.busy(lambda: subprocess.run(
                 [sys.executable, __file__, "echo-client", str(server.port), *asked],
                 capture_output=True, text=True, check=True, preexec_fn=on_core(-1)).stdout)
-            return int(out) / self.seconds, busy / int(out)
+            return int(out) / self.seconds, busy / max(1, int(out))
 
         quiet = ["--lifespan", "off"]
-        servers = {"tremolo asyncio": tremolo("echo", "asyncio", *quiet),
-                   "uvicorn httptools asyncio":
-                       uvicorn("echo", "httptools", "asyncio", *quiet),
-                   "tremolo uvloop": tremolo("echo", "uvloop", *quiet),
-                   "uvicorn httptools uvloop":
-                       uvicorn("echo", "httptools", "uvloop", *quiet)}
+        servers = {"tremolo asyncio": tremolo("echo", "asyncio", *quiet)}
+        peer = "httptools" if self.has("httptools") else "h11"
+        loops = ["asyncio", "uvloop"] if self.has("uvloop") else ["asyncio"]
+        for loop in loops:
+            servers[f"tremolo {loop}"] = tremolo("echo", loop, *quiet)
+            if self.has("uvicorn", peer, "websockets"):
+                servers[f"uvicorn {peer} {loop}"] = uvicorn("echo", peer, loop, *quiet)
         self.compare(title, servers, measure, self.RATIOS)
 
     def start(self):
@@ -220,6 +233,8 @@ class Bench:
         servers = {
             "tremolo run": ["tremolo", "run", "--log-level", "ERROR", "hello:app"],
             "uvicorn": [*UVICORN, "hello:app"]}
+        if not self.has("uvicorn"):
+            del servers["uvicorn"]
         results = {name: [] for name in servers}
         for _ in range(max(self.rounds, 10)):
             for name, arguments in servers.items():
@@ -228,7 +243,9 @@ class Bench:
         print("\nexec to first response, and idle PSS of all processes", flush=True)
         for name, (seconds, size) in found.items():
             print(f"  {name:28} {seconds * 1e3:9.1f} ms {size / 2**20:8.1f} MiB")
-        ours, theirs = found["tremolo run"], found["uvicorn"]
+        ours, theirs = found["tremolo run"], found.get("uvicorn")
+        if theirs is None:
+            return
         print(f"  uvicorn : tremolo run = {theirs[0] / ours[0]:.2f} x time, "
               f"{theirs[1] / ours[1]:.2f} x memory", flush=True)
 
@@ -254,6 +271,9 @@ class Bench:
 
     def dashboard(self):
         """The worker's CPU for a request, with the dashboard drawing and without one."""
+        if not self.has("textual", "rich", "watchfiles"):
+            print("\nthe dashboard is left out: textual, rich or watchfiles are not installed")
+            return
         from tests.benchmarks.dashboard import drawn
         from tests.support.terminal import Terminal
 
