@@ -116,13 +116,12 @@ def _stats_line(message: Mapping[str, Any]) -> str:
 def _messages(feed: socket.socket, level: int, deadline: Optional[float]
               ) -> Iterator[Dict[str, Any]]:
     """What a viewer gets, until the server ends or the deadline has passed."""
+    from ..telemetry.builders import command
     from ..telemetry.channel import READ_SIZE
     from ..telemetry.codec import LineDecoder, encode
-    from ..telemetry.messages import VERSION
 
     decoder = LineDecoder()
-    feed.sendall(encode({"v": VERSION, "kind": "command", "seq": 1, "name": "detail",
-                         "args": {"level": level}}))
+    feed.sendall(encode(command(1, "detail", {"level": level})))
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:

@@ -140,5 +140,5 @@ def _unsent(sock: socket.socket) -> int:
     try:
         count: int = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0]
         return count
-    except OSError:
+    except (OSError, ValueError):  # a closed socket has no descriptor
         return 0  # there is nobody to wait for any more
