@@ -36,8 +36,7 @@ UPWARDS = {
 }
 #: the modules of `net` that still know each other by type: this may only shrink
 CIRCLE = {
-    "net": {"adapter", "connection", "exchange", "hangups", "request_body", "server", "stream",
-            "throttling.faults", "throttling.pacer", "throttling.throttler", "tls"},
+    "net": {"adapter", "connection", "exchange", "server"},
 }
 #: protocol engines know no shell
 IMPURE = {"asyncio", "socket", "time", "logging", "selectors", "ssl", "threading", "random"}

@@ -5,17 +5,22 @@ Knows descriptors and what the system says of them.
 
 import select
 import sys
-from typing import TYPE_CHECKING, Iterable
-
-if TYPE_CHECKING:
-    from .connection import HTTPConnection
+from typing import Any, Iterable, Protocol
 
 #: the peer closed its side (Linux only; elsewhere only resets are seen)
 HALF_CLOSED = getattr(select, "POLLRDHUP", 0x2000 if sys.platform == "linux" else 0)
 
 
-def look_for_hangups(connections: "Iterable[HTTPConnection]") -> None:
-    """Ask the system about all of them at once, and tell those whose peer has left."""
+class Watched(Protocol):
+    """A connection whose `socket` nothing is read from; None for one in memory."""
+
+    socket: Any
+
+    def hung_up(self, gone: bool) -> None: ...
+
+
+def look_for_hangups(connections: Iterable[Watched]) -> None:
+    """Ask the system about all of them at once, and notify those whose peer has left."""
     poll = select.poll()
     by_descriptor = {}
     for connection in connections:

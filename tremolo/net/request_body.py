@@ -4,17 +4,58 @@ Knows the parser and the connection's flow control; of the response only whether
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Optional
+from typing import Any, Callable, Optional, Protocol
 
 from ..exceptions import ClientDisconnected
-from ..protocol.http1 import END, NEED_DATA, ProtocolError, ResponseWriter, Truncated
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
+from ..protocol.http1 import (
+    END,
+    NEED_DATA,
+    ProtocolError,
+    RequestHead,
+    RequestParser,
+    ResponseWriter,
+    Truncated,
+)
+from .capture import Capture
+from .outbox import Outbox
+from .stream import Stream
 
 #: a request body must bring this many bytes a second over any window of this many seconds
 BODY_RATE = 500
 BODY_WINDOW = 15.0
+
+
+class Pulled(Protocol):
+    """The connection that a body is pulled from."""
+
+    parser: RequestParser
+    outbox: Outbox
+    stream: Stream
+    eof: bool
+    deadline: float
+    bytes_in: int
+    server: Any
+
+    @property
+    def lost(self) -> bool: ...
+
+
+class Bodied(Protocol):
+    """The exchange whose request has a body."""
+
+    head: RequestHead
+    writer: ResponseWriter
+    capture: Optional[Capture]
+    on_read: Optional[Callable[[bytes], None]]
+    bytes_in: int
+    throttle_mark: float
+
+    @property
+    def connection(self) -> Pulled: ...
+    @property
+    def started(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
 
 
 class RequestBody:
@@ -26,7 +67,7 @@ class RequestBody:
 
     __slots__ = ("_exchange", "_mark", "_paused", "_since", "continue_pending", "done", "waiter")
 
-    def __init__(self, exchange: "Exchange", expect_continue: bool) -> None:
+    def __init__(self, exchange: Bodied, expect_continue: bool) -> None:
         self._exchange = exchange
         self.done = False
         self.continue_pending = expect_continue

@@ -1,6 +1,6 @@
 """The transport of one connection: when it reads, whether its writes get on, how it is ended.
 
-Knows sockets and time, nothing of HTTP and nothing of states: `HTTPConnection` has one, and
+Knows sockets and time, nothing of HTTP and nothing of states: each connection has one, and
 decides.
 """
 
@@ -8,13 +8,10 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .outbox import HIGH_WATER, LOW_WATER, Outbox
 from .ticker import NEVER
-
-if TYPE_CHECKING:
-    from .connection import HTTPConnection
 
 #: before Python 3.11 asyncio begins to read after `connection_made`, even from a transport that
 #: was paused there
@@ -29,6 +26,16 @@ def peer_text(peer: Any) -> str:
     return "unix"
 
 
+class Carried(Protocol):
+    """The connection that a stream carries."""
+
+    id: int
+    server: Any
+    bytes_in: int
+
+    def on_write_pace(self, blocked: bool) -> None: ...
+
+
 class Stream:
     """One transport, with the outbox before it.
 
@@ -40,7 +47,7 @@ class Stream:
     __slots__ = ("_connection", "_server", "_stall_mark", "held_since", "is_tls", "outbox",
                  "over", "paused", "reads_blocked", "socket", "stall_deadline", "transport")
 
-    def __init__(self, connection: "HTTPConnection", transport: Any) -> None:
+    def __init__(self, connection: Carried, transport: Any) -> None:
         server = connection.server
         self._connection = connection
         self._server = server

@@ -10,13 +10,12 @@ import socket
 import ssl
 import struct
 import termios
-from typing import TYPE_CHECKING, Any, Iterable, Optional
+from typing import Any, Iterable, Optional, Protocol
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from .connection import HTTPConnection
+from .outbox import Outbox
+from .states import State
 
 #: for which what comes after the answer to plain HTTP is read
 LINGER_SECONDS = 1.0
@@ -126,7 +125,18 @@ async def _refuse_plain_http(loop: asyncio.AbstractEventLoop, sock: socket.socke
             return
 
 
-def end_silent(connections: "Iterable[HTTPConnection]") -> None:
+class Encrypted(Protocol):
+    """A connection, perhaps over TLS."""
+
+    is_tls: bool
+    state: State
+    outbox: Outbox
+    socket: Any
+
+    def abort(self) -> None: ...
+
+
+def end_silent(connections: Iterable[Encrypted]) -> None:
     """End the TLS connections that only wait for the client's close_notify, which nobody has to
     send (RFC 8446 section 6.1), once everything that was sent has arrived."""
     for connection in tuple(connections):

@@ -4,13 +4,10 @@ Knows shares and bytes of a body; which response breaks is the pacer's draw.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import NamedTuple, Optional, Protocol
 
 from ..outbox import WritePace
 from ..ticker import NEVER
-
-if TYPE_CHECKING:
-    from ..connection import HTTPConnection
 
 
 class Faults(NamedTuple):
@@ -40,6 +37,15 @@ class Faults(NamedTuple):
 NO_FAULTS = Faults()
 
 
+class Breakable(Protocol):
+    """A connection that can be broken in the middle of a response."""
+
+    @property
+    def lost(self) -> bool: ...
+    def reset(self) -> None: ...
+    def cut(self) -> None: ...
+
+
 class BreakingPace:
     """A pace that lets `before` bytes and `offset` bytes of a body pass and then breaks the
     response: "reset" and "cut" end the connection, "stall" holds what follows."""
@@ -47,7 +53,7 @@ class BreakingPace:
     __slots__ = ("_action", "_connection", "_left", "_loop", "_passed", "_until", "inner",
                  "stalled")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: "HTTPConnection",
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Breakable,
                  inner: Optional[WritePace], action: str, before: int, offset: int) -> None:
         self._loop = loop
         self._connection = connection

@@ -5,28 +5,73 @@ are tried again, and how a change reaches a running transfer (one assignment and
 An unthrottled connection has no Pacer and pays one comparison a request.
 """
 
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Tuple
 
+from ...protocol.http1 import RequestHead, RequestParser, ResponseWriter
 from ...throttle import Throttle
+from ..outbox import Outbox
+from ..stream import Stream
 from ..ticker import NEVER
 from .bucket import RateLimit
-from .faults import NO_FAULTS, BreakingPace
+from .faults import NO_FAULTS, Breakable, BreakingPace, Faults
 from .pacer import Pacer
+from .table import ThrottleTable
 
 if TYPE_CHECKING:
+    import asyncio
     from random import Random
 
-    from ..connection import HTTPConnection
-    from ..exchange import Exchange
-    from ..server import Server
-
 READ_SIZE = 64 * 1024
+
+
+class PacedExchange(Protocol):
+    """An exchange, as far as the throttle goes."""
+
+    begun: float
+    head: RequestHead
+    writer: ResponseWriter
+    rate: int
+    faults: Optional[Faults]
+    breaking: Optional[BreakingPace]
+    task: Any
+
+    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False) -> None: ...
+
+
+class Paced(Breakable, Protocol):
+    """A connection, as far as the throttle goes."""
+
+    id: int
+    opened: float
+    peer: Any
+    pacer: Optional[Pacer]
+    pace_due: float
+    outbox: Outbox
+    stream: Stream
+    parser: RequestParser
+
+    @property
+    def current(self) -> Optional[PacedExchange]: ...
+    def allow_reading(self) -> None: ...
+    def read_held(self, size: int) -> bool: ...
+
+
+class Throttled(Protocol):
+    """The server whose connections are throttled."""
+
+    loop: "asyncio.AbstractEventLoop"
+    throttle: ThrottleTable
+    ticker: Any
+    tasks: Any
+
+    @property
+    def connections(self) -> Mapping[int, Paced]: ...
 
 
 class Throttler:
     """The throttle of one server's connections."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: Throttled) -> None:
         self._server = server
         self._random: Optional[Random] = None
 
@@ -37,14 +82,14 @@ class Throttler:
             self._random = Random()
         return self._random
 
-    def admit(self, connection: "HTTPConnection") -> None:
+    def admit(self, connection: Paced) -> None:
         """A connection was accepted: its first read is paced too."""
         if self._server.throttle.active:
             pacer = self._pacer(connection)
             pacer.begin(None, connection.opened)
             self._apply(connection, pacer)
 
-    def begin(self, connection: "HTTPConnection", exchange: "Exchange") -> bool:
+    def begin(self, connection: Paced, exchange: PacedExchange) -> bool:
         """A request begins: take up the rule for its path. True when it was answered here,
         by an injected fault, and the application shall not see it."""
         server = self._server
@@ -73,7 +118,7 @@ class Throttler:
             return True
         return False
 
-    def arm(self, connection: "HTTPConnection", exchange: "Exchange", head: int) -> None:
+    def arm(self, connection: Paced, exchange: PacedExchange, head: int) -> None:
         """A response with faults begins, with a head of `head` bytes: break it where its
         faults say. The nearest one happens."""
         faults = exchange.faults
@@ -108,7 +153,7 @@ class Throttler:
         for connection in tuple(server.connections.values()):
             self.rethrottle(connection)
 
-    def set_connection_rates(self, connection: "HTTPConnection", download: float,
+    def set_connection_rates(self, connection: Paced, download: float,
                              upload: float) -> None:
         """The API's rates for one connection, bytes per second, 0: unlimited; in place of those
         of the settings."""
@@ -118,7 +163,7 @@ class Throttler:
         pacer.begin(None, now)
         self._apply(connection, pacer)
 
-    def rethrottle(self, connection: "HTTPConnection") -> None:
+    def rethrottle(self, connection: Paced) -> None:
         """What is in force changed: let a connection follow at once."""
         now = self._server.loop.time()
         exchange = connection.current
@@ -141,7 +186,7 @@ class Throttler:
                 exchange.faults = exchange.breaking = None
         self._apply(connection, pacer)
 
-    def _pacer(self, connection: "HTTPConnection") -> Pacer:
+    def _pacer(self, connection: Paced) -> Pacer:
         pacer = connection.pacer
         if pacer is None:
             peer = connection.peer
@@ -149,7 +194,7 @@ class Throttler:
             pacer = connection.pacer = Pacer(self._server.throttle, connection.id, address)
         return pacer
 
-    def _apply(self, connection: "HTTPConnection", pacer: Pacer) -> None:
+    def _apply(self, connection: Paced, pacer: Pacer) -> None:
         outbox = connection.outbox
         outbox.pace = pacer.download if pacer.download.active else None
         exchange = connection.current
@@ -172,14 +217,14 @@ class Throttler:
         if (outbox.blocked_since and not outbox.hold_until) or connection.stream.reads_blocked:
             self._server.ticker.pace(connection)  # it may have been given up as shut
 
-    def writes_blocked(self, connection: "HTTPConnection", blocked: bool) -> None:
+    def writes_blocked(self, connection: Paced, blocked: bool) -> None:
         """The outbox waits for its pace, or no longer does."""
         if blocked:
             self._server.ticker.pace(connection)
         elif not connection.stream.reads_blocked:
             self._server.ticker.unpace(connection)
 
-    def charge_upload(self, connection: "HTTPConnection", nbytes: int) -> None:
+    def charge_upload(self, connection: Paced, nbytes: int) -> None:
         """`nbytes` were read; pause reading when no more may come now. What TLS delivers after
         that is a debt."""
         pacer = connection.pacer
@@ -191,7 +236,7 @@ class Throttler:
             connection.stream.block_reads()
             self._server.ticker.pace(connection)
 
-    def on_pace(self, connection: "HTTPConnection", now: float) -> None:
+    def on_pace(self, connection: Paced, now: float) -> None:
         """Try again what waits; no longer what only a change can set going."""
         outbox = connection.outbox
         due = NEVER
@@ -211,7 +256,7 @@ class Throttler:
         if due == NEVER:
             self._server.ticker.unpace(connection)
 
-    def forget(self, connection: "HTTPConnection") -> None:
+    def forget(self, connection: Paced) -> None:
         """A connection ended."""
         self._server.ticker.unpace(connection)
         if connection.pacer is not None:
