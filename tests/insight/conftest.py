@@ -17,7 +17,7 @@ import urllib.request
 import pytest
 
 from tests.support.processes import wait_until
-from tests.support.watching import Watched, kill
+from tests.support.watching import LONG, Watched, kill
 
 APPS = pathlib.Path(__file__).with_name("apps")
 #: the frameworks, and the modules without which they cannot be driven
@@ -128,9 +128,9 @@ async def drive(port, targets, arrived=lambda targets: True):
                      f"Authorization: Bearer abc\r\n{more}\r\n\r\n".encode())
         answer = b""
         if targets[target][0] == "socket":
-            answer = await asyncio.wait_for(reader.readuntil(CLOSE), 20)
+            answer = await asyncio.wait_for(reader.readuntil(CLOSE), LONG)
             writer.write(b"\x88\x82\0\0\0\0" + CLOSE[2:])
-        answer += await asyncio.wait_for(reader.read(), 20)
+        answer += await asyncio.wait_for(reader.read(), LONG)
         writer.close()
         # The time of day is nobody's doing; tracebacks in pages have addresses of objects.
         answer = re.sub(rb"(?i)(\r\ndate: )[^\r]*", rb"\1", answer).decode("latin-1")
@@ -140,7 +140,7 @@ async def drive(port, targets, arrived=lambda targets: True):
     for begin in range(0, len(asked), CONCURRENT):
         now = asked[begin:begin + CONCURRENT]
         await asyncio.gather(*map(ask, now))
-        await asyncio.to_thread(wait_until, lambda now=now: arrived(now), f"rows of {now}")
+        await asyncio.to_thread(wait_until, lambda now=now: arrived(now), f"rows of {now}", LONG)
     return answers
 
 
@@ -174,7 +174,7 @@ def told_of(name, folder, out):
 
         def hooks_in_the_end():
             try:
-                wait_until(lambda: not hooks(), "the end of all hooks", 5)
+                wait_until(lambda: not hooks(), "the end of all hooks", 20)
             except AssertionError:
                 return hooks()  # a test will say so
             return []
@@ -183,11 +183,11 @@ def told_of(name, folder, out):
         found = {"unwatched": hooks_in_the_end()}
         before = asyncio.run(drive(server.port, targets))
         another = server.another_viewer()
-        wait_until(hooks, "the hooks of a viewer")
+        wait_until(hooks, "the hooks of a viewer", LONG)
         kill(another)
         found["killed"] = hooks_in_the_end()
         assert server.command("detail", level=1)["ok"]
-        found["watched"] = wait_until(hooks, "hooks")
+        found["watched"] = wait_until(hooks, "hooks", LONG)
         seen = len(server.events)
 
         def arrived(now):
@@ -195,7 +195,7 @@ def told_of(name, folder, out):
 
         answers = asyncio.run(drive(server.port, targets, arrived))
         try:
-            wait_until(lambda: all_is_told(server, name, targets), "all facts", 10)
+            wait_until(lambda: all_is_told(server, name, targets), "all facts", 20)
         except AssertionError:
             pass  # a test will say which is missing
         events = server.events[:1] + server.events[seen:]

@@ -13,6 +13,8 @@ from tests.support.processes import DEADLINE, ROOT, environment, wait_until
 from tremolo.supervisor.bootstrap import command
 from tremolo.telemetry.codec import LineDecoder, encode
 
+LONG = 60.0  # for machines that have much else to do
+
 ANOTHER = """
 import socket, sys
 sock = socket.socket(socket.AF_UNIX)
@@ -76,7 +78,7 @@ class Watched:
             assert self.process.poll() is None or self.find(kind, **fields), self.events[-5:]
             return self.find(kind, **fields)
 
-        return wait_until(found, f"event {kind} {fields}")[0]
+        return wait_until(found, f"event {kind} {fields}", LONG)[0]
 
     @property
     def port(self):

@@ -512,3 +512,21 @@ def test_the_mean_of_reloads_leaves_the_start_out(session, player):
         session.apply(player.reload("started", cause="change"))
         session.apply(player.reload("ready", cause="change", ms=ms))
     assert session.reload.mean_ms == 60.0
+
+
+def test_the_parts_of_a_requests_time_are_together_all_of_it(session, player):
+    row = Row(1, 5, 1, {"ms": 100.0, "ttfb_ms": 80.0, "queue_ms": 5.0, "sql_ms": 30.0,
+                        "calls_ms": 20.0, "queries": 3})
+    assert dict(row.parts) == {"queue": 5.0, "app": 25.0, "SQL": 30.0, "outgoing": 20.0,
+                               "send": 20.0, "throttle": 0.0}
+    crowded = Row(1, 5, 1, {"ms": 100.0, "ttfb_ms": 80.0, "sql_ms": 300.0, "calls_ms": 20.0})
+    assert sum(ms for _, ms in crowded.parts) == 100.0
+
+
+def test_a_profile_is_kept_for_its_request(session):
+    session.apply({"v": 1, "kind": "insight", "t": 1.0, "pid": 5, "gen": 1, "request": 7,
+                   "profile": {"every_ms": 10.0, "samples": 4,
+                               "tree": [[0, "view views.py:3", 4], [1, "slow db.py:9", 3]]}})
+    facts = session.insight.of(5, 7)
+    assert [(node.depth, node.label) for node in facts.flame] == [
+        (0, "view views.py:3"), (1, "slow db.py:9")]

@@ -6,6 +6,7 @@ from ..telemetry.messages import InsightEvent, OutgoingCall, Query, Repeated
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place
+from .profile import STEP, tree_of
 from .record import Record
 from .statements import normalised, shown_parameters
 
@@ -58,7 +59,8 @@ class _Room:
 
 def has_facts(record: Record) -> bool:
     """Whether there is more to tell of an exchange than its row has."""
-    return bool(record.query_count or record.call_count or record.wait_seconds >= 0.001)
+    return bool(record.query_count or record.call_count or record.wait_seconds >= 0.001
+                or record.stacks)
 
 
 def event_of(record: Record, parameters: bool) -> InsightEvent:
@@ -74,6 +76,9 @@ def event_of(record: Record, parameters: bool) -> InsightEvent:
         "transactions": {word: record.ends.count(word) for word in sorted(set(record.ends))},
         "waited_ms": round(record.wait_seconds * 1000, 3), "calls": calls,
         "call_count": record.call_count, "calls_ms": round(record.call_seconds * 1000, 3)}
+    if record.stacks:
+        event["profile"] = {"every_ms": STEP * 1000, "samples": record.samples,
+                            "tree": tree_of(record)}
     return event
 
 

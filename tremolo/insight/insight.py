@@ -7,7 +7,7 @@ exchange in `context.running` before the application is called. Unwatched nothin
 import importlib
 import logging
 from collections import deque
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
 from ..net.adapter import Adapter, AroundAdapter
@@ -18,7 +18,9 @@ from .arrivals import Arrivals
 from .context import running
 from .events import event_of, has_facts
 from .frames import chain_of
+from .pace import Pace, route_of
 from .places import Places
+from .profile import Profiler
 from .record import Record
 from .source import Source
 from .sources import SOURCES
@@ -37,8 +39,10 @@ MAX_KEPT = 20_000
 class Watched(AroundAdapter):
     """An adapter around an adapter; see `tremolo.net.adapter.Adapter`."""
 
-    def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str) -> None:
+    def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str,
+                 profiler: Profiler) -> None:
         self.adapter = adapter
+        self._profiler = profiler
         self._records = records
         self._root_path = root_path
         super().__init__(adapter)
@@ -49,8 +53,10 @@ class Watched(AroundAdapter):
             head = exchange.head
             record = Record(exchange.id, clean(head.method, 16), clean(head.target),
                             self._root_path)
+            record.queue_seconds = max(0.0, monotonic() - exchange.begun)
             self._records[exchange.id] = record
             running.set(record)
+            self._profiler.started(record)
         return self.adapter.handle(exchange)
 
 
@@ -85,6 +91,8 @@ class Insight:
         #: those that ended, and when; what still runs in their names has some time more
         self._ended: Deque[Tuple[float, Record]] = deque()
         self._weighed = 0.0
+        self._pace = Pace()
+        self._profiler: Optional[Profiler] = None
         self._sources: Dict[str, Source] = {}
         self._arrivals: Optional[Arrivals] = None
 
@@ -109,6 +117,9 @@ class Insight:
                 self._output.requests = self._unnamed
             if self._server is not None and isinstance(self._server.adapter, Watched):
                 self._server.adapter = self._server.adapter.adapter
+            if self._profiler is not None:
+                self._profiler.stop()
+                self._profiler = None
             for source in self._sources.values():
                 source.detach()
             self._sources.clear()
@@ -127,7 +138,9 @@ class Insight:
         if self._server is None or self._arrivals is None:
             return
         self._arrivals.look()  # before the first request, which may come before the first tick
-        self._server.adapter = Watched(self._server.adapter, self._records, self._root_path)
+        self._profiler = Profiler(self._pace, self.is_project)
+        self._server.adapter = Watched(self._server.adapter, self._records, self._root_path,
+                                       self._profiler)
         if self._asgi is not None:
             self._sources["asgi"] = source = self._source("asgi")
             source.replace(self._asgi, "app", _scope_noted)
@@ -186,8 +199,10 @@ class Insight:
     def _changed(self, record: Record) -> None:
         self._untold[record.id] = record
 
-    def row(self, id: int, status: int, ended: bool, now: float) -> Dict[str, Any]:
-        """What the row of the exchange `id` has beside what the server itself knows."""
+    def row(self, id: int, status: int, ended: bool, now: float,
+            seconds: Optional[float] = None) -> Dict[str, Any]:
+        """What the row of the exchange `id` has beside what the server itself knows; it took so
+        many `seconds`, unless it was one that lasts as long as somebody listens."""
         record = self._records.pop(id, None) if ended else self._records.get(id)
         if record is None:
             return {}
@@ -197,12 +212,16 @@ class Insight:
                 for exc, trace in record.suspects:
                     self.raised(record, exc.with_traceback(trace))
             record.suspects.clear()
+            record.task = None
             record.changed = self._changed
             if has_facts(record):
                 self._changed(record)
             if self._output is not None:
                 self._output.flush(record)
-        return record.row()
+        row = record.row()
+        if ended and seconds is not None:
+            self._pace.add(route_of(record), seconds)
+        return row
 
     # -- log records and printed lines: see `worker.streams.Requests` ------------------
 

@@ -48,8 +48,8 @@ class Record:
 
     __slots__ = ("_lock", "began", "call_count", "call_seconds", "calls", "changed", "closed",
                  "endpoint", "ends", "id", "method", "mounts", "partial", "path", "queries",
-                 "query_count", "query_seconds", "root_path", "route", "scope", "seen",
-                 "suspects", "wait_seconds")
+                 "query_count", "query_seconds", "queue_seconds", "root_path", "route",
+                 "samples", "scope", "seen", "stacks", "suspects", "task", "wait_seconds")
 
     def __init__(self, id: int, method: str, path: str = "", root_path: str = "") -> None:
         self.id = id
@@ -63,6 +63,12 @@ class Record:
         self.query_seconds = 0.0
         #: "commit" and "rollback", each time
         self.ends: List[str] = []
+        #: spent waiting for its turn: of the loop, and of a thread
+        self.queue_seconds = 0.0
+        #: the task that answers; how often its stack was sampled, and which there were
+        self.task: Any = None
+        self.samples = 0
+        self.stacks: Dict[Tuple[str, ...], int] = {}
         #: spent waiting for connections of pools
         self.wait_seconds = 0.0
         self.calls: List[Call] = []
@@ -108,6 +114,10 @@ class Record:
         with self._lock:
             self.wait_seconds += seconds
 
+    def add_queue(self, seconds: float) -> None:
+        with self._lock:
+            self.queue_seconds += seconds
+
     def add_call(self, kind: str, method: str, target: str, status: str, began: float,
                  seconds: float, place: Place) -> None:
         """A call of another service came to its end."""
@@ -129,6 +139,7 @@ class Record:
         self.closed = True
         self.queries.clear()
         self.calls.clear()
+        self.stacks.clear()
         self.changed = None
 
     def mounted(self, template: str) -> None:
@@ -186,6 +197,8 @@ class Record:
             endpoint = endpoint_of(self.endpoint, self.method)
             if endpoint is not None:
                 row["endpoint"] = endpoint
+        if self.queue_seconds >= 0.0001:
+            row["queue_ms"] = round(self.queue_seconds * 1000, 3)
         if self.query_count:
             row["queries"] = self.query_count
             row["sql_ms"] = round(self.query_seconds * 1000, 3)

@@ -75,6 +75,7 @@ class RequestRow(TypedDict, total=False):
     path: str  # target as sent, cleaned and cut
     route: str  # the framework's template, else the path with its identifiers grouped
     endpoint: Endpoint  # where it is known
+    queue_ms: float  # waited for its turn, of the loop and of a thread
     queries: int  # statements that it sent to databases, and the time that they took
     sql_ms: float
     calls: int  # calls of other services, and the time that they took
@@ -143,6 +144,14 @@ class OutgoingCall(TypedDict, total=False):
     ms: float
 
 
+class Profile(TypedDict):
+    """The sampled stacks of a request that took longer than 95 of 100 of its route."""
+
+    every_ms: float  # between samples
+    samples: int
+    tree: List[List[Any]]  # [depth, label, samples], in the order of reading
+
+
 class InsightEvent(TypedDict, total=False):
     """kind "insight": what a request did, once it has ended; again, whole, if more follows in its
     name. What was cut is the difference between the counts and the lists."""
@@ -164,6 +173,7 @@ class InsightEvent(TypedDict, total=False):
     calls: List[OutgoingCall]
     call_count: int
     calls_ms: float
+    profile: Profile
 
 
 class ConnectionRow(TypedDict, total=False):

@@ -267,7 +267,7 @@ class Sampler:
             size += self._put_connections(frame, now)
         lines: List[List[RequestRow]] = [[]]
         for row, messages_size in self._rows(now):
-            need = 390 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
+            need = 480 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
                 row["route"] or "") * 6 + messages_size + len(row.get("proxied", ""))
             if "endpoint" in row:
                 need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
@@ -371,7 +371,8 @@ class Sampler:
             row["proxied"] = exchange.proxied
         if self._insight is not None:
             more = self._insight.row(exchange.id, exchange.status, state != "live",
-                                     self._loop.time())
+                                     self._loop.time(), None if exchange.event_stream
+                                     or exchange.status == 101 else seconds)
             if exchange.proxied is None:
                 row.update(more)
         return row

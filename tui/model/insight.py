@@ -34,6 +34,14 @@ class Call(NamedTuple):
     ms: float
 
 
+class Node(NamedTuple):
+    """A call in the sampled stacks."""
+
+    depth: int
+    label: str
+    samples: int
+
+
 class Facts:
     """What is known of one request; see `tremolo.telemetry.messages.InsightEvent`."""
 
@@ -67,6 +75,13 @@ class Facts:
             for call in _objects(get("calls"))]
         self.call_count = int(get("call_count", 0))
         self.calls_ms = float(get("calls_ms", 0.0))
+        profile = get("profile")
+        if not isinstance(profile, dict):
+            profile = {}
+        self.samples = int(profile.get("samples", 0))
+        self.every_ms = float(profile.get("every_ms", 0.0))
+        self.flame = [Node(int(depth), clean(label, 160), int(samples))
+                      for depth, label, samples in profile.get("tree", ())]
 
 
 class Insight:

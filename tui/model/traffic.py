@@ -36,6 +36,7 @@ class Row:
     __slots__ = (
         "bytes_in",
         "bytes_out",
+        "calls_ms",
         "conn",
         "endpoint",
         "error",
@@ -49,12 +50,15 @@ class Row:
         "peer",
         "pid",
         "proxied",
+        "queries",
+        "queue_ms",
         "rate",
         "request",
         "response",
         "route",
         "secure",
         "shown_path",
+        "sql_ms",
         "sse",
         "state",
         "status",
@@ -87,6 +91,10 @@ class Row:
         self.ms = float(get("ms", 0.0))
         self.ttfb_ms = float(get("ttfb_ms", 0.0) or 0.0)
         self.throttle_ms = float(get("throttle_ms", 0.0) or 0.0)
+        self.queue_ms = float(get("queue_ms", 0.0) or 0.0)
+        self.queries = int(get("queries", 0) or 0)
+        self.sql_ms = float(get("sql_ms", 0.0) or 0.0)
+        self.calls_ms = float(get("calls_ms", 0.0) or 0.0)
         self.state = str(get("state", "done"))
         error = get("error")
         self.error: Optional[str] = clean(error) if error else None
@@ -123,6 +131,21 @@ class Row:
         sending = whole - first
         held = min(throttle, sending)
         return first - (throttle - held), throttle, sending - held
+
+    @property
+    def parts(self) -> List[Tuple[str, float]]:
+        """Where its milliseconds went, together `ms`: waiting for its turn, databases, other
+        services, the application itself, the throttle, and sending. What ran side by side is
+        counted once."""
+        rest, throttle, sending = self.phases
+        found: List[Tuple[str, float]] = []
+        for name, ms in (("queue", self.queue_ms), ("SQL", self.sql_ms),
+                         ("outgoing", self.calls_ms)):
+            ms = min(ms, rest)
+            rest -= ms
+            found.append((name, ms))
+        found.insert(1, ("app", rest))
+        return [*found, ("send", sending), ("throttle", throttle)]
 
 
 class Rule:

@@ -26,6 +26,7 @@ from .tabs import (
     cookie_lines,
     curl_lines,
     error_lines,
+    flame_lines,
     message_lines,
     names_for,
     tab_pieces,
@@ -246,6 +247,8 @@ class DetailPane(LinePane):
             return insight.query_lines(self, row, width)
         if tab == "Calls":
             return insight.call_lines(self, row, width)
+        if tab == "Flame":
+            return flame_lines(self, row, width)
         if tab == "Log":
             return insight.log_lines(self, row, width)
         if tab == "Curl":
@@ -263,7 +266,8 @@ class DetailPane(LinePane):
             if name == ALL:
                 continue
             part = self._tab_lines(name, row, width)
-            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin", "SQL", "Calls")
+            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin", "SQL", "Calls",
+                              "Flame")
             lines += [[], *([] if titled else heading(self, name, "", width)), *part]
         return [found_in(line, [self._words.lower()], self.style("found")) if self._words
                 else line for line in lines]

@@ -16,6 +16,9 @@ from ..model.traffic import Row
 from .page import Lines, Page, Styled, fact, heading
 
 ALL = "All"
+#: the parts of a request's time, and their colours
+PARTS = {"queue": "moved", "app": "second", "SQL": "query", "outgoing": "link", "send": "dim",
+         "throttle": "warning"}
 MESSAGE_LINES = 60  # of one message, where it is shown whole
 
 
@@ -39,6 +42,8 @@ def names_for(session: Session, row: Row, error: bool, pinned: bool) -> List[str
         names.append("SQL")
     if facts is not None and facts.call_count:
         names.append("Calls")
+    if facts is not None and facts.flame:
+        names.append("Flame")
     if pinned:
         names.append("Pin")
     if row.id and session.log.of_request(row.pid, row.id):
@@ -69,17 +74,7 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
     if row.state in ("live", "over"):
         lines.append(fact(pane, "rate now", text.rate(row.rate)))
     else:
-        whole = max(row.ms, 0.001)
-        app, throttle, send = row.phases
-        room, start = max(10, width - 22), 0.0
-        for name, ms, kind in (("app", app, "second"), ("throttle", throttle, "warning"),
-                               ("send", send, "dim")):
-            before = min(room - 1, round(start / whole * room))
-            cells = min(room - before, max(1 if ms > 0.05 else 0, round(ms / whole * room)))
-            lines.append([(f" {name:<9}", pane.style("dim")),
-                          (f"{text.millis(ms):>8}  ", pane.style("text")),
-                          (" " * before, None), ("━" * cells, pane.style(kind))])
-            start += ms
+        lines += _time_bar(pane, row, width)
     protocol = "WebSocket" if row.http == "ws" else "HTTP/" + row.http
     lines += [
         [], fact(pane, "at", text.clock(row.t, fraction=True) + (f"  #{row.id}" if row.id
@@ -93,6 +88,39 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         lines.append(fact(pane, "proxied", f"{row.proxied} answered"))
     if row.route and row.route != row.path:
         lines.append(fact(pane, "route", row.route))
+    return lines
+
+
+def _time_bar(pane: Page, row: Row, width: int) -> Lines:
+    """One bar of all parts of the time, and a line that names each of them."""
+    whole, room, start, used = max(row.ms, 0.001), max(10, width - 2), 0.0, 0
+    bar: List[Piece] = [(" ", None)]
+    named: List[Piece] = []
+    for name, ms in row.parts:
+        start += ms
+        end = max(used + (ms > 0.05), round(start / whole * room))
+        cells = max(0, min(end, room) - used)
+        used += cells
+        bar.append(("━" * cells, pane.style(PARTS[name])))
+        if ms > 0.05 or name == "app":
+            named += [(" ━ ", pane.style(PARTS[name])), (f"{name} ", pane.style("dim")),
+                      (f"{text.millis(ms)} ms ", pane.style("text"))]
+    return [bar, *wrapped_pieces(named, width - 1, 1)]
+
+
+def flame_lines(pane: Page, row: Row, width: int) -> Lines:
+    """The sampled stacks of a slow request: each call with its share of the samples."""
+    facts = pane.session.insight.of(row.pid, row.id) if row.id else None
+    if facts is None or not facts.flame:
+        return []
+    whole = max(1, sum(node.samples for node in facts.flame if node.depth == 0))
+    note = f"{facts.samples} samples, one each {facts.every_ms:g} ms"
+    lines: Lines = [*heading(pane, "Flame", note, width)]
+    for node in facts.flame:
+        cells = max(1, round(12 * node.samples / whole))
+        lines.append([(f" {100 * node.samples / whole:3.0f} % ", pane.style("text")),
+                      ("█" * cells + " " * (13 - cells), pane.style("warning")),
+                      ("  " * min(node.depth, 20), None), (node.label, pane.style("text"))])
     return lines
 
 

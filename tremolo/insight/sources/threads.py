@@ -6,6 +6,7 @@ function of the project. The threads of libraries are not: they mostly serve man
 
 import concurrent.futures
 import threading
+from time import perf_counter
 from typing import Any, Callable, Dict, Tuple
 
 from ..context import running
@@ -19,7 +20,7 @@ def attach(source: Source) -> None:
             record = source.record()
             if record is None:
                 return submit(self, function, *arguments, **named)
-            return submit(self, _carried, record, function, arguments, named)
+            return submit(self, _carried, record, function, arguments, named, perf_counter())
         return observed
 
     def starting(start: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,8 +34,9 @@ def attach(source: Source) -> None:
 
 
 def _carried(record: Record, function: Callable[..., Any], arguments: Tuple[Any, ...],
-             named: Dict[str, Any]) -> Any:
+             named: Dict[str, Any], submitted: float) -> Any:
     __traceback_hide__ = True
+    record.add_queue(perf_counter() - submitted)
     token = running.set(record)
     try:
         return function(*arguments, **named)

@@ -1,0 +1,180 @@
+"""Which requests are slow, and where the time of one goes."""
+
+import asyncio
+import concurrent.futures
+import threading
+import time
+
+import pytest
+
+from tests.support.serving import run, serving
+from tremolo.insight.insight import Insight
+from tremolo.insight.pace import ENOUGH, LEAST, MAX_ROUTES, Pace
+from tremolo.insight.profile import MAX_NODES, Profiler, tree_of
+from tremolo.insight.record import Record
+
+
+class Log:
+    def warning(self, *line, exc_info=None):
+        raise AssertionError(line[0] % line[1:])
+
+
+def test_a_route_has_no_slow_requests_until_enough_are_known():
+    pace = Pace()
+    for _ in range(ENOUGH - 1):
+        pace.add("GET /", 0.1)
+    assert pace.limit("GET /") == float("inf")
+    pace.add("GET /", 0.1)
+    assert pace.limit("GET /") == 0.1
+
+
+def test_a_request_is_slow_beyond_the_95th_percentile_of_its_route():
+    pace = Pace()
+    for number in range(100):
+        pace.add("GET /", number / 100)
+        pace.add("GET /fast", 0.001)
+    assert pace.limit("GET /") == pytest.approx(0.95)
+    assert pace.limit("GET /fast") == LEAST
+
+
+def test_routes_are_bounded():
+    pace = Pace()
+    for number in range(MAX_ROUTES + 10):
+        pace.add(str(number), 1.0)
+    assert len(pace._routes) == MAX_ROUTES
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def waiting_for(record):
+    until(lambda: record.samples >= 3)
+
+
+async def waits(record):
+    while record.samples < 3:
+        await asyncio.sleep(0.001)
+
+
+class Slow(Pace):
+    """Everything is slow at once."""
+
+    def limit(self, route):
+        return 0.0
+
+
+def profiled(answer):
+    """A request that is answered by `answer(record)` while it is slow; its record."""
+    async def main():
+        record = Record(1, "GET", "/")
+        profiler = Profiler(Slow(), lambda path: path == __file__)
+
+        async def request():
+            profiler.started(record)
+            await answer(record)
+
+        try:
+            await asyncio.wait_for(asyncio.create_task(request()), 15)
+        finally:
+            profiler.stop()
+        return record
+
+    return asyncio.run(main())
+
+
+def labels(record):
+    return [label.split()[0].split(".")[-1] for _, label, _ in tree_of(record)]
+
+
+def test_a_coroutine_that_waits_is_seen_where_it_waits():
+    record = profiled(waits)
+    assert "waits" in labels(record) and sum(record.stacks.values()) == record.samples
+
+
+def test_a_function_that_holds_up_the_loop_is_seen():
+    async def answer(record):
+        waiting_for(record)
+
+    assert "waiting_for" in labels(profiled(answer))
+
+
+def test_what_a_thread_does_for_the_request_is_seen():
+    insight = Insight(Log(), is_project=lambda path: path == __file__)
+    insight.watch(1)
+    try:
+        async def answer(record):
+            from tremolo.insight.context import running
+
+            running.set(record)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                await asyncio.get_running_loop().run_in_executor(pool, waiting_for, record)
+
+        record = profiled(answer)
+        assert "waiting_for" in labels(record)
+        assert record.queue_seconds > 0
+    finally:
+        insight.watch(0)
+
+
+def test_the_tree_has_the_heaviest_first_and_is_bounded():
+    record = Record(1, "GET")
+    record.stacks = {("a", "b"): 1, ("a", "c"): 5, ("d",): 2}
+    assert tree_of(record) == [[0, "a", 6], [1, "c", 5], [1, "b", 1], [0, "d", 2]]
+    record.stacks = {(str(number),): 1 for number in range(MAX_NODES * 2)}
+    assert len(tree_of(record)) == MAX_NODES
+
+
+def test_nothing_is_sampled_while_no_request_is_slow_and_nothing_runs_unwatched():
+    async def handle(exchange):
+        exchange.respond(200, [], b"")
+
+    def threads():
+        return [thread.name for thread in threading.enumerate()
+                if thread.name == "tremolo-profiler"]
+
+    async def main():
+        async with serving(handle) as site:
+            insight = Insight(Log())
+            insight.serve(site.server)
+            await site.get()
+            assert threads() == []
+            insight.watch(1)
+            await asyncio.gather(*(site.get() for _ in range(30)))
+            assert len(threads()) == 1 and insight._profiler.samples == 0
+            insight.watch(0)
+            await asyncio.to_thread(until, lambda: threads() == [])
+
+    run(main)
+
+
+def test_a_slow_request_tells_its_profile_and_the_others_do_not():
+    told = []
+
+    async def handle(exchange):
+        if exchange.id == ENOUGH + 1:
+            await slow_part(exchange.id)
+        exchange.respond(200, [], b"")
+
+    async def slow_part(id):
+        await waits(insight._records[id])
+
+    async def main():
+        async with serving(handle) as site:
+            insight.on_facts = told.append
+            insight.serve(site.server)
+            insight.watch(1)
+            for id in range(1, ENOUGH + 2):
+                await site.get()
+                insight.row(id, 200, True, 0.0, 0.001)
+            insight.tick(0.0)
+            insight.watch(0)
+
+    insight = Insight(Log(), is_project=lambda path: path == __file__)
+    run(main)
+    [event] = told
+    assert event["request"] == ENOUGH + 1 and event["profile"]["samples"] >= 3
+    assert any("slow_part" in label for _, label, _ in event["profile"]["tree"])

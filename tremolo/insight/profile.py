@@ -1,0 +1,221 @@
+"""Where the time of a slow request goes: its stack, sampled while it takes longer than 95 of 100
+requests of its route did.
+
+A thread that sleeps while no request runs, and samples only while a slow one does. It reads
+frames, and asks the application nothing.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+from time import perf_counter
+from types import FrameType
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+
+from ..telemetry.sanitize import clean
+from .context import running
+from .pace import Pace, route_of
+from .record import Record
+
+STEP = 0.01  # seconds between samples
+MAX_SAMPLES = 2000  # of one request
+MAX_STACKS = 200
+MAX_DEPTH = 60
+MAX_NODES = 60
+#: requests that are sampled at the same time
+MAX_SLOW = 5
+
+Stack = Tuple[str, ...]
+
+
+class Profiler:
+    """Samples slow requests among those that were `started`. `is_project(path)` tells the
+    project's files; `loop_thread` is the thread in which tasks run."""
+
+    def __init__(self, pace: Pace, is_project: Callable[[str], bool]) -> None:
+        self._pace = pace
+        self._is_project = is_project
+        self._known: Dict[str, bool] = {}
+        self._running: Dict[int, Record] = {}
+        self._wake = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+        self._loop_thread = 0
+        self._stopped = False
+        self.samples = 0  # that were taken in all
+
+    def started(self, record: Record) -> None:
+        """A request begins, in the task that runs here."""
+        try:
+            record.task = asyncio.current_task()
+        except RuntimeError:
+            return
+        self._running[record.id] = record
+        if not self._wake.is_set():
+            if self._thread is None:
+                self._loop_thread = threading.get_ident()
+                self._thread = threading.Thread(target=self._run, name="tremolo-profiler",
+                                                daemon=True)
+                self._thread.start()
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not self._stopped:
+            self._wake.wait()
+            pause.wait(STEP)
+            if not self._running:
+                self._wake.clear()
+                if self._running:  # one began meanwhile
+                    self._wake.set()
+                continue
+            try:
+                self._turn(perf_counter())
+            except RuntimeError:
+                continue  # a dictionary changed while it was looked at: the next turn will do
+
+    def _turn(self, now: float) -> None:
+        slow: List[Record] = []
+        for id, record in list(self._running.items()):
+            task = record.task
+            if task is None or task.done() or record.samples >= MAX_SAMPLES:
+                self._running.pop(id, None)
+            elif len(slow) < MAX_SLOW and now - record.began > self._pace.limit(route_of(record)):
+                slow.append(record)
+        if slow:
+            self._sample(slow)
+
+    def _sample(self, slow: List[Record]) -> None:
+        frames = sys._current_frames()
+        own = threading.get_ident()
+        current = asyncio.current_task(slow[0].task.get_loop())
+        in_threads: Dict[int, List[FrameType]] = {}
+        for ident, frame in frames.items():
+            if ident not in (own, self._loop_thread):
+                record = _record_in(frame)
+                if record is not None:
+                    in_threads.setdefault(record.id, []).append(frame)
+        for record in slow:
+            stacks: List[Stack] = []
+            if record.id in in_threads:
+                stacks = [self._labels(_outwards(frame)) for frame in in_threads[record.id]]
+            elif record.task is current:
+                stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
+            elif record.task is not None:
+                stacks = [self._labels(_awaited(record.task.get_coro()))]
+            record.samples += 1
+            self.samples += 1
+            for stack in stacks:
+                if stack and (stack in record.stacks or len(record.stacks) < MAX_STACKS):
+                    record.stacks[stack] = record.stacks.get(stack, 0) + 1
+
+    def _labels(self, frames: List[Tuple[Any, int]]) -> Stack:
+        """From the outermost frame of the project inwards, each library's frames as one: what it
+        was asked first, and where it is now."""
+        labels: List[str] = []
+        library = ""
+        within = False
+        for code, line in frames:
+            path = code.co_filename
+            mine = self._known.get(path)
+            if mine is None:
+                mine = self._known[path] = path.endswith(".py") and self._is_project(path)
+            name = getattr(code, "co_qualname", code.co_name)
+            if mine:
+                labels.append(f"{name} {os.path.basename(path)}:{line}")
+                library, within = "", True
+            elif within and not path.startswith(OWN):
+                package = _package(path)
+                if package == library:
+                    continue
+                labels.append(f"{name} ({package})")
+                library = package
+        return tuple(labels[:MAX_DEPTH])
+
+
+OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def _package(path: str) -> str:
+    """The name of the library that a file is of, as it is imported."""
+    for mark in (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep):
+        at = path.rfind(mark)
+        if at >= 0:
+            rest = path[at + len(mark):]
+            return rest.split(os.sep)[0].partition(".")[0]
+    parts = os.path.splitext(path)[0].split(os.sep)
+    for index, part in enumerate(parts):
+        if part.startswith("python3") and index + 1 < len(parts):
+            return parts[index + 1]
+    return parts[-1]
+
+
+def _outwards(frame: Optional[FrameType]) -> List[Tuple[Any, int]]:
+    """The frames from the outermost to this one."""
+    found: List[Tuple[Any, int]] = []
+    while frame is not None:
+        found.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    found.reverse()
+    return found
+
+
+def _awaited(coroutine: Any) -> List[Tuple[Any, int]]:
+    """The frames of a coroutine that waits, and of those that it awaits."""
+    found: List[Tuple[Any, int]] = []
+    while coroutine is not None and len(found) < 200:
+        for kind in ("cr", "gi", "ag"):
+            frame = getattr(coroutine, kind + "_frame", None)
+            if frame is not None:
+                found.append((frame.f_code, frame.f_lineno))
+                coroutine = getattr(coroutine, kind + "_await", None) or getattr(
+                    coroutine, kind + "_yieldfrom", None)
+                break
+        else:
+            break
+    return found
+
+
+def _record_in(frame: Optional[FrameType]) -> Optional[Record]:
+    """The request for which a thread works: named by our own frame, or by the context in which
+    anyio's threads run a function."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "_carried" and code.co_filename.startswith(OWN):
+            found = frame.f_locals.get("record")
+            return found if isinstance(found, Record) else None
+        if code.co_name == "run" and "anyio" in code.co_filename:
+            context = frame.f_locals.get("context")
+            return None if context is None else context.get(running)
+        frame = frame.f_back
+    return None
+
+
+def tree_of(record: Record) -> List[List[Any]]:
+    """The stacks as one tree, in the order of reading: [depth, label, samples], the heaviest of
+    each level first; at most MAX_NODES."""
+    nodes: List[List[Any]] = []
+    seen: Set[Stack] = set()
+
+    def grow(prefix: Stack, stacks: Dict[Stack, int]) -> None:
+        depth = len(prefix)
+        groups: Dict[str, Dict[Stack, int]] = {}
+        for stack, count in stacks.items():
+            if len(stack) > depth:
+                groups.setdefault(stack[depth], {})[stack] = count
+        for label, group in sorted(groups.items(), key=lambda item: -sum(item[1].values())):
+            if len(nodes) >= MAX_NODES:
+                return
+            here = (*prefix, label)
+            if here not in seen:
+                seen.add(here)
+                nodes.append([depth, clean(label, 160), sum(group.values())])
+                grow(here, group)
+
+    grow((), dict(record.stacks))
+    return nodes
