@@ -279,7 +279,7 @@ def test_any_size_is_drawn_to_its_edges(size):
 @drive(SMALL)
 async def test_i_lists_the_notices_and_takes_down_what_stood(d):
     await d.say(d.player.reload("started"), d.player.reload("failed"), d.player.error())
-    assert "generation 15 failed" in d.screen()[-2] and "i all" in d.screen()[-2]
+    assert "gen 15 failed" in d.screen()[-2] and "i all" in d.screen()[-2]
     await d.press("i")
     text = d.text()
     assert "Notices" in text and "KeyError: 'total'  shop/cart.py:88" in text

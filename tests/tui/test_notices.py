@@ -29,7 +29,7 @@ def fail(session):
 def test_exceptions_of_requests_do_not_take_the_place_of_a_failed_reload(session):
     fail(session)
     session.apply(session.player.error())
-    assert "generation 15 failed" in shown(session)
+    assert "gen 15 failed" in shown(session)
     assert "KeyError" in session.notices.newest.text
 
 
@@ -38,7 +38,7 @@ def test_what_a_key_did_is_shown_for_a_moment_though_a_failure_stands(session):
     session.notify("curl command copied", "good")
     assert shown(session) == "curl command copied"
     session.now += BRIEF
-    assert "generation 15 failed" in shown(session)
+    assert "gen 15 failed" in shown(session)
 
 
 def test_a_failed_reload_is_cured_by_a_good_one(session):
@@ -51,7 +51,7 @@ def test_a_failed_reload_is_cured_by_a_good_one(session):
 def test_a_failure_stands_until_the_notices_were_looked_at(session):
     fail(session)
     session.now += 3600
-    assert "generation 15 failed" in shown(session)
+    assert "gen 15 failed" in shown(session)
     session.notices.seen()
     session.notify("something else")
     session.now += 3600
@@ -90,3 +90,12 @@ def test_equal_notices_in_a_row_are_counted_and_the_oldest_forgotten():
     for number in range(KEPT + 5):
         notices.add(f"notice {number}", "info", 3.0)
     assert len(notices.items) == KEPT and notices.items[0].text == "notice 5"
+
+
+def test_what_becomes_of_a_program_beside_the_server_is_told(session):
+    session.apply({**session.player.hello(), "companions": [{"name": "web"}]})
+    log = {"kind": "log", "stream": "tremolo", "level": "warning", "t": 1.0}
+    session.apply({**log, "name": "web", "text": "web ended: exit code 1"})
+    assert shown(session) == "web ended: exit code 1"
+    session.apply({**log, "name": "other", "text": "something else"})
+    assert shown(session) == "web ended: exit code 1"

@@ -5,7 +5,7 @@ counted and left out. The clock is handed in; instants in messages are wall-cloc
 """
 
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from tremolo.scope import EVERYTHING, Scope
 
@@ -44,6 +44,8 @@ class Session:
         self.addresses: List[str] = [clean(address, 120) for address in addresses]
         #: one more, by the project's name
         self.local = ""
+        #: the names of the programs that run beside the server
+        self.companions: Set[str] = set()
         self.version = ""
         self.pid = 0
         self.traffic = Traffic()
@@ -119,6 +121,7 @@ class Session:
         addresses = [clean(address, 120) for address in message.get("addresses") or ()]
         self.addresses = addresses or self.addresses
         self.local = clean(message.get("local") or "", 120)
+        self.companions = {str(each.get("name")) for each in message.get("companions") or ()}
         self._generation(message)
         learn_presets(message.get("presets") or {})
         self.throttling.update(message.get("throttle") or {}, self.clock())
@@ -253,6 +256,9 @@ class Session:
             self.on_breakpoint(int(message.get("pid", 0)), clean(message.get("text", "")))
         if message.get("name") == "tremolo.ending":
             self.notify(clean(message.get("text", "")), "warning")
+        if message.get("stream") == "tremolo" and message.get("name") in self.companions \
+                and message.get("level") in ("warning", "error"):
+            self.notify(clean(message.get("text", "")), str(message["level"]))
         if message.get("name") == "tremolo.watchdog":
             self.workers.stack(int(message.get("pid", 0)),
                                clean_lines(message.get("text", ""), 60)[1:])
