@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Tuple
 
-from ..telemetry.messages import InsightEvent, OutgoingCall, Query, Repeated
+from ..telemetry.insight_messages import InsightEvent, OutgoingCall, Query, Repeated
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place

@@ -12,7 +12,8 @@ from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
-from ..telemetry.messages import InsightEvent, Raised
+from ..telemetry.insight_messages import InsightEvent
+from ..telemetry.messages import Raised
 from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
 from .context import running

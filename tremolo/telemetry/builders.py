@@ -16,7 +16,6 @@ from .messages import (
     ErrorEvent,
     Frame,
     Hello,
-    InsightEvent,
     LogEvent,
     ReloadEvent,
     RequestRow,
@@ -29,6 +28,8 @@ from .messages import (
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .insight_messages import InsightEvent
 
 
 def wall() -> float:
@@ -104,7 +105,7 @@ def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo"
     return event
 
 
-def insight_event(pid: int, gen: int, facts: InsightEvent) -> InsightEvent:
+def insight_event(pid: int, gen: int, facts: "InsightEvent") -> "InsightEvent":
     return {**facts, "v": VERSION, "kind": "insight", "t": wall(), "pid": pid, "gen": gen}
 
 

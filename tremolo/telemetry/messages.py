@@ -4,11 +4,13 @@ One vocabulary for the workers' stats pipe, the dashboard's feed, `--json` outpu
 control socket and recorded sessions. Each message is one JSON object on one line of at most
 `MAX_LINE` bytes, with `kind` and `v`. Readers ignore keys that they do not know.
 
+What happens within requests has messages of its own, in `insight_messages`.
+
 Directions: *frames* go up a lossy pipe from each worker, so their counters are cumulative;
 *events* and *acknowledgements* go up, and *commands* down, over reliable sockets.
 """
 
-from typing import Any, Dict, List, Optional, TypedDict, Union
+from typing import Any, Dict, List, Optional, TypedDict
 
 VERSION = 1
 MAX_LINE = 64 * 1024
@@ -108,72 +110,6 @@ StreamMessageRow = TypedDict("StreamMessageRow", {
     "data64": str,  # base64, if they are not
     "waited": bool,  # it could not be handed over at once: the client or the throttle was full
 }, total=False)
-
-
-class Query(TypedDict, total=False):
-    """A statement that a request sent to a database. `sql` and `place` are indices."""
-
-    sql: int  # in InsightEvent.statements
-    place: int  # in InsightEvent.places; -1: outside of the project
-    at: float  # ms after the request began
-    ms: float
-    rows: int  # where it is known
-    failed: bool
-    parameters: str  # at detail level 2; masked where the statement is about secrets
-
-
-class Repeated(TypedDict):
-    """One statement that was sent again and again from one place: mostly a loop over what one
-    query brought (1+N)."""
-
-    count: int
-    sql: int
-    place: int
-    ms: float
-
-
-class OutgoingCall(TypedDict, total=False):
-    """A call of another service."""
-
-    kind: str  # "http", "redis", "mail", "task"
-    method: str  # "GET"; of others, what was done
-    target: str  # URL without secrets; of others, what it was done with
-    status: str  # "200", or the class of an exception
-    place: int
-    at: float  # ms after the request began
-    ms: float
-
-
-class Profile(TypedDict):
-    """The sampled stacks of a request that took longer than 95 of 100 of its route."""
-
-    every_ms: float  # between samples
-    samples: int
-    tree: List[List[Any]]  # [depth, label, samples], in the order of reading
-
-
-class InsightEvent(TypedDict, total=False):
-    """kind "insight": what a request did, once it has ended; again, whole, if more follows in its
-    name. What was cut is the difference between the counts and the lists."""
-
-    v: int
-    kind: str
-    t: float
-    pid: int
-    gen: int
-    request: int  # RequestRow.id
-    statements: List[str]  # normalised: without values
-    places: List[str]  # "/path/views.py:31"
-    queries: List[Query]
-    query_count: int
-    sql_ms: float
-    repeated: List[Repeated]
-    transactions: Dict[str, int]  # "commit", "rollback"
-    waited_ms: float  # for connections of pools
-    calls: List[OutgoingCall]
-    call_count: int
-    calls_ms: float
-    profile: Profile
 
 
 class ConnectionRow(TypedDict, total=False):
@@ -419,7 +355,3 @@ class Ack(TypedDict, total=False):
     ok: bool
     error: Optional[str]
     result: Any
-
-
-Message = Union[Frame, Hello, WorkerEvent, ReloadEvent, AssetsEvent, ErrorEvent, LogEvent,
-                InsightEvent, ThrottleEvent, StatsEvent, Command, Ack]

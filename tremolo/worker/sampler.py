@@ -7,7 +7,6 @@ secrets in them, are told only to who asks for that level of detail.
 """
 
 import asyncio
-import heapq
 import os
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -18,9 +17,10 @@ from ..net.stream import peer_text
 from ..telemetry import histogram
 from ..telemetry.builders import frame as frame_of
 from ..telemetry.codec import CodecError
-from ..telemetry.messages import ConnectionRow, Frame, RequestRow
+from ..telemetry.messages import Frame, RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
+from .connection_rows import ConnectionRows, bounded
 from .messages import messages, stream_lines
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ TICK = 0.1
 KEEP_ALIVE = 1.0
 MAX_ROWS = 1000  # a tick
 MIN_ROWS = 50
-MAX_CONNECTIONS = 500
-CONNECTIONS_SIZE = 24 * 1024
 LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
 COST_LIMIT = 0.02  # of wall time
 CROWD = 2000  # connections from which looking at all of them is done once a second only
@@ -55,10 +53,6 @@ def _resident() -> int:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _bounded(text: str) -> int:
-    return len(text) if text.isascii() else 6 * len(text)  # JSON escapes what is not ASCII
 
 
 class SizedRow(NamedTuple):
@@ -102,8 +96,7 @@ class Sampler:
         self._last_second = float("-inf")
         self._rss = 0
         self._cpu_start = time.process_time()
-        self._bytes: Dict[int, Tuple[int, int]] = {}
-        self._bytes_at = 0.0
+        self._connections = ConnectionRows()
         self._last_id = 0
         self._messages_left = 0
         self._told: Dict[int, None] = {}  # exchanges in progress whose heads were told
@@ -264,13 +257,15 @@ class Sampler:
         size = 2048
         crowd = len(self._server.connections) > CROWD
         if not crowd or self._last_second == now:
-            size += self._put_connections(frame, now)
+            frame["connections"], frame["connections_left_out"], taken = self._connections.rows(
+                self._server.connections, now)
+            size += taken
         lines: List[List[RequestRow]] = [[]]
         for row, messages_size in self._rows(now):
-            need = 480 + _bounded(row["path"]) + _bounded(row["error"] or "") + len(
+            need = 480 + bounded(row["path"]) + bounded(row["error"] or "") + len(
                 row["route"] or "") * 6 + messages_size + len(row.get("proxied", ""))
             if "endpoint" in row:
-                need += 60 + _bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
+                need += 60 + bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
             if size + need > LINE_SIZE:
                 lines.append([])
                 size = 256
@@ -376,47 +371,6 @@ class Sampler:
             if exchange.proxied is None:
                 row.update(more)
         return row
-
-    def _put_connections(self, frame: Frame, now: float) -> int:
-        """Rows of the busiest connections; the estimated size of what was put in."""
-        passed = max(now - self._bytes_at, 1e-3)
-        before, after = self._bytes, {}
-        ranked = []
-        for id, connection in self._server.connections.items():
-            bytes_in, bytes_out = connection.bytes_in, connection.bytes_out
-            after[id] = (bytes_in, bytes_out)
-            known = before.get(id, (0, 0))
-            ranked.append((bytes_in - known[0] + bytes_out - known[1], id,
-                           (bytes_in - known[0]) / passed, (bytes_out - known[1]) / passed))
-        self._bytes, self._bytes_at = after, now
-        rows: List[ConnectionRow] = []
-        size = 0
-        for _, id, rate_in, rate_out in heapq.nlargest(MAX_CONNECTIONS, ranked):
-            row = self._connection_row(self._server.connections[id], rate_in, rate_out, now)
-            size += 220 + len(row["peer"]) + _bounded(row["current"])
-            if size > CONNECTIONS_SIZE:
-                break
-            rows.append(row)
-        frame["connections"] = rows
-        frame["connections_left_out"] = len(ranked) - len(rows)
-        return size
-
-    @staticmethod
-    def _connection_row(connection: Any, rate_in: float, rate_out: float,
-                        now: float) -> ConnectionRow:
-        exchange = connection.current
-        head = None if exchange is None else exchange.head
-        current = "" if head is None else (  # our own queries hold a secret
-            f"{clean(head.method, 16)} "
-            f"{clean(head.path if exchange.hidden else head.target, 100)}")
-        return {
-            "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
-            "state": connection.word, "bytes_in": connection.bytes_in,
-            "bytes_out": connection.bytes_out, "rate_in": round(rate_in, 1),
-            "rate_out": round(rate_out, 1), "age": round(now - connection.opened, 1),
-            "requests": connection.requests, "current": current,
-            "throttled": connection.throttled,
-        }
 
 
 def _one_line(error: Any) -> str:
