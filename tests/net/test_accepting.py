@@ -46,7 +46,8 @@ def test_at_the_limit_the_connection_that_is_idle_longest_makes_room(loop_name):
             for client in clients:
                 await client.send(GET)
                 await client.response()
-                await asyncio.sleep(0.002)
+                answered = asyncio.get_running_loop().time()
+                await until(lambda: asyncio.get_running_loop().time() > answered)  # noqa: B023
             await clients[0].send(GET)
             await clients[0].response()
             late = await site.connect()
@@ -77,7 +78,7 @@ def test_at_the_limit_busy_connections_stay_and_others_wait(loop_name):
             for client in clients:
                 await client.send(GET)
             await until(lambda: len(site.server.tasks) == 2)
-            await asyncio.sleep(0.02)
+            await settle()
             assert len(site.server.connections) == 2
             go_on.set()
             for client in clients:
@@ -321,7 +322,7 @@ def test_a_tls_client_may_say_its_hello_late_and_in_pieces(loop_name):
             tls = ssl.create_default_context(cafile=CERTIFICATE).wrap_bio(
                 incoming, outgoing, server_hostname="localhost")
             client = await Client.open(site.address)
-            await asyncio.sleep(0.02)
+            await until(lambda: site.server._setups)
             while True:
                 try:
                     tls.do_handshake()

@@ -319,7 +319,7 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(loop_name):
         async with serving(Handling(count, body_limit=1000)) as site:
             client = await site.connect()
             await client.send(post(50000) + bytes(25000))
-            await asyncio.sleep(0.02)
+            await until(lambda: site.server.counters.status[4])
             await client.send(bytes(25000))
             response = await client.response()
             assert response.status == 413
@@ -368,7 +368,7 @@ def test_a_body_that_nobody_reads_stays_with_the_client(loop_name):
             await client.send(post(size))
             sending = asyncio.ensure_future(client.send(bytes(size)))
             await until(lambda: site.server.connections and site.connection.stream.paused)
-            await asyncio.sleep(0.05)
+            await settle()
             assert site.connection.parser.buffered <= 2 * 64 * 1024
             assert not sending.done()
             go_on.set()

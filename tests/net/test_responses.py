@@ -25,6 +25,18 @@ PLAIN = [(b"content-type", b"text/plain")]
 # Coalescing
 
 
+async def stuck(site):
+    """Wait until the client and the system between take no more of a response."""
+    await until(lambda: site.server.connections and site.connection.outbox.full)
+    sizes = []
+
+    def stays():
+        sizes.append((site.connection.outbox.size,
+                      site.connection.transport.get_write_buffer_size()))
+        return sizes[-10:] == sizes[-1:] * 10
+    await until(stays)
+
+
 @each_loop
 def test_head_and_body_leave_in_one_write(loop_name):
     async def handle(exchange):
@@ -163,10 +175,7 @@ def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
         async with serving(handle, tls=tls) as site:
             client = await site.connect(receive_buffer=16384)
             await client.send(GET)
-            before = -1
-            while before != sent:
-                before = sent
-                await asyncio.sleep(0.05)
+            await stuck(site)
             connection = site.connection
             waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
             assert sent < size * pieces
@@ -193,8 +202,7 @@ def test_a_client_that_stops_reading_is_given_up():
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
             await client.send(GET)
-            await until(lambda: site.server.connections and site.connection.outbox.full)
-            await asyncio.sleep(0.05)
+            await stuck(site)
             await pass_time(29)
             assert site.server.connections
             await pass_time(35)
@@ -240,8 +248,7 @@ def test_a_whole_response_that_nobody_takes_is_given_up():
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
             await client.send(GET)
-            await until(lambda: site.server.connections and site.connection.outbox.full)
-            await asyncio.sleep(0.05)
+            await stuck(site)
             await pass_time(65)
             assert not site.server.connections
             assert site.server.counters.aborted == 1
@@ -258,7 +265,7 @@ def test_the_next_request_waits_for_the_last_response_to_leave():
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
             await client.send(GET * 3)
-            await asyncio.sleep(0.05)
+            await stuck(site)
             assert site.server.counters.requests == 1
             for _ in range(3):
                 assert len((await client.response()).body) == 5_000_000
@@ -312,14 +319,18 @@ def test_fewer_bytes_than_the_content_length_break_the_connection(loop_name, str
 @each_loop
 @pytest.mark.parametrize("version, fields", [(b"1.1", b"Host: a\r\n"), (b"1.0", b"")])
 def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
+    arrived = None
+
     async def handle(exchange):
         exchange.start(200, PLAIN)
         exchange.write(b"some")
         exchange.flush()
-        await asyncio.sleep(0.02)
+        await arrived.wait()
         raise ValueError("in the middle")
 
     async def main():
+        nonlocal arrived
+        arrived = asyncio.Event()
         async with serving(handle) as site:
             client = await site.connect()
             await client.send(b"GET / HTTP/%b\r\n%b\r\n" % (version, fields))
@@ -329,6 +340,8 @@ def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
                     data = await client.receive()
                     assert data, "it ended as if it were whole"
                     received += data
+                    if b"some" in received:
+                        arrived.set()
             assert b"some" in received
             assert b"0\r\n\r\n" not in received
             assert site.server.counters.errors == 1
