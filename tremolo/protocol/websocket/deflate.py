@@ -25,7 +25,9 @@ class DeflateConfig:
 
     Window bits are 8 to 15 (the window has 2**bits bytes). Without context takeover no memory
     is held between messages. Messages shorter than `threshold` bytes are sent as they are.
-    `level` and `memory_level` are those of `zlib.compressobj`.
+    `level` and `memory_level` are those of `zlib.compressobj`; 3 is the last of the fast levels:
+    of a new context for each message, 6 takes up to 2.4 times as long for 3 % less (1 KiB of
+    JSON) to 13 % (64 KiB).
     """
 
     __slots__ = (
@@ -45,7 +47,7 @@ class DeflateConfig:
         client_no_context_takeover: bool = True,
         server_max_window_bits: int = 12,
         client_max_window_bits: int = 12,
-        level: int = 6,
+        level: int = 3,
         memory_level: int = 5,
         threshold: int = 128,
     ) -> None:
