@@ -4,6 +4,7 @@ import asyncio
 import collections
 import json
 import os
+import time
 import types
 
 from tremolo.net.capture import CAPTURED, Capture
@@ -22,8 +23,8 @@ class FakeServer:
         self.throttle = ThrottleTable()
         self.message_log = None
 
-    def remember(self, wanted):
-        self.recent = collections.deque(maxlen=2000) if wanted else None
+    def remember(self, wanted, most=2000):
+        self.recent = collections.deque(self.recent or (), maxlen=most) if wanted else None
 
     def finish(self, count=1, target=b"/x", error=None, capture=None):
         for _ in range(count):
@@ -124,6 +125,30 @@ def test_what_is_left_out_is_counted():
     made.sample(2.0)
     shown = sum(len(frame.get("rows", ())) for frame in frames)
     assert shown + frames[-1]["totals"]["rows_dropped"] == 5001
+
+
+def test_no_more_is_remembered_than_can_be_told_in_time():
+    """What is remembered for nothing costs each request."""
+    server = FakeServer()
+    loop = asyncio.new_event_loop()
+
+    def slow(frame):
+        time.sleep(0.005)
+        server.finish()
+        if server.recent.maxlen <= 100:
+            loop.stop()
+        return True
+
+    made = Sampler(server, slow, loop)
+    made.set_detail(1)
+    server.finish()
+    made.start()
+    guard = loop.call_later(10, loop.stop)
+    loop.run_forever()
+    made.stop()
+    guard.cancel()
+    loop.close()
+    assert server.recent.maxlen <= 100
 
 
 def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():

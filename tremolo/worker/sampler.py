@@ -33,7 +33,7 @@ KEEP_ALIVE = 1.0
 MAX_ROWS = 1000  # a tick
 MIN_ROWS = 50
 LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
-COST_LIMIT = 0.02  # of wall time
+COST_LIMIT = 0.01  # of wall time
 CROWD = 2000  # connections from which looking at all of them is done once a second only
 MESSAGES = 20  # exchanges of which heads and bodies are kept, a tick
 MESSAGES_SIZE = 192 * 1024  # bytes of them that are told, a tick
@@ -114,7 +114,7 @@ class Sampler:
 
     def set_detail(self, level: int) -> None:
         self.detail = level
-        self._server.remember(level > 0)
+        self._server.remember(level > 0, self._budget)
         if self._insight is not None:
             self._insight.watch(level)
         self._renew()
@@ -147,7 +147,9 @@ class Sampler:
         if cost > COST_LIMIT * TICK:
             self._budget = max(MIN_ROWS, self._budget // 2)
         elif self._budget < MAX_ROWS:
-            self._budget += max(1, self._budget // 50)
+            self._budget = min(MAX_ROWS, self._budget + max(1, self._budget // 50))
+        if self.detail:
+            self._server.remember(True, self._budget)
         self._due = max(self._due + TICK, now + TICK / 2)
         self._handle = self._loop.call_at(self._due, self._turn)
 
