@@ -10,6 +10,7 @@ from tremolo.scope import EVERYTHING, Scope
 from .feed import Feed
 from .host import Host
 from .layout import Layout
+from .model.holding import Held
 from .model.logs import Error
 from .model.pins import answer_of
 from .model.requests import HARMLESS, Key, Request, key_of, refusal_of, request_of
@@ -266,6 +267,30 @@ class Actions(App[int]):
             self.traffic.redraw()
             self.remember()
 
+    async def action_hold(self) -> None:
+        from .dialogues import ask_hold
+
+        await ask_hold(self.host)
+
+    async def action_mock(self) -> None:
+        from .dialogues import ask_mock
+
+        await ask_mock(self.host, self.traffic.selected_row())
+
+    def action_held(self) -> None:
+        """All requests that are held, to let go, change, or answer."""
+        if not self.session.holding.held:
+            self.session.notify("no request is held: I says which to hold", "info")
+            return
+        from .held_list import HeldList
+
+        self.push_screen(HeldList(self.host))
+
+    async def ask_decision(self, held: Held, answer: bool) -> None:
+        from .dialogues import ask_decision
+
+        await ask_decision(self.host, held, answer)
+
     async def action_write(self) -> None:
         from .dialogues import ask_file
 
@@ -381,6 +406,16 @@ class Actions(App[int]):
         from .dialogues import ask_throttle
 
         await ask_throttle(self.host, scope)
+
+    async def ask_message(self, row: Row) -> None:
+        from .dialogues import ask_message
+
+        await ask_message(self.host, row)
+
+    async def ask_close(self, row: Row) -> None:
+        from .dialogues import ask_close
+
+        await ask_close(self.host, row)
 
     async def ask_scope(self) -> None:
         from .dialogues import ask_scope

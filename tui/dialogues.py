@@ -3,15 +3,19 @@
 Each is typed at the place where it is shown afterwards. Imported on first use.
 """
 
-from typing import Optional, Tuple
+import base64
+from typing import Any, Dict, Optional, Tuple
 
 from tremolo.exceptions import ConfigurationError
 from tremolo.scope import EVERYTHING, Scope
 
 from .host import Host
+from .model.holding import Held, Malformed, Mock, change_of, mock_of, rules_of
+from .model.requests import without
 from .model.scopes import named, typed
 from .model.text import clean
 from .model.throttling import DEFAULT_PRESET, Throttle
+from .model.traffic import Row
 
 
 async def ask_throttle(app: Host, scope: Scope) -> None:
@@ -150,4 +154,137 @@ async def ask_file(app: Host) -> None:
     app.show_traffic()
     session.notify("a name in .har makes it a HAR; what is filtered out is left out", "info")
     await app.open_entry("traffic", suggested(session), "session.jsonl or requests.har",
+                         lambda value: None, finished)
+
+
+async def ask_message(app: Host, row: Row) -> None:
+    """A message for the WebSocket of `row`, as if the application sent it."""
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted and value:
+            what: Dict[str, Any] = {"text": value}
+            if value.startswith("0x"):
+                try:
+                    data = bytes.fromhex(value[2:])
+                except ValueError:
+                    app.session.notify("0x stands before bytes in hex: 0x00 ff", "warning")
+                    return False
+                what = {"data64": base64.b64encode(data).decode("ascii")}
+            app.session.commands.give("message", {"pid": row.pid, "conn": row.conn, **what},
+                                      "message")
+        app.close_entry("detail")
+        return True
+
+    await app.open_entry("detail", "", "a message for the client; 0x00 ff for bytes",
+                         lambda value: None, finished)
+
+
+async def ask_close(app: Host, row: Row) -> None:
+    """The code and the reason to close the WebSocket of `row` with."""
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            code, _, reason = value.strip().partition(" ")
+            if not code.isdigit() or not code.isascii():
+                app.session.notify("a code such as 1000, 1011 or 4000, then a reason", "warning")
+                return False
+            app.session.commands.give("message", {"pid": row.pid, "conn": row.conn,
+                                                  "close": int(code), "reason": reason},
+                                      f"close {code}")
+        app.close_entry("detail")
+        return True
+
+    await app.open_entry("detail", "1000", "1011 out of lamps", lambda value: None, finished)
+
+
+async def ask_hold(app: Host) -> None:
+    """Which requests to hold before the application sees them; empty: none."""
+    holding = app.session.holding
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            try:
+                rules_of(value)
+            except Malformed as exc:
+                app.session.notify(str(exc), "warning")
+                return False
+            holding.hold = value.strip()
+            app.session.commands.give("intercept", holding.wanted(),
+                                      f"hold {value}" if value.strip() else "hold nothing")
+        app.close_entry("traffic")
+        app.redraw_pane("traffic")
+        return True
+
+    app.show_traffic()
+    await app.open_entry("traffic", holding.hold, "POST /api/* | /login; empty: none",
+                         lambda value: None, finished)
+
+
+async def ask_mock(app: Host, row: Optional[Row]) -> None:
+    """What to answer for a route in the application's place; empty: nothing for that of `row`, or
+    for any without one."""
+    holding = app.session.holding
+    recorded = mock_of_row(row) if row is not None else None
+    known = holding.mocks.get((recorded.method, recorded.path)) if recorded else None
+    text = "" if recorded is None else f"{recorded.method} {recorded.path} {recorded.status}"
+    if known is not None:
+        body = known.body.decode("utf-8", "replace")
+        text = f"{known.method} {known.path} {known.status} {body}"
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            try:
+                mock = mock_of(value, recorded) if value.strip() else None
+            except Malformed as exc:
+                app.session.notify(str(exc), "warning")
+                return False
+            if mock is not None:
+                holding.mocks[mock.method, mock.path] = mock
+            elif recorded is not None:
+                holding.mocks.pop((recorded.method, recorded.path), None)
+            else:
+                holding.mocks.clear()
+            count = len(holding.mocks)
+            app.session.commands.give("intercept", holding.wanted(),
+                                      f"{count} route{'' if count == 1 else 's'} mocked")
+        app.close_entry("traffic")
+        app.redraw_pane("traffic")
+        return True
+
+    await app.open_entry("traffic", text, 'GET /api/* 503 {"error": 1}; empty: not mocked',
+                         lambda value: None, finished)
+
+
+def mock_of_row(row: Row) -> Mock:
+    """The answer that a request got, as one for all like it; without its body if that is not
+    known whole, or was coded."""
+    path = row.path.partition("?")[0]
+    response = row.response
+    if response is None or not response.body_whole or response.field("content-encoding"):
+        return Mock(row.method, path, row.status or 200, (), b"")
+    headers = without(response.headers, {"date", "server", "set-cookie"})
+    return Mock(row.method, path, row.status, headers, response.body or b"")
+
+
+async def ask_decision(app: Host, held: Held, answer: bool) -> None:
+    """How one that is held goes on, or what it is answered."""
+
+    def finished(value: str, accepted: bool) -> bool:
+        if accepted:
+            what: Dict[str, Any]
+            try:
+                what = change_of(value) if not answer else {
+                    "answer": mock_of(f"GET / {value}").told()}
+            except Malformed as exc:
+                app.session.notify(str(exc), "warning")
+                return False
+            app.session.commands.give("release", {"pid": held.pid, "id": held.id, **what},
+                                      f"{held.method} {held.path}")
+        app.close_entry("traffic")
+        app.redraw_pane("traffic")
+        return True
+
+    app.show_traffic()
+    await app.open_entry("traffic", "200 " if answer else f"{held.method} {held.path}",
+                         "404 not here" if answer else "PUT /other X-Role: admin | Cookie:",
                          lambda value: None, finished)

@@ -12,6 +12,7 @@ from tremolo.scope import Scope
 
 from .feed import Feed
 from .model.filters import FilterError
+from .model.holding import Held
 from .model.requests import Key, Request
 from .model.session import Session
 from .model.traffic import Row
@@ -75,6 +76,12 @@ class Host(Protocol):
     def throttle_all(self, name: str) -> None: ...
 
     async def ask_throttle(self, scope: Scope) -> None: ...
+
+    async def ask_decision(self, held: Held, answer: bool) -> None: ...
+
+    async def ask_message(self, row: Row) -> None: ...
+
+    async def ask_close(self, row: Row) -> None: ...
 
     async def ask_scope(self) -> None: ...
 

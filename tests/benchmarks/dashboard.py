@@ -1,28 +1,135 @@
-"""What the dashboard costs the server: throughput with it drawing, stopped, and absent.
+"""What the dashboard costs: itself (CPU, first paint, key to paint), and the server beside it.
 
-    python tests/benchmarks/dashboard.py [ROUNDS]
+    python tests/benchmarks/dashboard.py [costs|throughput] [ROUNDS]
 
-Needs `wrk` and pyte. Windows of load alternate between a running and a stopped (SIGSTOP)
-dashboard on the same server, and the plain server of `tremolo run`. Quote the ratios.
+`costs` plays a feed to a dashboard on a pseudo-terminal of 160x48, and prints each number beside
+what it shall stay below. `throughput` needs `wrk`: windows of load alternate between a running
+and a stopped (SIGSTOP) dashboard on the same server, and the plain server of `tremolo run`. Quote
+the ratios.
 """
 
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.servers import HELLO, ROOT, free_port, wait_for, wrk
+from tests.support.feed_player import FeedPlayer, line
 from tests.support.terminal import Terminal
 
 SECONDS = 10
 CONNECTIONS = 32
+ROWS = 5_000  # a second
+TICK = os.sysconf("SC_CLK_TCK")
+SHOW = ("import socket, sys, tui; sock = socket.socket(fileno=int(sys.argv[1])); "
+        "sys.exit(tui.run(sock, {'app': 'shop:app', 'addresses': ['http://127.0.0.1:8000']}))")
 
+
+# -- what it costs itself
+
+class Played:
+    """A dashboard on a terminal of its own, and a feed that is played to it."""
+
+    def __init__(self, rate):
+        self.player = FeedPlayer()
+        self.player.rate = rate
+        self.sock, theirs = socket.socketpair()
+        theirs.set_inheritable(True)
+        self.began = time.monotonic()
+        self.terminal = Terminal([sys.executable, "-c", SHOW, str(theirs.fileno())], 160, 48,
+                                 cwd=str(ROOT), env={"XDG_STATE_HOME": tempfile.mkdtemp()})
+        theirs.close()
+        self.sock.setblocking(False)
+        self.sock.sendall(line(self.player.hello()))
+        self.terminal.expect("TREMOLO", "q quit", within=30)
+        self.first_paint = time.monotonic() - self.began
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self._thread.start()
+
+    def _play(self):
+        """Ten frames a second; what the dashboard does not take is left out."""
+        waiting, tick = b"", 0
+        while not self._ended.wait(0.1):
+            tick += 1
+            with contextlib.suppress(BlockingIOError):
+                while self.sock.recv(65536):
+                    pass
+            if not waiting and self.player.rate:
+                waiting = b"".join(map(line, self.player.step(tick)))
+            with contextlib.suppress(BlockingIOError):
+                while waiting:
+                    waiting = waiting[self.sock.send(waiting):]
+
+    def cpu(self, seconds):
+        """Its share of one core while `seconds` pass."""
+        before, began = self._ticks(), time.monotonic()
+        while time.monotonic() < began + seconds:
+            self.terminal.read(0.1)
+        return (self._ticks() - before) / TICK / (time.monotonic() - began)
+
+    def _ticks(self):
+        with open(f"/proc/{self.terminal.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    def key_to_paint(self, rounds=30):
+        """Seconds from a key to what it shows, the 95th percentile."""
+        times = []
+        for _ in range(rounds):
+            for key, words in (("7", "preset"), ("t", "slows the network")):
+                began = time.monotonic()
+                os.write(self.terminal._fd, key.encode())
+                self.terminal.expect(words, within=10)
+                times.append(time.monotonic() - began)
+        return statistics.quantiles(times, n=20)[-1]
+
+    def close(self):
+        self._ended.set()
+        self._thread.join(5)
+        self.sock.close()
+        self.terminal.__exit__()
+
+
+@contextlib.contextmanager
+def played(rate):
+    shown = Played(rate)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def costs(rounds):
+    paints = []
+    for _ in range(rounds):
+        with played(0) as shown:
+            paints.append(shown.first_paint)
+    with played(0) as shown:
+        shown.cpu(3)
+        told("idle", shown.cpu(SECONDS) * 100, 1, "% of a core")
+    with played(ROWS) as shown:
+        shown.cpu(3)
+        told(f"{ROWS:,} rows/s", shown.cpu(SECONDS) * 100, 15, "% of a core")
+        told("key to paint, p95", shown.key_to_paint() * 1000, 100, "ms")
+    told("first paint, median", statistics.median(paints) * 1000, 350, "ms")
+
+
+def told(name, value, limit, unit):
+    verdict = "" if value < limit else "   TOO MUCH"
+    print(f"{name:22} {value:8.1f} {unit:12} below {limit}{verdict}", flush=True)
+
+
+# -- what it costs the server
 
 def drawn(terminal, port, seconds=SECONDS):
     """A window of load while the terminal is read, as a terminal does: requests per second,
@@ -35,8 +142,7 @@ def drawn(terminal, port, seconds=SECONDS):
     return result[0]
 
 
-def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+def throughput(rounds):
     found = {"dashboard running": [], "dashboard stopped": [], "tremolo run": []}
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "hello.py").write_text(HELLO)
@@ -68,6 +174,15 @@ def main():
     for name, rates in found.items():
         rate = statistics.median(rates)
         print(f"{name:18} {rate:9.0f} req/s   {rate / base:.3f} of tremolo run")
+
+
+def main():
+    what = [word for word in sys.argv[1:] if not word.isdigit()] or ["costs", "throughput"]
+    rounds = next((int(word) for word in sys.argv[1:] if word.isdigit()), 3)
+    if "costs" in what:
+        costs(rounds)
+    if "throughput" in what:
+        throughput(rounds)
 
 
 if __name__ == "__main__":

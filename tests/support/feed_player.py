@@ -284,7 +284,9 @@ class FeedPlayer:
             self.streams = [stream for stream in self.streams if stream["id"] != args["conn"]]
         elif command["name"] == "stop":
             self.stopped = True
-        elif command["name"] not in ("detail", "workers", "restart", "drain", "status"):
+        elif command["name"] not in (
+                "detail", "workers", "restart", "drain", "status", "message", "intercept",
+                "release"):
             ack.update(ok=False, error=f"unknown command {command['name']}")
         return [ack, *replies]
 

@@ -5,7 +5,7 @@ another.
 """
 
 import asyncio
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
@@ -40,10 +40,12 @@ class Commands:
 
     def __init__(self, commanded: Commanded) -> None:
         self._on = commanded
+        self._intercepting: Optional[Tuple[Viewer, Dict[str, Any]]] = None
         self._names: Dict[str, Callable[[Viewer, Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "reload": self._reload, "detail": self._detail,
             "cut": self._cut, "workers": self._workers, "restart": self._restart,
             "stop": self._stop, "drain": self._drain, "status": self._status,
+            "message": self._message, "intercept": self._intercept, "release": self._release,
         }
 
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
@@ -160,6 +162,48 @@ class Commands:
 
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("cut", conn=args.get("conn"))
+        if not answer.get("ok"):
+            raise CommandError(str(answer.get("error")))
+        return True
+
+    async def _intercept(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
+        """Hold and mock requests for a viewer, as long as it is there; the newest wish counts."""
+        wanted = {name: args.get(name) or [] for name in ("hold", "mocks")}
+        workers = [w for w in self._on.generations.workers if w.state != "exited"]
+        answers = await asyncio.gather(*(
+            worker.command("intercept", **wanted) for worker in workers))
+        refused = [answer["error"] for worker, answer in zip(workers, answers)
+                   if not answer.get("ok") and worker.state == "serving"]
+        if refused:
+            raise CommandError(str(refused[0]))
+        self._intercepting = (viewer, wanted) if any(wanted.values()) else None
+        return wanted
+
+    def brief(self, worker: WorkerHandle) -> None:
+        """Have a new worker hold and mock what the others do."""
+        if self._intercepting is not None:
+            worker.tell("intercept", **self._intercepting[1])
+
+    def viewers_changed(self) -> None:
+        """Nothing is held for a viewer that is gone."""
+        if self._intercepting is None or self._on.feed.has(self._intercepting[0]):
+            return
+        self._intercepting = None
+        for worker in self._on.generations.workers:
+            worker.tell("intercept", hold=[], mocks=[])
+
+    async def _release(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
+        answer = await self._worker(args.get("pid")).command("release", **{
+            name: args[name] for name in ("id", "method", "target", "headers", "answer")
+            if name in args})
+        if not answer.get("ok"):
+            raise CommandError(str(answer.get("error")))
+        return True
+
+    async def _message(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
+        answer = await self._worker(args.get("pid")).command(
+            "message", **{name: args[name] for name in (
+                "conn", "text", "data64", "close", "reason") if name in args})
         if not answer.get("ok"):
             raise CommandError(str(answer.get("error")))
         return True

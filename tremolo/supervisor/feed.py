@@ -110,6 +110,10 @@ class Feed:
     def count(self) -> int:
         return len(self._viewers)
 
+    def has(self, viewer: Viewer) -> bool:
+        """Whether a viewer is there still."""
+        return viewer in self._viewers
+
     def add_consumer(self, consumer: Consumer, detail: int) -> None:
         self._consumers.append(consumer)
         self._consumer_detail = max(self._consumer_detail, detail)

@@ -94,6 +94,7 @@ class Supervisor:
         self._commands = Commands(Commanded(
             self._generations, self._throttle, self._observer, self._feed, self._companions,
             self._spread_detail, self.request_stop, self.status))
+        self._observer.on_switching = self._commands.brief
         try:
             if quiet is None or not quiet.announced:
                 self._open_control()
@@ -299,6 +300,7 @@ class Supervisor:
         level = self._feed.detail
         for worker in self._generations.workers:
             worker.tell("detail", level=level)
+        self._commands.viewers_changed()
 
     def _on_command(self, viewer: Any, message: Dict[str, Any]) -> None:
         self._commands.take(viewer, message)

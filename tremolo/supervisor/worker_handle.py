@@ -214,7 +214,7 @@ class WorkerHandle:
                 waiter.set_result(message)
         elif kind == "frame":
             self._observer.worker_frame(self, message, None)
-        elif kind in ("error", "log", "insight"):
+        elif kind in ("error", "log", "insight", "held"):
             self._observer.worker_event(self, message)
         for fd in fds:
             os.close(fd)

@@ -44,6 +44,7 @@ class WorkerObserver:
         self._blocked: Set[WorkerHandle] = set()
         self._checked: Optional[str] = None
         self.reloader: Optional[Reloader] = None
+        self.on_switching: Callable[[WorkerHandle], None] = lambda worker: None
         self.rollup = Rollup()
         self.total_shares = TotalShares()
         #: the newest ErrorEvents, the oldest first
@@ -104,6 +105,7 @@ class WorkerObserver:
         worker.tell("detail", level=self._feed.detail)
         for scope, throttle in self._throttle.for_worker().items():
             worker.tell("throttle", scope=scope, throttle=throttle)
+        self.on_switching(worker)
         self.total_shares.forget(worker.pid)
         self.share_total()
 

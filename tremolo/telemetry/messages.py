@@ -316,6 +316,23 @@ class ThrottleEvent(TypedDict, total=False):
     throttle: Dict[str, Any]
 
 
+class HeldEvent(TypedDict, total=False):
+    """kind "held": a request is "held" for a viewer, or is not any more: "released", "left" (its
+    client did) or "timeout" (it goes on by itself)."""
+
+    v: int
+    kind: str
+    t: float
+    pid: int
+    gen: int
+    id: int  # RequestRow.id
+    conn: int
+    state: str
+    seconds: float  # until it goes on by itself
+    method: str
+    path: str
+
+
 class StatsEvent(TypedDict, total=False):
     """kind "stats": the exact counters of all workers, past ones included, once a second."""
 
@@ -333,9 +350,12 @@ class Command(TypedDict, total=False):
 
     `name`: "throttle" (scope, throttle: dict of Throttle or None to remove; or throttle alone,
     a text as `--throttle` takes it, "off" for none at all; or rules: all there shall be, by
-    scope), "reload",
-    "drain" (timeout), "detail" (level 0-2: 0 counters only, 1 rows, 2 headers and bodies),
-    "cut" (pid, conn), "workers" (count), "restart" (pid), "stop" (now: bool), "status".
+    scope), "reload", "drain" (timeout), "detail" (level 0-2: 0 counters only, 1 rows, 2 headers
+    and bodies), "cut" (pid, conn), "intercept" (hold: rules of method and path, mocks: the same
+    with status, headers and body64; both for as long as the viewer is there), "release" (pid,
+    id of one that is held; method, target, headers to change; answer: status, headers, body64),
+    "message" (pid, conn, and text, data64, or close: a code, with a reason), "workers" (count),
+    "restart" (pid), "stop" (now: bool), "status".
     Every command is answered by one Ack with its `seq`.
     """
 

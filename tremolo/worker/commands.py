@@ -4,9 +4,11 @@ Every value is validated here again, whoever sent it: bounded, finite, of the ri
 Every command is answered by one acknowledgement, with what is in force or why it is not.
 """
 
+import base64
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
+from ..net.websocket import WebSocketLink
 from ..scope import Scope
 from ..telemetry.builders import done, refused
 from ..telemetry.messages import Ack
@@ -14,6 +16,7 @@ from ..throttle import Throttle
 
 if TYPE_CHECKING:
     from .browser import Browser
+    from .intercept import Interceptor
 
 MAX_DETAIL = 2
 
@@ -28,7 +31,8 @@ class Commands:
     def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
                  drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
                  application: Any = None,
-                 stale: Callable[[List[str]], List[str]] = lambda paths: []) -> None:
+                 stale: Callable[[List[str]], List[str]] = lambda paths: [],
+                 notify: Callable[[Dict[str, Any]], None] = lambda event: None) -> None:
         self._server = server
         self._sampler = sampler
         self._serve = serve
@@ -36,11 +40,14 @@ class Commands:
         self._browser = browser
         self._application = application
         self._stale = stale
+        self._notify = notify
+        self._interceptor: Optional[Interceptor] = None
         self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
             "serve": self._start_serving, "drain": self._start_draining,
             "broken": self._note_broken, "assets": self._note_assets,
-            "touched": self._name_stale,
+            "touched": self._name_stale, "message": self._send_message,
+            "intercept": self._intercept, "release": self._release,
         }
 
     def obey(self, message: Mapping[str, Any]) -> Ack:
@@ -85,6 +92,23 @@ class Commands:
             raise CommandError("there is no such connection")
         return True
 
+    def _send_message(self, args: Mapping[str, Any]) -> bool:
+        """Send a message over an open WebSocket as if the application did, or close it."""
+        connection = self._server.connections.get(args.get("conn"))
+        websocket = None if connection is None else connection.upgraded
+        if not isinstance(websocket, WebSocketLink) or not websocket.open:
+            raise CommandError("there is no such open WebSocket")
+        text, data, code = args.get("text"), args.get("data64"), args.get("close")
+        if isinstance(text, str):
+            websocket.send(text)
+        elif isinstance(data, str):
+            websocket.send(base64.b64decode(data, validate=True))
+        elif isinstance(code, int):
+            websocket.close(code, str(args.get("reason") or ""))
+        else:
+            raise CommandError("a message has a text or data64, or a code to close with")
+        return True
+
     def _start_serving(self, args: Mapping[str, Any]) -> None:
         self._serve()
 
@@ -92,7 +116,21 @@ class Commands:
         timeout = args.get("timeout", 0)
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= 86400:
             raise CommandError("a drain timeout is in seconds, at most a day")
+        if self._interceptor is not None:
+            self._interceptor.release_all()
         self._drain(float(timeout), bool(args.get("hand_over")))
+
+    def _intercept(self, args: Mapping[str, Any]) -> Dict[str, int]:
+        if self._interceptor is None:
+            from .intercept import Interceptor
+
+            self._interceptor = Interceptor(self._server, self._notify)
+        return self._interceptor.change(args)
+
+    def _release(self, args: Mapping[str, Any]) -> bool:
+        if self._interceptor is None:
+            raise CommandError("no request is held")
+        return self._interceptor.release(args)
 
     def _note_broken(self, args: Mapping[str, Any]) -> None:
         """A save is broken: pages in browsers say so, and the page of a broken start."""

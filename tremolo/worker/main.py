@@ -158,6 +158,10 @@ class Worker:
                 return
         self._channel.send(message)
 
+    def _notify(self, event: Dict[str, Any]) -> None:
+        """An event for viewers."""
+        self._send({**event, "pid": os.getpid(), "gen": self._gen})
+
     def _set_up_logging(self, settings: Settings) -> None:
         capture = bool(self._start.get("capture"))
         self._records = Records(self._gen, self._send_log if capture else None)
@@ -279,7 +283,7 @@ class Worker:
             self._lent = LentSockets(server, self._context_of)
             self._commands = Commands(server, self._sampler, self._serve, self._drain,
                                       self._browser, loaded.application,
-                                      self._reads.stale)
+                                      self._reads.stale, self._notify)
             for scope, throttle in self._start.get("throttle", {}).items():
                 self._commands.obey({"name": "throttle", "args": {
                     "scope": scope, "throttle": throttle}})

@@ -19,7 +19,7 @@ from .text import clean, size
 LINES = 200  # of a text
 DUMP_LINES = 8
 _STEP = "  "
-_DEEPEST = 16  # steps that an indentation has at most
+DEEPEST = 16  # steps that an indentation has at most
 # A string that is not closed ends with the text: looking for others in it would be quadratic.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\],:]|[^\s{}\[\],:"]+', re.S)
 _CHARSET = re.compile(r'charset="?([a-z0-9_-]{1,40})', re.I)
@@ -106,6 +106,34 @@ def shown(message: Message, reveal: bool, bytes_a_line: int = 16, most: int = LI
         if not lines[-1]:
             lines.pop()
     return lines[:most], max(0, len(lines) - most)
+
+
+def depth_of(message: Message) -> int:
+    """How many levels of JSON lie in each other."""
+    lines, _ = shown(message, False, most=100 * LINES)
+    return max((_indent(line) for line in lines), default=0)
+
+
+def folded(lines: List[str], depth: int) -> List[str]:
+    """Lines of indented JSON, with each part that lies deeper than `depth` as one line."""
+    found: List[str] = []
+    hidden = 0
+    for line in lines:
+        if _indent(line) > depth:
+            hidden += 1
+            continue
+        if hidden:
+            found[-1] += f" … {hidden} line{'' if hidden == 1 else 's'} … {line.strip()}"
+            hidden = 0
+        else:
+            found.append(line)
+    if hidden:
+        found.append(f"{_STEP * depth}… {hidden} lines")
+    return found
+
+
+def _indent(line: str) -> int:
+    return (len(line) - len(line.lstrip(" "))) // len(_STEP)
 
 
 def has_secrets(message: Message) -> bool:
@@ -201,7 +229,7 @@ def _indented(text: str, reveal: bool) -> List[str]:
     def broken(line: str) -> str:
         if line.strip():
             lines.append(line)
-        return _STEP * min(depth, _DEEPEST)
+        return _STEP * min(depth, DEEPEST)
 
     for token, _ in _tokens(text, reveal):
         if token in "}]":

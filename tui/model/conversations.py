@@ -62,6 +62,7 @@ class Conversation:
         self.messages: Deque[StreamMessage] = deque(maxlen=MOST)
         self.seen = 0
         self.received = self.sent = 0
+        self.waited = 0  # that could not be sent at once
 
     @property
     def forgotten(self) -> int:
@@ -87,6 +88,7 @@ class Conversations:
             self._next_uid += 1
             talk.messages.append(made)
             talk.seen += 1
+            talk.waited += made.waited
             if made.kind not in CONTROL:
                 talk.received += made.incoming
                 talk.sent += not made.incoming

@@ -13,6 +13,7 @@ from . import live
 from .commands import Command, Commands
 from .connections import Connections
 from .conversations import Conversations
+from .holding import Holding
 from .insight import Insight
 from .logs import Errors, Log
 from .meters import Directions, Meters
@@ -64,6 +65,7 @@ class Session:
         self.throttling = Throttling()
         self.commands = Commands(clock)
         self.pins = Pins()
+        self.holding = Holding()
         self.recorded = False  # it comes from a file: nothing can be asked of the server
         self.messages = 0
         self.rejected = 0
@@ -77,7 +79,7 @@ class Session:
             "hello": self._hello, "frame": self._frame, "worker": self._worker,
             "reload": self._reload, "error": self._error, "log": self._log,
             "throttle": self._throttle, "stats": self._stats, "ack": self._ack,
-            "assets": self._assets, "insight": self.insight.add}
+            "assets": self._assets, "held": self._held, "insight": self.insight.add}
 
     def apply(self, message: Dict[str, Any]) -> None:
         """Take in one message; unknown kinds are for newer viewers."""
@@ -190,6 +192,7 @@ class Session:
         self.connections.ended(pid)
         self.live.ended(pid)
         self.meters.ended(pid)
+        self.holding.ended(pid)
 
     def _worker(self, message: Mapping[str, Any]) -> None:
         worker = self.workers.event(message, self.clock())
@@ -269,6 +272,18 @@ class Session:
 
     def _throttle(self, message: Mapping[str, Any]) -> None:
         self.throttling.update(message.get("throttle") or {}, self.clock())
+
+    def _held(self, message: Mapping[str, Any]) -> None:
+        held = self.holding.event(message, self.clock())
+        count = len(self.holding.held)
+        if not count:
+            self.notices.cure("held")
+        if message.get("state") == "timeout":
+            self.notify(f"{held.method} {held.path} went on by itself: it was held for too long",
+                        "warning")
+        if count:
+            name = "request is" if count == 1 else "requests are"
+            self.notify(f"{count} {name} held · H lists them", "warning", "held")
 
     def _stats(self, message: Mapping[str, Any]) -> None:
         self.totals.exact(message.get("totals") or {})

@@ -9,8 +9,9 @@ from textual.strip import Strip
 
 from ..clipboard import copy, copy_body, copy_curl
 from ..draw import Piece, fit, found_in, spread, wrapped
-from ..model import text
+from ..model import bodies, text
 from ..model.logs import Error, LogLine
+from ..model.messages import Message
 from ..model.notices import Notices
 from ..model.pins import Pin
 from ..model.requests import key_of
@@ -59,6 +60,13 @@ class DetailPane(LinePane):
         Binding("z", "whole", "messages in full", show=False, id="detail.whole"),
         Binding("h", "control", "pings and pongs", show=False, id="detail.control"),
         Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
+        Binding("a", "send", "send a message over the WebSocket", show=False, id="detail.send"),
+        Binding("C", "hang_up", "close the WebSocket with a code", show=False,
+                id="detail.hang_up"),
+        Binding("minus", "depth(-1)", "fold JSON a level", show=False, key_display="-",
+                id="detail.less"),
+        Binding("plus,equals_sign", "depth(1)", "unfold JSON a level", show=False,
+                key_display="+", id="detail.more"),
     ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,6 +80,7 @@ class DetailPane(LinePane):
         self._whole = False  # messages of streams: each in full
         self._control = False  # and pings and pongs among them
         self._words = ""  # that are looked for
+        self._depth: Optional[int] = None  # levels of JSON that are unfolded; None: all
         self._messages = MessageSections()
         self._settled_for = 0  # cells
         self._body: List[Sequence[Piece]] = []
@@ -83,6 +92,7 @@ class DetailPane(LinePane):
             self.top = 0
             self.follow = True
             self._reveal = False
+            self._depth = None
             if not along:
                 self._wanted = ""
         self.subject = subject
@@ -108,6 +118,7 @@ class DetailPane(LinePane):
         moving = row is not None and row.state == "live"
         moving = moving or isinstance(subject, (Worker, Reload))
         return (id(subject), self.tab, self._unfold, self._reveal, self._whole, self._control,
+                self._depth,
                 row and (id(row.request), id(row.response)), session.pins.revision,
                 session.workers.revision if moving else 0,
                 session.reload.at if isinstance(subject, Reload) else 0,
@@ -235,7 +246,7 @@ class DetailPane(LinePane):
             return message_lines(self, row, width, self._whole, self._control, words)
         if tab in ("Response", "Request"):
             message = row.response if tab == "Response" else row.request
-            return self._messages.body(self, tab, message, width, self._reveal)
+            return self._messages.body(self, tab, message, width, self._reveal, self._depth)
         if tab == "Headers":
             return self._messages.headers(self, row, width, self._reveal)
         if tab == "Cookies":
@@ -343,6 +354,41 @@ class DetailPane(LinePane):
         """Messages of streams in full, or one line each."""
         self._whole = not self._whole
         self.redraw()
+
+    async def action_send(self) -> None:
+        row = self._open_websocket()
+        if row is not None:
+            await self.host.ask_message(row)
+
+    async def action_hang_up(self) -> None:
+        row = self._open_websocket()
+        if row is not None:
+            await self.host.ask_close(row)
+
+    def _open_websocket(self) -> Optional[Row]:
+        row = self.subject
+        if isinstance(row, Row) and row.websocket and row.state == "live":
+            return row
+        self.session.notify("only over a WebSocket that is open", "warning")
+        return None
+
+    def action_depth(self, step: int) -> None:
+        """Fold what lies deeper in JSON, or unfold a level of it."""
+        depth = bodies.DEEPEST if self._depth is None else self._depth
+        message = self._shown_message()
+        if message is None or bodies.kind_of(message) != "json":
+            self.session.notify("no JSON here to fold", "info")
+            return
+        depth = max(1, min(depth, bodies.depth_of(message)) + step)
+        self._depth = None if depth >= bodies.depth_of(message) else depth
+        self.redraw()
+
+    def _shown_message(self) -> Optional[Message]:
+        row = self.subject
+        if not isinstance(row, Row) or self.tab not in ("Response", "Request"):
+            return None
+        message = row.response if self.tab == "Response" else row.request
+        return None if message is None else bodies.readable(message)[0]
 
     def action_control(self) -> None:
         """Show pings and pongs, or hide them."""

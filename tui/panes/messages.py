@@ -34,9 +34,9 @@ class MessageSections:
             *_headers(pane, "Response", row.response, width, reveal)])
 
     def body(self, pane: Page, whose: str, message: Optional[Message], width: int,
-             reveal: bool) -> Lines:
-        return self._once((whose, message, width, reveal, pane.style("text")),
-                          lambda: _body(pane, whose, message, width, reveal))
+             reveal: bool, depth: Optional[int] = None) -> Lines:
+        return self._once((whose, message, width, reveal, depth, pane.style("text")),
+                          lambda: _body(pane, whose, message, width, reveal, depth))
 
     def _once(self, key: Any, make: Callable[[], Lines]) -> Lines:
         found = self._made.get(key)
@@ -63,7 +63,8 @@ def _headers(pane: Page, whose: str, message: Optional[Message], width: int, rev
     return lines
 
 
-def _body(pane: Page, whose: str, message: Optional[Message], width: int, reveal: bool) -> Lines:
+def _body(pane: Page, whose: str, message: Optional[Message], width: int, reveal: bool,
+          depth: Optional[int]) -> Lines:
     if message is None or message.size == 0:
         return []
     plain, coding = bodies.readable(message)
@@ -75,7 +76,7 @@ def _body(pane: Page, whose: str, message: Optional[Message], width: int, reveal
     lines: Lines = [*heading(pane, f"{whose} body", note, width)]
     parts = parts_of(plain)
     return lines + (_part_lines(pane, parts, width, reveal) if parts
-                    else _body_lines(pane, plain, width, reveal))
+                    else _body_lines(pane, plain, width, reveal, depth))
 
 
 def _part_lines(pane: Page, parts: Sequence[Part], width: int, reveal: bool) -> Lines:
@@ -125,10 +126,15 @@ def _body_note(message: Message, room: int, reveal: bool) -> str:
     return f"{middle_cut(media, room)} · {extent}"
 
 
-def _body_lines(pane: Page, message: Message, width: int, reveal: bool) -> Lines:
+def _body_lines(pane: Page, message: Message, width: int, reveal: bool, depth: Optional[int]
+                ) -> Lines:
     lines: Lines = []
     json = bodies.kind_of(message) == "json"
-    shown, more = bodies.shown(message, reveal, 16 if width >= ROOM_FOR_16 else 8)
+    shown, more = bodies.shown(message, reveal, 16 if width >= ROOM_FOR_16 else 8,
+                               bodies.LINES if depth is None else 100 * bodies.LINES)
+    if json and depth is not None:
+        shown = bodies.folded(shown, depth)
+        more, shown = more + max(0, len(shown) - bodies.LINES), shown[:bodies.LINES]
     for number, line in enumerate(shown):
         room = bodies.LINES - len(lines)
         if room <= 0:  # long lines were wrapped: the bound is on what is drawn as well

@@ -195,6 +195,9 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
     dim, stream = pane.style("dim"), pane.style("stream")
     pieces: List[Piece] = [(f" ↑ {talk.received:,}", stream), (" in  ", dim),
                            (f"↓ {talk.sent:,}", stream), (" out", dim)]
+    if talk.waited:
+        pieces.append((f"   {talk.waited:,} waited: the client or the throttle was full",
+                       pane.style("warning")))
     lost = talk.forgotten
     if lost:
         pieces.append((f"   the first {lost:,} are forgotten", dim))

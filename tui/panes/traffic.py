@@ -43,6 +43,8 @@ class TrafficPane(LinePane):
                 id="traffic.next_tab"),
         Binding("left", "app.detail_tab(-1)", "tab before", show=False,
                 id="traffic.previous_tab"),
+        Binding("A", "app.mock", "answer this route without the application (mock)", show=False,
+                id="traffic.mock"),
         Binding("m", "mark", "mark", show=False, id="traffic.mark"),
         Binding("M", "only_marked", "only what is marked; and back", show=False,
                 id="traffic.marked"),

@@ -1,0 +1,130 @@
+"""Requests held and routes mocked from the dashboard; messages sent; JSON folded."""
+
+import base64
+
+import pytest
+
+pytest.importorskip("textual")
+
+from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
+from tests.support.feed_player import message
+from tui.model import bodies
+from tui.model.holding import Malformed, change_of, mock_of, rules_of
+from tui.model.messages import parse
+
+
+def held(state="held", number=7):
+    return {"v": 1, "kind": "held", "state": state, "pid": 4711, "gen": 14, "id": number,
+            "conn": 9, "t": 0.0, "seconds": 45.0, "method": "POST", "path": "/api/cart"}
+
+
+def test_rules_are_typed_as_methods_and_paths():
+    assert rules_of("POST /api/* | /login") == [
+        {"method": "POST", "path": "/api/*"}, {"method": "", "path": "/login"}]
+    assert rules_of(" ") == []
+    for wrong in ("POST", "api", "post /x y"):
+        with pytest.raises(Malformed):
+            rules_of(wrong)
+
+
+def test_a_mock_is_typed_with_a_body_or_takes_the_recorded_one():
+    mock = mock_of('GET /a/* 503 {"error": "no lamps"}')
+    assert (mock.status, mock.body) == (503, b'{"error": "no lamps"}')
+    assert mock.headers == (("content-type", "application/json"),)
+    assert mock_of("GET /b 503", mock).body == mock.body
+    assert mock_of("GET /b 404", mock).body == b""
+    for wrong in ("GET /a", "GET a 200", "GET /a 99", "/a 200"):
+        with pytest.raises(Malformed):
+            mock_of(wrong)
+
+
+def test_a_change_sets_and_takes_away_headers():
+    assert change_of("PUT /b?c X-Role: admin | Cookie:") == {
+        "method": "PUT", "target": "/b?c", "headers": {"X-Role": "admin", "Cookie": None}}
+    for wrong in ("PUT", "PUT b", "PUT /b nonsense"):
+        with pytest.raises(Malformed):
+            change_of(wrong)
+
+
+@drive(SMALL)
+async def test_what_is_held_is_said_listed_and_let_go(d):
+    await d.press("I", *"POST /api/*", "enter")
+    (command,) = await d.obey()
+    assert command["args"] == {"hold": [{"method": "POST", "path": "/api/*"}], "mocks": []}
+    await d.say(held(), held(number=8))
+    assert "2 requests are held" in d.screen()[-2]
+    await d.press("H")
+    assert "POST /api/cart" in d.text()
+    await d.press("enter")
+    (command,) = await d.obey()
+    assert command["name"] == "release" and command["args"] == {"pid": 4711, "id": 7}
+    await d.say(held("released"), held("timeout", 8))
+    await d.until(lambda: len(d.app.screen_stack) == 1)
+    assert any("went on by itself" in one.text for one in d.app.session.notices.items)
+    assert "held" not in d.app.session.notices.standing
+
+
+@drive(SMALL)
+async def test_one_that_is_held_is_changed_or_answered(d):
+    await d.say(held())
+    for key, typed, name in (("e", "PUT /other", "target"), ("a", "404 not here", "answer")):
+        await d.press("H", key)
+        await d.until(lambda: d.app.entry.display)
+        d.app.entry.value = typed
+        await d.press("enter")
+        (command,) = d.commands()
+        assert command["name"] == "release" and name in command["args"]
+    assert base64.b64decode(command["args"]["answer"]["body64"]) == b"not here"
+
+
+@drive(SMALL)
+async def test_a_route_is_mocked_from_what_was_recorded(d):
+    about = {"response": message([("Content-Type", "text/plain"), ("Date", "x")], b"hello")}
+    await d.say(rows(d.player, 1, method="GET", path="/a?b", status=200, **about))
+    await d.press("up", "A", "enter")
+    (command,) = d.commands()
+    (mock,) = command["args"]["mocks"]
+    assert (mock["method"], mock["path"], mock["status"]) == ("GET", "/a", 200)
+    assert base64.b64decode(mock["body64"]) == b"hello"
+    assert mock["headers"] == [["Content-Type", "text/plain"]]
+    await d.press("A")
+    d.app.entry.value = ""
+    await d.press("enter")
+    assert d.commands()[-1]["args"]["mocks"] == []
+
+
+@drive(LARGE)
+async def test_json_is_folded_level_by_level(d):
+    body = b'{"a": {"b": [1, 2, {"c": 3}]}, "d": 4}'
+    await d.say(rows(d.player, 1, method="GET", path="/x", response=message(
+        [("Content-Type", "application/json")], body)))
+    await d.press("up", "enter", "enter")
+    d.app.detail.focus()
+    await d.press()
+    assert '"c": 3' in d.text()
+    await d.press("minus")
+    assert '"c": 3' not in d.text() and "… 1 line …" in d.text()
+    await d.press("plus")
+    assert '"c": 3' in d.text()
+
+
+def test_folded_json_keeps_its_brackets():
+    told = parse(message([("Content-Type", "application/json")], b'{"a":{"b":[1,2]},"d":4}'))
+    lines, _ = bodies.shown(told, False)
+    assert bodies.depth_of(told) == 3
+    assert bodies.folded(lines, 1) == ["{", '  "a": { … 4 lines … },', '  "d": 4', "}"]
+
+
+@drive(LARGE)
+async def test_a_message_is_typed_for_an_open_websocket(d):
+    row = {"id": 1, "conn": 9, "t": 0.0, "method": "GET", "path": "/ws", "status": 101,
+           "http": "ws", "state": "live", "ms": 9000.0, "bytes_in": 0, "bytes_out": 0}
+    await d.say(d.player.frame(4711, [row]))
+    await d.press("up", "enter")
+    d.app.detail.focus()
+    await d.press("a", *"hello", "enter", "C")
+    d.app.entry.value = "4001 out of lamps"
+    await d.press("enter")
+    first, second = d.commands()
+    assert first["args"] == {"pid": 4711, "conn": 9, "text": "hello"}
+    assert second["args"]["close"] == 4001 and second["args"]["reason"] == "out of lamps"
