@@ -140,6 +140,7 @@ def test_nothing_is_sampled_while_no_request_is_slow_and_nothing_runs_unwatched(
         async with serving(handle) as site:
             insight = Insight(Log())
             insight.serve(site.server)
+            until(lambda: threads() == [])  # of other tests
             await site.get()
             assert threads() == []
             insight.watch(1)
