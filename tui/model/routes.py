@@ -3,10 +3,11 @@
 Rows are a sample under load, so counts here are of rows; the shape of the latencies holds.
 """
 
-from typing import Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Set
 
 from tremolo.telemetry.histogram import bucket, quantiles
 
+from .changes import BEFORE, news_of
 from .traffic import Row
 
 MAX_ROUTES = 500
@@ -18,11 +19,12 @@ BINS = 12  # of the small histogram, an octave each: half a millisecond to two s
 class Timings:
     """The rows of one route in one generation."""
 
-    __slots__ = ("buckets", "count", "failures")
+    __slots__ = ("buckets", "count", "failures", "fewest", "most")
 
     def __init__(self) -> None:
         self.count = 0
         self.failures = 0
+        self.fewest = self.most = 0  # queries of a request
         self.buckets: Dict[int, int] = {}
 
     def quantiles(self) -> List[float]:
@@ -30,13 +32,15 @@ class Timings:
 
 
 class Route:
-    __slots__ = ("before", "gen", "name", "now")
+    __slots__ = ("before", "gen", "name", "now", "told")
 
     def __init__(self, name: str, gen: int) -> None:
         self.name = name
         self.gen = gen
         self.now = Timings()
+        #: of the last generation that had requests enough to compare with
         self.before: Optional[Timings] = None
+        self.told: Set[str] = set()  # kinds of changes that were said of this generation
 
     def amount(self, column: str) -> float:
         """What a column of the table shows."""
@@ -62,6 +66,8 @@ class Routes:
         self.revision = 0
         self.sort, self.reverse = "count", False
         self._routes: Dict[str, Route] = {}
+        #: called with a line on what is different since the save, and whether it is worse
+        self.on_change: Callable[[str, bool], None] = lambda text, worse: None
 
     def add(self, row: Row) -> None:
         name = row.route or row.path.split("?", 1)[0]
@@ -75,14 +81,23 @@ class Routes:
         if row.gen != route.gen:
             if row.gen < route.gen:
                 return  # a late row of a generation that drains
-            route.before, route.now, route.gen = route.now, Timings(), row.gen
+            if route.before is None or route.now.count >= BEFORE:
+                route.before = route.now
+            route.now, route.gen = Timings(), row.gen
+            route.told.clear()
         timings = route.now
+        timings.fewest = row.queries if not timings.count else min(timings.fewest, row.queries)
+        timings.most = max(timings.most, row.queries)
         timings.count += 1
         if row.status >= 500 or row.state == "aborted":
             timings.failures += 1
         index = bucket(row.ms / 1000)
         timings.buckets[index] = timings.buckets.get(index, 0) + 1
         self.revision += 1
+        if route.before is not None and not row.stream:
+            text, worse = news_of(route)
+            if text:
+                self.on_change(text, worse)
 
     def sort_by(self, column: str) -> None:
         """Order by one of SORTS; by the same one again: the other way round."""

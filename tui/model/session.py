@@ -51,6 +51,8 @@ class Session:
         self.pid = 0
         self.traffic = Traffic()
         self.routes = Routes()
+        self.routes.on_change = lambda text, worse: self.notify(
+            text, "warning" if worse else "info", minor=True)
         self.connections = Connections()
         self.live = live.Live()
         self.conversations = Conversations()
