@@ -4,14 +4,11 @@ A number is only said to have changed where the requests before and after do not
 three tell about queries, which are mostly the same each time, more are needed for durations.
 """
 
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from tremolo.telemetry.histogram import quantiles
 
 from .text import millis
-
-if TYPE_CHECKING:
-    from .routes import Route, Timings
 
 BEFORE, AFTER = 3, 2  # requests that tell about queries
 TIMED = 12  # requests, on both sides, that tell about durations
@@ -19,10 +16,24 @@ WITHOUT_ERROR = 10  # requests without one, for the first to be new
 FACTOR, LEAST_MS = 1.5, 5.0
 
 
-def changes_of(route: "Route") -> Dict[str, Tuple[str, bool]]:
-    """What is different since the generation before, by kind: "queries", "time", "error"; a
+class Timings:
+    """The rows of one route in one generation."""
+
+    __slots__ = ("buckets", "count", "failures", "fewest", "most")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failures = 0
+        self.fewest = self.most = 0  # queries of a request
+        self.buckets: Dict[int, int] = {}
+
+    def quantiles(self) -> List[float]:
+        return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
+
+
+def changes_of(before: Optional[Timings], now: Timings) -> Dict[str, Tuple[str, bool]]:
+    """What is different from `before`, by kind: "queries", "time", "error"; a
     short text, and whether it is worse."""
-    before, now = route.before, route.now
     found: Dict[str, Tuple[str, bool]] = {}
     if before is None:
         return found
@@ -42,26 +53,27 @@ def changes_of(route: "Route") -> Dict[str, Tuple[str, bool]]:
     return found
 
 
-def news_of(route: "Route") -> Tuple[str, bool]:
-    """One line on what was not said of this generation yet, "" for nothing; and whether any of it
-    is worse."""
+def news_of(name: str, before: Optional[Timings], now: Timings, told: Set[str]
+            ) -> Tuple[str, bool]:
+    """One line on what became of a route, but for the kinds of changes that were `told`, to which
+    these are added; "" for nothing; and whether any of it is worse."""
     fresh: List[Tuple[str, bool]] = []
-    for kind, change in changes_of(route).items():
-        if kind not in route.told:
-            route.told.add(kind)
+    for kind, change in changes_of(before, now).items():
+        if kind not in told:
+            told.add(kind)
             fresh.append(change)
     if not fresh:
         return "", False
-    return (f"since the save, {route.name}: " + " · ".join(text for text, _ in fresh),
+    return (f"since the save, {name}: " + " · ".join(text for text, _ in fresh),
             any(worse for _, worse in fresh))
 
 
-def _usual(timings: "Timings") -> str:
+def _usual(timings: Timings) -> str:
     if timings.fewest == timings.most:
         return str(timings.most)
     return f"{timings.fewest}–{timings.most}"
 
 
-def _quartiles(timings: "Timings") -> Tuple[float, float, float]:
+def _quartiles(timings: Timings) -> Tuple[float, float, float]:
     low, middle, high = (value * 1000 for value in quantiles(timings.buckets, 0.25, 0.5, 0.75))
     return low, middle, high

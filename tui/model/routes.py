@@ -5,30 +5,15 @@ Rows are a sample under load, so counts here are of rows; the shape of the laten
 
 from typing import Callable, Dict, List, Optional, Set
 
-from tremolo.telemetry.histogram import bucket, quantiles
+from tremolo.telemetry.histogram import bucket
 
-from .changes import BEFORE, news_of
+from .changes import BEFORE, Timings, news_of
 from .traffic import Row
 
 MAX_ROUTES = 500
 SORTS = ("count", "p50", "p95", "p99", "change", "5xx", "name")
 OTHERS = "(others)"
 BINS = 12  # of the small histogram, an octave each: half a millisecond to two seconds
-
-
-class Timings:
-    """The rows of one route in one generation."""
-
-    __slots__ = ("buckets", "count", "failures", "fewest", "most")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.failures = 0
-        self.fewest = self.most = 0  # queries of a request
-        self.buckets: Dict[int, int] = {}
-
-    def quantiles(self) -> List[float]:
-        return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
 
 
 class Route:
@@ -95,7 +80,7 @@ class Routes:
         timings.buckets[index] = timings.buckets.get(index, 0) + 1
         self.revision += 1
         if route.before is not None and not row.stream:
-            text, worse = news_of(route)
+            text, worse = news_of(name, route.before, route.now, route.told)
             if text:
                 self.on_change(text, worse)
 
