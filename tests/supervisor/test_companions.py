@@ -114,11 +114,11 @@ def test_one_that_dies_is_started_again_after_a_time_that_grows(server):
     assert printed(server, "crashing", 2) == ["tried", "tried"]
 
 
-def test_one_whose_minder_is_killed_is_ended_whole_and_started_again(server):
+def test_one_whose_guard_is_killed_is_ended_whole_and_started_again(server):
     pids = family(server)
     with open(f"/proc/{pids[0]}/stat") as file:
-        minder = int(file.read().rpartition(")")[2].split()[1])
-    os.kill(minder, signal.SIGKILL)
+        guard = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(guard, signal.SIGKILL)
     all_gone(pids)
     assert family(server, 2) != pids
 
@@ -168,16 +168,16 @@ def test_they_are_not_started(tmp_path, arguments):
 
 def test_one_that_ignores_the_request_to_end_is_killed():
     output, theirs = os.pipe()
-    minder = subprocess.Popen(
-        command("tremolo.supervisor.minder", "main", theirs,
+    guard = subprocess.Popen(
+        command("tremolo.supervisor.companion_guard", "main", theirs,
                 ["/bin/sh", "-c", "trap '' TERM; echo ready; sleep 600; sleep 600"], "", 0.1),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(theirs,))
     os.close(theirs)
-    with minder, open(output, "rb") as printed:
-        pid = int(minder.stdout.readline().split()[1])
+    with guard, open(output, "rb") as printed:
+        pid = int(guard.stdout.readline().split()[1])
         assert printed.readline() == b"ready\n"
-        minder.stdin.close()
-        assert minder.stdout.readline() == b"exited 9\n"
+        guard.stdin.close()
+        assert guard.stdout.readline() == b"exited 9\n"
         assert not is_alive(pid)
 
 

@@ -1,7 +1,7 @@
 """The programs beside the server: started, logged, started again when they die, ended with us.
 
-Each has a minder (see `minder`), which ends its whole process group even if this process is
-killed; if the minder is killed, this does it. What they print is bounded in lines and bytes a
+Each has a guard (see `companion_guard`), which ends its whole process group even if this process
+is killed; if the guard is killed, this does it. What they print is bounded in lines and bytes a
 second: more waits in their pipe, or is counted and left out.
 """
 
@@ -19,8 +19,8 @@ from ..telemetry.builders import left_out_event, log_event
 from ..telemetry.messages import CompanionState
 from ..telemetry.sanitize import clean
 from .bootstrap import command
+from .companion_guard import GRACE, KILL_LIMIT
 from .feed import Feed
-from .minder import GRACE, KILL_LIMIT
 from .spawner import describe_status
 
 STEADY = 5.0  # seconds of running after which a death says nothing about the start
@@ -77,7 +77,7 @@ class Companion:
 
     def start(self) -> None:
         if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._mind())
+            self._task = self._loop.create_task(self._keep_running())
 
     async def stop(self) -> None:
         self._stopping = True
@@ -88,7 +88,7 @@ class Companion:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _mind(self) -> None:
+    async def _keep_running(self) -> None:
         """Start it, again and again, until it ends well or cannot be started at all."""
         delay = SHORTEST
         while not self._stopping:
@@ -133,15 +133,15 @@ class Life:
         self.pid = 0
         self.status: Optional[int] = None
         self.failure = ""
-        self._minder: Optional[subprocess.Popen[bytes]] = None
+        self._guard: Optional[subprocess.Popen[bytes]] = None
         self._reported = b""
         self._output: Optional[Output] = None
 
     def begin(self, environment: Mapping[str, str]) -> None:
         output, theirs = os.pipe()
         try:
-            self._minder = subprocess.Popen(
-                command("tremolo.supervisor.minder", "main", theirs, self._spec.argv,
+            self._guard = subprocess.Popen(
+                command("tremolo.supervisor.companion_guard", "main", theirs, self._spec.argv,
                         self._spec.folder),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, pass_fds=(theirs,),
                 env=dict(environment), start_new_session=True)
@@ -153,20 +153,20 @@ class Life:
         finally:
             os.close(theirs)
         self._output = Output(self._loop, output, self._line, self._left_out)
-        reports = self._minder.stdout
+        reports = self._guard.stdout
         assert reports is not None
         os.set_blocking(reports.fileno(), False)
         self._loop.add_reader(reports.fileno(), self._on_report, reports.fileno())
 
     async def end(self) -> None:
         """Have it ended, and wait for that."""
-        if self.over.done() or self._minder is None:
+        if self.over.done() or self._guard is None:
             return
-        assert self._minder.stdin is not None
-        self._minder.stdin.close()
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
         await asyncio.wait([self.over], timeout=GRACE + KILL_LIMIT + 1.0)
         if not self.over.done():
-            self._minder.kill()
+            self._guard.kill()
             self._ended()
 
     def _on_report(self, fd: int) -> None:
@@ -189,22 +189,22 @@ class Life:
             self._ended()
 
     def _ended(self) -> None:
-        minder = self._minder
-        if self.over.done() or minder is None or minder.stdout is None:
+        guard = self._guard
+        if self.over.done() or guard is None or guard.stdout is None:
             return
-        self._loop.remove_reader(minder.stdout.fileno())
-        minder.stdout.close()
-        if minder.stdin is not None and not minder.stdin.closed:
-            minder.stdin.close()
+        self._loop.remove_reader(guard.stdout.fileno())
+        guard.stdout.close()
+        if guard.stdin is not None and not guard.stdin.closed:
+            guard.stdin.close()
         if self._output is not None:
             self._output.close()
-        if self.status is None and self.pid:  # the minder died before it
+        if self.status is None and self.pid:  # the guard died before it
             with contextlib.suppress(OSError):
                 os.killpg(self.pid, signal.SIGKILL)
             self.status = signal.SIGKILL
         # It has nothing left to do but to leave, and does so while we wait.
         with contextlib.suppress(subprocess.TimeoutExpired):
-            minder.wait(1.0)
+            guard.wait(1.0)
         self.over.set_result(None)
 
     def _line(self, text: str) -> None:
