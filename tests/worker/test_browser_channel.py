@@ -132,7 +132,7 @@ def test_a_page_hears_the_generation_then_broken_saves_and_assets():
                 assert "pid" not in error
                 site.browser.set_broken(None)
                 assert await stream.event() == ("broken", None)
-                site.browser.tell_assets(["static/a.css"])
+                site.browser.refresh_assets(["static/a.css"])
                 name, change = await stream.event()
                 assert (name, change["files"]) == ("assets", ["static/a.css"])
                 site.browser.set_broken({"type": "Late"})
@@ -148,7 +148,7 @@ def test_a_page_that_comes_back_hears_what_it_missed_once():
             async with listening(site) as stream:
                 since = (await stream.event())[1]["t"] - 1
             for name in ("a.css", "b.css", "a.css"):
-                site.browser.tell_assets([name])
+                site.browser.refresh_assets([name])
             async with listening(site, b"&since=%d" % since) as stream:
                 await stream.event()
                 name, change = await stream.event()

@@ -182,7 +182,7 @@ class Commands:
     def brief(self, worker: WorkerHandle) -> None:
         """Have a new worker hold and mock what the others do."""
         if self._intercepting is not None:
-            worker.tell("intercept", **self._intercepting[1])
+            worker.notify("intercept", **self._intercepting[1])
 
     def viewers_changed(self) -> None:
         """Nothing is held for a viewer that is gone."""
@@ -190,7 +190,7 @@ class Commands:
             return
         self._intercepting = None
         for worker in self._on.generations.workers:
-            worker.tell("intercept", hold=[], mocks=[])
+            worker.notify("intercept", hold=[], mocks=[])
 
     async def _release(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("release", **{

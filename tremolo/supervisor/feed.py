@@ -128,7 +128,7 @@ class Feed:
 
     def publish(self, message: Mapping[str, Any], line: Optional[bytes] = None) -> None:
         """Give a message to all; `line` is its encoded form, if there is one already."""
-        self.tell_consumers(message)
+        self.notify_consumers(message)
         if self._viewers:
             if line is None:
                 line = encode_cut(message)
@@ -147,7 +147,7 @@ class Feed:
                 else:
                     viewer.offer(line, is_frame)
 
-    def tell_consumers(self, message: Mapping[str, Any]) -> None:
+    def notify_consumers(self, message: Mapping[str, Any]) -> None:
         if message["kind"] == "frame" and self._consumer_detail < WITH_MESSAGES <= self.detail:
             message = without_messages(message)
         for consumer in self._consumers:

@@ -278,7 +278,7 @@ class Generations:
         self.failed = None
         for worker in generation.workers.values():
             self._observer.worker_switching(worker)
-            worker.tell("serve")
+            worker.notify("serve")
         if old is not None:
             for worker in old.workers.values():
                 worker.drain(self._settings.drain_timeout, hand_over=True)
@@ -304,7 +304,7 @@ class Generations:
                             failure.configuration)
         self._publish(generation, "failed", change, error=failure.error, then=self.then,
                       mode=self._spawner.mode, preloaded=self._spawner.preloaded)
-        self.tell_serving("broken", error=brief(failure.error))
+        self.notify_serving("broken", error=brief(failure.error))
 
     async def _serve_fallback(self) -> None:
         """Answer with the error while there is no code that could."""
@@ -319,12 +319,12 @@ class Generations:
             raise
         self.serving = fallback
         for worker in fallback.workers.values():
-            worker.tell("serve")
+            worker.notify("serve")
 
-    def tell_serving(self, name: str, **args: Any) -> None:
+    def notify_serving(self, name: str, **args: Any) -> None:
         """Give a command to all workers that serve."""
         for worker in self.serving.workers.values() if self.serving is not None else ():
-            worker.tell(name, **args)
+            worker.notify(name, **args)
 
     def _publish(self, generation: Generation, state: str, change: Optional[Change],
                  **outcome: "Unpack[ReloadOutcome]") -> None:
@@ -394,9 +394,9 @@ class Generations:
             if self.serving is not generation:
                 worker.drain(0, hand_over=False)
                 return
-            worker.tell("serve")
+            worker.notify("serve")
             if self.failed is not None:
-                worker.tell("broken", error=brief(self.failed))
+                worker.notify("broken", error=brief(self.failed))
             if old is not None and not old.gone.done():
                 old.drain(self._settings.drain_timeout, hand_over=True)
             return

@@ -126,7 +126,7 @@ class Supervisor:
             if consumer is not None:
                 self._feed.add_consumer(consumer, detail)
             for worker in list(self._generations.workers):
-                worker.hear(quiet.rest)
+                worker.receive(quiet.rest)
         for number in quiet.signals:
             os.kill(os.getpid(), number)
         return await self._serve(first, quiet.announced)
@@ -151,7 +151,7 @@ class Supervisor:
                 await self._generations.stop_now()
                 return 1
             if not announced:
-                self._feed.tell_consumers(self.hello())
+                self._feed.notify_consumers(self.hello())
             now = await self._stop
             if not now:
                 self._stop = self._loop.create_future()
@@ -299,7 +299,7 @@ class Supervisor:
         """Tell the workers how much somebody wants to see."""
         level = self._feed.detail
         for worker in self._generations.workers:
-            worker.tell("detail", level=level)
+            worker.notify("detail", level=level)
         self._commands.viewers_changed()
 
     def _on_command(self, viewer: Any, message: Dict[str, Any]) -> None:
@@ -342,4 +342,4 @@ class Supervisor:
         """Templates, styles and the like changed: pages are looked at afresh, no more."""
         shown = [clean(os.path.relpath(path, self._launch.folder)) for path in paths[:50]]
         self._feed.publish(assets_event(self._generations.number, shown))
-        self._generations.tell_serving("assets", files=shown)
+        self._generations.notify_serving("assets", files=shown)

@@ -155,10 +155,10 @@ class WorkerHandle:
                                 begun.reader)
         self._decoder = begun.decoder
         self._read(begun.stats, self._on_stats)
-        self.hear(begun.messages)
+        self.receive(begun.messages)
         self._waiting = self._loop.create_task(self._wait(exited))
 
-    def hear(self, messages: "List[Tuple[Dict[str, Any], List[int]]]") -> None:
+    def receive(self, messages: "List[Tuple[Dict[str, Any], List[int]]]") -> None:
         """Take messages that the worker has sent to somebody else."""
         for message, fds in messages:
             self._on_message(message, fds)
@@ -273,14 +273,14 @@ class WorkerHandle:
             self._acks.pop(seq, None)
             return {"ok": False, "error": f"worker {self.pid} does not answer"}
 
-    def tell(self, name: str, **args: Any) -> None:
+    def notify(self, name: str, **args: Any) -> None:
         """Give a command whose answer nobody waits for."""
         self.send(command(next(_seqs), name, args))
 
     def drain(self, timeout: float, hand_over: bool, grace: float = 7.0) -> None:
         """Tell it to finish and leave; `grace` seconds after `timeout` it is killed."""
         self.expected = True
-        self.tell("drain", timeout=timeout, hand_over=hand_over)
+        self.notify("drain", timeout=timeout, hand_over=hand_over)
         self.kill_in(timeout + grace)
 
     def kill(self, number: int = signal.SIGKILL, expected: bool = True) -> None:

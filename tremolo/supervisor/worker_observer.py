@@ -102,9 +102,9 @@ class WorkerObserver:
 
     def worker_switching(self, worker: WorkerHandle) -> None:
         # It was told the throttle and the detail of when it began to start.
-        worker.tell("detail", level=self._feed.detail)
+        worker.notify("detail", level=self._feed.detail)
         for scope, throttle in self._throttle.for_worker().items():
-            worker.tell("throttle", scope=scope, throttle=throttle)
+            worker.notify("throttle", scope=scope, throttle=throttle)
         self.on_switching(worker)
         self.total_shares.forget(worker.pid)
         self.share_total()
@@ -209,7 +209,7 @@ class WorkerObserver:
         workers = {worker.pid: worker for worker in self._generations.workers
                    if worker.state in ("ready", "serving", "draining")}
         for pid, share in self.total_shares.due(self._throttle.total, workers).items():
-            workers[pid].tell("throttle", scope=TOTAL, throttle=share.as_dict())
+            workers[pid].notify("throttle", scope=TOTAL, throttle=share.as_dict())
 
     def publish_stats(self) -> None:
         """Once a second: the sums, after what follows from them."""

@@ -40,7 +40,7 @@ from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
 from .console import MAX_BODY, Console
 from .error_page import DEBUG_POLICY
-from .pages import Page, say_once
+from .pages import Page, log_once
 from .paths import PREFIX
 
 #: seconds between comments that keep a stream awake
@@ -90,7 +90,7 @@ class Browser:
         self._broken = _shown(error)
         self._publish("broken", self._broken)
 
-    def tell_assets(self, files: List[str]) -> None:
+    def refresh_assets(self, files: List[str]) -> None:
         """Files changed that pages show but that are no code."""
         files = [file for file in files if not self.is_elsewhere(file)]
         if not files:
@@ -121,7 +121,7 @@ class Browser:
         """The tag for a page; b"" if its headers do not let the script work."""
         logger = exchange.connection.server.logger
         if page.coding not in (b"", b"identity"):
-            say_once(logger, self._said, "pages are not refreshed that the application sends "
+            log_once(logger, self._said, "pages are not refreshed that the application sends "
                      f"with Content-Encoding {ascii(page.coding.decode('latin-1'))[1:-1]}")
             return b""
         if page.policies == [DEBUG_POLICY]:  # of our own; it shall go once that is repaired
@@ -129,7 +129,7 @@ class Browser:
                             % secrets.token_urlsafe(12).encode("ascii"))
         verdict = content_policy.judge(page.policies, exchange.head.host)
         if verdict.blocked_by:
-            say_once(logger, self._said, "pages are not refreshed whose Content-Security-Policy "
+            log_once(logger, self._said, "pages are not refreshed whose Content-Security-Policy "
                      f"forbids it by {ascii(verdict.blocked_by)[1:-1]}: 'self' must be allowed "
                      "(--no-browser-reload switches this off)")
             return b""

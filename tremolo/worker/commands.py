@@ -158,5 +158,5 @@ class Commands:
             raise CommandError("assets are a list of names of files")
         if self._browser is None:
             return 0
-        self._browser.tell_assets(files)
+        self._browser.refresh_assets(files)
         return self._browser.streams

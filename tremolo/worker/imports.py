@@ -209,7 +209,7 @@ class ProjectImports:
                      wrote: Callable[[str, Optional[str]], None]) -> None:
         """Call `wrote(path, None)` when this process is about to write to a file of the
         project, or to another that `counts`: if it is one that reloads, that would go on for
-        ever. What it holds then is told by `tell_written`."""
+        ever. What it holds then is told by `report_written`."""
 
         def hook(event: str, arguments: Tuple[Any, ...]) -> None:
             path = _target(event, arguments)
@@ -224,7 +224,7 @@ class ProjectImports:
         if hasattr(sys, "addaudithook"):
             sys.addaudithook(hook)
 
-    def tell_written(self) -> None:
+    def report_written(self) -> None:
         """Call `wrote(path, digest)` for the files that were written to since the last time."""
         while self._written:
             path = self._written.pop()

@@ -230,7 +230,7 @@ class Worker:
         """Name what the project was read from since the last time."""
         if self._imports is None or os.getpid() != self._pid:
             return  # a forked child must not speak on our socket
-        self._imports.tell_written()
+        self._imports.report_written()
         files, places = self._imports.take()
         if files:
             self._life("files", files=files)

@@ -232,7 +232,7 @@ class Page:
         return changed
 
 
-def say_once(logger: logging.Logger, said: "set[str]", text: str) -> None:
+def log_once(logger: logging.Logger, said: "set[str]", text: str) -> None:
     """A hint, once for each text; a bounded number of them."""
     if text not in said and len(said) < 20:
         said.add(text)

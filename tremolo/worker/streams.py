@@ -123,7 +123,7 @@ class Records:
             emission.known = before
         if self.sending:
             if ours or written:
-                self.tell(record, written, request and request.id)
+                self.forward(record, written, request and request.id)
         elif ours and not written and not queued and self.handler is not None:
             self.handler.emit_now(record)
         self.requests.logged(record)
@@ -168,12 +168,12 @@ class Records:
             written, _ = self._during(handle, listener, record)
             request, told, text = record.__dict__.get("_tremolo", UNKNOWN)
             if self.sending and written and not told:
-                self.tell(record, written, request, text)
+                self.forward(record, written, request, text)
 
         queues.QueueHandler.enqueue = enqueued
         queues.QueueListener.handle = handled
 
-    def tell(self, record: logging.LogRecord, written: str = "",
+    def forward(self, record: logging.LogRecord, written: str = "",
              request: Optional[int] = None, text: Optional[str] = None) -> None:
         """Send `record`; as what a handler of the application wrote, if it is no plain text."""
         if self.handler is None:
@@ -244,7 +244,7 @@ class Deferred(logging.StreamHandler):  # type: ignore[type-arg]
             return
         if records.sending:
             request, _, text = record.__dict__.get("_tremolo", UNKNOWN)
-            records.tell(record, "", request, text)
+            records.forward(record, "", request, text)
         else:
             self.emit_now(record)
 
