@@ -10,6 +10,7 @@ FASTEST = 0.1  # seconds between draws
 SLOWEST = 0.4
 SLOW_DRAW = 0.05  # a draw that takes longer halves the rate
 IDLE = 0.5  # without news: for what depends on time alone
+LOST = 1.0  # after which nobody will say any more that a draw is done: its screen was closed
 
 
 class DrawTimer:
@@ -47,6 +48,8 @@ class DrawTimer:
         if now - self._sampled >= IDLE * 0.9:
             self._sampled = now
             self._sample()
+        if self._drawing_since is not None and now - self._drawing_since >= LOST:
+            self._drawing_since = None
         if self._drawing_since is None and self._draw():
             self._drawing_since = now
         self._at(now + IDLE)

@@ -1,6 +1,6 @@
 """How often is drawn: at most ten times a second, less where it is slow, hardly when idle."""
 
-from tui.draw_timer import FASTEST, IDLE, SLOWEST, DrawTimer
+from tui.draw_timer import FASTEST, IDLE, LOST, SLOWEST, DrawTimer
 
 
 class Handle:
@@ -101,3 +101,13 @@ def test_nothing_is_drawn_while_a_draw_is_under_way():
     timer.drawn()
     feed(loop, timer, 1.0)
     assert len(draws) == 2
+
+
+def test_a_draw_that_nobody_reports_done_holds_up_the_next_for_a_while_only():
+    loop, draws = Loop(), []
+    timer = DrawTimer(loop, lambda: None, lambda: draws.append(loop.now) or True)
+    for _ in range(10):
+        timer.news()
+        loop.run(LOST / 2)
+    assert len(draws) >= 3
+    assert all(after - before >= LOST for before, after in zip(draws, draws[1:]))
