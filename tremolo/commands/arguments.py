@@ -17,8 +17,8 @@ USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload, debug pages
        tremolo [run] [OPTIONS] APP   serve
        tremolo throttle PRESET|off   throttle a running server
        tremolo reload | status | last error | debug
-       tremolo trust                 have browsers accept what --https uses
-       tremolo completion bash|zsh|fish"""
+       tremolo attach | open FILE | log | stats
+       tremolo trust | completion bash|zsh|fish"""
 
 EPILOG = """APP is MODULE:NAME, MODULE, FILE.py, FILE.py:NAME, FOLDER, or the call of a
 factory, 'shop:make("dev")'. Without one it is found: [tool.tremolo] app and

@@ -140,15 +140,14 @@ def read_records(lines: Iterable[str]) -> Iterator[Dict[str, Any]]:
 
 def fill(session: Session, records: Iterable[Mapping[str, Any]]) -> int:
     """Take records into a session as if they came from a feed; how many requests they are."""
-    count = 0
+    before = session.traffic.seen
     for record in records:
         if record["kind"] == "request":
             row = {name: value for name, value in record.items() if name not in ("v", "kind")}
-            count += 1
             session.apply(_record("frame", pid=record.get("pid", 0), gen=record.get("gen", 0),
                                   rows=[row]))
         elif record["kind"] != "worker" or record.get("state") != "exited":
             session.apply(dict(record))
     session.notices.standing.clear()
     session.notices.items.clear()  # what was news then is none now
-    return count
+    return session.traffic.seen - before
