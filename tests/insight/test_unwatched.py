@@ -1,12 +1,15 @@
 """What is left of the insight when nobody watches: nothing."""
 
 import asyncio
+import os
+import sqlite3
 import sys
 import types
 from importlib.machinery import ModuleSpec
 
 import pytest
 
+import tremolo.insight
 from tests.support.serving import run, serving
 from tremolo.insight.arrivals import Arrivals
 from tremolo.insight.context import running
@@ -195,3 +198,39 @@ def test_records_of_exchanges_that_nobody_asks_for_are_bounded():
     insight.tick(0.0)
     assert len(insight._records) == MAX_RECORDS
     assert 0 not in insight._records
+
+
+def calls_of_ours(work):
+    """How many calls of functions of the insight there are while `work()` runs."""
+    own, count = os.path.dirname(tremolo.insight.__file__) + os.sep, [0]
+
+    def called(frame, event, argument):
+        count[0] += event == "call" and frame.f_code.co_filename.startswith(own)
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count[0]
+
+
+def test_a_query_costs_a_few_calls_watched_and_none_unwatched(record):
+    insight = Insight(Log(), is_project=lambda path: path == __file__)
+
+    def queries():
+        for number in range(10):
+            connection.execute("select ?", (number,))
+
+    connection = sqlite3.connect(":memory:")
+    assert calls_of_ours(queries) == 0
+    connection.close()
+    insight.watch(1)
+    connection = sqlite3.connect(":memory:")
+    queries()
+    watched = calls_of_ours(queries)
+    insight.watch(0)
+    # A connection that was made meanwhile still names the class of its cursors.
+    assert calls_of_ours(queries) <= 10 < watched <= 150
+    connection.close()

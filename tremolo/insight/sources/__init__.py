@@ -9,7 +9,9 @@ from typing import Dict
 SOURCES: Dict[str, str] = {
     "aiohttp.client": "aiohttp",
     "aiosqlite.core": "aiosqlite",
+    "arq.connections": "arq",
     "asyncpg": "asyncpg",
+    "celery.app.task": "celery",
     "django.core.handlers.base": "django",
     "django.db.backends.base.base": "django_db",
     "fastapi.routing": "fastapi",
@@ -20,6 +22,8 @@ SOURCES: Dict[str, str] = {
     "psycopg": "psycopg",
     "psycopg_pool": "psycopg_pool",
     "quart.app": "quart",
+    "redis.asyncio.client": "redis",
+    "smtplib": "smtplib",
     "sqlalchemy.engine": "sqlalchemy",
     "sqlite3": "sqlite3",
     "starlette.routing": "starlette",
