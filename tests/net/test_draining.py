@@ -266,7 +266,7 @@ def test_a_tls_handshake_that_never_happens_does_not_hold_up_the_end():
     async def main():
         async with serving(hello, tls=True) as site:
             client = await Client.open(site.address)
-            await until(lambda: site.server._setups)
+            await until(lambda: site.server.silent == 1)
             await drain(site, 0.05)
             assert await client.closed()
             client.close()

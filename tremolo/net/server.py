@@ -226,6 +226,12 @@ class Server:
         self.full = room <= 0
         return room
 
+    @property
+    def silent(self) -> int:
+        """How many clients have connected and asked for nothing yet, not even for TLS."""
+        return len(self._setups) + sum(
+            not connection.requests for connection in self.connections.values())
+
     def _expendable(self) -> List[HTTPConnection]:
         """Idle connections. A new one has a moment to say what it came for."""
         newest = self.loop.time() - UNSPOKEN_GRACE

@@ -71,6 +71,10 @@ class Leaving:
                       for head in heads], "requests")
         if sockets:
             found.append(f"{sockets} WebSocket{'' if sockets == 1 else 's'}")
+        silent = self._server.silent
+        if silent and not found:
+            who = "a client" if silent == 1 else f"{silent} clients"
+            found.append(f"{who} that asked for nothing yet")
         return found
 
 
