@@ -130,6 +130,19 @@ def test_a_library_that_comes_whole_is_taken_up_when_its_package_is_imported(mon
     assert seen == ["given_whole.part"]
 
 
+def test_a_library_whose_import_outlasts_the_last_viewer_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "slow_library.py").write_text("import sys\nsys.modules['json'].LEAVE()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = []
+    arrivals = Arrivals(["slow_library"], seen.append)
+    monkeypatch.setattr(sys.modules["json"], "LEAVE", arrivals.stop, raising=False)
+    arrivals.start()
+    import slow_library  # noqa: F401
+
+    del sys.modules["slow_library"]
+    assert seen == []
+
+
 def test_a_library_is_never_imported_by_us(monkeypatch):
     seen = []
     arrivals = Arrivals(["this_is_imported_by_nobody"], seen.append)

@@ -34,12 +34,14 @@ class Arrivals(importlib.abc.MetaPathFinder):
         self.look()
 
     def stop(self) -> None:
+        """Call back no more, also for what is being imported just now."""
+        self._awaited.clear()
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
     def look(self) -> None:
         """Take up what was imported in a way that calls no finder's loader."""
-        for name in [name for name in self._awaited if is_loaded(name)]:
+        for name in [name for name in tuple(self._awaited) if is_loaded(name)]:
             self._take(name)
 
     def _take(self, name: str) -> None:

@@ -7,6 +7,7 @@ exchange in `context.running` before the application is called. Unwatched nothin
 import importlib
 import logging
 from collections import deque
+from threading import RLock
 from time import monotonic, perf_counter
 from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 
@@ -91,6 +92,7 @@ class Insight:
         self._records: Dict[int, Record] = {}
         #: those that ended, and when; what still runs in their names has some time more
         self._ended: Deque[Tuple[float, Record]] = deque()
+        self._lock = RLock()
         self._weighed = 0.0
         self._pace = Pace()
         self._profiler: Optional[Profiler] = None
@@ -121,9 +123,10 @@ class Insight:
             if self._profiler is not None:
                 self._profiler.stop()
                 self._profiler = None
-            for source in self._sources.values():
-                source.detach()
-            self._sources.clear()
+            with self._lock:
+                for source in self._sources.values():
+                    source.detach()
+                self._sources.clear()
             self._records.clear()
             self._ended.clear()
             self._untold.clear()
@@ -147,7 +150,11 @@ class Insight:
             source.replace(self._asgi, "app", _scope_noted)
 
     def _attach(self, library: str) -> None:
-        name = SOURCES[library]
+        with self._lock:  # a thread may import a library while the last viewer leaves
+            if self._arrivals is not None:
+                self._attach_source(SOURCES[library])
+
+    def _attach_source(self, name: str) -> None:
         source = self._sources.get(name)
         if source is None:
             source = self._sources[name] = self._source(name)
