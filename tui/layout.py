@@ -149,7 +149,7 @@ class Layout:
         pane = self.app.panes["throttle"]
         if self.mode == "overview" and not self.alone:
             if pane.has_focus and not stay:
-                self._focus_active()
+                self.close_throttle()
             else:
                 self._focus("throttle")
             return

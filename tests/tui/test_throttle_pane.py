@@ -292,3 +292,11 @@ def test_a_client_is_measured_without_the_others(session):
     session.now += 1.0
     assert sum(session.measured("client:10.0.0.7").down.buckets(session.now)) * 0.5 \
         == pytest.approx(1000)
+
+
+@drive(LARGE)
+async def test_t_closes_the_throttle_also_where_its_number_opened_it(d):
+    await d.press("7")
+    assert d.app.throttle_pane.has_focus
+    await d.press("t")
+    assert d.app.traffic.has_focus and "slows the network" in d.text()
