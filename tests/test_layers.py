@@ -243,3 +243,14 @@ def test_the_supervisor_is_started_before_anything_slow_is_imported():
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
                             text=True, timeout=30)
     assert result.stdout == "[]\n", result.stderr
+
+
+def test_a_worker_has_not_loaded_what_most_applications_never_use():
+    """What it does not load it has no memory for."""
+    seldom = {"datetime", "random", "tremolo.net.websocket", "tremolo.protocol.websocket",
+              "tremolo.protocol.conditional", "tremolo.worker.shelf", "tremolo.worker.world"}
+    program = ("import sys, tremolo.worker.main, tremolo.asgi.adapter\n"
+               f"print(sorted({seldom!r} & set(sys.modules)))")
+    result = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True,
+                            text=True, timeout=30)
+    assert result.stdout == "[]\n", result.stderr

@@ -8,7 +8,6 @@ import base64
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from ..exceptions import CommandError, TremoloException
-from ..net.websocket import WebSocketLink
 from ..scope import Scope
 from ..telemetry.builders import done, refused
 from ..telemetry.messages import Ack
@@ -94,6 +93,8 @@ class Commands:
 
     def _send_message(self, args: Mapping[str, Any]) -> bool:
         """Send a message over an open WebSocket as if the application did, or close it."""
+        from ..net.websocket import WebSocketLink  # deferred: most applications have none
+
         connection = self._server.connections.get(args.get("conn"))
         websocket = None if connection is None else connection.upgraded
         if not isinstance(websocket, WebSocketLink) or not websocket.open:
