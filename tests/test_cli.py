@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.processes import ROOT, Server, environment, hello, project
 from tremolo.commands.serving import prepare
+from tremolo.commands.words import counted, milliseconds
 
 
 def tremolo(folder, *arguments, **environ):
@@ -308,3 +309,13 @@ def test_the_core_needs_only_the_standard_library(tmp_path):
               "bad = {'textual', 'rich', 'watchfiles', 'uvloop', 'tremolo_tui'}\n"
               "assert not bad & set(sys.modules), bad & set(sys.modules)\n")
     subprocess.run([sys.executable, "-I", "-c", source], check=True, timeout=20)
+
+
+@pytest.mark.parametrize("number, text", [
+    (0, "0 requests"), (1, "1 request"), (1234, "1,234 requests")])
+def test_numbers_agree_with_their_nouns(number, text):
+    assert counted(number, "request") == text
+
+
+def test_no_duration_is_shown_where_there_was_no_request():
+    assert (milliseconds(0.0), milliseconds(1.26)) == ("–", "1.3 ms")

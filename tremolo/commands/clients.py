@@ -61,13 +61,14 @@ def status(arguments: List[str]) -> int:
         return 0
     totals, rates, latency = status["totals"], status["rates"], status["latency"]
     from ..supervisor.running import age
+    from .words import counted, milliseconds
 
     print(f"{status['app']} on {', '.join(status['addresses'])}  gen {status['gen']}  "
           f"pid {status['pid']}")
     print(f"in {status['folder']}, started {age(status['t'] - status['started'])} ago")
-    print(f"{totals['requests']} requests, {rates['requests']:.0f}/s, "
-          f"p50 {latency['p50']:.1f} ms, p95 {latency['p95']:.1f} ms, "
-          f"{totals['open']} connections")
+    print(f"{counted(totals['requests'], 'request')}, {rates['requests']:.0f}/s, "
+          f"p50 {milliseconds(latency['p50'])}, p95 {milliseconds(latency['p95'])}, "
+          f"{counted(totals['open'], 'connection')}")
     reload = status.get("last_reload")
     if reload:
         from ..supervisor.plain import reload_line

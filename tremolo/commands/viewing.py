@@ -106,9 +106,12 @@ def stats(arguments: List[str]) -> int:
 def _stats_line(message: Mapping[str, Any]) -> str:
     totals, rates, latency = (message.get(name, {}) for name in ("totals", "rates", "latency"))
     status = totals.get("status") or [0] * 5
-    return (f"{totals.get('requests', 0)} requests  {rates.get('requests', 0):.0f}/s  "
-            f"p50 {latency.get('p50', 0):.1f} p95 {latency.get('p95', 0):.1f} "
-            f"p99 {latency.get('p99', 0):.1f} ms  4xx {status[3]}  5xx {status[4]}  "
+    from .words import counted, milliseconds
+
+    quantiles = "  ".join(f"{name} {milliseconds(latency.get(name, 0))}"
+                          for name in ("p50", "p95", "p99"))
+    return (f"{counted(totals.get('requests', 0), 'request')}  "
+            f"{rates.get('requests', 0):.0f}/s  {quantiles}  4xx {status[3]}  5xx {status[4]}  "
             f"in {rates.get('bytes_in', 0):.0f} out {rates.get('bytes_out', 0):.0f} b/s  "
             f"open {totals.get('open', 0)} (ws {totals.get('websockets', 0)})")
 
