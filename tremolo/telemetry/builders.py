@@ -15,6 +15,7 @@ from .messages import (
     ConnectionRow,
     ErrorEvent,
     Frame,
+    HeldEvent,
     Hello,
     LogEvent,
     ReloadEvent,
@@ -88,6 +89,13 @@ def error_line(error: Mapping[str, Any]) -> str:
     if kind == "ConfigurationError" and text:
         return text
     return f"{kind}: {text}" if text else kind
+
+
+def held_event(state: str, request: int, connection: int, seconds: float, method: str,
+               path: str) -> HeldEvent:
+    """`seconds` are those that it is held for at most, 0.0 when it is no longer."""
+    return {"v": VERSION, "kind": "held", "state": state, "id": request, "conn": connection,
+            "t": wall(), "seconds": seconds, "method": method, "path": path}
 
 
 def log_event(text: str, level: str = "info", name: str = "tremolo", stream: str = "tremolo", *,

@@ -9,13 +9,13 @@ time.
 
 import asyncio
 import base64
-import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..exceptions import CommandError
 from ..net.adapter import AroundAdapter
 from ..scope import Scope
-from ..telemetry.messages import MAX_TEXT, VERSION
+from ..telemetry.builders import held_event
+from ..telemetry.messages import MAX_TEXT
 from ..telemetry.sanitize import clean
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Response(NamedTuple):
 class Interceptor(AroundAdapter):
     """Around the adapter of `server`; `notify(event)` sends HeldEvents to whoever looks on."""
 
-    def __init__(self, server: "Server", notify: Callable[[Dict[str, Any]], None]) -> None:
+    def __init__(self, server: "Server", notify: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__(server.adapter)
         self._inner = server.adapter
         self._server = server
@@ -164,10 +164,10 @@ class Interceptor(AroundAdapter):
 
     def _tell(self, exchange: "Exchange", state: str, seconds: float) -> None:
         head = exchange.head
-        self._notify({"v": VERSION, "kind": "held", "state": state, "id": exchange.id,
-                      "conn": exchange.connection.id, "t": round(time.time(), 4),
-                      "seconds": seconds, "method": clean(head.method.decode("latin-1"), 16),
-                      "path": clean(head.target.decode("latin-1"), MAX_TEXT)})
+        self._notify(held_event(
+            state, exchange.id, exchange.connection.id, seconds,
+            clean(head.method.decode("latin-1"), 16),
+            clean(head.target.decode("latin-1"), MAX_TEXT)))
 
 
 def _apply(exchange: "Exchange", decision: Mapping[str, Any]) -> None:
