@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.support.processes import ROOT, Server, hello, wait_until
+from tremolo.supervisor.plan import Plan
 
 READS = "import os\nVALUE = os.environ.get('FOO', 'unset')\n"
 
@@ -166,3 +167,11 @@ def test_a_module_that_cannot_be_kept_is_loaded_normally_and_the_reason_is_logge
         assert note.replace(f"{tmp_path}/", "").startswith(f"big is not kept: {reason}")
         shop.save(answer("big.VALUE + 1", "import big"))
         assert shop.server.text() == "2"
+
+
+def test_what_each_forked_worker_has_already_is_no_step_of_one_that_was_started_afresh():
+    plan = Plan()
+    plan.learn(["shutil"], [{"name": "shutil", "before": {}, "after": {}},
+                            {"name": "library", "before": {"umask": 18}, "after": {}}])
+    assert [(step["name"], step["world"].get("umask")) for step in plan.steps] == [
+        ("library", 18)]

@@ -55,10 +55,13 @@ class Plan:
         now: Dict[str, Any] = {}
         ahead: Optional[Dict[str, Any]] = None
         end = ""
+        base = set(self.base)
         for step in self._told:
             name = str(step["name"])
             before = _moved(now, step.get("before"))
             now = _moved(before, step.get("after"))
+            if name in base:
+                continue  # a worker that was started afresh imported it; a forked one has it
             end = end or self._ends.get(name, "")
             reason = self._reason(step) or end
             if reason:

@@ -31,7 +31,7 @@ class Commands:
                  drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
                  application: Any = None,
                  stale: Callable[[List[str]], List[str]] = lambda paths: [],
-                 notify: Callable[[Dict[str, Any]], None] = lambda event: None) -> None:
+                 notify: Callable[[Mapping[str, Any]], None] = lambda event: None) -> None:
         self._server = server
         self._sampler = sampler
         self._serve = serve

@@ -158,7 +158,7 @@ class Worker:
                 return
         self._channel.send(message)
 
-    def _notify(self, event: Dict[str, Any]) -> None:
+    def _notify(self, event: Mapping[str, Any]) -> None:
         """An event for viewers."""
         self._send({**event, "pid": os.getpid(), "gen": self._gen})
 
