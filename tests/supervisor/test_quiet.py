@@ -96,7 +96,7 @@ def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number):
     with Quiet(tmp_path) as server:
         [first] = server.worker() if server.port else []
         thread, answers = in_background(lambda: server.get("/?2"))
-        wait_until(lambda: "1 connections" in server.control("status") if (
+        wait_until(lambda: "1 connection" in server.control("status") if (
             number == signal.SIGHUP) else _established(server.port), "the request")
         server.send_signal(number)
         thread.join()
