@@ -3,25 +3,22 @@
 Imported on first use.
 """
 
-from typing import Optional
+from typing import List
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import OptionList
 
 from .draw import middle_cut
 from .host import Host
+from .modal_list import ModalList
 from .model.pins import Pin
 from .model.text import clean
 
-KEYS = "⏎ difference   r send all   p unpin   Esc closes"
 
-
-class PinList(ModalScreen[None]):
+class PinList(ModalList[Pin]):
+    HEADING = "Pinned: sent again after each reload"
+    KEYS = "⏎ difference   r send all   p unpin   Esc closes"
     BINDINGS = [
         Binding("escape,P,q", "dismiss", "close"),
         Binding("r", "send", "send all"),
@@ -29,46 +26,25 @@ class PinList(ModalScreen[None]):
     ]
 
     def __init__(self, host: Host) -> None:
-        super().__init__()
-        self._host = host
+        super().__init__(host)
         self._drawn = -1
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="pins"):
-            yield Static(Text("Pinned: sent again after each reload", style="bold"))
-            yield OptionList(id="pin-list")
-            yield Static(Text(KEYS, style="dim"))
+    def items(self) -> List[Pin]:
+        return list(self._host.session.pins)
 
-    def on_mount(self) -> None:
-        self._draw()
-        self.set_interval(0.25, self._draw)
-        self._list.focus()
-
-    @property
-    def _list(self) -> OptionList:
-        return self.query_one(OptionList)
-
-    def _draw(self) -> None:
+    def refresh_items(self) -> None:
         pins = self._host.session.pins
         if self._drawn == pins.revision:
             return
         self._drawn = pins.revision
-        chosen = self._list.highlighted or 0
-        width = max(20, min(110, self.app.size.width - 10))
-        self._list.clear_options()
-        self._list.add_options([Option(_line(pin, width)) for pin in pins])
         if not len(pins):
             self.dismiss()
             return
-        self._list.highlighted = min(chosen, len(pins) - 1)
-
-    def _chosen(self) -> Optional[Pin]:
-        pins = list(self._host.session.pins)
-        index = self._list.highlighted
-        return pins[index] if index is not None and index < len(pins) else None
+        width = max(20, min(110, self.app.size.width - 10))
+        self.fill([_line(pin, width) for pin in pins])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        pin = self._chosen()
+        pin = self.chosen()
         self.dismiss()
         if pin is not None:
             self._host.show_in_detail(pin)
@@ -77,10 +53,10 @@ class PinList(ModalScreen[None]):
         self._host.send_pins()
 
     def action_unpin(self) -> None:
-        pin = self._chosen()
+        pin = self.chosen()
         if pin is not None:
             self._host.unpin(pin.request.key)
-            self._draw()
+            self.refresh_items()
 
 
 def _line(pin: Pin, width: int) -> Text:
