@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.processes import ROOT, Server, environment, hello, project
 from tremolo.commands.serving import prepare
-from tremolo.commands.words import counted, milliseconds
+from tremolo.commands.words import milliseconds
+from tremolo.units import counted
 
 
 def tremolo(folder, *arguments, **environ):

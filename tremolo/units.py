@@ -137,3 +137,8 @@ def _plain(value: float) -> str:
     if "e" not in text:
         return text[:-2] if text.endswith(".0") else text
     return f"{value:.340f}".rstrip("0").rstrip(".")
+
+
+def counted(number: int, noun: str) -> str:
+    """"1 request", "2 requests"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -61,7 +61,8 @@ def status(arguments: List[str]) -> int:
         return 0
     totals, rates, latency = status["totals"], status["rates"], status["latency"]
     from ..supervisor.running import age
-    from .words import counted, milliseconds
+    from ..units import counted
+    from .words import milliseconds
 
     print(f"{status['app']} on {', '.join(status['addresses'])}  gen {status['gen']}  "
           f"pid {status['pid']}")

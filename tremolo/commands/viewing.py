@@ -106,7 +106,8 @@ def stats(arguments: List[str]) -> int:
 def _stats_line(message: Mapping[str, Any]) -> str:
     totals, rates, latency = (message.get(name, {}) for name in ("totals", "rates", "latency"))
     status = totals.get("status") or [0] * 5
-    from .words import counted, milliseconds
+    from ..units import counted
+    from .words import milliseconds
 
     quantiles = "  ".join(f"{name} {milliseconds(latency.get(name, 0))}"
                           for name in ("p50", "p95", "p99"))

@@ -1,4 +1,4 @@
-"""Words of the command line: nearest names for mistyped ones, and numbers with their nouns."""
+"""Words of the command line: nearest names for mistyped ones, and durations."""
 
 from typing import Iterable
 
@@ -9,11 +9,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
     found = get_close_matches(word, list(known), 1, 0.6)
     return f'. Did you mean "{found[0]}"?' if found else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """"1 request", "2 requests"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def milliseconds(value: float) -> str:

@@ -7,6 +7,7 @@ are described here. Of times, `t` is the wall clock, now unless it is given.
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, TypedDict
 
+from ..units import counted
 from .messages import (
     VERSION,
     Ack,
@@ -107,7 +108,7 @@ def log_event(text: str, level: str = "info", name: str = "tremolo", stream: str
 def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo") -> LogEvent:
     """A LogEvent that stands where `count` lines are missing."""
     event = log_event(
-        f"{count:,} line{'' if count == 1 else 's'} left out here: they came faster than they "
+        f"{counted(count, 'line')} left out here: they came faster than they "
         "could be passed on", "warning", name, pid=pid, gen=gen)
     event["left_out"] = count
     return event

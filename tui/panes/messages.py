@@ -7,6 +7,8 @@ are revealed.
 import re
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from tremolo.units import counted
+
 from ..draw import Piece, middle_cut, wrapped, wrapped_pieces
 from ..model import bodies, text
 from ..model.images import describe
@@ -144,8 +146,7 @@ def _body_lines(pane: Page, message: Message, width: int, reveal: bool, depth: O
                                    [(piece, pane.style("text"))])]
                   for piece in _pieces(line, width - 2, room)]
     if more:
-        words = f" … {more:,} more line{'' if more == 1 else 's'}"
-        lines.append([(words, pane.style("dim"))])
+        lines.append([(f" … {counted(more, 'more line')}", pane.style("dim"))])
     if not message.body_whole and bodies.kind_of(message) != "binary":
         lines.append([(f" {bodies.extent(message)}", pane.style("warning"))])
     return lines
