@@ -11,8 +11,7 @@ import pytest
 
 from tests.support.processes import ROOT, Server, environment, hello, project
 from tremolo.commands.serving import prepare
-from tremolo.commands.words import milliseconds
-from tremolo.units import counted
+from tremolo.units import counted, format_latency
 
 
 def tremolo(folder, *arguments, **environ):
@@ -319,4 +318,4 @@ def test_numbers_agree_with_their_nouns(number, text):
 
 
 def test_no_duration_is_shown_where_there_was_no_request():
-    assert (milliseconds(0.0), milliseconds(1.26)) == ("–", "1.3 ms")
+    assert (format_latency(0.0), format_latency(1.26)) == ("–", "1.3 ms")

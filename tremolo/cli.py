@@ -66,7 +66,7 @@ def _is_mistyped(word: str) -> bool:
         return False
     from importlib.util import find_spec
 
-    from .commands.words import nearest
+    from .commands.arguments import nearest
 
     near = nearest(word, COMMANDS)
     if not near or find_spec(word) is not None:

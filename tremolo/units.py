@@ -86,6 +86,11 @@ def format_duration(seconds: float) -> str:
     return _three_digits(seconds, (("s", 1.0), ("ms", 1e-3)))
 
 
+def format_latency(milliseconds: float) -> str:
+    """"1.3 ms"; 0.0 is that of no request at all, and is shown as "–"."""
+    return f"{milliseconds:.1f} ms" if milliseconds else "–"
+
+
 def _three_digits(value: float, units: Tuple[Tuple[str, float], ...]) -> str:
     for unit, size in units:
         if value >= size * 0.9995 or (unit, size) == units[-1]:

@@ -107,7 +107,7 @@ def test_what_a_thread_does_for_the_request_is_seen():
     insight.watch(1)
     try:
         async def answer(record):
-            from tremolo.insight.context import running
+            from tremolo.insight.record import running
 
             running.set(record)
             with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -12,10 +12,9 @@ import weakref
 import pytest
 
 from tremolo.insight.calls import Calling
-from tremolo.insight.context import running
 from tremolo.insight.events import MANY, event_of
 from tremolo.insight.insight import MAX_KEPT, MAX_UNTOLD, Insight
-from tremolo.insight.record import MAX_QUERIES, Record
+from tremolo.insight.record import MAX_QUERIES, Record, running
 from tremolo.insight.source import Source
 from tremolo.insight.statements import (
     Observing,

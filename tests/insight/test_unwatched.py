@@ -12,9 +12,8 @@ import pytest
 import tremolo.insight
 from tests.support.serving import run, serving
 from tremolo.insight.arrivals import Arrivals
-from tremolo.insight.context import running
 from tremolo.insight.insight import Insight
-from tremolo.insight.record import Record
+from tremolo.insight.record import Record, running
 from tremolo.insight.source import Source
 
 

@@ -3,11 +3,10 @@
 import argparse
 import os
 import sys
-from typing import Any, Callable, List, NoReturn, Optional, Sequence
+from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence
 
 from .. import __version__
 from ..config import OPTIONS, Option, check
-from .words import nearest
 
 GROUPS = (("address", "where to listen"), ("application", "the application"),
           ("processes", "processes"), ("reload", "reloading"), ("limits", "limits"),
@@ -25,6 +24,14 @@ factory, 'shop:make("dev")'. Without one it is found: [tool.tremolo] app and
 [tool.fastapi] entrypoint in pyproject.toml, FLASK_APP, manage.py, then main.py,
 app.py, api.py, asgi.py, wsgi.py, server.py here, in app/, src/ and below. Options
 can also stand in [tool.tremolo] of pyproject.toml; the command line wins."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`. Did you mean "port"?`, or nothing if no name is near."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), 1, 0.6)
+    return f'. Did you mean "{found[0]}"?' if found else ""
 
 
 class Parser(argparse.ArgumentParser):

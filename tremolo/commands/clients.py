@@ -61,14 +61,13 @@ def status(arguments: List[str]) -> int:
         return 0
     totals, rates, latency = status["totals"], status["rates"], status["latency"]
     from ..supervisor.running import age
-    from ..units import counted
-    from .words import milliseconds
+    from ..units import counted, format_latency
 
     print(f"{status['app']} on {', '.join(status['addresses'])}  gen {status['gen']}  "
           f"pid {status['pid']}")
     print(f"in {status['folder']}, started {age(status['t'] - status['started'])} ago")
     print(f"{counted(totals['requests'], 'request')}, {rates['requests']:.0f}/s, "
-          f"p50 {milliseconds(latency['p50'])}, p95 {milliseconds(latency['p95'])}, "
+          f"p50 {format_latency(latency['p50'])}, p95 {format_latency(latency['p95'])}, "
           f"{counted(totals['open'], 'connection')}")
     reload = status.get("last_reload")
     if reload:

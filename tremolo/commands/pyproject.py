@@ -60,7 +60,7 @@ def options_of(table: Mapping[str, Any], folder: str) -> Dict[str, Any]:
         name = key.replace("-", "_")
         name = aliases.get(name, name)
         if name not in BY_NAME and name != "app":
-            from .words import nearest
+            from .arguments import nearest
 
             raise ConfigurationError(f'pyproject.toml: [tool.tremolo] has an unknown option '
                                      f'"{key}"{nearest(name, known)}')

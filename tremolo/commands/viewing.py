@@ -106,10 +106,9 @@ def stats(arguments: List[str]) -> int:
 def _stats_line(message: Mapping[str, Any]) -> str:
     totals, rates, latency = (message.get(name, {}) for name in ("totals", "rates", "latency"))
     status = totals.get("status") or [0] * 5
-    from ..units import counted
-    from .words import milliseconds
+    from ..units import counted, format_latency
 
-    quantiles = "  ".join(f"{name} {milliseconds(latency.get(name, 0))}"
+    quantiles = "  ".join(f"{name} {format_latency(latency.get(name, 0))}"
                           for name in ("p50", "p95", "p99"))
     return (f"{counted(totals.get('requests', 0), 'request')}  "
             f"{rates.get('requests', 0):.0f}/s  {quantiles}  4xx {status[3]}  5xx {status[4]}  "

@@ -17,13 +17,12 @@ from ..telemetry.insight_messages import InsightEvent
 from ..telemetry.messages import Raised
 from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
-from .context import running
 from .events import event_of, has_facts
 from .frames import chain_of
 from .pace import Pace, route_of
 from .places import Places
 from .profile import Profiler
-from .record import Record
+from .record import Record, running
 from .source import Source
 from .sources import SOURCES
 

@@ -14,9 +14,8 @@ from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from ..telemetry.sanitize import clean
-from .context import running
 from .pace import Pace, route_of
-from .record import Record
+from .record import Record, running
 
 STEP = 0.01  # seconds between samples
 MAX_SAMPLES = 2000  # of one request

@@ -3,6 +3,7 @@
 Knows no library and no message. Everything in it is bounded, and what is cut is counted.
 """
 
+from contextvars import ContextVar
 from threading import Lock
 from time import perf_counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -218,3 +219,9 @@ class Record:
             if isinstance(template, str) and template:
                 self.routed(template, endpoint)
                 return
+
+
+#: the record of the exchange for which code runs here; None outside of one, and while nobody
+#: watches. Tasks, `to_thread` and the thread pools of frameworks copy it; `sources/threads.py`
+#: carries it to where nobody does.
+running: ContextVar[Optional[Record]] = ContextVar("tremolo_exchange", default=None)

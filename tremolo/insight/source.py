@@ -14,9 +14,8 @@ import logging
 from time import perf_counter
 from typing import Any, Callable, List, Optional, Protocol, Tuple
 
-from .context import running
 from .places import Places
-from .record import Record
+from .record import Record, running
 
 Make = Callable[[Callable[..., Any]], Callable[..., Any]]
 _MISSING = object()

@@ -2,7 +2,8 @@
 
 The folder that the user is in must not shadow anything of ours or of the packages that we
 use, so programs are started with `-c` and drop the first entry of `sys.path`; this package is
-loaded from where it is, also when it is not installed.
+loaded from where it is, also when it is not installed. Imports nothing of this package, for the
+shell's process needs it before anything else.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Log lines for a peer that does not keep up: the newest wait, and what was left out is counted.
 
-Log lines come in floods, and of a flood the end is what says what happened.
+Log lines come in floods, and of a flood the end shows what happened. Both ends have one, over
+channels of different kinds: the worker towards the supervisor, the feed towards each viewer.
 """
 
 import threading

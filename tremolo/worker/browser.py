@@ -40,8 +40,7 @@ from ..protocol.sse import encode_comment, encode_event
 from . import content_policy
 from .console import MAX_BODY, Console
 from .error_page import DEBUG_POLICY
-from .pages import Page, log_once
-from .paths import PREFIX
+from .pages import PREFIX, Page, log_once
 
 #: seconds between comments that keep a stream awake
 SILENCE = 25.0
@@ -60,6 +59,8 @@ class Browser:
     """The channel of one worker. `token` is the server's secret of this start, `gen` the
     generation of the code; a page of a broken start is `good` for nothing but to be replaced.
     """
+
+    prefix = PREFIX  # of the paths that it answers
 
     def __init__(self, token: str, gen: int, *, good: bool = True,
                  broken: Optional[Mapping[str, Any]] = None) -> None:

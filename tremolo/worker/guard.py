@@ -11,7 +11,6 @@ from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import PLAIN, Exchange
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
-from .paths import PREFIX
 
 if TYPE_CHECKING:
     from .browser import Browser
@@ -43,7 +42,7 @@ class Guard(AroundAdapter):
         if head.host not in self._trusted and not self._is_trusted(head.host) \
                 and self._may_be_rebound(exchange):
             return self._refuse(exchange)
-        if self._browser is not None and head.path.startswith(PREFIX):
+        if self._browser is not None and head.path.startswith(self._browser.prefix):
             return self._browser.answer(exchange)
         return self._adapter.handle(exchange)
 

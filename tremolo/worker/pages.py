@@ -24,13 +24,14 @@ from ..protocol.http1 import RequestHead
 from .declining import DeclinableExchange
 from .error_page import exception_page
 from .injection import Injection
-from .paths import PREFIX
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
 
 Header = Tuple[bytes, bytes]
 
+#: where the paths of our own begin, that a worker in development answers itself
+PREFIX = b"/__tremolo__/"
 #: what browsers want a page for (Fetch standard, section 2.2.5): a tab, or a frame in one
 PAGES = (b"document", b"iframe", b"frame")
 #: fields that describe the bytes of the body, which are others now

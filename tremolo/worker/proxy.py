@@ -9,8 +9,7 @@ import os
 from typing import Any, Optional, Sequence, Set
 
 from ..config import Settings
-from ..insight.context import running
-from ..insight.record import Record
+from ..insight.record import Record, running
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..upstreams import Upstream, find, upstreams

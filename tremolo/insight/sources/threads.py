@@ -9,8 +9,7 @@ import threading
 from time import perf_counter
 from typing import Any, Callable, Dict, Tuple
 
-from ..context import running
-from ..record import Record
+from ..record import Record, running
 from ..source import Source
 
 
