@@ -93,11 +93,11 @@ def on_core(index):
 
 
 class Server:
-    """`python -m` with `arguments` on a free port, until `stop()`."""
+    """`python -m` with `arguments` on a free port, until `stop()`; `tree` is the checkout."""
 
-    def __init__(self, arguments, folder, python=sys.executable, path=()):
+    def __init__(self, arguments, folder, python=sys.executable, path=(), tree=ROOT):
         self.port = free_port()
-        env = dict(os.environ, PYTHONPATH=os.pathsep.join([*path, str(ROOT), str(folder)]))
+        env = dict(os.environ, PYTHONPATH=os.pathsep.join([*path, str(tree), str(folder)]))
         # Who compiles the sources at each start needs more time and memory than those who do not.
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         self.process = subprocess.Popen(
