@@ -12,7 +12,7 @@ from tremolo.telemetry.codec import CodecError, LineDecoder
 
 from .model.session import Session
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 64 * 1024  # some two hundred rows: a few milliseconds
 MAX_UNSENT = 1024 * 1024
 
 

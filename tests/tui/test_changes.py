@@ -84,6 +84,29 @@ def test_a_generation_that_had_hardly_a_request_is_not_compared_with(routes):
     assert routes.lines == [("since the save, /items: queries 3 → 41", True)]
 
 
+class Counted(Watched):
+    compared = 0
+
+    def _compare(self, route):
+        self.compared += 1
+        super()._compare(route)
+
+
+def test_a_torrent_of_requests_is_not_compared_one_by_one():
+    routes = Counted()
+    routes.requests(1, TIMED)
+    routes.requests(2, 5_000)
+    assert TIMED < routes.compared < 120
+
+
+def test_the_first_failure_is_noticed_at_once_in_a_torrent(routes):
+    routes.requests(1, WITHOUT_ERROR)
+    routes.requests(2, 5_000)
+    routes.requests(2, 1, status=500)
+    assert routes.lines == [
+        ("since the save, /items: new error: 1 of 5001 requests, none of 10 before", True)]
+
+
 def test_the_session_says_it_in_its_notices():
     session = Session(clock=lambda: 100.0)
     for gen, queries in ((1, 3), (2, 41)):

@@ -13,11 +13,12 @@ from .traffic import Row
 MAX_ROUTES = 500
 SORTS = ("count", "p50", "p95", "p99", "change", "5xx", "name")
 OTHERS = "(others)"
+COMPARED_AGAIN = 16  # after a sixteenth more rows
 BINS = 12  # of the small histogram, an octave each: half a millisecond to two seconds
 
 
 class Route:
-    __slots__ = ("before", "gen", "name", "now", "told")
+    __slots__ = ("before", "compared_at", "gen", "name", "now", "told")
 
     def __init__(self, name: str, gen: int) -> None:
         self.name = name
@@ -26,6 +27,7 @@ class Route:
         #: of the last generation that had requests enough to compare with
         self.before: Optional[Timings] = None
         self.told: Set[str] = set()  # kinds of changes that were said of this generation
+        self.compared_at = 0  # rows of this generation from which on to compare again
 
     def amount(self, column: str) -> float:
         """What a column of the table shows."""
@@ -70,19 +72,28 @@ class Routes:
                 route.before = route.now
             route.now, route.gen = Timings(), row.gen
             route.told.clear()
+            route.compared_at = 0
         timings = route.now
         timings.fewest = row.queries if not timings.count else min(timings.fewest, row.queries)
         timings.most = max(timings.most, row.queries)
         timings.count += 1
         if row.status >= 500 or row.state == "aborted":
             timings.failures += 1
+            if timings.failures == 1:
+                route.compared_at = 0
         index = bucket(row.ms / 1000)
         timings.buckets[index] = timings.buckets.get(index, 0) + 1
         self.revision += 1
-        if route.before is not None and not row.stream:
-            text, worse = news_of(name, route.before, route.now, route.told)
-            if text:
-                self.on_change(text, worse)
+        if route.before is not None and timings.count >= route.compared_at and not row.stream:
+            self._compare(route)
+
+    def _compare(self, route: Route) -> None:
+        """Each row may change what there is to say while there are few; once there are many,
+        quantiles are not computed again for each of thousands a second."""
+        route.compared_at = route.now.count + 1 + route.now.count // COMPARED_AGAIN
+        text, worse = news_of(route.name, route.before, route.now, route.told)
+        if text:
+            self.on_change(text, worse)
 
     def sort_by(self, column: str) -> None:
         """Order by one of SORTS; by the same one again: the other way round."""
