@@ -208,7 +208,7 @@ class LifeFacts(TypedDict, total=False):
     places: Dict[str, Dict[str, Any]]  # where it was looked for modules
     base: List[str]  # "modules": what was imported, see `plan`
     steps: List[Dict[str, Any]]
-    end: bool
+    last: bool
     addresses: List[List[Any]]  # "addresses": [host, port, options] that the application wants
     paths: List[str]  # "outdated", "own"
     path: str  # "wrote", at `t` by the wall clock

@@ -3,12 +3,15 @@ from the shelf, notes its own imports for the next shelf, and gives up where the
 """
 
 import sys
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from .imports import ProjectImports, installed_modules
 from .shelf import Entry, Shelf, ShelfFinder, Stale
 from .steps import Steps
 from .world import World, WorldView
+
+if TYPE_CHECKING:
+    from ..telemetry.builders import LifeFacts
 
 MESSAGE_SIZE = 24 * 1024  # characters of steps in one message
 
@@ -57,8 +60,8 @@ class Ahead:
         if left:
             self._give_up(Stale(left[0], "it is not imported any more"))
 
-    def messages(self) -> Iterator[Dict[str, Any]]:
-        """What the supervisor must know to have the same imported ahead."""
+    def messages(self) -> "Iterator[LifeFacts]":
+        """What the supervisor must know to have the same imported ahead, in parts."""
         self._serving = True
         names = installed_modules()[0]
         yield {"base": [name for name in names if name in self._base], "last": False}
