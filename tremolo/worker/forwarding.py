@@ -14,9 +14,6 @@ import os
 from typing import (
     Any,
     AsyncIterator,
-    Dict,
-    FrozenSet,
-    List,
     Mapping,
     Optional,
     Sequence,
@@ -33,23 +30,13 @@ from ..protocol.websocket import Close, HandshakeError, StateError
 from ..telemetry.sanitize import clean
 from ..upstreams import Upstream
 from .error_page import proxy_page
-
-Field = Tuple[bytes, bytes]
+from .forwarded_fields import request_fields, response_fields, went_round
 
 CONNECT_TIMEOUT = 5.0  # seconds
 #: seconds that a client which closed its own side waits for the next piece
 HALF_CLOSED = 10.0
 BUFFER = 64 * 1024
 MAX_MESSAGE = 16 * 1024 * 1024
-#: fields of one connection (RFC 9110 section 7.6.1), and those of trailers, which are not passed
-_HOP_BY_HOP: FrozenSet[bytes] = frozenset((
-    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate",
-    b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade"))
-#: what the client of aiohttp writes itself
-_OURS: FrozenSet[bytes] = _HOP_BY_HOP | {
-    b"host", b"expect", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto",
-    b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",
-    b"sec-websocket-protocol"}
 _NO_DEFAULTS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -113,7 +100,7 @@ class Forwarder:
         Raises Unreachable while nothing was answered yet; ClientDisconnected, or ProtocolError
         for a request's body that is not as it should be.
         """
-        if _went_round(exchange):
+        if went_round(exchange):
             exchange.respond(508, PLAIN, f"Loop Detected: {rule.url} leads back here\n".encode())
             return
         if exchange.head.upgrade == b"websocket" and self._settings.ws:
@@ -150,7 +137,7 @@ class Forwarder:
         try:
             response = await session.request(
                 head.method.decode("ascii"), self._url(rule, exchange),
-                headers=_request_fields(exchange), data=upload.pieces() if upload else None,
+                headers=request_fields(exchange), data=upload.pieces() if upload else None,
                 allow_redirects=False)
         except (library.ClientError, OSError, asyncio.TimeoutError, ValueError) as exc:
             if upload is not None and upload.failure is not None:
@@ -158,7 +145,7 @@ class Forwarder:
             raise Unreachable(_reason(exc)) from None
         self._reported.discard(rule.url)
         async with response:
-            exchange.start(response.status, _response_fields(response.raw_headers, rule),
+            exchange.start(response.status, response_fields(response.raw_headers, rule),
                            reason=(response.reason or "").encode("latin-1", "replace"))
             try:
                 await self._answer(exchange, response.content)
@@ -204,7 +191,7 @@ class Forwarder:
         try:
             theirs = await session.ws_connect(
                 self._url(rule, exchange, "ws"), protocols=upgrade.subprotocols,
-                headers=_request_fields(exchange), max_msg_size=MAX_MESSAGE)
+                headers=request_fields(exchange), max_msg_size=MAX_MESSAGE)
         except library.WSServerHandshakeError as exc:
             exchange.respond(exc.status if exc.status >= 400 else 502, PLAIN,
                              f"{rule.url} refused the WebSocket: {exc.status}\n".encode())
@@ -335,78 +322,3 @@ def _reason(exc: BaseException) -> str:
 def _command(value: Any) -> str:
     command = value.get("command") if isinstance(value, Mapping) else value
     return command if isinstance(command, str) else " ".join(map(str, command or ()))
-
-
-# -- header fields ---------------------------------------------------------------------------
-
-
-def _pseudonym(exchange: Exchange) -> bytes:
-    """What names this server in Via (RFC 9110 section 7.6.3): one on another port is another."""
-    address = exchange.connection.sockname
-    return b"tremolo-%d" % address[1] if isinstance(address, tuple) else b"tremolo"
-
-
-def _went_round(exchange: Exchange) -> bool:
-    name = _pseudonym(exchange)
-    return any(name in value.replace(b",", b" ").split()
-               for field, value in exchange.head.headers if field == b"via")
-
-
-def _request_fields(exchange: Exchange) -> Any:
-    """The fields for the other server: those of the client but for the connection's own, and who
-    that was. Host stays: pages are made for where the browser is."""
-    head = exchange.head
-    nominated = _nominated(head.headers)
-    values: Dict[bytes, List[bytes]] = {}
-    fields: List[Tuple[str, str]] = []
-    for name, value in head.headers:
-        if name in _OURS or name in nominated or (
-                name == b"content-length" and not head.has_body):
-            values.setdefault(name, []).append(value)
-        else:
-            fields.append((name.decode("ascii"), _text(value)))
-    peer = exchange.connection.peer
-    address = str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"
-    known = [_text(value) for value in values.get(b"x-forwarded-for", ())]
-    scheme = "https" if exchange.connection.is_tls else "http"
-    own = [("Host", _text(head.host)), ("X-Forwarded-For", ", ".join([*known, address])),
-           ("X-Forwarded-Proto", _first(values, b"x-forwarded-proto", scheme)),
-           ("X-Forwarded-Host", _first(values, b"x-forwarded-host", _text(head.host))),
-           ("Via", f"{head.version.decode()} {_pseudonym(exchange).decode()}")]
-    multidict = importlib.import_module("multidict")
-    return multidict.CIMultiDict([*own, *fields] if head.host else [*own[1:], *fields])
-
-
-def _first(values: Mapping[bytes, List[bytes]], name: bytes, default: str) -> str:
-    found = values.get(name)
-    return _text(found[0]) if found else default
-
-
-def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def _nominated(fields: Sequence[Field]) -> FrozenSet[bytes]:
-    """Names that Connection makes hop-by-hop."""
-    return frozenset(element.strip().lower() for name, value in fields
-                     if name.lower() == b"connection" for element in value.split(b","))
-
-
-def _response_fields(fields: Sequence[Field], rule: Upstream) -> List[Field]:
-    """The fields of an answer, for the client."""
-    nominated = _nominated(fields)
-    found = []
-    for name, value in fields:
-        lower = name.lower()
-        if lower in _HOP_BY_HOP or lower in nominated:
-            continue
-        if lower == b"location" and value.startswith(rule.origin.encode()):
-            # As it names itself; the browser shall stay with us.
-            rest = value[len(rule.origin):]
-            if not rest or rest[:1] in (b"/", b"?"):
-                value = rest if rest[:1] == b"/" else b"/" + rest
-        found.append((name, value))
-    return found
