@@ -35,9 +35,9 @@ def run_dashboard(launch: Launch) -> int:
         pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=complaints, stderr=complaints)
     theirs.close()
-    ours.sendall(encode(builders.start(
-        app=launch.app, shown=launch.shown, settings=launch.settings.as_dict(), dev=launch.dev,
-        folder=launch.folder, home=launch.home)))
+    ours.sendall(encode(builders.launch(
+        launch.app, launch.shown, launch.settings.as_dict(), launch.dev, launch.folder,
+        launch.home)))
     try:
         run = _dashboard()  # while the supervisor starts
         refused = _first_word(ours)

@@ -30,7 +30,7 @@ class View:
         self.messages = []
         self.rollup = Rollup()
         self.sock.sendall(encode({
-            "v": 1, "kind": "start", "app": {"target": "shop:app"}, "shown": "shop:app",
+            "v": 1, "kind": "launch", "app": {"target": "shop:app"}, "shown": "shop:app",
             "settings": {"port": 0, "reload": True, **settings}, "dev": True,
             "folder": str(folder), "home": str(folder)}))
 

@@ -327,10 +327,10 @@ def silent(monkeypatch):
 
 async def later(project, seconds=100.0):
     """Have what the reloader has seen so far seem to be so many seconds ago."""
-    reloader = project.reloader
-    await until(lambda: reloader._watched_since < float("inf"))
-    reloader._watched_since -= seconds
-    for times in (reloader._unseen, reloader._notified):
+    watched = project.reloader._watched
+    await until(lambda: watched._since < float("inf"))
+    watched._since -= seconds
+    for times in (watched._unseen, watched._notified):
         times.update({path: then - seconds for path, then in times.items()})
 
 
@@ -378,7 +378,7 @@ def test_a_notification_that_comes_before_or_after_the_look_is_one(
         await later(project, 2.0)
         project.reloader.look_for_missed()
         assert project.notes == []
-        assert not project.reloader._watcher.polling
+        assert not project.reloader._watched.polling
 
     with_project(tmp_path, save)
 

@@ -95,7 +95,7 @@ def record(folder):
                                env=environment(folder), start_new_session=True)
     theirs.close()
     ours.sendall(encode({
-        "v": 1, "kind": "start", "app": {"target": "shop:app"}, "shown": "shop:app", "dev": True,
+        "v": 1, "kind": "launch", "app": {"target": "shop:app"}, "shown": "shop:app", "dev": True,
         "settings": {"port": 0, "reload": True}, "folder": str(folder),
         "home": str(folder)}))
     recorder = Recorder(ours)

@@ -38,7 +38,7 @@ class Watched:
             pass_fds=(theirs.fileno(),), env=self.environ, start_new_session=True)
         theirs.close()
         self._sock.sendall(encode({
-            "v": 1, "kind": "start", "app": {"target": target}, "shown": target,
+            "v": 1, "kind": "launch", "app": {"target": target}, "shown": target,
             "settings": {"port": 0}, "dev": True, "folder": str(folder), "home": str(folder)}))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

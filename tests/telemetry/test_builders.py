@@ -27,6 +27,7 @@ BUILT = [
     ("ack", builders.done(COMMAND, {})),
     ("ack", builders.refused(COMMAND, ValueError("no"))),
     ("start", builders.start(app={"target": "shop:app"}, gen=1)),
+    ("launch", builders.launch({"target": "shop:app"}, "shop:app", {}, True, "/p", "/p")),
     ("listeners", builders.listeners([], "taken")),
     ("lend", builders.lend(1, [])),
     ("return", builders.take_back(1)),

@@ -5,7 +5,7 @@ Knows no other generation and starts nothing.
 
 import asyncio
 import time
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from ..telemetry.builders import error_event
 from ..telemetry.messages import ErrorEvent
@@ -17,11 +17,12 @@ KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
 
 
 class Generation:
-    """Workers of one state of the code, by slot. Number 0 is the page of a broken start."""
+    """Workers of one state of the code, by slot. Number 0 is that which shows `error` while there
+    is no code that could answer."""
 
-    def __init__(self, number: int, cause: str, fallback: bool = False) -> None:
+    def __init__(self, number: int, cause: str, error: Optional[ErrorEvent] = None) -> None:
         self.number = number
-        self.fallback = fallback
+        self.error = error
         self.began = time.monotonic()
         self.starting = True
         self.ended = 0.0  # when it was ready, or had failed
@@ -49,15 +50,21 @@ class Generation:
             found.add(part.files, part.places)
         return found
 
+    async def retire(self, timeout: float) -> None:
+        """End workers that serve, within `timeout` seconds; connections are not handed over."""
+        for worker in self.workers.values():
+            worker.drain(timeout, hand_over=False)
+        await gone(list(self.workers.values()), timeout + KILL_GRACE)
 
-async def all_ready(starts: List[Any]) -> None:
-    """Wait for all; the first failure ends the waiting."""
-    tasks = [asyncio.ensure_future(start) for start in starts]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
+    async def dismiss(self, patience: float) -> None:
+        """End workers that never served, with a moment for those that were ready to shut down.
+        Waits `patience` seconds at most."""
+        for worker in self.workers.values():
+            if worker.state != "exited" and not worker.ready.done():
+                worker.kill()
+            elif worker.state != "exited":
+                worker.drain(0, hand_over=False, grace=1.0)
+        await gone(list(self.workers.values()), patience)
 
 
 async def gone(workers: List[WorkerHandle], timeout: float) -> None:

@@ -6,34 +6,30 @@ Nothing is waited for without a limit.
 """
 
 import asyncio
-import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol, Set
 
 from ..config import Settings
-from ..telemetry.builders import error_event, listeners, reload_event
-from ..telemetry.sanitize import clean
+from ..telemetry.builders import listeners, reload_event
 from .basis import Basis
 from .feed import Feed
-from .generation import KILL_GRACE, Generation, all_ready, brief, gone, outlook, timeout_error
+from .generation import KILL_GRACE, Generation, brief, gone, outlook
 from .listeners import Listeners
 from .policy import Backoff
-from .relevance import Change
+from .relevance import Change, shown_path
 from .spawner import Spawner
-from .wanted import Launch
-from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
+from .starter import Starter
+from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..telemetry.builders import ReloadOutcome
     from ..telemetry.messages import ErrorEvent, ReloadEvent
-    from .quiet import Quiet
 
 SWITCH_LIMIT = 5.0
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
-FALLBACK_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
 FORK_SIGNALS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 
@@ -46,22 +42,22 @@ class Decider(Protocol):
 
 
 class Generations:
-    """All workers. `describe()` makes their start message; `slots` of them should serve."""
+    """All workers; `slots` of them should serve. Files in events are relative to `home`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings, spawner: Spawner,
-                 listeners: Listeners, feed: Feed, observer: Observer,
-                 describe: Callable[[], Dict[str, Any]], slots: int, launch: Launch) -> None:
+                 starter: Starter, listeners: Listeners, feed: Feed, observer: Observer,
+                 slots: int, home: str) -> None:
         self._loop = loop
         self._settings = settings
         self._spawner = spawner
         self._listeners = listeners
         self._feed = feed
         self._observer = observer
-        self._describe = describe
+        self._starter = starter
+        #: all that live, of whatever generation
+        self.workers = starter.workers
         self.slots = slots
-        self._home = launch.home
-        self._capture = launch.capture
-        self._dev = launch.dev
+        self._home = home
         self._number = 0
         self.serving: Optional[Generation] = None
         self.newest: Optional[Generation] = None
@@ -69,9 +65,7 @@ class Generations:
         self.then = "serves"  # what happens after that failure, see ReloadEvent
         self.reload_ms: Optional[float] = None
         self.last_ready: Optional[ReloadEvent] = None  # the last ReloadEvent that was one
-        self.workers: Set[WorkerHandle] = set()
         self.order = settings.reload_order
-        self._begun: Optional[Quiet] = None
         self.stopping = False
         self.reloader: Optional[Decider] = None
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
@@ -138,8 +132,8 @@ class Generations:
             if generation is not self.newest:  # wait_for can swallow a cancellation
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
-            await self._dismiss(generation, KILL_GRACE if (
-                self.order == "stop-first") else CANCEL_GRACE)
+            await generation.dismiss(
+                KILL_GRACE if self.order == "stop-first" else CANCEL_GRACE)
             raise
         generation.end_start()
         if failure is not None:
@@ -147,7 +141,7 @@ class Generations:
                 self.order = self._settings.reload_order  # it was not the code that served
             self._note_failure(generation, change, failure)
             self._spawner.stand_by()  # the cure is to be as fast
-            await self._dismiss(generation)
+            await generation.dismiss(KILL_GRACE)
             if self.serving is None and self.then != "ends":
                 await self._serve_fallback()
             return False
@@ -159,7 +153,7 @@ class Generations:
         meanwhile for another."""
         if self.serving is not None:
             old, self.serving = self.serving, None
-            self._retiring = self.spawn_task(self._retire(old, hand_over=False))
+            self._retiring = self.spawn_task(old.retire(self._settings.drain_timeout))
         if self._retiring is not None:
             await asyncio.shield(self._retiring)
 
@@ -175,15 +169,11 @@ class Generations:
             await asyncio.sleep(DECIDING)
         await asyncio.sleep(0)
 
-    def adopt(self, begun: "Quiet") -> None:
-        """Have the first worker of the first generation be one that is there already."""
-        self._begun = begun
-
     async def _start_all(self, generation: Generation) -> None:
         """Have all workers ready, after those that serve have ended if it takes that. Raises
         WorkerFailed of the first that is not."""
         try:
-            await self._start_forked(generation)
+            await self._starter.start(generation, self.slots, bool(self.number))
         except WorkerFailed as failure:
             what = failure.error.get("held")
             if not what or not self.number:
@@ -196,80 +186,10 @@ class Generations:
             self._feed.log("warning", f"{hint}: from now on old code is ended before new code "
                            "starts, as by --reload-order stop-first; this is tried again")
             self.order = "stop-first"
-            await self._dismiss(generation)
+            await generation.dismiss(KILL_GRACE)
             generation.start_again()
             await self._make_way()
-            await self._start_forked(generation)
-
-    async def _start_forked(self, generation: Generation) -> None:
-        """Have all workers ready, by a fresh interpreter each if they cannot be forked."""
-        try:
-            await self._start_once(generation)
-        except WorkerFailed as failure:
-            crashed = [worker for worker in generation.workers.values()
-                       if worker.mode == "zygote" and worker.cause is not None
-                       and worker.cause.startswith("SIG") and not worker.expected]
-            if not crashed or failure.error.get("type") != "WorkerDied":
-                raise
-            # It died of a signal right after the fork. Perhaps some library cannot be forked:
-            # a fresh interpreter tells whether it was that or the application itself.
-            await self._dismiss(generation)
-            mode, self._spawner.mode = self._spawner.mode, "spawn"
-            generation.start_again()
-            try:
-                await self._start_once(generation)
-            finally:
-                self._spawner.mode = mode
-            self._spawner.distrust(f"a forked worker died ({crashed[0].cause})")
-
-    async def _start_once(self, generation: Generation) -> None:
-        workers = [self._new_worker(generation, slot) for slot in range(self.slots)]
-        waiting = self._loop.create_task(all_ready(
-            [self._start_worker(worker, generation) for worker in workers]))
-        limit = self._settings.startup_timeout
-        try:
-            await asyncio.wait_for(
-                waiting, max(limit, FALLBACK_LIMIT) if generation.fallback else limit)
-        except asyncio.TimeoutError:
-            raise WorkerFailed(timeout_error(
-                generation.number, limit, bool(self.number))) from None
-
-    def _new_worker(self, generation: Generation, slot: int) -> WorkerHandle:
-        worker = WorkerHandle(self._loop, self._observer, generation.number, slot)
-        generation.workers[slot] = worker
-        self.workers.add(worker)
-        return worker
-
-    async def _start_worker(self, worker: WorkerHandle,
-                            generation: Generation) -> WorkerHandle:
-        """Start a worker. If what was imported ahead of it does not hold there, another is
-        started afresh in its place, which is given back then."""
-        try:
-            await self._start_process(worker, generation)
-        except WorkerStale as stale:
-            self._spawner.stale(stale.module, stale.reason, stale.lasting)
-            worker = self._new_worker(generation, worker.slot)
-            await self._start_process(worker, generation, afresh=True)
-        return worker
-
-    async def _start_process(self, worker: WorkerHandle, generation: Generation,
-                             afresh: bool = False) -> None:
-        start = dict(self._describe(), afresh=afresh)
-        if generation.fallback:
-            start["app"] = {"fallback": brief(self.failed or {})}
-        start["listeners"], fds = self._listeners.share(worker.slot, self.slots)
-        try:
-            if self._begun is not None:
-                begun, self._begun = self._begun, None
-                worker.take_over(begun, self._spawner.adopt(begun.pid))
-            else:
-                await worker.start(self._spawner, start, fds, self._capture)
-        except OSError as exc:
-            self.workers.discard(worker)
-            raise WorkerFailed(error_event(
-                "worker", type(exc).__name__, gen=generation.number,
-                text=f"a worker could not be started: {exc.strerror or exc}")) from None
-        await asyncio.shield(worker.ready)
+            await self._starter.start(generation, self.slots, bool(self.number))
 
     async def _switch(self, generation: Generation, change: Optional[Change],
                       began: float) -> None:
@@ -308,14 +228,14 @@ class Generations:
 
     async def _serve_fallback(self) -> None:
         """Answer with the error while there is no code that could."""
-        fallback = Generation(0, "start", fallback=True)
+        fallback = Generation(0, "start", self.failed)
         try:
-            await self._start_once(fallback)
+            await self._starter.start(fallback, self.slots, serving=False)
         except WorkerFailed as failure:
             self._feed.log("error", f"the page of the error cannot be served: {failure}")
             return
         except asyncio.CancelledError:
-            await self._dismiss(fallback, CANCEL_GRACE)
+            await fallback.dismiss(CANCEL_GRACE)
             raise
         self.serving = fallback
         for worker in fallback.workers.values():
@@ -328,10 +248,8 @@ class Generations:
 
     def _publish(self, generation: Generation, state: str, change: Optional[Change],
                  **outcome: "Unpack[ReloadOutcome]") -> None:
-        files = []
-        for path in (change.paths if change is not None else ()):
-            shown = os.path.relpath(path, self._home)
-            files.append(clean(path if shown.startswith("..") else shown))
+        files = [shown_path(path, self._home)
+                 for path in (change.paths if change is not None else ())]
         event = reload_event(generation.number, self.number, state, generation.cause, files,
                              **outcome)
         if state == "ready":
@@ -370,14 +288,9 @@ class Generations:
             if self.stopping or self.serving is not generation or slot >= self.slots:
                 return
             old = generation.workers.get(slot)
-            worker = self._new_worker(generation, slot)
             try:
-                worker = await asyncio.wait_for(self._start_worker(worker, generation),
-                                                self._settings.startup_timeout)
-            except (WorkerFailed, asyncio.TimeoutError) as exc:
-                worker.kill()
-                failure = exc if isinstance(exc, WorkerFailed) else WorkerFailed(
-                    timeout_error(generation.number, self._settings.startup_timeout))
+                worker = await self._starter.start_one(generation, slot, self.slots)
+            except WorkerFailed as failure:
                 self._feed.publish(failure.error)
                 if old is not None and not old.gone.done():
                     generation.workers[slot] = old  # it was to be replaced, but it lives
@@ -385,8 +298,9 @@ class Generations:
                 backoff = self._backoff.setdefault(slot, Backoff())
                 delay = backoff.died(None)
                 self._judge(slot, backoff, str(failure))
-                if self._settings.reload and all(w.gone.done() or w is worker
-                                                 for w in generation.workers.values()):
+                if self._settings.reload and all(
+                        worker.gone.done() or worker.slot == slot
+                        for worker in generation.workers.values()):
                     self.failed, self.then = failure.error, "waits"
                     await self._serve_fallback()
                     return
@@ -439,22 +353,6 @@ class Generations:
         return None
 
     # -- ending ----------------------------------------------------------------------
-
-    async def _retire(self, generation: Generation, hand_over: bool) -> None:
-        timeout = self._settings.drain_timeout
-        for worker in generation.workers.values():
-            worker.drain(timeout, hand_over)
-        await gone(list(generation.workers.values()), timeout + KILL_GRACE)
-
-    async def _dismiss(self, generation: Generation, patience: float = KILL_GRACE) -> None:
-        """End workers that never served; a moment is theirs to say what they have to say.
-        Waits `patience` seconds at most."""
-        for worker in generation.workers.values():
-            if worker.state != "exited" and not worker.ready.done():
-                worker.kill()
-            elif worker.state != "exited":
-                worker.drain(0, hand_over=False, grace=1.0)
-        await gone(list(generation.workers.values()), patience)
 
     async def stop(self, timeout: float) -> None:
         """Drain all workers, for at most `timeout` seconds, then kill what is left."""

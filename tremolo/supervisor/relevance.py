@@ -9,6 +9,7 @@ import os
 import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
+from ..telemetry.sanitize import clean
 from .basis import Basis, Contents, differing_places, digest
 
 MAX_SEEN = 5_000
@@ -29,6 +30,12 @@ class Change(NamedTuple):
         if earlier is None:
             return self
         return self._replace(paths=tuple(sorted({*earlier.paths, *self.paths})))
+
+
+def shown_path(path: str, home: str) -> str:
+    """A path for people: relative to `home` if it is below that, and cleaned."""
+    shown = os.path.relpath(path, home)
+    return clean(path if shown.startswith("..") else shown)
 
 
 class Found(NamedTuple):

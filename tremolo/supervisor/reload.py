@@ -12,17 +12,16 @@ watching has begun, before new code serves, and once a second.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..config import Settings
 from ..envfile import env_files
-from ..telemetry.sanitize import clean
 from .basis import Basis
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace
 from .reads import ReadChanges
-from .relevance import Change, Relevance, age
-from .watcher import Watcher
+from .relevance import Change, Relevance, age, shown_path
+from .watched import Watched
 
 if TYPE_CHECKING:
     from .generations import Generations
@@ -37,7 +36,6 @@ AFTERSHOCKS = (0.05, 0.3)  # a new folder is watched a moment after it was seen
 FOLLOW = 0.02
 JUST_NOW = 0.2  # seconds after new code began to serve in which its own start may be at work
 DOUBT = 0.2  # seconds in which a worker tells what it has written
-MISSED_AFTER = 1.5  # seconds after which a change should have been notified
 PLACES_EVERY = 3  # looks for what was missed
 LOCK_FILES = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
@@ -85,21 +83,14 @@ class Reloader:
         self._last_read = 0.0
         #: what a worker read, and what was there instead, when that last called for new code
         self._tried: Dict[str, Tuple[str, str]] = {}
-        self._notified: Dict[str, float] = {}
-        self._unseen: Dict[str, float] = {}
         self._looks = 0
-        self._followed: Set[str] = set()
         self._following: Optional[asyncio.TimerHandle] = None
-        self._watched_since = float("inf")
         self.reads = ReadChanges(loop, generations.keeping, self._renew_for_reads, assets, note)
-        self._watcher = self._watch(folders)
-        self._outside: Optional[Watcher] = None
+        self._watched = Watched(loop, folders, home, self.touched, self._on_watching, note)
 
     def close(self) -> None:
         self.reads.close()
-        for watcher in (self._watcher, self._outside):
-            if watcher is not None:
-                watcher.stop()
+        self._watched.stop()
         for timer in (*self._timers, self._settling, self._following):
             if timer is not None:
                 timer.cancel()
@@ -112,61 +103,19 @@ class Reloader:
         timer = self._loop.call_later(seconds, run)
         self._timers.add(timer)
 
-    # -- watching --------------------------------------------------------------------
-
-    def _watch(self, folders: Iterable[str], polling: bool = False) -> Watcher:
-        watcher = Watcher(folders, self._touched_from_thread, self._note_from_thread, polling,
-                          lambda: self._call(self._on_watched))
-        watcher.start()
-        return watcher
-
-    def _note_from_thread(self, text: str) -> None:
-        self._call(self._note, text, "warning")
-
-    def _touched_from_thread(self, paths: Set[str]) -> None:
-        self._call(self.touched, paths)
-
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:
-            return  # the loop was closed: the server has ended
-
-    def _on_watched(self) -> None:
+    def _on_watching(self) -> None:
         """From now on changes are notified; what changed before is looked for."""
-        self._watched_since = time.monotonic()
         self.verify()
 
-    def _covers(self, path: str) -> bool:
-        return any(watcher is not None and watcher.covers(path)
-                   for watcher in (self._watcher, self._outside))
-
     def _follow(self) -> None:
-        """Watch also the folders of project files that lie elsewhere: editable installs, the
-        PYTHONPATH, what links lead to."""
         self._following = None
-        outside = {os.path.dirname(path) for path in self._generations.basis.files
-                   if not self._watcher.covers(path)}
-        outside |= {os.path.dirname(os.path.realpath(path))
-                    for path in self._generations.basis.files if os.path.islink(path)}
-        outside = {folder for folder in outside
-                   if not self._watcher.covers(os.path.join(folder, "x"))}
-        if outside <= self._followed:
-            return
-        self._followed |= outside
-        before, self._outside = self._outside, self._watch(
-            self._followed, self._watcher.polling)
-        if before is not None:
-            before.stop()
+        self._watched.follow(self._generations.basis.files)
 
     # -- changes ---------------------------------------------------------------------
 
     def touched(self, paths: Set[str]) -> None:
         """Files were touched: renew the generations if that changes what runs."""
-        now = time.monotonic()
-        self._notified.update(dict.fromkeys(paths, now))
-        for path in paths:
-            self._unseen.pop(path, None)
+        self._watched.notified(paths)
         self._gather(paths | self._links_to(paths))
         if any(map(os.path.isdir, paths)):
             for seconds in AFTERSHOCKS:
@@ -174,7 +123,7 @@ class Reloader:
 
     def _links_to(self, paths: Set[str]) -> Set[str]:
         """Files of the project that are links to one of `paths`, which lie elsewhere."""
-        foreign = {path for path in paths if not self._watcher.covers(path)}
+        foreign = {path for path in paths if not self._watched.in_project(path)}
         if not foreign:
             return set()
         return {path for path in self._generations.basis.files
@@ -220,8 +169,8 @@ class Reloader:
             self._unknown.update(found.unknown)
             self._later(STALLED, self._look_whether_stalled)
         changed = found.code + found.missing if gone else found.code
-        if broken and not paths.isdisjoint(self._watcher.folders):
-            changed = changed or sorted(paths.intersection(self._watcher.folders))
+        if broken:
+            changed = changed or sorted(filter(self._watched.is_folder, paths))
         if found.missing and not gone:
             self._absent += 1
             self._later(COME_BACK, self._look_again, set(found.missing))
@@ -275,7 +224,7 @@ class Reloader:
     def _wait(self, paths: Set[str], delay: float) -> None:
         """Have the reload because of `paths` later, once for all that come until then."""
         if self._pace.is_noteworthy:
-            self._note(f"{clean(self._shown(min(paths)))} changes again and again while new "
+            self._note(f"{shown_path(min(paths), self._home)} changes again and again while new "
                        "code starts: reloads because of it are spaced out (--reload-exclude "
                        "keeps it ignored)", "warning")
         if not self._late:
@@ -307,9 +256,10 @@ class Reloader:
             own.remove(path)
         looping = guard.caught(own, now)
         if looping is not None:
-            self._note(f"a process of the server itself writes {clean(self._shown(looping))}, "
-                       "which reloads it again and again: what it writes there is ignored from "
-                       "now on (--reload-exclude keeps the file ignored)", "error")
+            self._note("a process of the server itself writes "
+                       f"{shown_path(looping, self._home)}, which reloads it again and "
+                       "again: what it writes there is ignored from now on "
+                       "(--reload-exclude keeps the file ignored)", "error")
         return own
 
     # -- what the code rests on --------------------------------------------------------
@@ -319,7 +269,7 @@ class Reloader:
         between, when nobody knew yet that it mattered."""
         self._last_read = time.monotonic()
         self._gather_stale(Basis(dict(files), {k: dict(v) for k, v in places.items()}))
-        if self._following is None and not all(map(self._watcher.covers, files)):
+        if self._following is None and not all(map(self._watched.in_project, files)):
             self._following = self._loop.call_later(FOLLOW, self._follow)
 
     def verify(self, places: bool = True) -> Set[str]:
@@ -360,55 +310,7 @@ class Reloader:
         unknown, self._unknown = self._unknown, set()
         return sorted(unknown.difference(self._generations.basis.files))
 
-    # -- once a second ---------------------------------------------------------------
-
     def look_for_missed(self) -> None:
-        """Find what was never notified, and whether notifications arrive at all. Network and
-        container mounts do not send them."""
-        now = time.monotonic()
+        """Once a second: find what was never notified."""
         self._looks += 1
-        self._notified = {path: then for path, then in self._notified.items()
-                          if now - then < 4 * MISSED_AFTER}
-        for path in self.verify(places=self._looks % PLACES_EVERY == 0):
-            if self._should_be_notified(path, now):
-                self._unseen.setdefault(path, now)
-        missed = [path for path, since in self._unseen.items()
-                  if not self._was_notified(path) and now - since > MISSED_AFTER]
-        self._unseen = {path: since for path, since in self._unseen.items()
-                        if not self._was_notified(path) and path not in missed}
-        if missed:
-            self._poll(missed[0])
-
-    def _should_be_notified(self, path: str, now: float) -> bool:
-        watcher = self._watcher
-        if watcher.polling or watcher.ignores(path) or not watcher.covers(path) or (
-                now - self._watched_since < 2 * MISSED_AFTER):
-            return False
-        try:
-            status = os.lstat(path)
-        except OSError:
-            return False
-        # What is written under another name is notified under that name.
-        return status.st_nlink == 1 and os.path.realpath(path) == path
-
-    def _was_notified(self, path: str) -> bool:
-        while path:
-            if path in self._notified:
-                return True
-            path, name = os.path.split(path)
-            if not name:
-                break
-        return False
-
-    def _poll(self, missed: str) -> None:
-        self._unseen.clear()
-        watcher = self._watcher
-        self._note(f"no notification came for {clean(self._shown(missed))} (a network or "
-                   "container mount?): files are looked at three times a second from now on",
-                   "warning")
-        self._watcher = self._watch(watcher.folders, polling=True)
-        watcher.stop()
-
-    def _shown(self, path: str) -> str:
-        shown = os.path.relpath(path, self._home)
-        return path if shown.startswith("..") else shown
+        self._watched.found(self.verify(places=self._looks % PLACES_EVERY == 0))

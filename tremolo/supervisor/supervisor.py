@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from .. import __version__
 from ..addresses import project_host
@@ -35,9 +35,13 @@ from .reload import Reloader
 from .running import folder, socket_names
 from .shutdown import log_waits
 from .spawner import Spawner, choose_mode
+from .starter import Starter
 from .wanted import LOCK_FILE, Launch, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver, state_event
+
+if TYPE_CHECKING:
+    from ..telemetry.builders import StartFacts
 
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
 
@@ -87,9 +91,12 @@ class Supervisor:
         self._packages = Packages()
         self._observer = WorkerObserver(
             self._feed, self._throttle, self._spawner, self._packages, self._bind_more)
+        self._starter = Starter(
+            loop, self._spawner, self.listeners, self._observer, self._describe,
+            settings.startup_timeout, self._launch.capture)
         self._generations = Generations(
-            loop, settings, self._spawner, self.listeners, self._feed, self._observer,
-            self._describe, self._slots, self._launch)
+            loop, settings, self._spawner, self._starter, self.listeners, self._feed,
+            self._observer, self._slots, self._launch.home)
         self._observer.attend(loop, self._generations, self.listeners)
         self._commands = Commands(Commanded(
             self._generations, self._throttle, self._observer, self._feed, self._companions,
@@ -116,7 +123,7 @@ class Supervisor:
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
         """Serve with what has begun already, and has said already that it did."""
-        self._generations.adopt(quiet)
+        self._starter.adopt(quiet)
         first = self._generations.renew(cause="start")
         if quiet.announced:
             await first
@@ -308,7 +315,7 @@ class Supervisor:
     def note(self, text: str, level: str = "info") -> None:
         self._feed.log(level, text)
 
-    def _describe(self) -> Dict[str, Any]:
+    def _describe(self) -> "StartFacts":
         launch = self._launch
         return {"app": launch.app, "home": launch.home, "dev": launch.dev,
                 "settings": launch.settings.as_dict(), "reload": bool(launch.settings.reload),

@@ -34,6 +34,7 @@ from .spawner import Spawner, describe_status
 from .zygote_link import SpawnedProcess
 
 if TYPE_CHECKING:
+    from ..telemetry.builders import StartFacts
     from .quiet import Quiet
 
 READ_SIZE = 256 * 1024
@@ -62,7 +63,7 @@ class WorkerStale(WorkerFailed):
         self.module = clean(str(life.get("module")), 100)
         self.reason = clean(str(life.get("reason")), 300)
         self.lasting = [str(name) for name in life.get("lasting") or ()]
-        super().__init__({"type": "Stale", "text": f"{self.module}: {self.reason}"})
+        super().__init__(error_event("import", "Stale", f"{self.module}: {self.reason}"))
 
 
 class Observer(Protocol):
@@ -118,12 +119,13 @@ class WorkerHandle:
 
     # -- starting --------------------------------------------------------------------
 
-    async def start(self, spawner: Spawner, start: Mapping[str, Any], listeners: List[int],
-                    capture: bool) -> None:
-        """Bring the process to life and tell it what to do. Raises OSError when that fails."""
+    async def start(self, spawner: Spawner, facts: "StartFacts", listeners: List[int],
+                    capture: bool, afresh: bool = False) -> None:
+        """Bring the process to life, `afresh` without anything that was imported ahead, and send
+        it what to do. Raises OSError when that fails."""
         asked = time.monotonic()
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
-        spawning = self._loop.create_task(spawner.spawn(bool(start.get("afresh"))))
+        spawning = self._loop.create_task(spawner.spawn(afresh))
         try:
             spawned = await asyncio.shield(spawning)
         except BaseException:
@@ -140,8 +142,9 @@ class WorkerHandle:
         self._read(pipes[0][0], self._on_stats)
         for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
             self._read(read_end, _OutputReader(self, stream).feed)
-        message = builders.start(**{**start, "gen": self.gen, "slot": self.slot,
-                                    "capture": capture, "asked": asked})
+        facts["gen"], facts["slot"] = self.gen, self.slot
+        facts["capture"], facts["asked"] = capture, asked
+        message = builders.start(**facts)
         self._channel.send(message, [write_end for _, write_end in pipes] + listeners)
         for _, write_end in pipes:
             os.close(write_end)

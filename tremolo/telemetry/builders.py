@@ -163,12 +163,49 @@ def frame(pid: int, gen: int, slot: int, seq: int, t: float,
             "t": t, **contents}
 
 
+# -- between a supervisor and the process that started it
+
+
+def launch(app: Mapping[str, Any], shown: str, settings: Mapping[str, Any], dev: bool,
+           folder: str, home: str) -> Dict[str, Any]:
+    """What to serve, see `tremolo.supervisor.wanted.Launch`: the first message."""
+    return {"v": VERSION, "kind": "launch", "app": app, "shown": shown, "settings": settings,
+            "dev": dev, "folder": folder, "home": home}
+
+
+def cannot_begin(error: str) -> Dict[str, Any]:
+    """It ends at once, and why."""
+    return {"v": VERSION, "kind": "refused", "error": error}
+
+
 # -- from the supervisor to a worker, over its control socket
 
 
-def start(**description: Any) -> Dict[str, Any]:
+class StartFacts(TypedDict, total=False):
+    """What a worker is started with. The ends of its pipes and its listening sockets come with
+    it."""
+
+    app: Dict[str, Any]  # {"target"} or {"script", …}, see `Launch`; or the ErrorEvent "fallback"
+    home: str  # the working directory, as the user named it
+    dev: bool
+    reload: bool
+    settings: Dict[str, Any]
+    excluded: Dict[str, str]  # modules that are not imported ahead, and why
+    debug: str  # the folder of the sockets of breakpoints; "" for none
+    detail: int
+    throttle: Dict[str, Any]  # by scope, as in ThrottleEvent
+    token: str  # of the pages in browsers
+    listeners: List[Dict[str, Any]]
+    gen: int
+    slot: int
+    capture: bool  # whether pipes for its output come with it
+    asked: float  # when it was asked for, by the monotonic clock
+    fds: int  # where no channel counts the descriptors
+
+
+def start(**facts: "Unpack[StartFacts]") -> Dict[str, Any]:
     """What to run: the first message of a process."""
-    return {**description, "v": VERSION, "kind": "start"}
+    return {**facts, "v": VERSION, "kind": "start"}
 
 
 def listeners(descriptions: List[Dict[str, Any]], error: Optional[str] = None) -> Dict[str, Any]:
@@ -270,8 +307,3 @@ def preloaded(count: int, failed: List[str], threads: int, ms: float) -> Dict[st
     """All is imported; `threads` run beside the main one."""
     return {"v": VERSION, "kind": "preloaded", "count": count, "failed": failed,
             "threads": threads, "ms": ms}
-
-
-def cannot_begin(error: str) -> Dict[str, Any]:
-    """From a supervisor that ends at once to whoever started it."""
-    return {"v": VERSION, "kind": "refused", "error": error}

@@ -1,5 +1,5 @@
-"""The header fields of a request on its way to another server, and of the answer (RFC 9110 section
-7.6): what belongs to one connection stays there, and who asked is added.
+"""The header fields of a request on its way to another server, and of the answer (RFC 9110
+section 7.6): what belongs to one connection stays there, and who asked is added.
 """
 
 import importlib
