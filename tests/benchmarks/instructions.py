@@ -1,0 +1,103 @@
+"""Instructions that a request costs the server, counted: a busy machine gives the same figure.
+
+    python tests/benchmarks/instructions.py [--before CHECKOUT] [--requests N]
+
+Needs `valgrind`. Serves with the tree's own server below callgrind, asks it N and 2N times over
+one connection, and prints the difference a request; with `--before`, beside an older checkout
+(below 1: this tree needs fewer). What the kernel does is not counted. Takes some minutes.
+"""
+
+import argparse
+import importlib.util
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.servers import BROWSER_HEAD, HELLO, ROOT
+
+#: run in the checkout that is measured: prints its port and ends with its standard input
+SERVE = '''
+import asyncio, logging, sys
+from tests.support import serving
+from hello import app
+
+async def main():
+    async with serving.serving_asgi(app) as site:
+        print(site.port, flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+logging.disable(logging.CRITICAL)
+serving.DEADLINE = 300
+serving.run(main, sys.argv[1])
+'''
+
+BROWSER = "".join(field + "\r\n" for field in BROWSER_HEAD)
+WORK = {
+    "hello": lambda number: ("/", ""),
+    "browser-sized head": lambda number: ("/", BROWSER),
+    "browser-sized head, each another": lambda number: (f"/{number:06}", BROWSER),
+}
+
+
+def instructions(tree, loop, target, requests, folder):
+    """How many the server executed from its start to its end, asked so many times."""
+    server = subprocess.Popen(
+        ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out.%p", sys.executable,
+         "-c", SERVE, loop],
+        cwd=tree, env={"PYTHONPATH": f"{tree}:{folder}", "PYTHONHASHSEED": "0",
+                       "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        port = server.stdout.readline()
+        if not port:
+            raise SystemExit(f"the server did not start: {server.stderr.read()}")
+        with socket.create_connection(("127.0.0.1", int(port))) as sock:
+            for number in range(requests):
+                path, more = target(number)
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
+                if b" 200 " not in sock.recv(65536):
+                    raise SystemExit("not answered with 200")
+        _, errors = server.communicate(timeout=120)
+    finally:
+        server.kill()
+        server.wait()
+    found = re.search(r"Collected : (\d+)", errors)
+    if not found:
+        raise SystemExit(f"callgrind counted nothing: {errors}")
+    return int(found.group(1))
+
+
+def per_request(tree, loop, target, requests, folder):
+    once, twice = (instructions(tree, loop, target, count, folder)
+                   for count in (requests, 2 * requests))
+    return (twice - once) / requests
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--before", type=pathlib.Path, metavar="CHECKOUT")
+    parser.add_argument("--requests", type=int, default=200, metavar="N")
+    options = parser.parse_args()
+    if options.before and not (options.before / "tremolo").is_dir():
+        parser.error(f"no checkout of Tremolo: {options.before}")
+    loops = ["asyncio"] + ["uvloop"] * bool(importlib.util.find_spec("uvloop"))
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "hello.py").write_text(HELLO)
+        for loop in loops:
+            for name, target in WORK.items():
+                now = per_request(ROOT, loop, target, options.requests, folder)
+                line = f"{loop:8} {name:33} {now:9,.0f} instructions a request"
+                if options.before:
+                    older = per_request(options.before.resolve(), loop, target,
+                                        options.requests, folder)
+                    line += f"   {now / older:.3f} of {older:,.0f}"
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
