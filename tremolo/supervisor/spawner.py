@@ -1,6 +1,6 @@
 """Starts workers: forked from the zygote, or in a fresh interpreter each.
 
-One mechanism, two speeds: a worker is the same program either way, told everything over the
+One mechanism, two speeds: a worker is the same program either way, and gets everything over the
 socket it is born with. Knows how each child ended, and when forking is not to be trusted.
 """
 
@@ -27,6 +27,7 @@ from ..config import Settings
 from ..telemetry.sanitize import clean
 from .bootstrap import command
 from .plan import Plan
+from .standby import Standby
 from .zygote_link import SpawnedProcess, ZygoteLink
 
 FORK_LIMIT = 5.0
@@ -109,8 +110,7 @@ class Spawner:
         self._children: Dict[int, Waited] = {}
         self._retired: Set[ZygoteLink] = set()
         self._closed = False
-        self._standby: Optional[SpawnedProcess] = None
-        self._forking: Optional[asyncio.Task[None]] = None
+        self._standby = Standby(loop)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
     @property
@@ -125,7 +125,7 @@ class Spawner:
     @property
     def standby_pid(self) -> Optional[int]:
         """The worker that waits to be the next one."""
-        return self._standby.pid if self._standby is not None else None
+        return self._standby.pid
 
     @property
     def resident(self) -> int:
@@ -159,7 +159,7 @@ class Spawner:
         self.plan.stale(module, reason, lasting)
         if self._zygote is not None:
             self._zygote.outdated = True
-            self._dismiss_standby()
+            self.stand_by()
 
     def _follow_plan(self) -> None:
         link, plan = self._zygote, self.plan
@@ -175,10 +175,7 @@ class Spawner:
             link.make(plan, 0)
         else:
             self.refresh()
-        if link.busy:
-            self._dismiss_standby()
-        else:
-            self.stand_by()
+        self.stand_by()
 
     def _spoiled(self, link: ZygoteLink, message: Mapping[str, Any]) -> None:
         """The zygote could not make a step. It is replaced, unless it is whole: it had tried
@@ -200,41 +197,13 @@ class Spawner:
     async def spawn(self, afresh: bool = False) -> SpawnedProcess:
         """Start a worker; `afresh` without anything that was imported ahead."""
         if self.mode == "zygote" and not afresh:
-            return self._take_standby() or await self._fork() or self._spawn_interpreter()
+            return self._standby.take() or await self._fork() or self._spawn_interpreter()
         return self._spawn_interpreter()
 
-    # -- one worker that was forked before it is needed ---------------------------------
-
     def stand_by(self) -> None:
-        """Have a worker forked ahead, if the zygote is as the next worker needs it."""
-        link = self._zygote
-        if (self._standby is None and self._forking is None and link is not None
-                and link.is_current and self.mode == "zygote" and not self._closed):
-            self._forking = self._loop.create_task(self._fork_standby(link))
-
-    async def _fork_standby(self, link: ZygoteLink) -> None:
-        try:
-            spawned = await link.fork(standby=True)
-        except OSError:
-            return  # the next fork finds out, and says, what is wrong
-        finally:
-            self._forking = None
-        self._standby = spawned
-        if link is not self._zygote or not link.is_current:
-            self._dismiss_standby()
-
-    def _take_standby(self) -> Optional[SpawnedProcess]:
-        spawned, self._standby = self._standby, None
-        if spawned is not None and spawned.exited.done():
-            spawned.control.close()
-            spawned = None
-        return spawned
-
-    def _dismiss_standby(self) -> None:
-        """What it was forked from is not what the next worker needs: it ends by itself."""
-        if self._standby is not None:
-            self._standby.control.close()
-            self._standby = None
+        """Have a worker forked ahead if the zygote is as the next worker needs it; one from
+        another zygote, or from before, is dismissed."""
+        self._standby.follow(self._zygote if self.mode == "zygote" else None)
 
     def adopt(self, pid: int) -> "asyncio.Future[Optional[int]]":
         """Take over a child that was forked by this process; what gets its wait status."""
@@ -306,11 +275,11 @@ class Spawner:
         `forget` what did not hold ahead."""
         if forget:
             self.plan.forget()
-        self._dismiss_standby()
         if self._zygote is not None:
             self._zygote.retire()
             self._retired.add(self._zygote)
             self._zygote = None
+        self.stand_by()
 
     def _reap(self) -> None:
         for pid, (process, exited) in list(self._children.items()):
@@ -332,8 +301,7 @@ class Spawner:
         if self._closed:
             return
         self._closed = True
-        if self._forking is not None:
-            self._forking.cancel()
+        self._standby.close()
         self.renew()
         for process, _ in self._children.values():
             process.kill()
