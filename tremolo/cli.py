@@ -61,7 +61,7 @@ def _run(command: str, arguments: List[str]) -> int:
 
 
 def _is_mistyped(word: str) -> bool:
-    """Whether a first word is nearly a command, and no application; says so."""
+    """Whether a first word is nearly a command, and no application; prints that."""
     if not word.isidentifier() or os.path.exists(word) or os.path.exists(f"{word}.py"):
         return False
     from importlib.util import find_spec

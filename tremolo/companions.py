@@ -25,7 +25,7 @@ class CompanionSpec(NamedTuple):
 
 
 def companion_specs(table: Any, folder: str = "") -> List[CompanionSpec]:
-    """What `[tool.tremolo.run]` says, with its folders relative to `folder`. A value is a
+    """The table `[tool.tremolo.run]`, with its folders relative to `folder`. A value is a
     command, a list of its words, or a table with `command` and `folder`.
 
     Raises ConfigurationError.

@@ -149,7 +149,7 @@ OPTIONS: Tuple[Option, ...] = (
        "pyproject.toml)", flags=()),
     _o("buffer_size", "int", 16 * KIB, "throttle", "bytes that handlers read and write at once",
        low=256, high=16 * MIB),
-    # what is told
+    # output
     _o("debug", "bool", False, "output", "tracebacks in error pages (loopback clients only)"),
     _o("experimental", "bool", False, "output", "accepted for compatibility"),
     _o("log_level", "str", "", "output", "DEBUG, INFO, WARNING, ERROR or CRITICAL",

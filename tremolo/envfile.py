@@ -36,7 +36,7 @@ _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 
 
 class Environment(NamedTuple):
-    """What files add: the variables, and what there is to say about it, with a level each."""
+    """What files add: the variables, and what there is to log about it, with a level each."""
 
     values: Dict[str, str]
     notes: Tuple[Tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""The exceptions that users raise and catch, and that say whose fault an error is.
+"""The exceptions that users raise and catch, and that show whose fault an error is.
 
 A leaf: imports nothing of Tremolo. The class decides the answer and the log level,
 never the message's text: `HTTPException` below 500 is the client's fault, at and above 500

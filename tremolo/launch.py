@@ -132,7 +132,7 @@ def _refuse_shared(settings: Settings, application: Any) -> None:
 
 
 def _plain_values(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """What of an address's options can be told to another process."""
+    """What of an address's options can be sent to another process."""
     return {name: value for name, value in options.items()
             if isinstance(value, (str, int, float, bool, dict))}
 

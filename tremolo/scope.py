@@ -31,7 +31,7 @@ _RULE = re.compile(r"(.*):([^:<>{}]*)", re.DOTALL)
 
 
 class InvalidScope(InvalidQuantity):
-    """A text that is no scope; says so, and what is one, in one clear line."""
+    """A text that is no scope; its message shows what is one, in one clear line."""
 
 
 class Scope(str):

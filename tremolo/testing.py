@@ -296,7 +296,7 @@ class Client:
 
 
 class HandshakeRefused(Exception):
-    """The server did not accept a WebSocket; `response` is what it said."""
+    """The server did not accept a WebSocket; `response` is its answer."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"the handshake was answered with {response.status}")

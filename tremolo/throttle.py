@@ -44,7 +44,7 @@ class InvalidThrottle(InvalidQuantity):
 class Throttle:
     """What a network is to be like. Immutable; equal when the numbers are.
 
-    `name` and `label` tell which preset it is, if any; they do not count for equality.
+    `name` and `label` name the preset that it is, if any; they do not count for equality.
     Raises InvalidThrottle naming the field for values that are not finite, negative or out
     of bounds. Rates of 0 are for `offline` only, which sets them.
     """

@@ -15,7 +15,7 @@ MAX_RATE = 1e10
 
 
 class InvalidQuantity(ConfigurationError, ValueError):
-    """A text that is no rate, duration, size or probability; says so in one clear line."""
+    """A text that is no rate, duration, size or probability; its message is one clear line."""
 
 
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"

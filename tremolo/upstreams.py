@@ -48,7 +48,7 @@ class Upstream(NamedTuple):
 
 
 def upstreams(table: Any) -> List[Upstream]:
-    """What `[tool.tremolo.proxy]` says, the longest prefix first. Raises ConfigurationError."""
+    """The rules of [tool.tremolo.proxy], the longest prefix first. Raises ConfigurationError."""
     if not isinstance(table, Mapping):
         raise ConfigurationError('[tool.tremolo.proxy] must be a table, such as '
                                  '"/" = "http://localhost:5173"')

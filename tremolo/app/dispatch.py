@@ -300,7 +300,7 @@ async def fail(adapter: Caller, exc: Exception, server: Server,
                exchange: "Exchange") -> None:
     """Answer with an error page, or reset the connection when the response is under way."""
     error = _as_http(exc)
-    _tell(adapter, exc, error, exchange)
+    _report(adapter, exc, error, exchange)
     if exchange.finished:
         return
     if exchange.started:
@@ -322,8 +322,8 @@ def _as_http(exc: Exception) -> HTTPException:
     return HTTPException(cause=exc)
 
 
-def _tell(adapter: Caller, exc: Exception, error: HTTPException,
-          exchange: "Exchange") -> None:
+def _report(adapter: Caller, exc: Exception, error: HTTPException,
+            exchange: "Exchange") -> None:
     """Log by whose fault it is: the client's is nobody's news, the application's has a
     trace."""
     if isinstance(error, RequestTimeout) and exc is not error:

@@ -1,6 +1,6 @@
 """Error pages, and which exception stands for a status.
 
-Knows exceptions and HTML; knows no exchange. What an application's exception says never
+Knows exceptions and HTML; knows no exchange. The text of an application's exception never
 reaches a client, except in the debug page.
 """
 

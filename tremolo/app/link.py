@@ -109,7 +109,7 @@ class Link:
             transport.close()
 
     def closed(self) -> None:
-        """The connection is gone: cancel its tasks, tell those who asked."""
+        """The connection is gone: cancel its tasks, notify the observers."""
         for task in list(self.context.tasks):
             task.cancel()
         callbacks, self._callbacks = self._callbacks, []

@@ -1,7 +1,7 @@
 """The request as handlers see it: facts of the head, computed when they are asked for.
 
 The body is in `body.py`. Knows the exchange of the connection core and the connection's link;
-never writes anything. Names and values are bytes as they came, unless said otherwise.
+never writes anything. Names and values are bytes as they came, unless noted otherwise.
 """
 
 import os
@@ -188,7 +188,7 @@ class Request(RequestBody):
 
     @property
     def ip(self) -> bytes:
-        """The client's address: the peer's, or what trusted proxies say about it."""
+        """The client's address: the peer's, or the one that trusted proxies forward."""
         client = self._forwarded.client
         address = peer_address(self._exchange.connection.peer) if client is None else client[0]
         return (address or "").encode("latin-1")
@@ -196,8 +196,8 @@ class Request(RequestBody):
     @property
     def host(self) -> bytes:
         """The authority that the request is for."""
-        said = self._forwarded.host
-        return self.head.host if said is None else said
+        forwarded = self._forwarded.host
+        return self.head.host if forwarded is None else forwarded
 
     @property
     def scheme(self) -> bytes:

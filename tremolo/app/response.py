@@ -64,7 +64,7 @@ def body_bytes(value: Any) -> bytes:
 
 
 def json_bytes(value: Any) -> bytes:
-    """JSON in UTF-8 (RFC 8259). Raises TypeError or ValueError for what it cannot say."""
+    """JSON in UTF-8 (RFC 8259). Raises TypeError or ValueError for what JSON cannot express."""
     import json
 
     return json.dumps(value, ensure_ascii=False, allow_nan=False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .response import Response
 
 Text = Union[str, bytes]
-#: seconds after which a stream that has nothing to say yet is opened
+#: seconds after which a stream without an event yet is opened
 LOOK = 0.5
 #: seconds of silence after which a comment keeps proxies from closing the connection
 SILENCE = 15.0
@@ -66,7 +66,7 @@ class EventStream:
             self._handler.cancel()
 
     async def _keep(self) -> None:
-        """Open a stream that has nothing to say yet, and keep it alive."""
+        """Open a stream without an event yet, and keep it alive."""
         while not self._exchange.finished:
             silent = self._loop.time() - self._last
             if not self._exchange.started:
@@ -112,7 +112,7 @@ class EventStream:
     ping = comment
 
     async def close(self) -> None:
-        """End the stream; the client will connect again unless it was told not to."""
+        """End the stream; the client will connect again unless it was asked not to."""
         if not self._closed:
             self._closed = True
             self._keeper.cancel()

@@ -129,7 +129,7 @@ class Part(Dict[str, Any]):
 
 
 class Parts:
-    """The multipart body of one request; it is parsed once, whoever asks.
+    """The multipart body of one request; it is parsed once, however often it is asked for.
 
     Raises BadRequest when `content_type` is not multipart with a boundary.
     """

@@ -39,8 +39,8 @@ class WebSocket:
     one.
 
     `max_payload_size` bounds a message in bytes; it may be changed before `accept`. After
-    `receive` and `recv`, `opcode` and `fin` tell what came. `ping_interval`, in seconds, is that
-    of the server, or half of `request_timeout` where that was set.
+    `receive` and `recv`, `opcode` and `fin` describe what came. `ping_interval`, in seconds, is
+    that of the server, or half of `request_timeout` where that was set.
     """
 
     def __init__(self, request: "Request", response: "Response") -> None:
@@ -107,7 +107,7 @@ class WebSocket:
 
     async def recv(self, timeout: Optional[float] = None) -> bytes:
         """The payload of the next frame; `opcode` (0 for all but the first frame of a message)
-        and `fin` tell what it is. Pings and pongs are not given: the server answers them by
+        and `fin` describe it. Pings and pongs are not given: the server answers them by
         itself. Raises as `receive`."""
         frame = await self._within(timeout, self._frame)
         self.opcode = frame.opcode

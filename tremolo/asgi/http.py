@@ -150,7 +150,7 @@ class HTTPCycle:
     def _end_stream(self) -> None:
         exchange = self._exchange
         if not exchange.finished and not exchange.connection.lost and self._body_due:
-            exchange.finish()  # send() tells the application, receive() says http.disconnect
+            exchange.finish()  # send() raises in the application, receive() gives http.disconnect
 
     async def _send_other(self, kind: str, message: Message) -> None:
         """The messages of extensions."""

@@ -83,7 +83,7 @@ class Lifespan:
                 self._settle(self._started, exc)
         self._settle(self._stopped, exc)
         if self._stopped.done() and not self._stopped.cancelled():
-            self._stopped.exception()  # whoever asks for it later gets it; no warning otherwise
+            self._stopped.exception()  # it is there for a later caller; no warning otherwise
 
     @staticmethod
     def _settle(future: "asyncio.Future[None]", exc: Optional[BaseException]) -> None:
@@ -123,12 +123,12 @@ class Lifespan:
 
 
 def _failure(message: str) -> Exception:
-    """The error of an application that says with `message` that it failed.
+    """The error of an application that reports with `message` that it failed.
 
     Frameworks catch the exception and send its text or traceback as the message: then it is
     the error, with its place. With another message it is what that was caused by.
     """
-    caught = sys.exc_info()[1]  # what whoever calls send() is handling
+    caught = sys.exc_info()[1]  # what the caller of send() is handling
     error = LifespanError(message)
     if not isinstance(caught, Exception) or isinstance(caught, StopIteration):
         return error

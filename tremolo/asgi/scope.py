@@ -44,20 +44,20 @@ def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
                state: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     """The scope of an `http` connection. `path` is percent-decoded UTF-8 and, as the
     specification wants it, includes `root_path`, once, whether or not the proxy took it off;
-    `raw_path` is what was sent, without query. What a trusted proxy says of client, scheme,
-    server, Host and prefix takes the place of what this connection says."""
+    `raw_path` is what was sent, without query. What a trusted proxy forwards of client, scheme,
+    server, Host and prefix takes the place of what this connection has."""
     raw = head.path
     # The parser lets only 0x21-0x7e through, so ASCII cannot fail.
     path = raw.decode("ascii") if b"%" not in raw else unquote(raw.decode("ascii"))
     scheme, client, server, headers = (
         template.scheme, template.client, template.server, head.headers)
     if template.proxies is not None:
-        said = read_forwarded(headers, head.host, scheme, template.proxies)
-        scheme, client = said.scheme or scheme, said.client or client
-        server = said.server or server
-        root_path = root_path if said.prefix is None else said.prefix
-        if said.host is not None:
-            headers = [(b"host", said.host), *(
+        forwarded = read_forwarded(headers, head.host, scheme, template.proxies)
+        scheme, client = forwarded.scheme or scheme, forwarded.client or client
+        server = forwarded.server or server
+        root_path = root_path if forwarded.prefix is None else forwarded.prefix
+        if forwarded.host is not None:
+            headers = [(b"host", forwarded.host), *(
                 field for field in headers if field[0] != b"host")]
     if root_path and raw != b"*" and not is_mounted(path, root_path):
         path = root_path + path

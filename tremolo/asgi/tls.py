@@ -1,4 +1,4 @@
-"""The `tls` extension of ASGI: what Python's ssl module tells about a connection.
+"""The `tls` extension of ASGI: what Python's ssl module knows of a connection.
 
 Knows ssl objects and certificates as ssl gives them; nothing of requests.
 """
@@ -29,7 +29,7 @@ def first_certificate(path: str) -> Optional[str]:
 
 
 def tls_extension(ssl_object: Any, server_cert: Optional[str]) -> Dict[str, Any]:
-    """The value of `scope["extensions"]["tls"]`; `server_cert` is PEM. What ssl does not tell
+    """The value of `scope["extensions"]["tls"]`; `server_cert` is PEM. What ssl does not give
     is None. A client certificate that did not verify never gets this far."""
     chain = _client_chain(ssl_object)
     name = None

@@ -10,7 +10,7 @@ from ..config import OPTIONS, Option, check
 
 GROUPS = (("address", "where to listen"), ("application", "the application"),
           ("processes", "processes"), ("reload", "reloading"), ("limits", "limits"),
-          ("throttle", "throttle"), ("output", "what is told"))
+          ("throttle", "throttle"), ("output", "output"))
 
 USAGE = """tremolo dev [OPTIONS] [APP]   develop: dashboard, reload, debug pages
        tremolo [run] [OPTIONS] APP   serve

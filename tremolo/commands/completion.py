@@ -83,7 +83,7 @@ complete -o filenames -o bashdefault -F _tremolo tremolo""".replace(
 
 
 def zsh() -> str:
-    # zsh runs functions of bash's kind, once it is told to.
+    # zsh runs functions of bash's kind, once it is asked to.
     return "autoload -U +X bashcompinit && bashcompinit\n" + bash()
 
 

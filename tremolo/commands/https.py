@@ -134,8 +134,8 @@ def trust(arguments: List[str]) -> int:
             left.append(command)
             continue
         done = subprocess.run(command, capture_output=True, text=True)
-        said = "done" if done.returncode == 0 else f"failed: {done.stderr.strip()[:200]}"
-        print(f"{' '.join(command)}  ({said})")
+        outcome = "done" if done.returncode == 0 else f"failed: {done.stderr.strip()[:200]}"
+        print(f"{' '.join(command)}  ({outcome})")
     if left:
         print("To be run by you:")
         for command in left:
@@ -161,7 +161,7 @@ def _commands(path: str) -> List[List[str]]:
 
 
 def _nss_commands(path: str) -> List[List[str]]:
-    """Those for the store of Chromium, which has one for each user, made by whoever comes
+    """Those for the store of Chromium, which has one for each user, made by the first that comes
     first."""
     store = os.path.expanduser("~/.pki/nssdb")
     exists = os.path.isfile(os.path.join(store, "cert9.db"))

@@ -17,7 +17,7 @@ STOP_LIMIT = 15.0
 def settle_port(settings: Settings, ask: bool) -> Optional[Settings]:
     """`settings`, with another port if theirs is taken and the user agrees; None to leave.
 
-    Raises ConfigurationError, which says who has the port, where nobody can be asked.
+    Raises ConfigurationError, which names who has the port, where nobody can be asked.
     """
     host, port = settings.host, settings.port
     if "/" in host or _is_free(host, port):
@@ -56,7 +56,7 @@ def settle_port(settings: Settings, ask: bool) -> Optional[Settings]:
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Whether an address could be bound; whatever else is wrong with it is said later."""
+    """Whether an address could be bound; whatever else is wrong with it is reported later."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         try:

@@ -1,4 +1,4 @@
-"""What a project says about itself in its pyproject.toml."""
+"""What a project configures in its pyproject.toml."""
 
 import importlib
 import os

@@ -8,7 +8,7 @@ from ..config import BY_NAME, Settings
 from ..exceptions import ConfigurationError
 from .pyproject import options_of, read_pyproject
 
-#: frameworks show their debug pages when these say so, as under their own development servers
+#: frameworks show their debug pages when these ask for it, as under their own development servers
 DEBUG_VARIABLES = ("FLASK_DEBUG", "QUART_DEBUG", "LITESTAR_DEBUG")
 
 #: what a project wants beside its server while it is developed, and only then
@@ -16,7 +16,7 @@ FOR_DEVELOPMENT = ("companions", "proxy")
 
 
 class Start(NamedTuple):
-    """What to serve: APP for the loader, the settings, what is said first, and what is put
+    """What to serve: APP for the loader, the settings, what is logged first, and what is put
     into the environment unless it is there."""
 
     app: str
@@ -180,7 +180,7 @@ def _flask_environment(folder: str) -> Dict[str, str]:
             try:
                 values.update(read_env_file(path))
             except ConfigurationError:
-                continue  # the supervisor says what is wrong with it
+                continue  # the supervisor reports what is wrong with it
     return {**values, **os.environ}
 
 
@@ -228,7 +228,7 @@ def _check_proxy(settings: Settings) -> None:
 
 
 def launch_of(start: Start, dev: bool, capture: bool = False) -> Any:
-    """What the supervisor is told to run."""
+    """What the supervisor is to run."""
     from ..discovery.targets import parse_target
     from ..supervisor.wanted import Launch, by_that_name, working_directory
     from ..supervisor.watcher import is_exposed

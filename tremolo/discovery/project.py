@@ -135,7 +135,7 @@ def _in_file(path: str, attribute: str, root: str, app_dir: str) -> List[Choice]
     module = read_module(path)
     where = place(path)
     if module is None or (not attribute and not module.best and "." not in where.module):
-        return []  # the loader tells what is wrong with it
+        return []  # the loader reports what is wrong with it
     known = {found.name: found for found in (*module.applications, *module.factories)}
     if attribute or not module.best:
         names = [known.get(attribute, Candidate(attribute, "", 0))]
@@ -227,7 +227,7 @@ def _shown(path: str, root: str) -> str:
 
 def suggestion(path: Optional[str], module: str, wrong: str) -> str:
     """What a module holds in place of a name that it has not: `It has app and admin. Did you
-    mean "shop:app"?`; "" if there is nothing to say."""
+    mean "shop:app"?`; "" if there is nothing to suggest."""
     read = read_module(path) if path else None
     if read is None:
         return ""

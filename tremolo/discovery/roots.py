@@ -1,7 +1,7 @@
 """Where a Python file is imported from: the folder for `sys.path`, and its dotted name.
 
 Read, never imported. A folder with an `__init__.py` is a package; one without is a (namespace)
-package too when the file in it says so: by relative imports, or by importing from it by name.
+package too when the file in it shows that: by relative imports, or by importing from it by name.
 """
 
 import os
@@ -77,7 +77,7 @@ def project_folder(path: str, repository: bool = True) -> Optional[str]:
 
 
 def _levels(path: str, folder: str) -> int:
-    """How many packages deep a file says that it is, though there need be no `__init__.py`: 2
+    """How many packages deep a file shows that it is, though there need be no `__init__.py`: 2
     by `from ..models import Order`; 1 when it imports from its own folder by its name."""
     own = os.path.basename(folder)
     try:
@@ -91,7 +91,7 @@ def _levels(path: str, folder: str) -> int:
         return 0
     tree = parse(path)
     if tree is None:
-        return 0  # what is wrong with it is said when it is imported
+        return 0  # what is wrong with it is reported when it is imported
     import ast
 
     levels = 0

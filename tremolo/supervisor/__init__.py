@@ -1,5 +1,5 @@
 """Processes: starting them, sharing sockets among them, replacing their code, ending them.
 
 Never runs the user's code and never imports `app`, `asgi` or `net`; what it knows of serving
-it is told in messages.
+arrives in messages.
 """

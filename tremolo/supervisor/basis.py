@@ -1,4 +1,4 @@
-"""What the code of a generation rests on, and whether the disk still says the same.
+"""What the code of a generation rests on, and whether the disk still holds the same.
 
 Files that were read, with the digest of what was in them, and places where modules were looked
 for, with what was found. A fresh process would answer the same as long as all of it holds.
@@ -13,7 +13,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
 
 MAX_DIGESTED = 16 * 1024 * 1024
 MAX_KNOWN = 20_000
-RACY = 0.1  # seconds in which a file may change again without its times telling
+RACY = 0.1  # seconds in which a file may change again without its times showing it
 MIXED = "?"  # workers of one generation that read different contents
 SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 
@@ -60,7 +60,7 @@ class Basis(NamedTuple):
 
     def moved(self, path: str) -> Optional[str]:
         """What an import that was looked for where `path` is would find now, if that is
-        something else. A file that was read and is gone is not spoken of here."""
+        something else. A file that was read and is gone is not listed here."""
         for folder, name in _places_of(path):
             noted = self.places.get(folder, {}).get(name)
             if noted is None:

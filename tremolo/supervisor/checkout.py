@@ -1,4 +1,4 @@
-"""Whether git is at work in the checkout that a folder lies in: its lock says so."""
+"""Whether git is at work in the checkout that a folder lies in: its lock shows that."""
 
 import os
 import time

@@ -22,7 +22,7 @@ MAX_WORKERS = 256
 
 
 class Commanded(NamedTuple):
-    """What commands act on. `spread_detail` tells workers how much somebody wants to see,
+    """What commands act on. `spread_detail` sends workers how much somebody wants to see,
     `request_stop(now)` drains and stops, `status` is the answer of `tremolo status`."""
 
     generations: Generations
@@ -72,15 +72,15 @@ class Commands:
     async def _throttle(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
         wanted = self._on.throttle
         changes = self._changes(args)
-        told = [(worker, scope) for scope in changes for worker in self._workers_of(scope)]
+        affected = [(worker, scope) for scope in changes for worker in self._workers_of(scope)]
         for scope in sorted(changes, key=lambda scope: changes[scope] is not None):
             wanted.set(scope, changes[scope])  # first those that go
         answers = await asyncio.gather(*(
             worker.command("throttle", scope=scope, throttle=_as_dict(changes[scope]))
-            for worker, scope in told))
+            for worker, scope in affected))
         if TOTAL in changes:
             self._on.observer.share_total(anew=True)
-        failed = [(scope, answer["error"]) for (worker, scope), answer in zip(told, answers)
+        failed = [(scope, answer["error"]) for (worker, scope), answer in zip(affected, answers)
                    if not answer.get("ok") and worker.state == "serving"]
         for scope, _ in failed:
             if scope.connection is not None:

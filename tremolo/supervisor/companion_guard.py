@@ -2,7 +2,7 @@
 
 A small process between the supervisor and the companion, so that the companion's whole process
 group ends also when the supervisor is killed: the end of its standard input means just that. On
-its standard output it tells what becomes of the companion, a line each:
+its standard output it reports what becomes of the companion, a line each:
 
     started PID
     failed TEXT           it could not be started

@@ -23,7 +23,7 @@ from .companion_guard import GRACE, KILL_LIMIT
 from .feed import Feed
 from .spawner import describe_status
 
-STEADY = 5.0  # seconds of running after which a death says nothing about the start
+STEADY = 5.0  # seconds of running after which a death is not the start's fault
 SHORTEST, LONGEST = 0.5, 30.0
 READ_SIZE = 64 * 1024
 READ_EVERY = 0.05  # seconds in which one piece of output is read
@@ -102,27 +102,27 @@ class Companion:
             if self._stopping:
                 break
             if failure:
-                self._say(f": {failure}; it is tried again when a reload is asked for", "error")
+                self._log(f": {failure}; it is tried again when a reload is asked for", "error")
                 break
             if status == 0:
-                self._say(" has ended (exit code 0)", "info")
+                self._log(" has ended (exit code 0)", "info")
                 break
             if time.monotonic() - began >= STEADY:
                 delay = SHORTEST
-            self._say(f" ended: {describe_status(status)}; it is started again in {delay:g} s",
+            self._log(f" ended: {describe_status(status)}; it is started again in {delay:g} s",
                       "warning")
             self.state = "waiting"
             await asyncio.sleep(delay)
             delay = min(LONGEST, delay * 2)
         self.state = "ended"
 
-    def _say(self, text: str, level: str) -> None:
+    def _log(self, text: str, level: str) -> None:
         self._feed.log(level, self._spec.name + text, name=self._spec.name)
 
 
 class Life:
     """One run of a companion. `over` is done when it and its process group have ended; then
-    `status` is its wait status (None: unknown), or `failure` says why it could not be started.
+    `status` is its wait status (None: unknown), or `failure` is why it could not be started.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, feed: Feed, spec: CompanionSpec) -> None:

@@ -31,7 +31,7 @@ def supervise(launch: Launch, viewer: Optional[socket.socket] = None,
 
 def main(feed_fd: int) -> None:
     """Entry of a supervisor in a process of its own, with its viewer at the other end of a
-    socket: the first line there says what to run, everything after are commands."""
+    socket: the first line there is what to run, everything after are commands."""
     sock = socket.socket(fileno=feed_fd)
     reader = MessageReader()
     started: List[Mapping[str, Any]] = []

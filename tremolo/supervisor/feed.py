@@ -1,7 +1,7 @@
 """What viewers see: one stream of messages, to each as much as it takes.
 
 A viewer that does not read loses frames first, then the older of its log lines and then events;
-it never slows anybody, and is told the whole state again once it reads on. Consumers are viewers
+it never slows anybody, and gets the whole state again once it reads on. Consumers are viewers
 within this process.
 """
 
@@ -171,7 +171,7 @@ class Feed:
 
 
 def without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
-    """`frame` without the header fields and bodies that another viewer asked for: those who did
+    """`frame` without the header fields and bodies that another viewer asked for: those that did
     not shall not get the secrets in them."""
     rows = [{key: value for key, value in row.items() if key not in ("request", "response")}
             for row in frame.get("rows", ())]

@@ -1,6 +1,6 @@
 """Sockets of workers that do not accept, lent to those that do.
 
-Behind `SO_REUSEPORT` the kernel deals connections out to the sockets, whoever stands behind them:
+Behind `SO_REUSEPORT` the kernel deals connections out to the sockets, whatever is behind them:
 those for a worker that stands still, or has died and waits for its restart, would wait with it.
 The supervisor has all sockets, so the others accept on that one, too, until it is well again.
 """

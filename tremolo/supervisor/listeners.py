@@ -228,7 +228,7 @@ def _remove_stale(path: str) -> None:
     try:
         mode = os.lstat(path).st_mode
     except OSError:
-        return  # nothing is there, or bind() will tell what is wrong
+        return  # nothing is there, or bind() will report what is wrong
     if not stat.S_ISSOCK(mode):
         raise ConfigurationError(f"{path} exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

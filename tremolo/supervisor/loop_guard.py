@@ -53,7 +53,7 @@ class LoopGuard:
         return writing.digest == digest
 
     def is_in_doubt(self, path: str) -> bool:
-        """Whether a process of ours is about to say what it wrote."""
+        """Whether a process of ours is about to report what it wrote."""
         writing = self._writing.get(path)
         return writing is not None and writing.digest is None and (
             0 <= time.time() - writing.since < self.WRITES_FOR)

@@ -89,13 +89,13 @@ class PlainConsumer:
     def announce(self, app: str, addresses: List[str], workers: int, local: str = "") -> None:
         """Say where the server is, once; `local` is one more address."""
         noun = "worker" if workers == 1 else "workers"
-        self._say({"t": time.time()}, f"tremolo serves {app} on {', '.join(addresses)} "
+        self._print({"t": time.time()}, f"tremolo serves {app} on {', '.join(addresses)} "
                   f"({workers} {noun}){f', also {local}' if local else ''}", "", "info")
 
     def _on_hello(self, hello: Mapping[str, Any]) -> None:
         if not hello.get("gen"):  # nothing serves that was asked for
             verb = "answers 503 for" if hello.get("failed") else "starts"
-            self._say({"t": time.time()}, f"tremolo {verb} {hello.get('app', '')} on "
+            self._print({"t": time.time()}, f"tremolo {verb} {hello.get('app', '')} on "
                       f"{', '.join(hello.get('addresses', []))}", "",
                       "error" if hello.get("failed") else "info")
             return
@@ -136,14 +136,14 @@ class PlainConsumer:
         if state == "started":
             return
         failed = state == "failed"
-        self._say(event, reload_line(event), "red" if failed else "green",
+        self._print(event, reload_line(event), "red" if failed else "green",
                   "error" if failed else "info")
         if failed:
             self._traceback(event.get("error") or {})
 
     def _on_error(self, event: Mapping[str, Any]) -> None:
         path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
-        self._say(event, f"{event.get('where')}{path}: {error_line(event)}  "
+        self._print(event, f"{event.get('where')}{path}: {error_line(event)}  "
                   f"gen={event.get('gen')} pid={event.get('pid')}", "red",
                   "error")
         self._traceback(event)
@@ -160,7 +160,7 @@ class PlainConsumer:
             retry = event.get("retry_in")
             then = "" if retry is None else (
                 ", replaced" if not retry else f", replaced in {retry:g} s")
-            self._say(event, f"worker {event.get('pid')} ended: {event.get('cause')}{then}",
+            self._print(event, f"worker {event.get('pid')} ended: {event.get('cause')}{then}",
                       "red", "error")
 
     def _on_throttle(self, event: Mapping[str, Any]) -> None:
@@ -169,20 +169,20 @@ class PlainConsumer:
         rules = event.get("throttle", {})
         text = ", ".join(
             f"{scope}: {Throttle.from_dict(rule)}" for scope, rule in rules.items())
-        self._say(event, f"throttle {text or 'off'}", "yellow", "info")
+        self._print(event, f"throttle {text or 'off'}", "yellow", "info")
 
     def _on_log(self, event: Mapping[str, Any]) -> None:
         if event.get("stream") == "tremolo":
             level = str(event.get("level"))
             colour = "" if level in ("info", "debug") else "yellow"
-            self._say(event, clean_lines(str(event.get("text"))), colour, level)
+            self._print(event, clean_lines(str(event.get("text"))), colour, level)
         elif event.get("stream") == "browser":
             level = str(event.get("level"))
             text = clean_lines(str(event.get("text")))
-            self._say(event, f"browser {event.get('page')} | {text}",
+            self._print(event, f"browser {event.get('page')} | {text}",
                       "red" if level == "error" else "yellow", level)
         elif event.get("stream") == "companion":
-            self._say(event, f"{event.get('name')} | {event.get('text')}", "", "info")
+            self._print(event, f"{event.get('name')} | {event.get('text')}", "", "info")
         elif self._logs:
             text = str(event.get("text"))
             if event.get("stream") == "log":
@@ -190,7 +190,7 @@ class PlainConsumer:
                         f"{event.get('name')}: {text}")
             (self._out if event.get("stream") == "stdout" else self._err).write(text + "\n")
 
-    def _say(self, event: Mapping[str, Any], text: str, colour: str, level: str) -> None:
+    def _print(self, event: Mapping[str, Any], text: str, colour: str, level: str) -> None:
         if _LEVELS.get(level, 0) < self._level:
             return
         self._err.write(

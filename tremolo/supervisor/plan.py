@@ -1,6 +1,6 @@
 """What the zygote imports ahead, in which order and in which world, and what it does not.
 
-Made from what the workers told of their own start. What turned out not to hold is left out
+Made from what the workers reported of their own start. What turned out not to hold is left out
 from then on, until packages or settings change.
 """
 
@@ -15,7 +15,7 @@ TRIES = 3  # times that something may not hold in a row until it is left out
 
 class Plan:
     """`steps` for a zygote, after it imported `base`; `refused` are modules that it must not
-    import; `not_preloaded` says what is left out and why."""
+    import; `not_preloaded` is what is left out and why."""
 
     def __init__(self, no_preload: Iterable[str] = ()) -> None:
         self._no_preload = tuple(no_preload)
@@ -29,15 +29,15 @@ class Plan:
         self.excluded: Dict[str, str] = {}
         self._ends: Dict[str, str] = {}
         self._stale: Dict[str, int] = {}
-        self._told: List[Mapping[str, Any]] = []
+        self._imported: List[Mapping[str, Any]] = []
 
-    def learn(self, base: List[str], told: List[Mapping[str, Any]]) -> None:
-        """What a worker imported: `base` by itself, `told` are the steps of its program."""
+    def learn(self, base: List[str], imported: List[Mapping[str, Any]]) -> None:
+        """What a worker imported: `base` by itself, `imported` are the steps of its program."""
         # A worker started afresh has less at its base than one that was forked.
         known = set(self.base)
         self.base = self.base + [name for name in base
                                  if name not in known and not self._is_refused(name)]
-        self._told = told
+        self._imported = imported
         self._make()
 
     def _is_refused(self, name: str) -> bool:
@@ -56,7 +56,7 @@ class Plan:
         ahead: Optional[Dict[str, Any]] = None
         end = ""
         base = set(self.base)
-        for step in self._told:
+        for step in self._imported:
             name = str(step["name"])
             before = _moved(now, step.get("before"))
             now = _moved(before, step.get("after"))
@@ -106,13 +106,13 @@ class Plan:
         self._make()
 
     def message(self, step: Mapping[str, Any]) -> Dict[str, Any]:
-        """A step as the zygote is told it."""
+        """A step as it is sent to the zygote."""
         name = step["name"]
         return dict(step, trial=self.careful and self.proven.get(name) != step["world"])
 
 
 def _moved(world: Dict[str, Any], change: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-    """A world after a change, both as told by workers."""
+    """A world after a change, both as reported by workers."""
     if not change:
         return world
     moved = dict(world)
@@ -140,14 +140,14 @@ def _difference(before: Optional[Dict[str, Any]], after: Dict[str, Any]) -> Dict
 
 
 class ModuleNames:
-    """Gathers what workers tell in several messages of the modules that they loaded."""
+    """Gathers what workers report in several messages of the modules that they loaded."""
 
     def __init__(self) -> None:
         self._gathered: Dict[int, Tuple[List[str], List[Mapping[str, Any]]]] = {}
 
     def add(self, pid: int, life: Mapping[str, Any]
             ) -> Optional[Tuple[List[str], List[Mapping[str, Any]]]]:
-        """The base and the steps of a worker once it has told them all."""
+        """The base and the steps of a worker once it has reported them all."""
         base, steps = self._gathered.setdefault(pid, ([], []))
         base.extend(map(str, life.get("base", ())))
         steps.extend(life.get("steps", ()))

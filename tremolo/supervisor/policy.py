@@ -6,7 +6,7 @@ Pure arithmetic on what happened; reads no clock.
 import os
 from typing import Optional
 
-STEADY = 1.0  # seconds of serving after which a death says nothing about the start
+STEADY = 1.0  # seconds of serving after which a death is not the start's fault
 LONGEST = 30.0
 LOOP = 5  # deaths in a row that are called a crash loop
 
@@ -34,7 +34,7 @@ class Backoff:
         return min(LONGEST, 0.25 * 2.0 ** min(self.deaths, 10))
 
     def succeeded(self) -> None:
-        """New code was started: what happened to the old says nothing about it."""
+        """New code was started: what happened to the old does not count."""
         self.deaths = 0
 
     @property

@@ -1,6 +1,6 @@
 """What stands for the supervisor as long as nothing happens but requests.
 
-`tremolo run` with one worker forks it at once, prints what it tells of requests, and waits:
+`tremolo run` with one worker forks it at once, prints what it reports of requests, and waits:
 a loop around `poll`, which needs neither asyncio nor most of this package, so that a server at
 rest costs little more memory than its worker, and starts as soon as that does. Whatever else
 happens - a signal, a command, an error, the worker's silence or its end - is the Supervisor's
@@ -46,7 +46,7 @@ def is_enough(settings: Settings) -> bool:
 class Quiet:
     """One forked worker, and what the Supervisor takes over of it.
 
-    `messages` are what the worker said until it was announced, `rest` what it said after that;
+    `messages` are what the worker sent until it was announced, `rest` what it sent after that;
     `signals` are those that came and are still to be obeyed.
     """
 
@@ -105,7 +105,7 @@ class Quiet:
             path = os.path.join(folder(), socket_names(self.listeners)[0])
             self.control, self.control_path = bind_control(path), path
         except (ConfigurationError, OSError):
-            return  # the supervisor tries again, and says why it cannot
+            return  # the supervisor tries again, and logs why it cannot
 
     def _fork(self) -> Optional[socket.socket]:
         """Start the worker; in the child the end of the socket that is its own."""

@@ -132,7 +132,7 @@ class Relevance:
 
 
 def age(paths: Iterable[str]) -> float:
-    """Seconds since the last of `paths` was written, 0 when that cannot be told."""
+    """Seconds since the last of `paths` was written, 0 when that is not known."""
     newest = 0.0
     for path in paths:
         try:

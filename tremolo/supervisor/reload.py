@@ -1,11 +1,11 @@
 """From touched files to new code: gathering what belongs together, asking for a generation.
 
-What a touched file means is decided in `relevance`; this says when. A burst (a checkout, a
+What a touched file means is decided in `relevance`; this decides when. A burst (a checkout, a
 formatter over the whole tree) becomes one reload, a file that vanished may be about to come
 back, and what the application writes itself does not reload it for ever.
 
-A notification only says where to look. What decides is whether the newest code rests on what
-the disk says: this is asked when a file is touched, when a worker tells what it has read, when
+A notification only shows where to look. What decides is whether the newest code rests on what
+the disk holds: this is asked when a file is touched, when a worker reports what it has read, when
 watching has begun, before new code serves, and once a second.
 """
 
@@ -35,7 +35,7 @@ STALLED = 1.0  # seconds without a sign after which code that starts may never c
 AFTERSHOCKS = (0.05, 0.3)  # a new folder is watched a moment after it was seen
 FOLLOW = 0.02
 JUST_NOW = 0.2  # seconds after new code began to serve in which its own start may be at work
-DOUBT = 0.2  # seconds in which a worker tells what it has written
+DOUBT = 0.2  # seconds in which a worker reports what it has written
 PLACES_EVERY = 3  # looks for what was missed
 LOCK_FILES = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "requirements.txt")
 
@@ -44,7 +44,7 @@ class Reloader:
     """Watches the project of `generations` and renews them when it changed.
 
     `folder` is watched; relative paths are those of `home`, the working directory as the user
-    named it. `assets(paths)` is told of templates, styles and the like, which need no new code.
+    named it. `assets(paths)` is called for templates, styles and the like, that need no new code.
     """
 
     def __init__(self, settings: Settings, folder: str, home: str,
@@ -139,7 +139,7 @@ class Reloader:
         late = time.monotonic() - self._gathering_since > SETTLE_LIMIT
         if not late and (len(self._gathered) >= CROWD or self._checkouts.at_work()):
             self._settling = self._loop.call_later(SETTLE, self._settled)
-        else:  # two passes of the loop later: what workers said before they wrote is read first
+        else:  # two passes of the loop later: what workers sent before they wrote is read first
             self._settling = self._loop.call_soon(self._settle)
 
     def _settle(self) -> None:
@@ -265,7 +265,7 @@ class Reloader:
     # -- what the code rests on --------------------------------------------------------
 
     def read(self, files: Mapping[str, str], places: Mapping[str, Mapping[str, str]]) -> None:
-        """A worker of the newest generation tells what it has read: a save may have come
+        """A worker of the newest generation reports what it has read: a save may have come
         between, when nobody knew yet that it mattered."""
         self._last_read = time.monotonic()
         self._gather_stale(Basis(dict(files), {k: dict(v) for k, v in places.items()}))
@@ -297,7 +297,7 @@ class Reloader:
         return fresh
 
     def undecided(self) -> bool:
-        """Whether something is to be looked at before new code may be said to serve."""
+        """Whether something is to be looked at before new code may be announced to serve."""
         self.verify()
         return bool(self._gathered or self._absent)
 

@@ -95,7 +95,7 @@ def is_alive(path: str) -> bool:
 
 
 class Running(NamedTuple):
-    """A server of this user's that runs: what it says of itself. `started` is wall-clock time."""
+    """A server of this user's that runs, as it reports itself. `started` is wall-clock time."""
 
     path: str
     app: str
@@ -137,7 +137,7 @@ def running_at(port: int) -> Optional[Running]:
 
 
 def _greet(path: str) -> Optional[Running]:
-    """What the server at a control socket says first; None when nobody listens there."""
+    """The first message of the server at a control socket; None when nobody listens there."""
     decoder = LineDecoder()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(CONNECT_LIMIT)

@@ -1,6 +1,6 @@
-"""Says what the end of the server waits for, when it takes longer than a moment.
+"""Logs what the end of the server waits for, when it takes longer than a moment.
 
-Knows only what workers have told; ends nothing.
+Knows only what workers have reported; ends nothing.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from .feed import Feed
 from .generation import KILL_GRACE
 from .worker_handle import WorkerHandle
 
-TOLD_AFTER = 0.95  # seconds of silence
+LOG_AFTER = 0.95  # seconds of silence
 LOOK = 0.1
 
 
@@ -19,13 +19,13 @@ async def log_waits(workers: Collection[WorkerHandle], feed: Feed, timeout: floa
     """While `workers` end, within `timeout` seconds, log what they wait for: after a second, and
     whenever that becomes something else. Runs until it is cancelled."""
     began = time.monotonic()
-    told: List[str] = []
-    await asyncio.sleep(TOLD_AFTER)
+    logged: List[str] = []
+    await asyncio.sleep(LOG_AFTER)
     while True:
         found = [reason for worker in sorted(workers, key=lambda w: w.pid)
                  for reason in reasons(worker)]
-        if found and found != told:
-            told = found
+        if found and found != logged:
+            logged = found
             left = max(0.0, timeout + KILL_GRACE - (time.monotonic() - began))
             feed.log("warning", f"waiting for {', '.join(found)} (Ctrl+C again ends it at once; "
                      f"else it is ended in {left:.0f} s)", name="tremolo.ending")
@@ -36,5 +36,5 @@ def reasons(worker: WorkerHandle) -> List[str]:
     """What one worker waits for."""
     if worker.gone.done() or not worker.pid:
         return []
-    state = "which starts" if worker.state == "starting" else "which tells no reason"
+    state = "which starts" if worker.state == "starting" else "which gives no reason"
     return worker.waits_for or [f"worker {worker.pid}, {state}"]

@@ -1,6 +1,6 @@
 """One worker that was forked before it is needed.
 
-Knows the zygote that it was forked from; which one the next worker needs is the spawner's to say.
+Knows the zygote that it was forked from; the spawner decides which one the next worker needs.
 """
 
 import asyncio

@@ -79,13 +79,13 @@ class Supervisor:
 
     async def run(self, viewer: Optional[socket.socket] = None,
                   consumer: Optional[Consumer] = None, detail: int = 1) -> int:
-        """Serve until told to stop. Raises ConfigurationError when it cannot begin."""
+        """Serve until a stop is asked for. Raises ConfigurationError when it cannot begin."""
         settings, loop = self._launch.settings, self._loop
         for wanted in self._addresses():
             self.listeners.bind(wanted)
         quiet = self._quiet
-        # What is wrong is said now.
-        told = self._env_files().notes if quiet is None else ()
+        # What is wrong is reported now.
+        notes = self._env_files().notes if quiet is None else ()
         self._spawner = Spawner(
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._packages = Packages()
@@ -113,7 +113,7 @@ class Supervisor:
             self._catch_signals()
             if quiet is None:
                 for text, level in (*((note, "info") for note in self._launch.app.get(
-                        "notes", ())), *told):
+                        "notes", ())), *notes):
                     self.note(text, level)
                 return await self._serve()
             return await self._go_on(quiet, consumer, detail)
@@ -122,7 +122,7 @@ class Supervisor:
             await self._spawner.close()
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
-        """Serve with what has begun already, and has said already that it did."""
+        """Serve with what has begun already, and perhaps was announced."""
         self._starter.adopt(quiet)
         first = self._generations.renew(cause="start")
         if quiet.announced:
@@ -204,7 +204,7 @@ class Supervisor:
         try:
             found = self._env_files().values
         except ConfigurationError as exc:
-            self.note(str(exc), "warning")  # the worker fails over it, and says so too
+            self.note(str(exc), "warning")  # the worker fails over it, and reports it too
         return {**dict(self._launch.app.get("environ", {})), **found, **values}
 
     def _env_files(self) -> Environment:
@@ -266,7 +266,7 @@ class Supervisor:
         if self._lock_file and os.path.exists(self._lock_file):
             os.unlink(self._lock_file)
 
-    # -- what viewers are told -------------------------------------------------------
+    # -- what viewers get ------------------------------------------------------------
 
     def hello(self) -> Hello:
         """The whole known state."""
@@ -303,7 +303,7 @@ class Supervisor:
         }
 
     def _spread_detail(self) -> None:
-        """Tell the workers how much somebody wants to see."""
+        """Notify the workers of how much somebody wants to see."""
         level = self._feed.detail
         for worker in self._generations.workers:
             worker.notify("detail", level=level)

@@ -1,6 +1,6 @@
 """The cap of the whole server, divided between its workers by demand.
 
-Each worker says how many of its transfers wait for the cap; once a second the rates are divided
+Each worker reports how many transfers wait for the cap; once a second the rates are divided
 anew. Knows throttle values and worker processes by their ids, nothing of how they are reached.
 """
 
@@ -19,14 +19,14 @@ Rates = Tuple[Optional[float], Optional[float]]
 
 
 class TotalShares:
-    """Who gets how much of a total. `note` demand, then `due` tells what is to be sent."""
+    """Who gets how much of a total. `note` demand, then `due` is what is to be sent."""
 
     def __init__(self) -> None:
         self._waiting: Dict[int, Tuple[float, float]] = {}
         self._sent: Dict[int, Rates] = {}
 
     def note(self, pid: int, frame: Mapping[str, Any]) -> None:
-        """Take in what a worker's frame says of its demand."""
+        """Take in the demand that a worker's frame shows."""
         waiting = frame.get("waiting")
         if isinstance(waiting, list) and len(waiting) == 2:
             self._waiting[pid] = (float(waiting[0]), float(waiting[1]))

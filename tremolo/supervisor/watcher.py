@@ -1,5 +1,5 @@
 """Seeing that files were touched: with watchfiles where it is installed, else by looking at
-modification times. Says which paths, not whether it matters."""
+modification times. Knows which paths, not whether it matters."""
 
 import os
 import re
@@ -40,8 +40,8 @@ class Watcher:
     """Calls `touched(paths)` from a thread of its own when files below `folders` change.
 
     `watching()` is called whenever notifications have begun to be received: what happened
-    before has not been told, nor between one such call and the next when a folder is replaced
-    (which is told as a touch of that folder). `note(text)` is called when it has to work in a
+    before has not been notified, nor between one such call and the next when a folder is replaced
+    (which is notified as a touch of that folder). `note(text)` is called when it has to work in a
     lesser way. A home folder, the root and sticky folders such as /tmp are watched without
     those below. A folder in which everybody may replace files is not watched at all: reloading
     would run their code.
@@ -141,7 +141,7 @@ class Watcher:
                 self._poll()
 
     def ignores(self, path: str) -> bool:
-        """Whether a change of this file is not told."""
+        """Whether a change of this file is not notified."""
         return all(is_noise(path, root) for root in self.folders
                    if path.startswith(root)) and path not in self.folders
 

@@ -1,6 +1,6 @@
 """The supervisor's end of one worker process: its channels, its state, how it ended.
 
-Turns what the worker tells into calls of an `Observer`. Nothing that a worker sends is
+Turns what the worker sends into calls of an `Observer`. Nothing that a worker sends is
 trusted: a line that is no message closes that channel, the rest goes on.
 """
 
@@ -67,7 +67,7 @@ class WorkerStale(WorkerFailed):
 
 
 class Observer(Protocol):
-    """Who is told about workers."""
+    """What is notified of workers."""
 
     def worker_changed(self, worker: "WorkerHandle", state: str,
                        cause: Optional[str] = None) -> None: ...
@@ -96,7 +96,7 @@ class WorkerHandle:
         self.pid = 0
         self.mode = ""
         self.state = "starting"
-        self.expected = False  # it was told to end
+        self.expected = False  # it was asked to end
         self.stale = False  # it gave up for one that is started afresh
         self.cause: Optional[str] = None
         self.began = time.monotonic()
@@ -137,7 +137,7 @@ class WorkerHandle:
             raise
         self.pid, self.mode = spawned.pid, spawned.mode
         self._change("starting")
-        # Only now is anything read, so that what it says finds its process id known.
+        # Only now is anything read, so that what it sends finds its process id known.
         self._channel = Channel(spawned.control, self._loop, self._on_message, self._on_close)
         self._read(pipes[0][0], self._on_stats)
         for (read_end, _), stream in zip(pipes[1:], ("stdout", "stderr")):
@@ -189,7 +189,7 @@ class WorkerHandle:
             self._loop.remove_reader(fd)
             os.close(fd)
 
-    # -- what it says ----------------------------------------------------------------
+    # -- what it sends ---------------------------------------------------------------
 
     def _on_stats(self, data: bytes) -> None:
         self.last_sign = time.monotonic()
@@ -257,13 +257,13 @@ class WorkerHandle:
         self.state = state
         self._observer.worker_changed(self, state, cause)
 
-    # -- telling it ------------------------------------------------------------------
+    # -- commanding it ---------------------------------------------------------------
 
     def send(self, message: Mapping[str, Any], fds: Tuple[int, ...] = ()) -> bool:
         return self._channel is not None and self._channel.send(message, fds)
 
     async def command(self, name: str, **args: Any) -> Dict[str, Any]:
-        """Give a command and wait for its Ack; one that says so when none comes in time."""
+        """Give a command and wait for its Ack; a failed one when none comes in time."""
         seq = next(_seqs)
         waiter: asyncio.Future[Dict[str, Any]] = self._loop.create_future()
         self._acks[seq] = waiter
@@ -381,4 +381,4 @@ def _finish(future: "asyncio.Future[None]") -> None:
 
 def _retrieve(future: "asyncio.Future[Any]") -> None:
     if not future.cancelled():
-        future.exception()  # whoever needs it awaits it; nobody else must be told
+        future.exception()  # who needs it awaits it; nobody else must be warned

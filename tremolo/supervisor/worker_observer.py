@@ -101,7 +101,7 @@ class WorkerObserver:
         os.close(fd)
 
     def worker_switching(self, worker: WorkerHandle) -> None:
-        # It was told the throttle and the detail of when it began to start.
+        # It knows the throttle and the detail of when it began to start.
         worker.notify("detail", level=self._feed.detail)
         for scope, throttle in self._throttle.for_worker().items():
             worker.notify("throttle", scope=scope, throttle=throttle)
@@ -149,7 +149,7 @@ class WorkerObserver:
                 generations.serving.workers.get(worker.slot) is not worker):
             return  # it is on its way out
         if generations.newest is generations.serving and generations.attempt is not None:
-            # It may have begun to serve this very moment: that is to be told first.
+            # It may have begun to serve this very moment: that is to be published first.
             generations.attempt.add_done_callback(lambda _: reads.stale(paths))
         elif worker in generations.keeping():
             reads.stale(paths)

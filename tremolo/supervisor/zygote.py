@@ -2,7 +2,7 @@
 
 Never imports the project, but for modules that are to be kept. It asks nothing of its
 children and reports how they ended. When the socket ends it ends; its children see the end of
-their own sockets. What imports print is given to whoever asks for the module in a child;
+their own sockets. What imports print is given to the child that asks for the module;
 nothing of it reaches the terminal.
 """
 
@@ -163,7 +163,7 @@ class Zygote:
                 whole = False
             ahead.step(step)
         except Spoiled as exc:
-            self._names.clear()  # what follows depends on it: we are told anew, or replaced
+            self._names.clear()  # what follows depends on it: we are asked anew, or replaced
             self._send(builders.spoiled(step, str(exc), exc.detail, whole))
 
     def _import_one(self, name: Union[str, Dict[str, Any]]) -> None:
@@ -174,7 +174,7 @@ class Zygote:
             return
         try:
             importlib.import_module(name)
-        except BaseException as exc:  # a module may even call sys.exit(); the worker will tell
+        except BaseException as exc:  # a module may even call sys.exit(); the worker reports it
             self._failed.append(f"{name}: {type(exc).__name__}")
         if self._preloader is not None:
             self._preloader.rebase()

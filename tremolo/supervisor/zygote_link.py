@@ -35,7 +35,7 @@ class ZygoteLink:
         self.process = process
         self._judge = judge
         self.preloaded = 0
-        self.busy = False  # importing what it was told to
+        self.busy = False  # importing what it was asked to
         self.settled = 0  # bytes of memory after its imports
         self.dead = False
         self.outdated = False  # a worker found that it does not hold

@@ -136,7 +136,7 @@ class Channel:
                 except (BlockingIOError, InterruptedError):
                     pass
                 except OSError:
-                    return False  # the reader sees the end as well, and tells
+                    return False  # the reader sees the end as well, and notifies
                 if sent == len(line):
                     return True
             held = () if sent else tuple(os.dup(fd) for fd in fds)
@@ -228,7 +228,7 @@ class Channel:
         self._pending_bytes = 0
 
     def flush(self, seconds: float) -> None:
-        """Block until everything has been sent, at most `seconds`; for the very last words."""
+        """Block until everything has been sent, at most `seconds`: before the process ends."""
         if self.closed or not self._pending:
             return
         self._loop.remove_writer(self._sock.fileno())

@@ -1,7 +1,7 @@
 """Messages as JSON lines: one object a line, at most `MAX_LINE` bytes, never trusted.
 
 Pure: bytes in, messages out. `LineDecoder` refuses what is too long, not JSON, not an object
-or of another version with a `CodecError`; whoever reads closes that channel then.
+or of another version with a `CodecError`; the reader closes that channel then.
 """
 
 import json
@@ -11,7 +11,7 @@ from .messages import MAX_LINE, VERSION
 
 
 class CodecError(ValueError):
-    """Bytes that are no message of ours; the text says what is wrong with them."""
+    """Bytes that are no message of ours; the text names what is wrong with them."""
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -32,7 +32,7 @@ def encode_cut(message: Mapping[str, Any]) -> bytes:
     """As `encode`, but shortens the message's texts until it fits, longest first.
 
     For events and answers, which must arrive; whatever still does not fit is replaced by a
-    message of the same kind that says so.
+    message of the same kind without them.
     """
     copy: Dict[str, Any] = dict(message)
     for _ in range(8):

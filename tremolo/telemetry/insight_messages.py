@@ -1,4 +1,4 @@
-"""The messages that tell what happens within requests, as types; see `messages`.
+"""The messages of what happens within requests, as types; see `messages`.
 
 Apart, for only a worker with a viewer of details makes any.
 """

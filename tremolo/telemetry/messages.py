@@ -201,7 +201,7 @@ class WorkerEvent(TypedDict, total=False):
     slot: int
     state: str  # "starting", "ready", "serving", "draining", "exited", "blocked"
     cause: Optional[str]  # why it exited: "exit code 1", "SIGKILL", "drained", ...
-    expected: bool  # False: it was not told to
+    expected: bool  # False: it was not asked to
     retry_in: Optional[float]  # seconds until it is replaced, after a crash
 
 
@@ -230,7 +230,7 @@ class ReloadEvent(TypedDict, total=False):
 
 class AssetsEvent(TypedDict, total=False):
     """kind "assets": templates, styles and the like changed, which need no new code. Workers
-    are told as well."""
+    are notified as well."""
 
     v: int
     kind: str
@@ -259,7 +259,7 @@ class Raised(TypedDict, total=False):
     text: str
     relation: str  # to one before it: "cause", "context", "member"; "" for the first
     frames: List[ErrorFrame]
-    left_out: int  # frames, or at the end of a chain exceptions, that are not told
+    left_out: int  # frames, or at the end of a chain exceptions, that are left out
 
 
 class ErrorEvent(TypedDict, total=False):
@@ -297,7 +297,7 @@ class LogEvent(TypedDict, total=False):
     name: str  # logger
     text: str
     request: int  # RequestRow.id of the request that wrote it, where it was one's
-    page: str  # of "browser": the path of the page whose console said it
+    page: str  # of "browser": the path of the page whose console logged it
     client: str  # of "browser": the address of that browser
     left_out: int  # so many lines before the next one did not get through
     waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`

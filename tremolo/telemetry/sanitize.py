@@ -48,7 +48,7 @@ def clean(text: Union[str, bytes], limit: int = MAX_TEXT) -> str:
 def clean_lines(text: Union[str, bytes], limit: int = 32 * 1024) -> str:
     """As `clean`, but keeps line feeds and tabs; a long text loses its middle.
 
-    The end of a traceback says what happened, its beginning where from: both are kept.
+    The end of a traceback shows what happened, its beginning where from: both are kept.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")

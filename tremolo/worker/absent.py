@@ -13,7 +13,7 @@ MAX_ENTRIES = 500  # of a folder, that are looked at for a hint
 
 
 def absent_module(name: str, missing: str, folder: str) -> str:
-    """What to say when module `name` was looked for from `folder`, and `missing`, which is it or
+    """The message when module `name` was looked for from `folder`, and `missing`, which is it or
     a package of it, was not found."""
     parent, _, last = missing.rpartition(".")
     package = sys.modules.get(parent)
@@ -74,7 +74,7 @@ def _modules(folder: str) -> Iterator[str]:
 
 def absent_attribute(module: Any, attribute: str, text: str, folder: str,
                      file: Optional[str]) -> str:
-    """What to say when APP `text`, in `folder` or of `file`, is a module without `attribute`; "":
+    """The message when APP `text`, in `folder` or of `file`, is a module without `attribute`; "":
     one of the usual names was looked for."""
     name = str(getattr(module, "__name__", "?"))
     wanted = attribute or "app"

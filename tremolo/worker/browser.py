@@ -1,12 +1,12 @@
-"""The channel to browser pages: what `/__tremolo__/` answers, and what open pages are told.
+"""The channel to browser pages: what `/__tremolo__/` answers, and notifications of open pages.
 
     GET /__tremolo__/refresh.js   the script that pages load
     GET /__tremolo__/token        what the next one asks for; only for scripts of this host
     GET /__tremolo__/events       server-sent events: "generation" first, then what happens
-    POST /__tremolo__/console     what a page's console says; see `console`
+    POST /__tremolo__/console     what a page's console logs; see `console`
 
 Only in development, only to clients on this machine that name it by a trusted Host.
-Nothing here does more than tell, and log.
+Nothing here does more than notify, and log.
 """
 
 import asyncio
@@ -66,17 +66,17 @@ class Browser:
                  broken: Optional[Mapping[str, Any]] = None) -> None:
         self._token = token.encode("ascii")
         start = blake2b(self._token, digest_size=6, person=b"generation").hexdigest()
-        #: also tells one start of the server from another
+        #: also distinguishes one start of the server from another
         self.generation = f"{start}-{gen}"
         self._good = good
         self._broken = _shown(broken)
         self._streams: Set[Exchange] = set()
         self._changes: Deque[Dict[str, Any]] = deque(maxlen=MAX_FILES)
         self._script: Optional[bytes] = None
-        #: which files somebody else tells pages of
+        #: files of whose changes somebody else notifies pages
         self.is_elsewhere: Callable[[str], bool] = lambda file: False
-        self._said: Set[str] = set()
-        #: hears what the consoles of pages say
+        self._warned: Set[str] = set()
+        #: is given what the consoles of pages log
         self.console: Optional[Console] = None
 
     @property
@@ -84,7 +84,7 @@ class Browser:
         """How many pages listen."""
         return len(self._streams)
 
-    # -- what is told ------------------------------------------------------------------------
+    # -- notifications -----------------------------------------------------------------------
 
     def set_broken(self, error: Optional[Mapping[str, Any]]) -> None:
         """The newest code does not start, for this ErrorEvent; or (None) it does again."""
@@ -122,7 +122,7 @@ class Browser:
         """The tag for a page; b"" if its headers do not let the script work."""
         logger = exchange.connection.server.logger
         if page.coding not in (b"", b"identity"):
-            log_once(logger, self._said, "pages are not refreshed that the application sends "
+            log_once(logger, self._warned, "pages are not refreshed that the application sends "
                      f"with Content-Encoding {ascii(page.coding.decode('latin-1'))[1:-1]}")
             return b""
         if page.policies == [DEBUG_POLICY]:  # of our own; it shall go once that is repaired
@@ -130,9 +130,9 @@ class Browser:
                             % secrets.token_urlsafe(12).encode("ascii"))
         verdict = content_policy.judge(page.policies, exchange.head.host)
         if verdict.blocked_by:
-            log_once(logger, self._said, "pages are not refreshed whose Content-Security-Policy "
-                     f"forbids it by {ascii(verdict.blocked_by)[1:-1]}: 'self' must be allowed "
-                     "(--no-browser-reload switches this off)")
+            log_once(logger, self._warned, "pages are not refreshed whose "
+                     f"Content-Security-Policy forbids it by {ascii(verdict.blocked_by)[1:-1]}: "
+                     "'self' must be allowed (--no-browser-reload switches this off)")
             return b""
         nonce = f' nonce="{verdict.nonce}"' if verdict.nonce else ""
         # Not async: what fails in scripts that follow would not be seen. Of one length, so that
@@ -177,7 +177,7 @@ class Browser:
         return self._script
 
     async def _hear(self, exchange: Exchange) -> None:
-        """Log what the console of a page says."""
+        """Log what the console of a page logs."""
         head = exchange.head
         if head.method != b"POST":
             exchange.respond(405, [(b"allow", b"POST"), *_TEXT], b"Method Not Allowed\n")

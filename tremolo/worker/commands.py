@@ -134,7 +134,7 @@ class Commands:
         return self._interceptor.release(args)
 
     def _note_broken(self, args: Mapping[str, Any]) -> None:
-        """A save is broken: pages in browsers say so, and the page of a broken start."""
+        """A save is broken: pages in browsers show that, as does the page of a broken start."""
         error = args.get("error")
         if error is not None and not isinstance(error, dict):
             raise CommandError("an error is an object or null")
@@ -153,7 +153,7 @@ class Commands:
         return self._stale(paths)
 
     def _note_assets(self, args: Mapping[str, Any]) -> int:
-        """Files changed that are no code: pages fetch them again. How many pages were told."""
+        """Files changed that are no code: pages fetch them again; how many did."""
         files = args.get("files")
         if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
             raise CommandError("assets are a list of names of files")

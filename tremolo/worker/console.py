@@ -1,7 +1,7 @@
-"""What the console of browser pages says, as log lines of the request that made the page.
+"""What the console of browser pages logs, as log lines of the request that made the page.
 
 Pages send it in JSON, from a script of ours; nothing in it is trusted, all of it is bounded. At
-most RATE lines a second pass, BURST at once; how many did not is told.
+most RATE lines a second pass, BURST at once; how many did not is logged.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""What a page's Content-Security-Policy says about our script and its connection.
+"""What a page's Content-Security-Policy allows of our script and its connection.
 
-Understands as much of CSP Level 3 as it takes to be sure; where it is not sure it says no.
+Understands as much of CSP Level 3 as it takes to be sure; where it is not sure the answer is no.
 Knows header values only.
 """
 

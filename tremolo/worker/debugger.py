@@ -2,7 +2,7 @@
 
 With a dashboard, the terminal is the dashboard's. A breakpoint then waits on a private Unix
 socket for `tremolo debug`, which the dashboard lends its terminal to, and is the usual debugger
-there. Whatever else reads from the standard input is told what to do instead.
+there. Whatever else reads from the standard input gets an explanation logged instead.
 """
 
 import io
@@ -13,23 +13,23 @@ from typing import Any, Callable
 
 PATIENCE = 300.0  # seconds that a breakpoint waits for somebody
 
-Say = Callable[[str, bool], None]
+Log = Callable[[str, bool], None]
 
 
 class Debugger:
-    """Installs itself for this process; `say(text, waits)` tells the user, and whether a
-    debugger is waited for; `pause()` is called before the process stands still in a
+    """Installs itself for this process; `log(text, waits)` takes a line for the user, and whether
+    a debugger is waited for; `pause()` is called before the process stands still in a
     breakpoint, `resume()` afterwards."""
 
-    def __init__(self, folder: str, say: Say, pause: Callable[[], None],
+    def __init__(self, folder: str, log: Log, pause: Callable[[], None],
                  resume: Callable[[], None]) -> None:
         self._path = os.path.join(folder, f"debug-{os.getpid()}.sock")
-        self._say = say
+        self._log = log
         self._pause = pause
         self._resume = resume
 
     def install(self) -> None:
-        sys.stdin = _NoTerminal(self._say)
+        sys.stdin = _NoTerminal(self._log)
         if "PYTHONBREAKPOINT" not in os.environ:
             sys.breakpointhook = self.stop
 
@@ -54,11 +54,11 @@ class Debugger:
                     os.umask(mask)
                 listener.listen(1)
                 listener.settimeout(PATIENCE)
-                self._say(f"breakpoint at {place}: the worker waits for \"tremolo debug\"", True)
+                self._log(f"breakpoint at {place}: the worker waits for \"tremolo debug\"", True)
                 return listener.accept()[0]
             except OSError as exc:
                 why = "nobody came" if isinstance(exc, socket.timeout) else exc
-                self._say(f"breakpoint at {place} is passed over: {why}", False)
+                self._log(f"breakpoint at {place} is passed over: {why}", False)
                 return None
             finally:
                 if os.path.exists(self._path):
@@ -102,17 +102,17 @@ def _RemotePdb(connection: socket.socket) -> Any:
 
 
 class _NoTerminal(io.TextIOBase):
-    """A standard input that is empty, and says why to whom reads it."""
+    """A standard input that is empty; why is logged when it is read."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, log: Log) -> None:
+        self._log = log
 
     def readable(self) -> bool:
         return True
 
     def readline(self, size: Any = -1) -> str:  # type: ignore[override]
         frame = sys._getframe(1)
-        self._say(f"{_place(frame)} reads from the terminal, which the dashboard has. Put "
+        self._log(f"{_place(frame)} reads from the terminal, which the dashboard has. Put "
                   "breakpoint() there, or start with --plain", False)
         return ""
 

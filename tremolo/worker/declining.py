@@ -1,4 +1,4 @@
-"""An exchange whose answer may be declined: the application said that it does not know the path,
+"""An exchange whose answer may be declined: the application does not know the path,
 and somebody else is to be asked.
 
 Whatever the application sends of a declined answer goes nowhere, and to it the response is
@@ -37,7 +37,7 @@ class Replay:
 
 
 class DeclinableExchange(Exchange):
-    """`declines(status)`, if it is set, says whether an answer with this status is declined."""
+    """`declines(status)`, if it is set, decides whether an answer of this status is declined."""
 
     declines: Optional[Callable[[int], bool]] = None
     declined = False

@@ -1,4 +1,4 @@
-"""Pages about errors, for whoever develops the application: an exception that it let escape, a
+"""Pages about errors, for the developer of the application: an exception that it let escape, a
 start that failed.
 
 Made of ErrorEvents. Text, or HTML in which everything is escaped and nothing runs.

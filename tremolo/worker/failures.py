@@ -1,6 +1,6 @@
 """Exceptions as messages: type, text, traceback and the place in the project.
 
-Frames of the import machinery and of this package say nothing to the user and are left out,
+Frames of the import machinery and of this package mean nothing to the user and are left out,
 unless nothing else would remain.
 """
 
@@ -71,7 +71,7 @@ class ApplicationExited(Exception):
 
 
 def exited(exc: BaseException) -> BaseException:
-    """An exception, said in words if it is the one of sys.exit()."""
+    """An exception, in words if it is the one of sys.exit()."""
     if not isinstance(exc, SystemExit):
         return exc
     error = ApplicationExited(f"the application called sys.exit({exc.code!r})")

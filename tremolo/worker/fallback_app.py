@@ -1,7 +1,7 @@
 """The application that answers while the user's cannot start.
 
 503 for every request, in development with a page that names the error to clients on this
-machine, and says nothing to others.
+machine, and shows nothing to others.
 """
 
 from typing import Any, Awaitable, Callable, Dict, Mapping

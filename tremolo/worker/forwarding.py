@@ -41,12 +41,12 @@ _NO_DEFAULTS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 class Unreachable(TremoloException):
-    """The other server cannot be asked, or gave no answer; the text says why."""
+    """The other server cannot be asked, or gave no answer; the text gives the reason."""
 
 
 class Forwarder:
     """Passes exchanges on. `companions` are the programs that `[tool.tremolo.run]` starts, for
-    what is said where nobody answers."""
+    the advice where nobody answers."""
 
     def __init__(self, settings: Any, logger: logging.Logger,
                  companions: Mapping[str, Any]) -> None:
@@ -208,7 +208,7 @@ class Forwarder:
     # -- when nobody answers -----------------------------------------------------------------
 
     def answer_unreachable(self, exchange: Exchange, rule: Upstream, exc: Unreachable) -> None:
-        """502, with what to do about it for those who may know."""
+        """502, with what to do about it for clients that may know."""
         what = f"{rule.url} does not answer: {exc}"
         advice = self._advice()
         if rule.url not in self._reported:
@@ -288,7 +288,7 @@ async def _join(link: Any, theirs: Any, kinds: Any) -> None:
     finally:
         for task in both:
             task.cancel()
-            # What one side says after the other is gone has nowhere to go.
+            # What one side sends after the other is gone has nowhere to go.
             with contextlib.suppress(asyncio.CancelledError, StateError, OSError):
                 await task
     link.close(1001)  # without effect where that has begun

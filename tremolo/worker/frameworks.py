@@ -98,8 +98,8 @@ def _with_static_files(kind: str, application: Any) -> Any:
     return wrapper(application)
 
 
-def check(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
-    """Run Django's system checks, as `runserver` does before it serves. `say` is given the
+def check(start: Mapping[str, Any], warn: Callable[[str], object]) -> None:
+    """Run Django's system checks, as `runserver` does before it serves. `warn` is given the
     warnings. Raises Django's SystemCheckError when there are errors: the code cannot serve."""
     if not start.get("dev") or start.get("slot") or "fallback" in start["app"] \
             or "django.apps" not in sys.modules or not _module("django.apps").apps.ready:
@@ -108,11 +108,11 @@ def check(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
     base = _module("django.core.management.base")
     base.BaseCommand(stderr=printed, no_color=True).check()
     if printed.getvalue().strip():
-        say(printed.getvalue().strip())
+        warn(printed.getvalue().strip())
 
 
-def advise(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
-    """Look for what the framework's own server would warn of at its start, in a thread; `say`
+def advise(start: Mapping[str, Any], warn: Callable[[str], object]) -> None:
+    """Look for what the framework's own server would warn of at its start, in a thread; `warn`
     is called in that thread."""
     if not start.get("dev") or start.get("gen") != 1 or "fallback" in start["app"] \
             or "django.db" not in sys.modules:
@@ -121,7 +121,7 @@ def advise(start: Mapping[str, Any], say: Callable[[str], object]) -> None:
     def look() -> None:
         found = unapplied_migrations()
         if found:
-            say(found)
+            warn(found)
 
     threading.Thread(target=look, name="tremolo-advice", daemon=True).start()
 
@@ -139,7 +139,7 @@ def unapplied_migrations() -> Optional[str]:
         finally:
             connection.close()
     except Exception:
-        return None  # the application will tell, as soon as it wants the database
+        return None  # the application will fail as soon as it wants the database
     if not plan:
         return None
     names = sorted({migration.app_label for migration, _ in plan})

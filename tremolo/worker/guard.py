@@ -15,7 +15,7 @@ from ..protocol.http1 import ProtocolError
 if TYPE_CHECKING:
     from .browser import Browser
 
-MAX_REMEMBERED = 64
+MAX_TRUSTED = 64
 
 
 class Guard(AroundAdapter):
@@ -48,7 +48,7 @@ class Guard(AroundAdapter):
 
     def _is_trusted(self, host: bytes) -> bool:
         trusted = host_is_trusted(host, self._allowed)
-        if trusted and len(self._trusted) < MAX_REMEMBERED:
+        if trusted and len(self._trusted) < MAX_TRUSTED:
             self._trusted.add(host)
         return trusted
 

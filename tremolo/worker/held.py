@@ -1,4 +1,4 @@
-"""Whether an exception says that somebody else holds what was wanted: a port, a database, a lock.
+"""Whether an exception means that somebody holds what was wanted: a port, a database, a lock.
 
 Decided by classes and error numbers. Libraries are recognised by the name of the exception's
 class and its module, for none of them is imported here. Only where a library has one class for
@@ -26,7 +26,7 @@ CLASSES: Dict[Tuple[str, str], str] = {
     ("pid", "PidFileAlreadyLockedError"): LOCK,
     ("pid", "PidFileAlreadyRunningError"): LOCK,
 }
-#: classes that stand for other errors too, which only the text tells apart: what it contains
+#: classes that stand for other errors too, which only the text distinguishes: what it contains
 TEXTS: Dict[Tuple[str, str], Tuple[str, str]] = {
     ("duckdb", "IOException"): ("lock on file", DATABASE),
     ("_duckdb", "IOException"): ("lock on file", DATABASE),
@@ -40,7 +40,7 @@ MAX_CHAIN = 32
 
 def held(exc: BaseException) -> str:
     """What somebody else holds, as in "an address"; "" if `exc`, what it was caused by and what
-    it contains say no such thing."""
+    it contains mean no such thing."""
     return next(filter(None, map(_held, _chain(exc))), "")
 
 

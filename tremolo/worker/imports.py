@@ -67,7 +67,7 @@ def installed_modules() -> Tuple[List[str], List[str]]:
 
 
 def opens_to_write(mode: Any, flags: Any) -> bool:
-    """Whether the arguments of an audit event "open" announce a write. A mode says so by itself:
+    """Whether the arguments of an audit event "open" announce a write. A mode shows it by itself:
     the flags that PyPy gives beside one mean nothing."""
     if isinstance(mode, str):
         return not set("wax+").isdisjoint(mode)
@@ -94,7 +94,7 @@ def digest(source: bytes) -> str:
 
 
 class ProjectLoader(SourceFileLoader):
-    """Loads one module of the project from its source and tells `imports` about it."""
+    """Loads one module of the project from its source and has `imports` note it."""
 
     def __init__(self, fullname: str, path: str, imports: "ProjectImports") -> None:
         super().__init__(fullname, path)
@@ -209,7 +209,7 @@ class ProjectImports:
                      wrote: Callable[[str, Optional[str]], None]) -> None:
         """Call `wrote(path, None)` when this process is about to write to a file of the
         project, or to another that `counts`: if it is one that reloads, that would go on for
-        ever. What it holds then is told by `report_written`."""
+        ever. What it holds then is reported by `report_written`."""
 
         def hook(event: str, arguments: Tuple[Any, ...]) -> None:
             path = _target(event, arguments)

@@ -43,13 +43,13 @@ class Match(NamedTuple):
         return self.method in (b"", head.method) and self.path.covers(head.target)
 
     @classmethod
-    def of(cls, told: Any) -> "Match":
-        if not isinstance(told, dict):
+    def of(cls, given: Any) -> "Match":
+        if not isinstance(given, dict):
             raise CommandError("a rule is an object with a method and a path")
-        path = Scope(str(told.get("path", "")))
+        path = Scope(str(given.get("path", "")))
         if not path.is_path:
             raise CommandError(f"{str(path)!r} is no path such as /api/*")
-        return cls(str(told.get("method") or "").upper().encode("ascii"), path)
+        return cls(str(given.get("method") or "").upper().encode("ascii"), path)
 
 
 class Response(NamedTuple):
@@ -60,17 +60,17 @@ class Response(NamedTuple):
     body: bytes
 
     @classmethod
-    def of(cls, told: Any) -> "Response":
-        if not isinstance(told, dict) or not isinstance(told.get("status"), int):
+    def of(cls, given: Any) -> "Response":
+        if not isinstance(given, dict) or not isinstance(given.get("status"), int):
             raise CommandError("an answer is an object with a status")
-        if not 200 <= told["status"] <= 599:
+        if not 200 <= given["status"] <= 599:
             raise CommandError("the status of an answer is 200 to 599")
-        body = base64.b64decode(told.get("body64") or "", validate=True)
+        body = base64.b64decode(given.get("body64") or "", validate=True)
         if len(body) > LARGEST:
             raise CommandError(f"the body of an answer has at most {LARGEST} bytes")
         headers = [(str(name).encode("latin-1"), str(value).encode("latin-1"))
-                   for name, value in told.get("headers") or ()]
-        return cls(told["status"], headers, body)
+                   for name, value in given.get("headers") or ()]
+        return cls(given["status"], headers, body)
 
     def send(self, exchange: "Exchange") -> None:
         names = {name.lower() for name, _ in self.headers}
@@ -80,7 +80,7 @@ class Response(NamedTuple):
 
 
 class Interceptor(AroundAdapter):
-    """Around the adapter of `server`; `notify(event)` sends HeldEvents to whoever looks on."""
+    """Around the adapter of `server`; `notify(event)` sends HeldEvents to viewers."""
 
     def __init__(self, server: "Server", notify: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__(server.adapter)
@@ -92,14 +92,14 @@ class Interceptor(AroundAdapter):
         self._held: Dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
     def change(self, args: Mapping[str, Any]) -> Dict[str, int]:
-        """Hold and mock as `args` say; what is held goes on if nothing is to be held any more.
-        Raises CommandError."""
+        """Hold and mock what `args` describe; what is held goes on if nothing is to be held any
+        more. Raises CommandError."""
         hold, mocks = args.get("hold") or [], args.get("mocks") or []
         if not (isinstance(hold, list) and isinstance(mocks, list)) or max(
                 len(hold), len(mocks)) > RULES:
             raise CommandError(f"hold and mocks are lists of at most {RULES} rules")
-        self._hold, self._mocks = ([Match.of(told) for told in hold],
-                                   [(Match.of(told), Response.of(told)) for told in mocks])
+        self._hold, self._mocks = ([Match.of(given) for given in hold],
+                                   [(Match.of(given), Response.of(given)) for given in mocks])
         if not self._hold:
             self.release_all()
         self._server.adapter = self if self._hold or self._mocks else self._inner
@@ -144,12 +144,12 @@ class Interceptor(AroundAdapter):
         await self._inner.handle(exchange)
 
     async def _decided(self, exchange: "Exchange") -> Mapping[str, Any]:
-        """What somebody wants to become of a request; {} if nobody said so in time."""
+        """What somebody wants to become of a request; {} if nobody decided in time."""
         began = self._server.loop.time()
         limit = exchange.connection.handler_timeout
         seconds = min(LONGEST, limit * 0.75) if limit else LONGEST
         waiter = self._held[exchange.id] = self._server.loop.create_future()
-        self._tell(exchange, "held", seconds)
+        self._publish(exchange, "held", seconds)
         reason, left = "released", exchange.disconnect_waiter()
         try:
             await asyncio.wait({waiter, left}, timeout=seconds,
@@ -159,10 +159,10 @@ class Interceptor(AroundAdapter):
         finally:
             del self._held[exchange.id]
             exchange.shift(self._server.loop.time() - began)
-            self._tell(exchange, reason, 0.0)
+            self._publish(exchange, reason, 0.0)
         return waiter.result() if waiter.done() else {}
 
-    def _tell(self, exchange: "Exchange", state: str, seconds: float) -> None:
+    def _publish(self, exchange: "Exchange", state: str, seconds: float) -> None:
         head = exchange.head
         self._notify(held_event(
             state, exchange.id, exchange.connection.id, seconds,

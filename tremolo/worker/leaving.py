@@ -1,4 +1,4 @@
-"""What the end of a process waits for, told when it takes long.
+"""What the end of a process waits for, reported when it takes long.
 
 Looks from a thread of its own, so that it also sees what holds up the loop, and what Python
 waits for when there is no loop any more: threads that are no daemons, and functions registered
@@ -14,24 +14,24 @@ from ..telemetry.sanitize import clean
 from .imports import is_installed
 from .watchdog import BLOCKED_AFTER, stack_of
 
-TOLD_AFTER = 0.75  # seconds, so that it is on the screen within one
+REPORT_AFTER = 0.75  # seconds, so that it is on the screen within one
 LOOK = 0.2
 SHOWN = 3  # of each kind
 
 
 class Leaving:
-    """Calls `tell(reasons)` when what is waited for becomes other than before.
+    """Calls `notify(reasons)` when what is waited for becomes other than before.
 
     Phases: "requests" of `server` finish, the application's "shutdown", the "exit" of Python; or
     the rest of a "script", of which only the waiting for its threads concerns us. `stands()` is
     for how many seconds the loop has given no sign of life.
     """
 
-    def __init__(self, server: Any, tell: Callable[[List[str]], None],
+    def __init__(self, server: Any, notify: Callable[[List[str]], None],
                  stands: Callable[[], float] = lambda: 0.0) -> None:
         self.phase = "requests"
         self._server = server
-        self._tell = tell
+        self._notify = notify
         self._stands = stands
         self._main = threading.main_thread()
         self._thread = threading.Thread(target=self._run, name="tremolo-leaving", daemon=True)
@@ -40,15 +40,15 @@ class Leaving:
         self._thread.start()
 
     def _run(self) -> None:
-        told: List[str] = []
-        pause = TOLD_AFTER
+        reported: List[str] = []
+        pause = REPORT_AFTER
         while True:
             time.sleep(pause)
             pause = LOOK
             found = self.reasons()
-            if found and found != told:
-                told = found
-                self._tell(found)
+            if found and found != reported:
+                reported = found
+                self._notify(found)
 
     def reasons(self) -> List[str]:
         """What is waited for now, each in a few words."""
@@ -110,11 +110,11 @@ def _threads() -> List[str]:
     found: List[Tuple[str, Any]] = [
         (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
         if not thread.daemon and thread is not threading.main_thread()]
-    told = []
+    reported = []
     for name, frame in found:
         place = None if frame is None else _place(frame) or stack_of(frame)[0]
-        told.append(f'thread "{clean(name, 40)}"' + (f" at {place}" if place else ""))
-    return _few(told, "threads")
+        reported.append(f'thread "{clean(name, 40)}"' + (f" at {place}" if place else ""))
+    return _few(reported, "threads")
 
 
 def _is_waiting_for_threads(main: threading.Thread) -> bool:

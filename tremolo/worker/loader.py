@@ -53,7 +53,7 @@ def _called(factory: Any, call: Call, text: str) -> Any:
     except TypeError as exc:
         raise ConfigurationError(f'"{text}" cannot be called so: {exc}') from None
     except ValueError:
-        pass  # a function without a signature tells for itself
+        pass  # a function without a signature decides itself
     return factory(*call.arguments, **call.named)
 
 

@@ -91,7 +91,7 @@ class Worker:
             Debugger(start["debug"], self._log_debugger, self._watchdog.rest,
                      self._watchdog.beat).install()
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            # Ctrl+C reaches the whole foreground group; what it means is the supervisor's to say.
+            # Ctrl+C reaches the whole foreground group; the supervisor decides what it means.
             # A handler rather than SIG_IGN, which the application's children would inherit.
             signal.signal(signal.SIGINT, lambda *_: None)
         try:

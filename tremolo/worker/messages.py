@@ -1,7 +1,7 @@
-"""Requests and responses as rows tell of them: header fields, and the beginning of the body.
+"""Requests and responses as they stand in rows: header fields, and the beginning of the body.
 
 Bytes in, JSON values out (`HTTPMessage` in `tremolo.telemetry.messages`). Nothing is cleaned or
-masked: what is told here is enough to send a request again.
+masked: what is here is enough to send a request again.
 """
 
 import json
@@ -38,30 +38,30 @@ def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
 
 
 def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
-    """A message of a stream as frames tell it (`StreamMessageRow`); `wall` is what to add to its
-    instant for the wall clock."""
-    told: StreamMessageRow = {
+    """A message of a stream as it stands in frames (`StreamMessageRow`); `wall` is what to add to
+    its instant for the wall clock."""
+    row: StreamMessageRow = {
         "conn": message.connection, "id": message.exchange, "t": round(message.at + wall, 4),
         "in": message.incoming, "kind": message.kind, "size": message.size}
     if message.waited:
-        told["waited"] = True
+        row["waited"] = True
     try:
-        told["text"] = message.data.decode()
+        row["text"] = message.data.decode()
     except UnicodeDecodeError as exc:
         if message.kind != "binary" and message.size > len(message.data) \
                 and len(message.data) - exc.start < 4:
-            told["text"] = message.data[:exc.start].decode()
+            row["text"] = message.data[:exc.start].decode()
         else:
-            told["data64"] = b64encode(message.data).decode("ascii")
-    return told
+            row["data64"] = b64encode(message.data).decode("ascii")
+    return row
 
 
-def stream_lines(told: Sequence[StreamMessage], wall: float, most: int
+def stream_lines(taken: Sequence[StreamMessage], wall: float, most: int
                  ) -> List[List[StreamMessageRow]]:
     """The messages of streams in groups of about `most` bytes of JSON."""
     lines: List[List[StreamMessageRow]] = []
     size = most
-    for message in told:
+    for message in taken:
         entry = stream_message(message, wall)
         text = entry.get("text", "")
         need = 160 + len(json.dumps(text)) + len(entry.get("data64", ""))

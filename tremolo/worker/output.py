@@ -63,5 +63,5 @@ def set_up_logging(settings: Settings, handler: logging.Handler, plain_format: b
     if settings.log_level:
         root.setLevel(name)
     else:
-        root.setLevel("INFO")  # what libraries say at DEBUG is for who asks for it
+        root.setLevel("INFO")  # what libraries log at DEBUG is for who asks for it
     logging.getLogger("tremolo").setLevel(name)

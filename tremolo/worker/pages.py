@@ -1,4 +1,4 @@
-"""Responses of a server in development: error pages that say what happened, and HTML pages that
+"""Responses of a server in development: error pages that show what happened, and HTML pages that
 load the script which refreshes them.
 
 Two kinds of Exchange, made by the server in place of the plain one. What an application sends
@@ -61,7 +61,7 @@ def accepts_html(head: RequestHead) -> bool:
 
 
 class DebugExchange(DeclinableExchange):
-    """Answers with the traceback, to those who may see it, where a plain one has a bare 500."""
+    """Answers with the traceback where a plain one has a bare 500, to clients that may see it."""
 
     def settle(self) -> None:
         error = self.error
@@ -76,7 +76,7 @@ class DebugExchange(DeclinableExchange):
 class PageExchange(DebugExchange):
     """Puts a script into the HTML pages that a browser asks for.
 
-    The head says at once how long the body will be, for the script goes in whatever the body
+    The head gives at once how long the body will be, for the script goes in whatever the body
     is: after <head>, or else where the document ends.
     """
 
@@ -122,7 +122,7 @@ class PageExchange(DebugExchange):
         try:
             page = Page(headers)
         except (TypeError, ValueError):
-            return None  # the writer says what is wrong with them
+            return None  # the writer reports what is wrong with them
         if not page.is_html:
             return None
         own = length if page.length is None else page.length
@@ -182,7 +182,7 @@ def dev_exchange(browser: Snippets, connection: "HTTPConnection",
 
 
 class Page:
-    """What the headers of a response say about its body. Raises TypeError or ValueError for
+    """How the headers of a response describe its body. Raises TypeError or ValueError for
     what are no headers."""
 
     def __init__(self, headers: Sequence[Any]) -> None:
@@ -193,7 +193,7 @@ class Page:
         self.length: Optional[int] = None
         for name, value in self._headers:
             if not isinstance(name, bytes) or not isinstance(value, bytes):
-                raise TypeError("the writer says what is wrong with it")
+                raise TypeError("the writer reports what is wrong with it")
             lower = name.lower()
             if lower == b"content-type":
                 kind, _, parameters = value.lower().partition(b";")
@@ -205,7 +205,7 @@ class Page:
                 self.policies.append(value)
             elif lower == b"content-length":
                 if self.length is not None or not value.strip().isdigit():
-                    raise ValueError("the writer says what is wrong with it")
+                    raise ValueError("the writer reports what is wrong with it")
                 self.length = int(value)
 
     def add_policy(self, directives: bytes) -> None:
@@ -233,8 +233,8 @@ class Page:
         return changed
 
 
-def log_once(logger: logging.Logger, said: "set[str]", text: str) -> None:
+def log_once(logger: logging.Logger, logged: "set[str]", text: str) -> None:
     """A hint, once for each text; a bounded number of them."""
-    if text not in said and len(said) < 20:
-        said.add(text)
+    if text not in logged and len(logged) < 20:
+        logged.add(text)
         logger.warning("%s", text)

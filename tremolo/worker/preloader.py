@@ -2,7 +2,7 @@
 
 Runs in the zygote. Each step is one import as the program made it at its last start, in the
 world that it found then. What cannot be had ahead without being noticed (it fails, asks for
-modules of the project, starts threads, opens descriptors, ...) spoils the zygote, which says
+modules of the project, starts threads, opens descriptors, ...) spoils the zygote, which reports
 so and is replaced by one that leaves this out.
 """
 
@@ -32,7 +32,7 @@ MAX_OUTPUT = 64 * 1024
 
 
 class Spoiled(Exception):
-    """A step that cannot be made ahead; the text says why, `detail` is for the log."""
+    """A step that cannot be made ahead; the text gives the reason, `detail` is for the log."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -121,7 +121,7 @@ class Preloader:
         return module
 
     def _at_exit(self, function: Any, *arguments: Any, **keywords: Any) -> Any:
-        if not self._stack or os.getpid() != self._pid:  # whoever kept it calls it later, too
+        if not self._stack or os.getpid() != self._pid:  # what kept it calls it later, too
             return self._real[2](function, *arguments, **keywords)
         self._effect("atexit", function, arguments, keywords)
         return function

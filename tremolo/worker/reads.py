@@ -6,7 +6,7 @@ code. That is so when they are opened anew for each request, or were opened beca
 named them, as static files are. It is not so for what was read at import or startup, and for
 what a template engine read, for these keep it. What this process writes itself never counts.
 
-Says nothing by itself; `stale` answers when it is asked.
+Reports nothing by itself; `stale` answers when it is asked.
 """
 
 import os
@@ -68,7 +68,7 @@ class Read:
 
 
 class ReadFiles:
-    """The files that were read, from `install` on. A file that this process writes is told to
+    """The files that were read, from `install` on. A file that this process writes is given to
     `wrote(path)`, once. Until `serve` is called everything is read at startup."""
 
     def __init__(self, wrote: Callable[[str], None]) -> None:

@@ -1,9 +1,9 @@
 """Reads the server's counters ten times a second and makes frames of them.
 
 Only this end knows both `net` and the messages. It never waits: what the pipe does not take
-is dropped and counted, and counters are cumulative, so the next frame says everything. It
-times itself and sends fewer rows when telling costs too much. Header fields and bodies, and the
-secrets in them, are told only to who asks for that level of detail.
+is dropped and counted, and counters are cumulative, so the next frame has everything. It
+times itself and sends fewer rows when reporting costs too much. Header fields and bodies, and the
+secrets in them, are sent only to who asks for that level of detail.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
 COST_LIMIT = 0.01  # of wall time
 CROWD = 2000  # connections from which looking at all of them is done once a second only
 MESSAGES = 20  # exchanges of which heads and bodies are kept, a tick
-MESSAGES_SIZE = 192 * 1024  # bytes of them that are told, a tick
-TOLD = 500
+MESSAGES_SIZE = 192 * 1024  # bytes of them that are sent, a tick
+MAX_REPORTED = 500
 LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
 
 Sink = Callable[[Mapping[str, Any]], bool]
@@ -99,7 +99,7 @@ class Sampler:
         self._connections = ConnectionRows()
         self._last_id = 0
         self._messages_left = 0
-        self._told: Dict[int, None] = {}  # exchanges in progress whose heads were told
+        self._reported: Dict[int, None] = {}  # exchanges in progress whose heads were sent
         # Rows carry wall-clock times; they follow from one reading of both clocks a second.
         self._wall = time.time() - loop.time()
 
@@ -120,7 +120,7 @@ class Sampler:
         self._renew()
 
     def _renew(self) -> None:
-        """So much may be told until the next turn."""
+        """So much may be sent until the next turn."""
         self._server.captures_left = MESSAGES if self.detail > 1 else 0
         if (self._server.message_log is None) == (self.detail > 1):
             self._server.message_log = MessageLog() if self.detail > 1 else None
@@ -185,8 +185,8 @@ class Sampler:
         log = self._server.message_log
         if log is None:
             return
-        left_out, told = log.take()
-        for line in stream_lines(told, self._wall, LINE_SIZE):
+        left_out, taken = log.take()
+        for line in stream_lines(taken, self._wall, LINE_SIZE):
             if not self._send(self._headed(now, messages=line, messages_left_out=left_out)):
                 left_out += len(line)
                 continue
@@ -333,14 +333,14 @@ class Sampler:
             row["bytes_in"] = exchange.connection.bytes_in
         capture = exchange.capture
         if capture is not None and self.detail > 1 and capture.response_head:
-            # Once, with its heads: what is to come is told by messages, or when it has ended.
+            # Once, with its heads: what is to come is sent as messages, or when it has ended.
             request, response, size = messages(
                 capture, exchange.head.method, 101, 0, 0)
-            if size <= self._messages_left and exchange.id not in self._told:
+            if size <= self._messages_left and exchange.id not in self._reported:
                 self._messages_left -= size
-                self._told[exchange.id] = None
-                while len(self._told) > TOLD:
-                    del self._told[next(iter(self._told))]
+                self._reported[exchange.id] = None
+                while len(self._reported) > MAX_REPORTED:
+                    del self._reported[next(iter(self._reported))]
                 row["request"], row["response"] = request, response
                 return SizedRow(row, size)
         return SizedRow(row)

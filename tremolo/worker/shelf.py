@@ -1,8 +1,8 @@
 """Modules that were imported ahead of the fork, until the program asks for them.
 
 A fresh process has not imported them, so they are taken out of `sys.modules`, together with
-what their import did to the process; whoever imports one gets it, and what it did, if the
-process is in the state in which it was imported ahead. If it is not, `Stale` says why: only a
+what their import did to the process; an importer gets it, and what it did, if the
+process is in the state in which it was imported ahead. If it is not, `Stale` is why: only a
 process without it would behave as if it had been started afresh.
 """
 

@@ -9,7 +9,7 @@ HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random")
 
 
 def unsharable(before: Dict[int, str]) -> str:
-    """Why nothing may be forked from here any more, "" if nothing speaks against it; `before`
+    """Why nothing may be forked from here any more, "" if nothing forbids it; `before`
     are the descriptors that were open before the import."""
     if len(sys._current_frames()) > 1 or threading.active_count() > 1:
         return "it starts a thread when it is imported"

@@ -1,4 +1,4 @@
-"""The pipe that frames go up: lossy, so that nothing ever waits for whoever reads."""
+"""The pipe that frames go up: lossy, so that nothing ever waits for its reader."""
 
 import errno
 import os

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from .world import FIXED, World, WorldView, describe, difference
 from .world_codec import encode
 
-MAX_WORLD = 24 * 1024  # characters of a world that are told
+MAX_WORLD = 24 * 1024  # characters of a world that are sent
 FOREIGN = "warnings filters of the project's own are in force"
-LARGE = "the environment is too large to be told"
+LARGE = "the environment is too large to be sent"
 
 
 class Steps:
@@ -78,17 +78,17 @@ class Steps:
         if self.late:
             step["late"] = True
         fixed = [field for field in difference(self._ahead, before) if field in FIXED]
-        told = encode(before, self._last)
+        encoded = encode(before, self._last)
         then = encode(after, before)
         reason = self._excluded.get(name, "")
         if fixed and not reason:
             reason = f"{describe(fixed[0], self._ahead, before)} was changed before"
-        if told is None or then is None:
+        if encoded is None or then is None:
             reason = reason or FOREIGN
-        elif len(str(told)) + len(str(then)) > MAX_WORLD:
+        elif len(str(encoded)) + len(str(then)) > MAX_WORLD:
             reason = reason or LARGE
         else:
-            step["before"], step["after"] = told, then
+            step["before"], step["after"] = encoded, then
             self._last = after
         if reason:
             step["reason"] = reason

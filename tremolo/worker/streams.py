@@ -3,7 +3,7 @@ wrote it.
 
 `Stream` stands in place of `sys.stdout` and `sys.stderr`; `Records` sees each log record once
 all handlers have had it. A handler of the application's own that writes to the terminal makes
-ours superfluous, and what it wrote is told as the record that it was.
+ours superfluous, and what it wrote is sent as the record that it was.
 """
 
 import io
@@ -19,7 +19,7 @@ from ..telemetry.sanitize import clean, clean_lines
 
 MAX_PARTIAL = 8 * 1024
 _STYLE = re.compile(r"\x1b\[[0-9;:]*m")
-#: of a record in a queue: its request, whether it was told already, and its text
+#: of a record in a queue: its request, whether it was sent already, and its text
 UNKNOWN: Tuple[Optional[int], bool, Optional[str]] = (None, False, None)
 _LEVELS = {"stdout": "info", "stderr": "warning"}
 
@@ -39,7 +39,7 @@ class _Emission(threading.local):
 
 
 class Requests:
-    """Which request runs here; replaced by whoever knows."""
+    """Which request runs here; replaced by insight."""
 
     def current(self) -> Any:
         """An object with `id` and `partial`, or None."""
@@ -51,7 +51,7 @@ class Requests:
 
 class Stream(io.TextIOWrapper):
     """Writes to the file of `inner`, but for what belongs to a log record or a request: that is
-    for `records` to tell."""
+    for `records` to send."""
 
     def __init__(self, inner: io.TextIOWrapper, name: str, records: "Records") -> None:
         # A buffer of our own: that of `inner` may have been made for a file in which one can
@@ -166,8 +166,8 @@ class Records:
 
         def handled(listener: Any, record: logging.LogRecord) -> None:
             written, _ = self._during(handle, listener, record)
-            request, told, text = record.__dict__.get("_tremolo", UNKNOWN)
-            if self.sending and written and not told:
+            request, sent, text = record.__dict__.get("_tremolo", UNKNOWN)
+            if self.sending and written and not sent:
                 self.forward(record, written, request, text)
 
         queues.QueueHandler.enqueue = enqueued
@@ -199,11 +199,11 @@ class Records:
 
     @property
     def sending(self) -> bool:
-        """Lines are told by us. A forked child must not speak on our socket."""
+        """Lines are sent by us. A forked child must not send on our socket."""
         return self._send is not None and os.getpid() == self._pid
 
     def took(self, stream: str, text: str) -> bool:
-        """Whether `text`, written to a stream, is told here and shall not go on."""
+        """Whether `text`, written to a stream, is sent here and shall not go on."""
         emission = self._emission
         if emission.record is not None:
             emission.written = (emission.written + text)[:8192] or " "
@@ -230,7 +230,7 @@ class Records:
 
 
 class Deferred(logging.StreamHandler):  # type: ignore[type-arg]
-    """Our handler. What comes from a logger, `Records` tells once all handlers have had it; what
+    """Our handler. What comes from a logger, `Records` sends once all handlers have had it; what
     comes by another way this writes at once."""
 
     def __init__(self, records: Records) -> None:

@@ -76,7 +76,7 @@ class Watchdog:
             if self._watching and blocked > BLOCKED_AFTER + LOOK:
                 if not reported:
                     reported = True
-                    self._tell(blocked)
+                    self._report(blocked)
             elif reported:
                 reported = False
                 self._unblocked(blocked)
@@ -85,9 +85,9 @@ class Watchdog:
                 patience = ORPHAN_AFTER if self._watching else ORPHAN_AT_IMPORT
                 if now - orphaned_since > patience and (
                         not self._watching or blocked > BLOCKED_AFTER):
-                    os._exit(1)  # nobody is left to tell, and the main thread does not return
+                    os._exit(1)  # nobody is left to notify; the main thread does not return
 
-    def _tell(self, seconds: float) -> None:
+    def _report(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._main)
         if frame is not None:
             place, stack = stack_of(frame)

@@ -1,8 +1,8 @@
 """What a module can read of its process while it is imported, as a value to compare.
 
 A `WorldView` takes the state of the process that it is made in as its base. What other
-processes can be given (the environment, paths, filters, ...) is told as it is; what lives in
-one process only (import hooks, handlers, patched functions) is told as what differs from the
+processes can be given (the environment, paths, filters, ...) is described as it is; what lives in
+one process only (import hooks, handlers, patched functions) is described as what differs from the
 base, so that a zygote and a worker, whose own parts differ, agree about what others did.
 """
 

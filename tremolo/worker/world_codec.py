@@ -1,4 +1,4 @@
-"""A world as it is told to another process: what of it differs from the one before, as JSON."""
+"""A world as it is sent to another process: what of it differs from the one before, as JSON."""
 
 import builtins
 import os
@@ -12,38 +12,38 @@ from .world import ENVIRONMENT, REPLAYED, World, text_of
 def encode(world: World, since: Optional[World]) -> Optional[Dict[str, Any]]:
     """What of the replayed fields differs from `since`, as JSON can carry it; None when it
     holds something that another process cannot be given."""
-    told: Dict[str, Any] = {}
+    encoded: Dict[str, Any] = {}
     for field in REPLAYED:
         value = getattr(world, field)
         if since is not None and value == getattr(since, field):
             continue
         if field == ENVIRONMENT:
             before = getattr(since, field) if since is not None else {}
-            told[field] = {text_of(name): text_of(value[name]) if name in value else None
+            encoded[field] = {text_of(name): text_of(value[name]) if name in value else None
                            for name in {*value, *before}
                            if since is None or value.get(name) != before.get(name)}
-            told["whole"] = since is None
+            encoded["whole"] = since is None
         elif field == "filters":
             entries = [_encode_filter(entry) for entry in value]
             if None in entries:
                 return None
-            told[field] = entries
+            encoded[field] = entries
         elif field == "aliases":
-            told[field] = sorted(value)
+            encoded[field] = sorted(value)
         else:
-            told[field] = value
-    return told
+            encoded[field] = value
+    return encoded
 
 
-def decode(told: Mapping[str, Any], now: World) -> Optional[World]:
-    """The world that `encode` told of, from one that is like its `since`."""
+def decode(encoded: Mapping[str, Any], now: World) -> Optional[World]:
+    """The world that `encode` described, from one that is like its `since`."""
     fields: Dict[str, Any] = {}
     for field in REPLAYED:
-        if field not in told:
+        if field not in encoded:
             continue
-        value = told[field]
+        value = encoded[field]
         if field == ENVIRONMENT:
-            environment = {} if told.get("whole") else dict(now.environment)
+            environment = {} if encoded.get("whole") else dict(now.environment)
             code = os.fsencode if any(isinstance(name, bytes) for name in now.environment) or (
                 not now.environment) else str
             for name, text in value.items():
@@ -80,8 +80,8 @@ def _encode_filter(entry: Any) -> Optional[List[Any]]:
     return [*parts, category.__module__, category.__name__, line]
 
 
-def _decode_filter(told: List[Any]) -> Optional[Tuple[Any, ...]]:
-    action, message, module, where, name, line = told
+def _decode_filter(encoded: List[Any]) -> Optional[Tuple[Any, ...]]:
+    action, message, module, where, name, line = encoded
     message, module = (re.compile(part[0], part[1]) if isinstance(part, list) else part
                        for part in (message, module))
     category = getattr(builtins if where == "builtins" else sys.modules.get(where), name, None)

@@ -14,11 +14,11 @@ _OWN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
             multiprocess: bool, proxies: TrustedProxies) -> Dict[str, Any]:
-    """Everything a WSGI application is told about a request. Strings carry bytes as Latin-1.
+    """Everything a WSGI application gets to know of a request. Strings carry bytes as Latin-1.
 
     Fields whose names have an underscore are left out: `X_Y` and `X-Y` would be one variable,
-    which lets a client pretend to be a proxy. What one of `proxies` says of client, scheme,
-    server, Host and prefix takes the place of what this connection says.
+    which lets a client pretend to be a proxy. What one of `proxies` forwards of client, scheme,
+    server, Host and prefix takes the place of what this connection has.
     """
     head = exchange.head
     connection = exchange.connection
@@ -27,17 +27,17 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
     if path_info == "*":  # OPTIONS *: no path
         path_info = ""
     scheme = "https" if connection.is_tls else "http"
-    said: Forwarded = NOTHING
+    forwarded: Forwarded = NOTHING
     if proxies.trusts_peer(connection.peer):
-        said = read_forwarded(head.headers, head.host, scheme, proxies)
+        forwarded = read_forwarded(head.headers, head.host, scheme, proxies)
     # Characters to bytes to characters: a root path is text.
-    script_name = (root_path if said.prefix is None else said.prefix) \
+    script_name = (root_path if forwarded.prefix is None else forwarded.prefix) \
         .encode("utf-8", "surrogateescape").decode("latin-1")
     if script_name and is_mounted(path_info, script_name):
         path_info = path_info[len(script_name):]  # a proxy that does not take it off
-    peer = said.client or (
+    peer = forwarded.client or (
         connection.peer if isinstance(connection.peer, tuple) else ("", 0))
-    name = said.server or (
+    name = forwarded.server or (
         connection.sockname if isinstance(connection.sockname, tuple) else ("localhost", 0))
     variables: Dict[str, Any] = {
         "REQUEST_METHOD": head.method.decode("latin-1"),
@@ -52,7 +52,7 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
         "REMOTE_ADDR": str(peer[0]),
         "REMOTE_PORT": str(peer[1]),
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": said.scheme or scheme,
+        "wsgi.url_scheme": forwarded.scheme or scheme,
         "wsgi.input": stdin,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
@@ -71,9 +71,9 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
             variables[key] = variables[key] + separator + text
         else:
             variables[key] = text
-    if said.host is not None:
-        variables["HTTP_HOST"] = said.host.decode("latin-1")
+    if forwarded.host is not None:
+        variables["HTTP_HOST"] = forwarded.host.decode("latin-1")
     if head.chunked:
-        # That framing ends here: whoever sees it would look for it in the input.
+        # That framing ends here: an application that sees it would look for it in the input.
         del variables["HTTP_TRANSFER_ENCODING"]
     return variables
