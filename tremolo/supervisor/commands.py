@@ -5,7 +5,7 @@ another.
 """
 
 import asyncio
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
@@ -14,7 +14,7 @@ from ..throttle import Throttle, check_scope, parse_rule
 from .companions import Companions
 from .feed import Feed, Viewer
 from .generations import Generations
-from .wanted import WantedThrottle
+from .wanted import WantedIntercepts, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver
 
@@ -22,15 +22,15 @@ MAX_WORKERS = 256
 
 
 class Commanded(NamedTuple):
-    """What commands act on. `spread_detail` sends workers how much somebody wants to see,
-    `request_stop(now)` drains and stops, `status` is the answer of `tremolo status`."""
+    """What commands act on. `request_stop(now)` drains and stops, `status` is the answer of
+    `tremolo status`."""
 
     generations: Generations
     throttle: WantedThrottle
+    intercepts: WantedIntercepts
     observer: WorkerObserver
     feed: Feed
     companions: Companions
-    spread_detail: Callable[[], None]
     request_stop: Callable[[bool], None]
     status: Callable[[], Dict[str, Any]]
 
@@ -40,7 +40,6 @@ class Commands:
 
     def __init__(self, commanded: Commanded) -> None:
         self._on = commanded
-        self._intercepting: Optional[Tuple[Viewer, Dict[str, Any]]] = None
         self._names: Dict[str, Callable[[Viewer, Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "reload": self._reload, "detail": self._detail,
             "cut": self._cut, "workers": self._workers, "restart": self._restart,
@@ -51,6 +50,18 @@ class Commands:
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
         """Begin to carry it out; the Ack goes to the viewer when it is known."""
         self._on.generations.spawn_task(self._carry_out(viewer, message))
+
+    def viewers_changed(self) -> None:
+        """Another viewer looks on, or at other things: workers send as much as any of them wants
+        to see, and hold nothing for one that is gone."""
+        level, workers = self._on.feed.detail, self._on.generations.workers
+        for worker in workers:
+            worker.notify("detail", level=level)
+        viewer = self._on.intercepts.viewer
+        if viewer is not None and not self._on.feed.has(viewer):
+            self._on.intercepts.clear()
+            for worker in workers:
+                worker.notify("intercept", hold=[], mocks=[])
 
     async def _carry_out(self, viewer: Viewer, message: Dict[str, Any]) -> None:
         name, args = message.get("name"), message.get("args")
@@ -157,7 +168,7 @@ class Commands:
         if not isinstance(level, int) or not 0 <= level <= 2:
             raise CommandError("the level of detail is 0 to 2")
         viewer.detail = level
-        self._on.spread_detail()
+        self.viewers_changed()
         return level
 
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
@@ -176,21 +187,8 @@ class Commands:
                    if not answer.get("ok") and worker.state == "serving"]
         if refused:
             raise CommandError(str(refused[0]))
-        self._intercepting = (viewer, wanted) if any(wanted.values()) else None
+        self._on.intercepts.set(viewer, wanted)
         return wanted
-
-    def brief(self, worker: WorkerHandle) -> None:
-        """Have a new worker hold and mock what the others do."""
-        if self._intercepting is not None:
-            worker.notify("intercept", **self._intercepting[1])
-
-    def viewers_changed(self) -> None:
-        """Nothing is held for a viewer that is gone."""
-        if self._intercepting is None or self._on.feed.has(self._intercepting[0]):
-            return
-        self._intercepting = None
-        for worker in self._on.generations.workers:
-            worker.notify("intercept", hold=[], mocks=[])
 
     async def _release(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("release", **{

@@ -85,17 +85,19 @@ class Viewer:
 
 
 class Feed:
-    """All viewers. `hello()` makes the first message of each; commands go to `on_command`,
-    `on_owner_gone()` is called when the viewer that started the server left."""
+    """All viewers. `hello()` makes the first message of each. Before the first of them comes,
+    `on_command` must be set, which is given their commands, and `on_viewers`, which is called
+    when another set of them looks on; `on_owner_gone()` is called when the viewer that started
+    the server left."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hello: Callable[[], Mapping[str, Any]],
-                 on_command: Callable[[Viewer, Dict[str, Any]], None],
-                 on_detail: Callable[[], None]) -> None:
+    on_command: Callable[[Viewer, Dict[str, Any]], None]
+    on_viewers: Callable[[], None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop,
+                 hello: Callable[[], Mapping[str, Any]]) -> None:
         self.loop = loop
         self.hello = hello
-        self.on_command = on_command
         self.on_owner_gone: Optional[Callable[[], None]] = None
-        self._on_detail = on_detail
         self._viewers: List[Viewer] = []
         self._owner: Optional[Viewer] = None
         self._consumers: List[Consumer] = []
@@ -124,7 +126,7 @@ class Feed:
         self._viewers.append(viewer)
         if owner:
             self._owner = viewer
-        self._on_detail()
+        self.on_viewers()
 
     def publish(self, message: Mapping[str, Any], line: Optional[bytes] = None) -> None:
         """Give a message to all; `line` is its encoded form, if there is one already."""
@@ -160,7 +162,7 @@ class Feed:
     def lost(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
             self._viewers.remove(viewer)
-            self._on_detail()
+            self.on_viewers()
         if viewer is self._owner and self.on_owner_gone is not None:
             self.on_owner_gone()
 

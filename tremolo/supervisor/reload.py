@@ -86,7 +86,7 @@ class Reloader:
         self._looks = 0
         self._following: Optional[asyncio.TimerHandle] = None
         self.reads = ReadChanges(loop, generations.keeping, self._renew_for_reads, assets, note)
-        self._watched = Watched(loop, folders, home, self.touched, self._on_watching, note)
+        self._watched = Watched(loop, folders, home, self.touched, self.verify, note)
 
     def close(self) -> None:
         self.reads.close()
@@ -102,10 +102,6 @@ class Reloader:
 
         timer = self._loop.call_later(seconds, run)
         self._timers.add(timer)
-
-    def _on_watching(self) -> None:
-        """From now on changes are notified; what changed before is looked for."""
-        self.verify()
 
     def _follow(self) -> None:
         self._following = None

@@ -36,7 +36,7 @@ from .running import folder, socket_names
 from .shutdown import log_waits
 from .spawner import Spawner, choose_mode
 from .starter import Starter
-from .wanted import LOCK_FILE, Launch, WantedThrottle
+from .wanted import LOCK_FILE, Launch, WantedIntercepts, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver, state_event
 
@@ -57,10 +57,11 @@ class Supervisor:
         self._loop = loop
         settings = launch.settings
         self._throttle = WantedThrottle(settings.throttle, settings.presets)
+        self._intercepts = WantedIntercepts()
         self._slots = worker_count(settings.worker_num)
         self.listeners = quiet.listeners if quiet is not None else Listeners(
             settings, 1 if launch.dev else self._slots)
-        self._feed = Feed(loop, self.hello, self._on_command, self._spread_detail)
+        self._feed = Feed(loop, self.hello)
         self._companions = Companions(
             loop, self._feed,
             companion_specs(settings.companions or {}) if settings.run_companions else [],
@@ -90,7 +91,8 @@ class Supervisor:
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._packages = Packages()
         self._observer = WorkerObserver(
-            self._feed, self._throttle, self._spawner, self._packages, self._bind_more)
+            self._feed, self._throttle, self._intercepts, self._spawner, self._packages,
+            self._bind_more)
         self._starter = Starter(
             loop, self._spawner, self.listeners, self._observer, self._describe,
             settings.startup_timeout, self._launch.capture)
@@ -98,10 +100,10 @@ class Supervisor:
             loop, settings, self._spawner, self._starter, self.listeners, self._feed,
             self._observer, self._slots, self._launch.home)
         self._observer.attend(loop, self._generations, self.listeners)
-        self._commands = Commands(Commanded(
-            self._generations, self._throttle, self._observer, self._feed, self._companions,
-            self._spread_detail, self.request_stop, self.status))
-        self._observer.on_switching = self._commands.brief
+        commands = Commands(Commanded(
+            self._generations, self._throttle, self._intercepts, self._observer, self._feed,
+            self._companions, self.request_stop, self.status))
+        self._feed.on_command, self._feed.on_viewers = commands.take, commands.viewers_changed
         try:
             if quiet is None or not quiet.announced:
                 self._open_control()
@@ -301,16 +303,6 @@ class Supervisor:
             "last_reload": self._generations.last_ready,
             "ignored": sorted(self._reloader.guard.stopped) if self._reloader else [],
         }
-
-    def _spread_detail(self) -> None:
-        """Notify the workers of how much somebody wants to see."""
-        level = self._feed.detail
-        for worker in self._generations.workers:
-            worker.notify("detail", level=level)
-        self._commands.viewers_changed()
-
-    def _on_command(self, viewer: Any, message: Dict[str, Any]) -> None:
-        self._commands.take(viewer, message)
 
     def note(self, text: str, level: str = "info") -> None:
         self._feed.log(level, text)

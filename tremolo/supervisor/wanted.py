@@ -1,4 +1,5 @@
-"""What is wanted of a server: what it runs, and the throttle that outlives its workers.
+"""What is wanted of a server: what it runs, and the throttle and the intercepts that outlive its
+workers.
 
 Values only, and cheap to import: the command line checks with them what it was given.
 """
@@ -12,6 +13,7 @@ from ..exceptions import CommandError, ConfigurationError
 if TYPE_CHECKING:
     from ..scope import Scope
     from ..throttle import Throttle
+    from .feed import Viewer
 
 MAX_RULES = 100
 #: where workers find the file of the locks that they share (see `tremolo.app.locks`)
@@ -111,3 +113,18 @@ class WantedThrottle:
         """The rules of a worker that starts: it has no connections yet."""
         return {scope: throttle.as_dict() for scope, throttle in self._rules.items()
                 if scope.connection is None or scope.connection[0] is None}
+
+
+class WantedIntercepts:
+    """What is held and mocked for a viewer as long as it is there: `args` of an "intercept"
+    command, {} for nothing. The newest wish counts."""
+
+    def __init__(self) -> None:
+        self.viewer: Optional[Viewer] = None
+        self.args: Dict[str, Any] = {}
+
+    def set(self, viewer: "Viewer", args: Mapping[str, Any]) -> None:
+        self.viewer, self.args = (viewer, dict(args)) if any(args.values()) else (None, {})
+
+    def clear(self) -> None:
+        self.viewer, self.args = None, {}

@@ -21,7 +21,7 @@ class Watched:
     what changed before was not notified. Paths in what is logged are relative to `home`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, folders: Iterable[str], home: str,
-                 touched: Callable[[Set[str]], None], began: Callable[[], None],
+                 touched: Callable[[Set[str]], None], began: Callable[[], object],
                  note: Callable[[str, str], None]) -> None:
         self._loop = loop
         self._home = home

@@ -22,7 +22,7 @@ from .plan import ModuleNames
 from .reload import Reloader
 from .spawner import Spawner
 from .total_shares import TotalShares
-from .wanted import WantedThrottle
+from .wanted import WantedIntercepts, WantedThrottle
 from .worker_handle import WorkerHandle
 
 ERRORS_KEPT = 20
@@ -32,11 +32,12 @@ class WorkerObserver:
     """`bind_more(worker, addresses)` has further addresses bound. `attend()` must be called
     before the first worker starts, `reloader` be set where there is one."""
 
-    def __init__(self, feed: Feed, throttle: WantedThrottle, spawner: Spawner,
-                 packages: Packages,
+    def __init__(self, feed: Feed, throttle: WantedThrottle, intercepts: WantedIntercepts,
+                 spawner: Spawner, packages: Packages,
                  bind_more: Callable[[WorkerHandle, List[List[Any]]], None]) -> None:
         self._feed = feed
         self._throttle = throttle
+        self._intercepts = intercepts
         self._spawner = spawner
         self._packages = packages
         self._bind_more = bind_more
@@ -44,7 +45,6 @@ class WorkerObserver:
         self._blocked: Set[WorkerHandle] = set()
         self._checked: Optional[str] = None
         self.reloader: Optional[Reloader] = None
-        self.on_switching: Callable[[WorkerHandle], None] = lambda worker: None
         self.rollup = Rollup()
         self.total_shares = TotalShares()
         #: the newest ErrorEvents, the oldest first
@@ -105,7 +105,8 @@ class WorkerObserver:
         worker.notify("detail", level=self._feed.detail)
         for scope, throttle in self._throttle.for_worker().items():
             worker.notify("throttle", scope=scope, throttle=throttle)
-        self.on_switching(worker)
+        if self._intercepts.args:
+            worker.notify("intercept", **self._intercepts.args)
         self.total_shares.forget(worker.pid)
         self.share_total()
 

@@ -73,7 +73,7 @@ class Commands:
             throttle = Throttle.from_dict(value)
             if scope.connection and scope.connection[1] not in self._server.connections:
                 raise CommandError(f"there is no connection {scope}")
-        self._server.set_throttle(scope, throttle)
+        self._server.throttler.set(scope, throttle)
         return None if throttle is None else throttle.as_dict()
 
     def _detail(self, args: Mapping[str, Any]) -> int:
