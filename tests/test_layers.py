@@ -3,6 +3,7 @@
 import ast
 import functools
 import os
+import re
 import subprocess
 import sys
 
@@ -254,3 +255,45 @@ def test_a_worker_has_not_loaded_what_most_applications_never_use():
     result = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True,
                             text=True, timeout=30)
     assert result.stdout == "[]\n", result.stderr
+
+
+# -- the map
+
+MAP = os.path.join(ROOT, "tremolo", "README.md")
+
+
+def map_text():
+    with open(MAP, encoding="utf-8") as file:
+        return file.read()
+
+
+def test_the_map_names_each_module():
+    """In the rows of its folder; of the sources of insight, which are a file a library, none."""
+    rows = [line.split("|")[1:3] for line in map_text().splitlines() if line.startswith("| `")]
+    missing = []
+    for package in ("tremolo", "tui"):
+        for path, dotted in modules(package):
+            folders, name = os.path.dirname(path), os.path.basename(path)[:-3]
+            if name == "__init__" or folders.endswith(os.path.join("insight", "sources")):
+                continue
+            folder = os.path.relpath(folders, os.path.join(ROOT, "tremolo")).replace(os.sep, "/")
+            text = "\n".join("".join(row) for row in rows if folder == "." or any(
+                f"`{above}/" in row[0] for above in (folder, folder.rpartition("/")[0]) if above))
+            if f"`{name}`" not in text and f"`{name}.py`" not in text:
+                missing.append(dotted)
+    assert not missing, f"to be named in tremolo/README.md: {', '.join(missing)}"
+
+
+def test_the_walks_of_the_map_name_functions_that_are_there():
+    text = map_text()
+    steps = re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:,? [^`]{0,40}→ )?)+)",
+                       " ".join(text[text.index("## One chunk"):].split()))
+    wrong = []
+    for file, names in steps:
+        path = os.path.join(ROOT, file if file.startswith("tui/") else f"tremolo/{file}")
+        with open(path, encoding="utf-8") as source:
+            known = {node.name for node in ast.walk(ast.parse(source.read()))
+                     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+        wrong += [f"{file}: {name}" for name in re.findall(r"`(\w+)`", names)
+                  if name not in known]
+    assert len(steps) > 15 and not wrong, f"not there: {wrong}"
