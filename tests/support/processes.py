@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 
+from tests.support.launcher import launcher
+
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 DEADLINE = 15.0
 
@@ -74,10 +76,7 @@ class Server:
         self.runtime = folder / ".runtime"
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         self.environ = environment(self.runtime, **environ)
-        command = command or [sys.executable, "-m", "tremolo", *arguments]
-        self.process = subprocess.Popen(
-            [*command, *(["--json"] if json else [])], cwd=cwd or folder, env=self.environ,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = self._start(arguments, json, command, cwd or folder)
         self.events = []
         self.lines = []
         self.errors = []
@@ -88,6 +87,16 @@ class Server:
         for thread in self._threads:
             thread.daemon = True
             thread.start()
+
+    def _start(self, arguments, json, command, cwd):
+        # `run` without --json has a worker that is a fork of the process that the shell started.
+        forks = launcher() if json and command is None else None
+        if forks is not None and forks.would_run_the_same(self.environ):
+            return forks.start([*arguments, "--json"], cwd, self.environ)
+        command = command or [sys.executable, "-m", "tremolo", *arguments]
+        return subprocess.Popen(
+            [*command, *(["--json"] if json else [])], cwd=cwd, env=self.environ,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def _read(self, stream, take):
         for line in stream:
@@ -158,9 +167,7 @@ class Server:
 
     def control(self, *arguments, check=True):
         """Run a `tremolo` command against it; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tremolo", *arguments], env=self.environ, cwd=self.runtime,
-            capture_output=True, text=True, timeout=DEADLINE)
+        done = tremolo(*arguments, cwd=self.runtime, environ=self.environ)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout if check else done
 
@@ -193,6 +200,15 @@ class Server:
 
     def __exit__(self, *exc_info):
         self.close()
+
+
+def tremolo(*arguments, cwd, environ, timeout=DEADLINE):
+    """What `python -m tremolo ARGUMENTS` says, as `subprocess.run` would give it."""
+    forks = launcher()
+    if forks is None or not forks.would_run_the_same(environ):
+        return subprocess.run([sys.executable, "-m", "tremolo", *arguments], env=environ, cwd=cwd,
+                              capture_output=True, text=True, timeout=timeout)
+    return forks.run(arguments, cwd, environ, timeout)
 
 
 def project(folder, text="one", name="shop.py"):

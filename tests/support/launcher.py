@@ -1,0 +1,228 @@
+"""Starts `python -m tremolo ...` as a process of its own by a fork, where nothing depends on how
+an interpreter starts: a launcher that has imported the supervisor once saves each of hundreds of
+processes doing so again.
+
+What runs is `tremolo/__main__.py`, in a process with the environment, working folder and streams
+that it is given, and nothing else that is open. The launcher has one thread and no event loop.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+#: what each of the processes would import by itself
+AHEAD = ("asyncio", "http.client", "json", "logging", "runpy", "ssl", "subprocess", "watchfiles",
+         "tremolo.cli", "tremolo.commands.clients", "tremolo.commands.serving",
+         "tremolo.commands.viewing", "tremolo.discovery.choosing", "tremolo.supervisor.entry")
+SIZE = 256 * 1024
+
+
+# -- in the launcher ----------------------------------------------------------------------------
+
+def serve(fd):
+    """Fork what is asked for on the socket, until that is closed. Returns in each new process,
+    ready to be `tremolo/__main__.py`, with True; in the launcher with False."""
+    import importlib
+
+    for name in AHEAD:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the tests
+    wake, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    asked = socket.socket(fileno=fd)
+    with selectors.DefaultSelector() as selector:
+        selector.register(asked, selectors.EVENT_READ)
+        selector.register(wake, selectors.EVENT_READ)
+        while True:
+            ready = [key.fileobj for key, _ in selector.select()]
+            if wake in ready:
+                wake.recv(4096)
+                for pid, status in _ended():
+                    asked.send(json.dumps({"pid": pid, "status": status}).encode())
+            if asked in ready:
+                data, fds, _, _ = socket.recv_fds(asked, SIZE, 3)
+                if not data:
+                    return False
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    for ours in (asked, wake, theirs):
+                        ours.close()
+                    _become(json.loads(data), fds)
+                    return True
+                for each in fds:
+                    os.close(each)
+                asked.send(json.dumps({"pid": pid}).encode())
+
+
+def _ended():
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
+def _become(asked, fds):
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, each in enumerate(fds):
+        os.dup2(each, number)
+        os.close(each)
+    os.environ.clear()
+    os.environ.update(asked["environ"])
+    time.tzset()
+    os.chdir(asked["cwd"])
+    sys.path.insert(0, os.getcwd())
+    sys.argv[:] = ["-m", *asked["arguments"]]
+
+
+def main(fd):
+    if serve(fd):
+        import runpy
+
+        runpy.run_module("tremolo", run_name="__main__", alter_sys=True)
+
+
+# -- in the tests -------------------------------------------------------------------------------
+
+class Launched:
+    """A process that was forked by the launcher, with the methods of `subprocess.Popen` that
+    tests use."""
+
+    def __init__(self, launcher, pid, stdout, stderr):
+        self._launcher = launcher
+        self.pid, self.stdout, self.stderr = pid, stdout, stderr
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = self._launcher.exit_code(self.pid, 0)
+        return self.returncode
+
+    def wait(self, timeout):
+        """The exit code. Raises `subprocess.TimeoutExpired`."""
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired("tremolo", timeout)
+            self.returncode = self._launcher.exit_code(self.pid, left)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+class Launcher:
+    """Our end of a launcher, which ends with this process, or on `close`."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._statuses = {}
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        source = ("import sys; del sys.path[0]; from tests.support.launcher import main; "
+                  f"main({theirs.fileno()})")
+        self.environ = dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="")
+        self._process = subprocess.Popen([sys.executable, "-c", source], env=self.environ,
+                                         stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
+        theirs.close()
+
+    def start(self, arguments, cwd, environ):
+        """`python -m tremolo ARGUMENTS`, with nothing to read and two pipes to write to."""
+        request = json.dumps({"arguments": [str(each) for each in arguments], "cwd": str(cwd),
+                              "environ": environ}).encode()
+        out, their_out = os.pipe()
+        err, their_err = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        with self._lock:
+            socket.send_fds(self._sock, [request], [nothing, their_out, their_err])
+            for fd in (nothing, their_out, their_err):
+                os.close(fd)
+            pid = None
+            while pid is None:
+                pid = self._receive(None)
+        return Launched(self, pid, os.fdopen(out, "rb"), os.fdopen(err, "rb"))
+
+    def run(self, arguments, cwd, environ, timeout):
+        """Start it, and wait for its end; what it said, as text."""
+        process = self.start(arguments, cwd, environ)
+        said = {}
+        threads = [threading.Thread(target=lambda name=name, stream=stream: said.__setitem__(
+            name, stream.read().decode()), daemon=True)
+            for name, stream in (("out", process.stdout), ("err", process.stderr))]
+        for thread in threads:
+            thread.start()
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+            for thread in threads:
+                thread.join(timeout)
+            process.stdout.close()
+            process.stderr.close()
+        return subprocess.CompletedProcess(
+            ["tremolo", *arguments], code, said["out"], said["err"])
+
+    def exit_code(self, pid, seconds):
+        """What became of a process, if that is known within so many seconds."""
+        end = time.monotonic() + seconds
+        with self._lock:
+            while pid not in self._statuses:
+                try:
+                    self._receive(max(end - time.monotonic(), 0))
+                except (BlockingIOError, socket.timeout):
+                    return None
+            return os.waitstatus_to_exitcode(self._statuses[pid])
+
+    def _receive(self, timeout):
+        """Take in one message; the process id, if it tells of a new process."""
+        self._sock.settimeout(timeout)
+        data = self._sock.recv(SIZE)
+        assert data, "the launcher has ended"
+        message = json.loads(data)
+        if "status" in message:
+            self._statuses[message["pid"]] = message["status"]
+            return None
+        self._statuses.pop(message["pid"], None)
+        return message["pid"]
+
+    def would_run_the_same(self, environ):
+        """Whether an interpreter would not start differently in this environment."""
+        names = {name for name in {*environ, *self.environ} if name.startswith(
+            ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL", "SSL_"))}
+        return all(environ.get(name) == self.environ.get(name) for name in names)
+
+    def close(self):
+        self._sock.close()
+        self._process.wait(15)
+
+
+_launchers = {}
+
+
+def launcher():
+    """The launcher of this process, or None where forked interpreters are not to be trusted."""
+    if sys.platform != "linux" or sys.implementation.name != "cpython":
+        return None
+    if os.getpid() not in _launchers:
+        _launchers[os.getpid()] = Launcher()
+    return _launchers[os.getpid()]
