@@ -2,11 +2,14 @@
 
 import os
 import sys
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..config import BY_NAME, Settings
 from ..exceptions import ConfigurationError
 from .pyproject import options_of, read_pyproject
+
+if TYPE_CHECKING:
+    from ..supervisor.wanted import Launch
 
 #: frameworks show their debug pages when these ask for it, as under their own development servers
 DEBUG_VARIABLES = ("FLASK_DEBUG", "QUART_DEBUG", "LITESTAR_DEBUG")
@@ -227,7 +230,7 @@ def _check_proxy(settings: Settings) -> None:
             raise ConfigurationError(f"[tool.tremolo.proxy] {rule.url} is this server itself")
 
 
-def launch_of(start: Start, dev: bool, capture: bool = False) -> Any:
+def launch_of(start: Start, dev: bool, capture: bool = False) -> "Launch":
     """What the supervisor is to run."""
     from ..discovery.targets import parse_target
     from ..supervisor.wanted import Launch, by_that_name, working_directory
@@ -252,7 +255,7 @@ def shown(app: str, settings: Settings) -> str:
     return app[len(here):] if app.startswith(here) else app
 
 
-def serve_plainly(launch: Any, fork: bool = False) -> int:
+def serve_plainly(launch: "Launch", fork: bool = False) -> int:
     """Run the supervisor in this process with lines on the terminal; if it may `fork`, begin
     without most of it."""
     from ..supervisor.plain import JSONConsumer, PlainConsumer

@@ -4,11 +4,14 @@ import json
 import os
 import socket
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ..exceptions import ConfigurationError
 from .arguments import Parser
 from .clients import client_parser
+
+if TYPE_CHECKING:
+    from ..supervisor.feed import Consumer
 
 FULL = 2  # the level of detail with header fields and bodies
 ROWS = 1
@@ -64,7 +67,7 @@ def log(arguments: List[str]) -> int:
     from ..supervisor.running import connect, find
 
     lets_through = _filter(given.filter)
-    consumer: Any = JSONConsumer() if given.json else PlainConsumer(logs=not given.filter)
+    consumer: Consumer = JSONConsumer() if given.json else PlainConsumer(logs=not given.filter)
     deadline = None if given.follow else time.monotonic() + 1.0
     level = FULL if given.json or _needs_messages(given.filter) else ROWS
     with connect(find(given.address)) as feed:

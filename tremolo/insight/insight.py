@@ -14,7 +14,7 @@ from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..telemetry.insight_messages import InsightEvent
-from ..telemetry.messages import Raised
+from ..telemetry.messages import Raised, RequestRow
 from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
 from .events import event_of, has_facts
@@ -207,7 +207,7 @@ class Insight:
         self._untold[record.id] = record
 
     def row(self, id: int, status: int, ended: bool, now: float,
-            seconds: Optional[float] = None) -> Dict[str, Any]:
+            seconds: Optional[float] = None) -> RequestRow:
         """What the row of the exchange `id` has beside what the server itself knows; it took so
         many `seconds`, unless it was one that lasts as long as somebody listens."""
         record = self._records.pop(id, None) if ended else self._records.get(id)

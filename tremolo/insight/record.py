@@ -8,6 +8,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ..telemetry.messages import RequestRow
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
 from .places import Place
@@ -189,9 +190,9 @@ class Record:
             self._ask_scope(self.scope)
         return self.route is not None
 
-    def row(self) -> Dict[str, Any]:
+    def row(self) -> RequestRow:
         """The fields that this adds to the exchange's row."""
-        row: Dict[str, Any] = {}
+        row: RequestRow = {}
         if self.is_routed and self.route is not None:
             row["route"] = readable(self.route)
         if self.endpoint is not None:

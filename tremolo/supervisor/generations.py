@@ -7,7 +7,7 @@ Nothing is waited for without a limit.
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol, Set
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, List, Optional, Protocol, Set, TypeVar
 
 from ..config import Settings
 from ..telemetry.builders import listeners, reload_event
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..telemetry.builders import ReloadOutcome
     from ..telemetry.messages import ErrorEvent, ReloadEvent
 
+Result = TypeVar("Result")
 SWITCH_LIMIT = 5.0
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
@@ -92,7 +93,7 @@ class Generations:
         """What the newest code was made of, as far as it is known."""
         return self.newest.basis if self.newest is not None else Basis({}, {})
 
-    def spawn_task(self, coroutine: Any) -> "asyncio.Task[Any]":
+    def spawn_task(self, coroutine: "Coroutine[Any, Any, Result]") -> "asyncio.Task[Result]":
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

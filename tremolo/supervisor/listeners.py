@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import stat
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ..addresses import WIDE, open_at
 from ..config import BY_NAME, Settings, check, parse_bind
@@ -32,7 +32,7 @@ def wanted_addresses(settings: Settings) -> List[Address]:
     return [address(settings.host, settings.port)]
 
 
-def address(host: Optional[str], port: Any, options: Optional[Dict[str, Any]] = None,
+def address(host: Optional[str], port: Union[int, str], options: Optional[Dict[str, Any]] = None,
             default_host: str = "127.0.0.1") -> Address:
     """An address as Python callers give it; a port that is no number is a socket's path."""
     if isinstance(port, str) and not port.isdigit():

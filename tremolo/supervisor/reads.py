@@ -7,7 +7,7 @@ keeps needs no new code, only a fresh look in the browser.
 import asyncio
 import os
 import time
-from typing import Any, Callable, Dict, Iterable, List, Sequence, Set
+from typing import Any, Callable, Coroutine, Dict, Iterable, List, Sequence, Set
 
 from .worker_handle import WorkerHandle
 
@@ -64,7 +64,7 @@ class ReadChanges:
         """A worker has found by itself that it keeps what these files do not hold any more."""
         self._start(self._came_back(list(paths)))
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: "Coroutine[Any, Any, None]") -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

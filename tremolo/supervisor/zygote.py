@@ -104,7 +104,7 @@ class Zygote:
         return child
 
     def _fork(self, message: Mapping[str, Any], fd: int) -> Optional[socket.socket]:
-        id = message.get("id")
+        id = int(message.get("id", 0))
         ahead = self._ahead()
         ahead.prepare()
         ahead.rest()

@@ -288,7 +288,7 @@ def retire() -> Dict[str, Any]:
     return {"v": VERSION, "kind": "retire"}
 
 
-def forked(id: Any, pid: Optional[int] = None, error: Optional[str] = None) -> Dict[str, Any]:
+def forked(id: int, pid: Optional[int] = None, error: Optional[str] = None) -> Dict[str, Any]:
     return {"v": VERSION, "kind": "forked", "id": id, "pid": pid, "error": error}
 
 

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..net.adapter import Adapter
 from ..recording import Recorded, recording
 from .frameworks import as_in_development
 from .imports import ProjectImports
@@ -91,7 +92,7 @@ def _run_script(app: Mapping[str, Any], settings: Settings,
     return _loaded(kind, application, settings)
 
 
-def make_adapter(loaded: Loaded) -> Any:
+def make_adapter(loaded: Loaded) -> Adapter:
     """The adapter for `tremolo.net` that calls the application."""
     if loaded.kind == "native":
         from ..app.adapter import NativeAdapter

@@ -14,8 +14,10 @@ from ..telemetry.messages import Ack
 from ..throttle import Throttle
 
 if TYPE_CHECKING:
+    from ..net.server import Server
     from .browser import Browser
     from .intercept import Interceptor
+    from .sampler import Sampler
 
 MAX_DETAIL = 2
 
@@ -27,9 +29,9 @@ class Commands:
     command asks for and return at once.
     """
 
-    def __init__(self, server: Any, sampler: Any, serve: Callable[[], None],
+    def __init__(self, server: "Server", sampler: "Sampler", serve: Callable[[], None],
                  drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
-                 application: Any = None,
+                 application: object = None,
                  stale: Callable[[List[str]], List[str]] = lambda paths: [],
                  notify: Callable[[Mapping[str, Any]], None] = lambda event: None) -> None:
         self._server = server
@@ -61,7 +63,7 @@ class Commands:
         except (TremoloException, ValueError, TypeError) as exc:
             return refused(message, exc)
 
-    def _throttle(self, args: Mapping[str, Any]) -> Any:
+    def _throttle(self, args: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
         named, value = args.get("scope"), args.get("throttle")
         if not isinstance(named, str):
             raise CommandError("a throttle command has a scope")
@@ -95,7 +97,7 @@ class Commands:
         """Send a message over an open WebSocket as if the application did, or close it."""
         from ..net.websocket import WebSocketLink  # deferred: most applications have none
 
-        connection = self._server.connections.get(args.get("conn"))
+        connection = self._server.connections.get(args.get("conn", 0))
         websocket = None if connection is None else connection.upgraded
         if not isinstance(websocket, WebSocketLink) or not websocket.open:
             raise CommandError("there is no such open WebSocket")

@@ -1,11 +1,14 @@
 """Rows of open connections for frames: the busiest, by what passed since the last time."""
 
 import heapq
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 from ..net.stream import peer_text
 from ..telemetry.messages import ConnectionRow
 from ..telemetry.sanitize import clean
+
+if TYPE_CHECKING:
+    from ..net.connection import HTTPConnection
 
 MAX_CONNECTIONS = 500
 CONNECTIONS_SIZE = 24 * 1024
@@ -47,12 +50,14 @@ class ConnectionRows:
         return rows, len(ranked) - len(rows), size
 
 
-def _row(connection: Any, rate_in: float, rate_out: float, now: float) -> ConnectionRow:
+def _row(connection: "HTTPConnection", rate_in: float, rate_out: float,
+         now: float) -> ConnectionRow:
     exchange = connection.current
-    head = None if exchange is None else exchange.head
-    current = "" if head is None else (  # our own queries hold a secret
-        f"{clean(head.method, 16)} "
-        f"{clean(head.path if exchange.hidden else head.target, 100)}")
+    current = ""
+    if exchange is not None:
+        head = exchange.head  # our own queries hold a secret
+        target = head.path if exchange.hidden else head.target
+        current = f"{clean(head.method, 16)} {clean(target, 100)}"
     return {
         "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
         "state": connection.word, "bytes_in": connection.bytes_in,

@@ -9,6 +9,7 @@ import io
 import os
 import socket
 import sys
+from types import FrameType
 from typing import Any, Callable
 
 PATIENCE = 300.0  # seconds that a breakpoint waits for somebody
@@ -120,6 +121,6 @@ class _NoTerminal(io.TextIOBase):
         return self.readline()
 
 
-def _place(frame: Any) -> str:
+def _place(frame: FrameType) -> str:
     code = frame.f_code
     return f"{os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_name}"

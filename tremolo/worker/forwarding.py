@@ -21,10 +21,12 @@ from typing import (
     Tuple,
 )
 
+from ..config import Settings
 from ..exceptions import ClientDisconnected, TremoloException
 from ..net.exchange import PLAIN, Exchange
 from ..net.handshake import accept, judge
 from ..net.trust import is_trusted
+from ..net.websocket import WebSocketLink
 from ..protocol.http1 import ProtocolError
 from ..protocol.websocket import Close, HandshakeError, StateError
 from ..telemetry.sanitize import clean
@@ -48,7 +50,7 @@ class Forwarder:
     """Passes exchanges on. `companions` are the programs that `[tool.tremolo.run]` starts, for
     the advice where nobody answers."""
 
-    def __init__(self, settings: Any, logger: logging.Logger,
+    def __init__(self, settings: Settings, logger: logging.Logger,
                  companions: Mapping[str, Any]) -> None:
         self._settings = settings
         self._logger = logger
@@ -260,12 +262,12 @@ class _Upload:
             yield piece
 
 
-async def _join(link: Any, theirs: Any, kinds: Any) -> None:
+async def _join(link: WebSocketLink, theirs: Any, kinds: Any) -> None:
     """Carry messages both ways until one side closes, and close the other."""
     async def up() -> None:
         while True:
             event = await link.receive()
-            if type(event) is Close:
+            if isinstance(event, Close):
                 await theirs.close(code=_code(event.code), message=event.reason.encode())
                 return
             data = event.data

@@ -4,7 +4,7 @@ An adapter around an adapter. Knows heads and settings; nothing of what the appl
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Coroutine, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Mapping, Optional, Set
 
 from ..config import Settings
 from ..net.adapter import Adapter, AroundAdapter
@@ -69,14 +69,16 @@ class Guard(AroundAdapter):
                          f"Forbidden: {reason}\n".encode())
 
 
-def guarded(adapter: Any, settings: Settings, browser: "Optional[Browser]" = None) -> Any:
+def guarded(adapter: Adapter, settings: Settings,
+            browser: "Optional[Browser]" = None) -> Adapter:
     """`adapter`, behind a Guard in debug and reload mode."""
     if settings.debug or settings.reload or browser is not None:
         return Guard(adapter, settings, browser)
     return adapter
 
 
-def exchange_kind(settings: Settings, browser: "Optional[Browser]" = None) -> Any:
+def exchange_kind(settings: Settings,
+                  browser: "Optional[Browser]" = None) -> Callable[..., Exchange]:
     """What the server shall make exchanges by."""
     if browser is None and not settings.debug:
         if not settings.proxy:

@@ -8,11 +8,15 @@ with `atexit`. Changes nothing.
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from types import FrameType
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 from ..telemetry.sanitize import clean
 from .imports import is_installed
 from .watchdog import BLOCKED_AFTER, stack_of
+
+if TYPE_CHECKING:
+    from ..net.server import Server
 
 REPORT_AFTER = 0.75  # seconds, so that it is on the screen within one
 LOOK = 0.2
@@ -27,7 +31,7 @@ class Leaving:
     for how many seconds the loop has given no sign of life.
     """
 
-    def __init__(self, server: Any, notify: Callable[[List[str]], None],
+    def __init__(self, server: "Optional[Server]", notify: Callable[[List[str]], None],
                  stands: Callable[[], float] = lambda: 0.0) -> None:
         self.phase = "requests"
         self._server = server
@@ -60,22 +64,24 @@ class Leaving:
             self._stands() > BLOCKED_AFTER) else []
         if self.phase == "shutdown":
             return ["the application's shutdown", *held]
-        return [*self._exchanges(), *held]
+        return [*([] if self._server is None else _exchanges(self._server)), *held]
 
-    def _exchanges(self) -> List[str]:
-        connections = list(self._server.connections.values())
-        sockets = sum(connection.upgraded is not None for connection in connections)
-        heads = [connection.current.head for connection in connections
-                 if connection.upgraded is None and connection.current is not None]
-        found = _few([f"{head.method.decode('latin-1')} {_shown(head.target)}"
-                      for head in heads], "requests")
-        if sockets:
-            found.append(f"{sockets} WebSocket{'' if sockets == 1 else 's'}")
-        silent = self._server.silent
-        if silent and not found:
-            who = "a client" if silent == 1 else f"{silent} clients"
-            found.append(f"{who} that asked for nothing yet")
-        return found
+
+def _exchanges(server: "Server") -> List[str]:
+    """What of a server's work is not done."""
+    connections = list(server.connections.values())
+    sockets = sum(connection.upgraded is not None for connection in connections)
+    heads = [connection.current.head for connection in connections
+             if connection.upgraded is None and connection.current is not None]
+    found = _few([f"{head.method.decode('latin-1')} {_shown(head.target)}"
+                  for head in heads], "requests")
+    if sockets:
+        found.append(f"{sockets} WebSocket{'' if sockets == 1 else 's'}")
+    silent = server.silent
+    if silent and not found:
+        who = "a client" if silent == 1 else f"{silent} clients"
+        found.append(f"{who} that asked for nothing yet")
+    return found
 
 
 def _shown(target: bytes) -> str:
@@ -95,9 +101,9 @@ def _place_of(thread: threading.Thread, what: str) -> List[str]:
     return [] if place is None else [f"{place}, {what}"]
 
 
-def _place(frame: Any) -> Optional[str]:
+def _place(frame: FrameType) -> Optional[str]:
     """Where a frame is in the project, None if it is nowhere there."""
-    entry = frame
+    entry: Optional[FrameType] = frame
     while entry is not None and (is_installed(entry.f_code.co_filename)
                                  or entry.f_code.co_filename.startswith("<")):
         entry = entry.f_back
@@ -106,8 +112,8 @@ def _place(frame: Any) -> Optional[str]:
 
 def _threads() -> List[str]:
     """Threads that Python waits for, and where each is."""
-    frames: Dict[int, Any] = sys._current_frames()
-    found: List[Tuple[str, Any]] = [
+    frames: Dict[int, FrameType] = sys._current_frames()
+    found: List[Tuple[str, Optional[FrameType]]] = [
         (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
         if not thread.daemon and thread is not threading.main_thread()]
     reported = []

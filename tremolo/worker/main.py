@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
+from ..net.adapter import Adapter
 from ..telemetry import builders
 from ..telemetry.messages import CHECKS
 from ..telemetry.sanitize import clean
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ..insight.insight import Insight
     from ..net.server import Server
     from ..telemetry.insight_messages import InsightEvent
+    from .browser import Browser
     from .shelf import Shelf
 
 ORPHAN_DRAIN = 0.8
@@ -215,7 +217,8 @@ class Worker:
                 "scope": scope, "throttle": throttle}))
         return server
 
-    def _proxied(self, adapter: Any, loaded: Loaded, browser: Any) -> Any:
+    def _proxied(self, adapter: Adapter, loaded: Loaded,
+                 browser: "Optional[Browser]") -> Adapter:
         """The application's adapter behind those paths that other servers answer."""
         if not (self._start.get("dev") and loaded.settings.proxy):
             return adapter

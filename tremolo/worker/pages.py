@@ -27,6 +27,7 @@ from .injection import Injection
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
+    from ..net.exchange import Exchange
 
 Header = Tuple[bytes, bytes]
 
@@ -42,7 +43,7 @@ _WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
 class Snippets(Protocol):
     """What pages get that they listen by."""
 
-    def snippet(self, exchange: Any, page: Any) -> bytes: ...
+    def snippet(self, exchange: "Exchange", page: "Page") -> bytes: ...
 
 
 def wants_page(head: RequestHead) -> bool:

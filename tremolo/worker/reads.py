@@ -14,10 +14,25 @@ import sys
 import threading
 import time
 from hashlib import blake2b
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from types import FrameType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from ..protocol.paths import percent_decode
 from .imports import is_installed, opens_to_write
+
+if TYPE_CHECKING:
+    from ..net.server import Server
 
 MAX_FILES = 5_000
 MAX_DIGESTED = 1 << 20
@@ -224,7 +239,7 @@ class ReadFiles:
         return True
 
 
-def is_engine(frame: Any) -> bool:
+def is_engine(frame: Optional[FrameType]) -> bool:
     """Whether a template engine is among the callers."""
     for _ in range(MAX_FRAMES):
         if frame is None:
@@ -264,7 +279,7 @@ def digest_of(path: str, mark: Optional[Mark]) -> str:
         return ""
 
 
-def requests_of(server: Any) -> Iterator[Request]:
+def requests_of(server: "Server") -> Iterator[Request]:
     """The requests that a server has in progress."""
     to_wall = time.time() - server.clock()
     for connection in list(server.connections.values()):

@@ -26,6 +26,8 @@ from .messages import messages, stream_lines
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ..insight.insight import Insight
+    from ..net.server import Server
     from ..telemetry.builders import FrameContents
 
 TICK = 0.1
@@ -72,10 +74,10 @@ class Sampler:
     resident bytes once a second.
     """
 
-    def __init__(self, server: Any, sink: Sink, loop: asyncio.AbstractEventLoop, *,
+    def __init__(self, server: "Server", sink: Sink, loop: asyncio.AbstractEventLoop, *,
                  gen: int = 0, slot: int = 0, on_tick: Optional[Callable[[], None]] = None,
                  on_memory: Optional[Callable[[int], None]] = None,
-                 insight: Any = None) -> None:
+                 insight: "Optional[Insight]" = None) -> None:
         self._insight = insight
         self._server = server
         self._sink = sink

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import threading
-from typing import Any, Callable, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
 from ..telemetry.builders import log_event
 from ..telemetry.sanitize import clean, clean_lines
@@ -38,11 +38,18 @@ class _Emission(threading.local):
     known: Tuple[Optional[int], bool] = (None, False)
 
 
+class Running(Protocol):
+    """A request that runs. `partial` is what it printed since its last line, by stream."""
+
+    id: int
+    partial: Dict[str, str]
+
+
 class Requests:
     """Which request runs here; replaced by insight."""
 
-    def current(self) -> Any:
-        """An object with `id` and `partial`, or None."""
+    def current(self) -> Optional[Running]:
+        """The request, None outside of one."""
         return None
 
     def logged(self, record: logging.LogRecord) -> None:
@@ -116,14 +123,15 @@ class Records:
         if self._queues is None and "logging.handlers" in sys.modules:
             self._watch_queues()
         emission = self._emission
-        before, emission.known = emission.known, (request and request.id, ours)
+        number = None if request is None else request.id
+        before, emission.known = emission.known, (number, ours)
         try:
             written, queued = self._during(handle_all, logger, record)
         finally:
             emission.known = before
         if self.sending:
             if ours or written:
-                self.forward(record, written, request and request.id)
+                self.forward(record, written, number)
         elif ours and not written and not queued and self.handler is not None:
             self.handler.emit_now(record)
         self.requests.logged(record)

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Callable, List, Optional, Tuple
+from types import FrameType
+from typing import Callable, List, Optional, Tuple
 
 from ..telemetry.sanitize import clean, clean_lines
 from .imports import is_installed
@@ -105,7 +106,7 @@ class Watchdog:
             return True
 
 
-def stack_of(frame: Any) -> Tuple[str, str]:
+def stack_of(frame: FrameType) -> Tuple[str, str]:
     """Where a frame is, in the project if possible ("shop.py:12 in total"), and its stack."""
     summary = traceback.extract_stack(frame)
     place = None
