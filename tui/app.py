@@ -30,9 +30,10 @@ from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
 from .panes.errors import ErrorsPane
-from .panes.lines import LinePane, Palette
+from .panes.lines import LinePane
 from .panes.log import LogPane
 from .panes.routes import RoutesPane
+from .panes.surface import Palette
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane

@@ -109,6 +109,32 @@ async def test_a_quiet_feed_draws_nothing(d):
     assert [pane.draws for pane in d.app.panes.values()] == before
 
 
+@drive(LARGE)
+async def test_what_changes_beside_a_list_does_not_draw_it_again(d):
+    await d.say(rows(d.player, 60))
+    traffic, log = d.app.panes["traffic"], d.app.panes["log"]
+    before = traffic.draws, log.draws
+    await d.say(d.player.log("a line above and below which nothing changes"))
+    assert (traffic.draws, log.draws) == (before[0], before[1] + 1)
+
+
+@drive(LARGE)
+async def test_rows_that_were_never_in_view_are_never_formatted(d):
+    traffic, formatted = d.app.panes["traffic"], []
+    original = traffic.pieces
+    traffic.pieces = lambda index, width: formatted.append(index) or original(index, width)
+    for _ in range(10):
+        d.sock.setblocking(True)
+        d.sock.sendall(b"".join(line(rows(d.player, 100)) for _ in range(5)))
+        d.sock.setblocking(False)
+        wanted = d.app.session.traffic.seen
+        await d.until(lambda wanted=wanted: d.app.session.traffic.seen > wanted)
+    await d.until(lambda: d.app.session.traffic.seen == 5_000)
+    d.app.draw_changes(hurry=True)
+    await d.pilot.pause()
+    assert "FOLLOW" in d.text() and len(formatted) <= 12 * traffic.body_height
+
+
 @drive(SMALL)
 async def test_hidden_panes_are_not_drawn(d):
     log = d.app.panes["log"]

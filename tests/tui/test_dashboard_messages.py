@@ -180,7 +180,7 @@ async def test_the_first_drawing_has_the_width_of_the_pane(d):
     detail.pieces = lambda index, width: drawn.append(detail._settled_for) or original(
         index, width)
     await d.press("up", "enter")
-    assert set(drawn) == {detail.size.width}
+    assert set(drawn) == {detail.size}
 
 
 # -- keys

@@ -1,47 +1,22 @@
 """The rows around the panes: two head rows, tabs, notices, and keys."""
 
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import Any, Dict, List, Tuple
 
 from rich.cells import cell_len
-from rich.style import Style
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from ..draw import Piece, middle_cut, sparkline, spread, strip_of
-from ..host import Host
 from ..model import text
 from ..model.session import Session
+from .surface import Surface
 
 FRESH = 8.0  # seconds that a notice stays bright
 
 
-class Bar(Widget):
+class Bar(Surface):
     """A few lines that are drawn again when `version()` changes."""
-
-    PERIOD = 0.0
-
-    def __init__(self, session: Session, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.session = session
-        self._drawn: Any = None
-        self._drawn_at = -1e9
-        self._base: Optional[Style] = None
-
-    @property
-    def host(self) -> Host:
-        return cast(Host, self.app)
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._base = None
-
-    def style(self, name: str) -> Style:
-        return self.host.palette.style(name)
-
-    def version(self) -> Any:
-        raise NotImplementedError
 
     def row(self, y: int, width: int) -> List[Piece]:
         raise NotImplementedError
@@ -63,9 +38,7 @@ class Bar(Widget):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        if self._base is None:
-            self._base = self.rich_style
-        return strip_of(self.row(y, width), width, self._base)
+        return strip_of(self.row(y, width), width, self.base_style)
 
 
 class HeadBar(Bar):
@@ -280,7 +253,7 @@ class KeyBar(Bar):
     """The keys that act now, made from the bindings of what has the focus."""
 
     def version(self) -> Any:
-        return (tuple(self._keys()), self.size.width)
+        return (self.screen, self.screen.focused, self.size.width)
 
     def _keys(self) -> List[Tuple[str, str]]:
         keys = []

@@ -5,7 +5,6 @@ from typing import Any, List, Optional, Sequence, Union
 from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding
-from textual.strip import Strip
 
 from ..clipboard import copy, copy_body, copy_curl
 from ..draw import Piece, fit, found_in, spread, wrapped
@@ -82,7 +81,6 @@ class DetailPane(LinePane):
         self._words = ""  # that are looked for
         self._depth: Optional[int] = None  # levels of JSON that are unfolded; None: all
         self._messages = MessageSections()
-        self._settled_for = 0  # cells
         self._body: List[Sequence[Piece]] = []
 
     def show_subject(self, subject: Subject, along: bool = False) -> None:
@@ -128,7 +126,6 @@ class DetailPane(LinePane):
                 (session.connections.revision, session.traffic.seen) if moving else 0)
 
     def _settle(self) -> None:
-        self._settled_for = self.size.width
         width = max(20, self.size.width - 1)
         subject = self.subject
         if isinstance(subject, Row):
@@ -169,11 +166,6 @@ class DetailPane(LinePane):
     def action_last(self) -> None:
         super().action_last()
         self.follow = True
-
-    def render_line(self, y: int) -> Strip:
-        if y == 0 and self.size.width != self._settled_for:
-            self._settle()  # its first drawing comes before it is told its size
-        return super().render_line(y)
 
     def count(self) -> int:
         return len(self._body)

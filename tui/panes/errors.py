@@ -3,6 +3,7 @@
 from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
+from textual.strip import Strip
 
 from ..clipboard import copy
 from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
@@ -89,7 +90,7 @@ class ErrorsPane(LinePane):
         return f"{errors.total:,} from {len(errors.items)} place" + (
             "" if len(errors.items) == 1 else "s")
 
-    def render_line(self, y: int) -> Any:
+    def render_line(self, y: int) -> Strip:
         line = y - self.titled - self._list_height()
         if not self._items or line < 0:
             return super().render_line(y)

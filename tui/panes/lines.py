@@ -5,38 +5,23 @@ changed, and the pane is visible, are its lines drawn again. Lines are made on d
 fits on the screen, however long the list is. Selection is by a stable key, not by position.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, cast
+from typing import Any, Dict, List, Optional, Sequence
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from ..draw import Piece, spread, strip_of
-from ..host import Host
 from ..model.session import Session
-from .page import STYLES
+from .surface import Surface
 
 CACHE = 1024
 
 
-class Palette(Widget):
-    """Owns the styles of all lines, and is not shown. Textual keeps a node for each style of each
-    widget that declares it, and styles them all anew at each change of layout or focus: a
-    thousand of them, were they declared by every pane."""
-
-    DEFAULT_CSS = "Palette { display: none; }"
-    COMPONENT_CLASSES = {"line--" + name for name in STYLES}
-
-    def style(self, name: str) -> Style:
-        return self.get_component_rich_style("line--" + name, partial=True)
-
-
-class LinePane(Widget, can_focus=True):
+class LinePane(Surface, can_focus=True):
     """Title line (in the overview), head lines, and a body of `count()` lines."""
 
     BINDINGS = [
@@ -59,12 +44,10 @@ class LinePane(Widget, can_focus=True):
     TITLE = ""
     HEADS = 0  # lines above the body, below the title
     SELECTABLE = True
-    PERIOD = 0.0  # seconds at least between draws that no key asked for
     FOLLOWS = False  # new lines come in at the end, and the view goes with them
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.session = session
+        super().__init__(session, **kwargs)
         self.titled = False
         self.edge = False  # another pane stands to the right: the last column is a rule
         self.condensed = False  # the whole pane is one line
@@ -73,19 +56,15 @@ class LinePane(Widget, can_focus=True):
         self.follow = self.FOLLOWS
         self.selected: Optional[Any] = None
         self.draws = 0
-        self._drawn: Any = None
         #: how many lines had something on them when they were drawn; None: unknown
         self._used: Optional[int] = None
         self._cache: Dict[Any, Strip] = {}
         self._marks: Dict[str, Segment] = {}
-        self._base: Optional[Style] = None
-        self._drawn_at = -1e9
+        self._width = self._height = 0  # of the lines, and of the body, while they are drawn
+        self._settled_for = Size(0, 0)
+        self._thumb = range(0)  # lines of the body beside which the scroll bar lies
 
     # -- what a pane defines
-
-    def version(self) -> Any:
-        """Equal as long as nothing that the pane shows has changed."""
-        raise NotImplementedError
 
     def count(self) -> int:
         raise NotImplementedError
@@ -135,20 +114,10 @@ class LinePane(Widget, can_focus=True):
     def heads(self) -> int:
         return self.HEADS
 
-    @property
-    def host(self) -> Host:
-        """The app, as panes see it."""
-        return cast(Host, self.app)
-
     def entry_region(self) -> Region:
         """Where on the screen the entry lies while something is typed for this pane."""
         region = self.region
         return Region(region.x + 1, region.y, region.width - 2, 1)
-
-    # -- styles
-
-    def style(self, name: str) -> Style:
-        return self.host.palette.style(name)
 
     # -- keeping up with the model
 
@@ -189,6 +158,7 @@ class LinePane(Widget, can_focus=True):
 
     def _settle(self) -> None:
         """Bring the first visible line into bounds; the selection stays where it is."""
+        self._settled_for = self.size
         count, height = self.count(), self.body_height
         highest = max(0, count - height)
         if self.follow:
@@ -221,22 +191,19 @@ class LinePane(Widget, can_focus=True):
         super().notify_style_update()
         self._cache.clear()
         self._marks.clear()
-        self._base = None
 
     # -- drawing
 
-    @property
-    def base_style(self) -> Style:
-        """What lies under all lines; looking it up walks all ancestors, so it is kept."""
-        if self._base is None:
-            self._base = self.rich_style
-        return self._base
+    def measure(self) -> None:
+        """Textual derives a size anew whenever it is asked, so once a frame."""
+        if self.size != self._settled_for:
+            self._settle()  # its first drawing comes before it is told its size
+        self.draws += 1
+        self._width, self._height = self.size.width, self.body_height
+        self._thumb = self._thumb_lines()
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if y == 0:
-            self.draws += 1
-        base = self.base_style
+        width, base = self._width, self.base_style
         if self.condensed:
             return strip_of(self.condensed_pieces(width), width, base)
         line = y
@@ -252,32 +219,38 @@ class LinePane(Widget, can_focus=True):
             empty = self.empty_lines(width - 1) if not self.count() else ()
             pieces = empty[line] if line < len(empty) else ()
             return self._edged(strip_of(pieces, width - 1, base))
+        return self._body_line(index, line in self._thumb)
+
+    def _body_line(self, index: int, thumb: bool) -> Strip:
+        width, base = self._width, self.base_style
         key = self.key_at(index)
         chosen = self.SELECTABLE and key is not None and key == self.selected
         cached = self.cache_key(index)
         if cached is not None:
-            cached = (cached, width, chosen and self.has_focus, chosen)
+            cached = (cached, width, thumb, self.edge, chosen and self.has_focus, chosen)
             found = self._cache.get(cached)
             if found is not None:
-                return self._with_thumb(found, line)
+                return found
         if chosen:
             base = base + self.style("cursor" if self.has_focus else "cursor-far")
         strip = strip_of(self.pieces(index, width - 1), width - 1, base)
+        strip = self._with_thumb(strip) if thumb else self._edged(strip)
         if cached is not None:
             if len(self._cache) >= CACHE:
                 self._cache.clear()
             self._cache[cached] = strip
-        return self._with_thumb(strip, line)
+        return strip
 
-    def _with_thumb(self, strip: Strip, line: int) -> Strip:
-        """The last column: where the visible part lies within the whole."""
-        count, height = self.count(), self.body_height
+    def _thumb_lines(self) -> range:
+        """Where the visible part lies within the whole."""
+        count, height = self.count(), self._height
         if count <= height or height < 4:
-            return self._edged(strip)
+            return range(0)
         size = max(1, height * height // count)
         start = round(self.top / max(1, count - height) * (height - size))
-        if not start <= line < start + size:
-            return self._edged(strip)
+        return range(start, start + size)
+
+    def _with_thumb(self, strip: Strip) -> Strip:
         return Strip([*strip, self._column("┃", "dim")], strip.cell_length + 1)
 
     def _edged(self, strip: Strip) -> Strip:

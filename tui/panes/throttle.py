@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from textual import events
 from textual.binding import Binding
-from textual.strip import Strip
 
 from tremolo.scope import Scope
 
@@ -53,7 +52,6 @@ class ThrottlePane(LinePane):
         self._zones: Dict[int, List[Tuple[int, int, str, Any]]] = {}
         self._body: List[Sequence[Piece]] = []
         self._measured = Measured(self)
-        self._settled_for = self.size
         self._dragged: Optional[Tuple[int, model.Slider, int, int]] = None
 
     # -- what is shown
@@ -82,14 +80,8 @@ class ThrottlePane(LinePane):
         return self._body[index]
 
     def _settle(self) -> None:
-        self._settled_for = self.size
         self._body = self._lines(max(20, self.size.width - 1))
         super()._settle()
-
-    def render_line(self, y: int) -> Strip:
-        if y == 0 and self.size != self._settled_for:
-            self._settle()  # its first drawing comes before it is told its size
-        return super().render_line(y)
 
     def title_end(self) -> str:
         return self._state_words()[0]
