@@ -9,15 +9,14 @@ import sys
 
 import pytest
 
+from tests.support import processes
 from tests.support.processes import ROOT, Server, environment, hello, project
 from tremolo.commands.serving import prepare
 from tremolo.units import counted, format_latency
 
 
 def tremolo(folder, *arguments, **environ):
-    return subprocess.run([sys.executable, "-m", "tremolo", *arguments], cwd=folder,
-                          env=environment(folder, **environ), capture_output=True, text=True,
-                          timeout=20)
+    return processes.tremolo(*arguments, cwd=folder, environ=environment(folder, **environ))
 
 
 def test_the_version_names_the_interpreter(tmp_path):

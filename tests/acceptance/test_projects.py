@@ -2,11 +2,11 @@
 
 import http.client
 import re
-import subprocess
 import sys
 
 import pytest
 
+from tests.support import processes
 from tests.support.layouts import CSS, LAYOUTS, build, fastapi
 from tests.support.processes import Server, environment, wait_until
 
@@ -78,9 +78,8 @@ def test_the_debug_page_is_not_shown_where_flask_would_not_show_it(tmp_path):
 
 def tremolo(folder, *arguments, **environ):
     (folder / ".runtime").mkdir(mode=0o700, exist_ok=True)
-    return subprocess.run([sys.executable, "-m", "tremolo", *arguments], cwd=folder,
-                          env=environment(folder / ".runtime", **environ), capture_output=True,
-                          text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return processes.tremolo(*arguments, cwd=folder,
+                             environ=environment(folder / ".runtime", **environ))
 
 
 def write(folder, files):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support.processes import Server, environment, is_alive, project, wait_until
+from tests.support.processes import Server, environment, is_alive, project, tremolo, wait_until
 from tremolo.companions import companion_specs
 from tremolo.exceptions import ConfigurationError
 from tremolo.supervisor.bootstrap import command
@@ -273,10 +273,7 @@ def test_what_is_no_command_is_refused(table, said):
 def test_a_mistake_in_pyproject_is_one_line(tmp_path):
     project(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.tremolo.run]\nweb = 5\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "tremolo", "dev", "shop:app", "--plain"], cwd=tmp_path,
-        capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
-        env=environment(tmp_path))
+    done = tremolo("dev", "shop:app", "--plain", cwd=tmp_path, environ=environment(tmp_path))
     assert done.returncode == 1
     assert done.stderr == textwrap.dedent("""\
         [tool.tremolo.run] web must be a command, such as "npm run dev"

@@ -7,13 +7,12 @@ import os
 import re
 import socket
 import stat
-import subprocess
 import sys
 import time
 
 import pytest
 
-from tests.support.processes import Server, environment, hello, project, wait_until
+from tests.support.processes import Server, environment, hello, project, tremolo, wait_until
 from tremolo.telemetry.codec import encode
 
 BIG = hello("x").replace('b"x"', 'b"x" * 4_000_000')
@@ -23,6 +22,16 @@ BIG = hello("x").replace('b"x"', 'b"x" * 4_000_000')
 def server(tmp_path):
     project(tmp_path, "here")
     with Server(tmp_path, "dev", "shop:app", "--port", "0") as running:
+        running.wait_for("hello")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def unhurt(tmp_path_factory):
+    """A server for all tests after which it is as it was."""
+    folder = tmp_path_factory.mktemp("unhurt")
+    project(folder, "here")
+    with Server(folder, "dev", "shop:app", "--port", "0") as running:
         running.wait_for("hello")
         yield running
 
@@ -43,15 +52,15 @@ def test_the_socket_is_private(server):
     assert not list(folder.glob("*.sock"))
 
 
-def test_a_viewer_gets_hello_and_then_the_feed(server):
-    with connect(server) as client, client.makefile("rb") as lines:
+def test_a_viewer_gets_hello_and_then_the_feed(unhurt):
+    with connect(unhurt) as client, client.makefile("rb") as lines:
         first = json.loads(lines.readline())
         assert first["kind"] == "hello"
-        assert first["addresses"] == [server.address]
+        assert first["addresses"] == [unhurt.address]
         assert [worker["state"] for worker in first["workers"]] == ["serving"]
         client.sendall(encode({"v": 1, "kind": "command", "seq": 5, "name": "detail",
                                "args": {"level": 1}}))
-        server.get("/seen")
+        unhurt.get("/seen")
         rows, acks = [], []
         while not rows:
             message = json.loads(lines.readline())
@@ -108,15 +117,15 @@ def test_what_was_sent_is_shown_to_the_viewer_that_asks_and_to_no_other(server):
     b"\0" * 100_000, b"not json\n", b"[1]\n", b'{"kind": "command", "v": 99}\n',
     b'{"kind": "command", "x": NaN}\n', b"[" * 60_000 + b"\n",
 ], ids=["zeros", "text", "list", "version", "nan", "deep"])
-def test_what_is_no_message_costs_only_that_viewer(server, line):
-    with connect(server) as client:
+def test_what_is_no_message_costs_only_that_viewer(unhurt, line):
+    with connect(unhurt) as client:
         try:
             client.sendall(line)
             while client.recv(65536):
                 pass
         except ConnectionError:
             pass
-    assert server.text() == "here"
+    assert unhurt.text() == "here"
 
 
 @pytest.mark.parametrize(("name", "args", "text"), [
@@ -140,8 +149,8 @@ def test_what_is_no_message_costs_only_that_viewer(server, line):
     ("cut", {"pid": 1, "conn": 1}, "no worker"),
     ("restart", {"pid": "x"}, "no worker"),
 ])
-def test_a_wrong_command_is_refused_with_a_reason(server, name, args, text):
-    with connect(server) as client, client.makefile("rb") as lines:
+def test_a_wrong_command_is_refused_with_a_reason(unhurt, name, args, text):
+    with connect(unhurt) as client, client.makefile("rb") as lines:
         client.sendall(encode({"v": 1, "kind": "command", "seq": 9, "name": name,
                                "args": args}))
         while True:
@@ -224,13 +233,13 @@ def test_workers_are_added_taken_away_and_restarted(server):
         assert server.process.wait(10) == 0
 
 
-def test_a_viewer_that_does_not_read_holds_nobody_up(server):
-    with connect(server) as client:
+def test_a_viewer_that_does_not_read_holds_nobody_up(unhurt):
+    with connect(unhurt) as client:
         client.sendall(encode({"v": 1, "kind": "command", "seq": 1, "name": "detail",
                                "args": {"level": 1}}))
         for _ in range(300):
-            server.get("/" + "x" * 200)
-        assert server.text() == "here"
+            unhurt.get("/" + "x" * 200)
+        assert unhurt.text() == "here"
         with client.makefile("rb") as lines:
             assert json.loads(lines.readline())["kind"] == "hello"
 
@@ -246,8 +255,7 @@ def test_without_a_server_a_command_says_so(tmp_path):
 
 
 def status(folder, runtime, *arguments):
-    return subprocess.run([sys.executable, "-m", "tremolo", "status", *arguments], cwd=folder,
-                          env=environment(runtime), capture_output=True, text=True, timeout=20)
+    return tremolo("status", *arguments, cwd=folder, environ=environment(runtime))
 
 
 def test_commands_go_to_the_server_of_the_project_in_this_folder(tmp_path):
@@ -282,10 +290,8 @@ def test_a_second_server_says_who_has_the_port_and_which_is_free(tmp_path):
     project(tmp_path)
     with Server(tmp_path, "run", "shop:app", "--port", "0") as server:
         server.wait_for("hello")
-        done = subprocess.run(
-            [sys.executable, "-m", "tremolo", "dev", "shop:app", "--plain", "--port",
-             str(server.port)], cwd=tmp_path, env=server.environ, capture_output=True, text=True,
-            timeout=20)
+        done = tremolo("dev", "shop:app", "--plain", "--port", str(server.port), cwd=tmp_path,
+                       environ=server.environ)
         assert done.returncode == 1
         port = server.port
         assert f"127.0.0.1:{port} is in use by this project ({server.address}" in done.stderr

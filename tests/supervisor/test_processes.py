@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -17,6 +15,7 @@ from tests.support.processes import (
     hello,
     is_alive,
     project,
+    tremolo,
     wait_until,
 )
 from tremolo.supervisor.running import ask
@@ -213,9 +212,8 @@ def test_a_port_in_use_is_one_clear_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments in (("run",), ("dev", "--plain"), ("run", "--workers", "2")):
-            done = subprocess.run(
-                [sys.executable, "-m", "tremolo", *arguments, "shop:app", "--port", str(port)],
-                cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+            done = tremolo(*arguments, "shop:app", "--port", str(port), cwd=tmp_path,
+                           environ=environment(tmp_path))
             assert done.returncode == 1
             assert done.stdout == ""
             assert done.stderr.count("\n") == 1
@@ -226,10 +224,8 @@ def test_a_second_server_of_several_workers_is_refused_too(tmp_path):
     project(tmp_path)
     with run(tmp_path, "--workers", "2") as server:
         port = server.port
-        done = subprocess.run(
-            [sys.executable, "-m", "tremolo", "shop:app", "--workers", "2",
-             "--port", str(port)],
-            cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+        done = tremolo("shop:app", "--workers", "2", "--port", str(port), cwd=tmp_path,
+                       environ=environment(tmp_path))
         assert done.returncode == 1
         assert "is in use" in done.stderr
 
@@ -249,9 +245,8 @@ def test_a_unix_socket_is_private_and_a_stale_one_is_replaced(tmp_path):
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             data = b"".join(iter(lambda: client.recv(4096), b""))
         assert data.endswith(b"here")
-        done = subprocess.run(
-            [sys.executable, "-m", "tremolo", "shop:app", "--bind", str(path)],
-            cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+        done = tremolo("shop:app", "--bind", str(path), cwd=tmp_path,
+                       environ=environment(tmp_path))
         assert done.returncode == 1
         assert "is in use" in done.stderr
         server.end()

@@ -1,9 +1,10 @@
-"""Starts `python -m tremolo ...` as a process of its own by a fork, where nothing depends on how
-an interpreter starts: a launcher that has imported the supervisor once saves each of hundreds of
-processes doing so again.
+"""Starts `python -m MODULE ...` as a process of its own by a fork, where nothing depends on how
+an interpreter starts: a launcher that has imported once what they need, as the supervisor of the
+command line, saves each of hundreds of processes doing so again.
 
-What runs is `tremolo/__main__.py`, in a process with the environment, working folder and streams
-that it is given, and nothing else that is open. The launcher has one thread and no event loop.
+What runs is the module as `__main__`, in a process with the environment, working folder and
+streams that it is given, and nothing else that is open. A launcher has one thread and no event
+loop.
 """
 
 import contextlib
@@ -18,21 +19,23 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-#: what each of the processes would import by itself
-AHEAD = ("asyncio", "http.client", "json", "logging", "runpy", "ssl", "subprocess", "watchfiles",
-         "tremolo.cli", "tremolo.commands.clients", "tremolo.commands.serving",
-         "tremolo.commands.viewing", "tremolo.discovery.choosing", "tremolo.supervisor.entry")
+#: what each process of the command line would import by itself
+COMMAND_LINE = ("asyncio", "http.client", "json", "logging", "runpy", "ssl",
+                "subprocess", "watchfiles", "tremolo.cli", "tremolo.commands.clients",
+                "tremolo.commands.serving", "tremolo.commands.viewing",
+                "tremolo.discovery.choosing", "tremolo.supervisor.entry")
 SIZE = 256 * 1024
 
 
 # -- in the launcher ----------------------------------------------------------------------------
 
-def serve(fd):
-    """Fork what is asked for on the socket, until that is closed. Returns in each new process,
-    ready to be `tremolo/__main__.py`, with True; in the launcher with False."""
+def serve(fd, ahead):
+    """Import modules ahead, and fork what is asked for on the socket, until that is closed.
+    Returns True in each new process, as an interpreter is before it runs a module; in the
+    launcher False."""
     import importlib
 
-    for name in AHEAD:
+    for name in ahead:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the tests
@@ -91,11 +94,11 @@ def _become(asked, fds):
     sys.argv[:] = ["-m", *asked["arguments"]]
 
 
-def main(fd):
-    if serve(fd):
+def main(fd, module, *ahead):
+    if serve(fd, ahead):
         import runpy
 
-        runpy.run_module("tremolo", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 # -- in the tests -------------------------------------------------------------------------------
@@ -133,21 +136,23 @@ class Launched:
 
 
 class Launcher:
-    """Our end of a launcher, which ends with this process, or on `close`."""
+    """Our end of a launcher of one module, which ends with this process. `environ` is added to
+    the environment that its interpreter starts in."""
 
-    def __init__(self):
+    def __init__(self, module, ahead, **environ):
+        self._module = module
         self._lock = threading.Lock()
         self._statuses = {}
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         source = ("import sys; del sys.path[0]; from tests.support.launcher import main; "
-                  f"main({theirs.fileno()})")
-        self.environ = dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="")
+                  f"main{(theirs.fileno(), module, *ahead)}")
+        self.environ = dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="", **environ)
         self._process = subprocess.Popen([sys.executable, "-c", source], env=self.environ,
                                          stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         theirs.close()
 
     def start(self, arguments, cwd, environ):
-        """`python -m tremolo ARGUMENTS`, with nothing to read and two pipes to write to."""
+        """`python -m MODULE ARGUMENTS`, with nothing to read and two pipes to write to."""
         request = json.dumps({"arguments": [str(each) for each in arguments], "cwd": str(cwd),
                               "environ": environ}).encode()
         out, their_out = os.pipe()
@@ -180,7 +185,7 @@ class Launcher:
             process.stdout.close()
             process.stderr.close()
         return subprocess.CompletedProcess(
-            ["tremolo", *arguments], code, said["out"], said["err"])
+            [self._module, *arguments], code, said["out"], said["err"])
 
     def exit_code(self, pid, seconds):
         """What became of a process, if that is known within so many seconds."""
@@ -211,18 +216,16 @@ class Launcher:
             ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL", "SSL_"))}
         return all(environ.get(name) == self.environ.get(name) for name in names)
 
-    def close(self):
-        self._sock.close()
-        self._process.wait(15)
-
 
 _launchers = {}
 
 
-def launcher():
-    """The launcher of this process, or None where forked interpreters are not to be trusted."""
+def launcher(module="tremolo", ahead=COMMAND_LINE, **environ):
+    """The launcher of a module in this process, or None where forked interpreters are not to be
+    trusted."""
     if sys.platform != "linux" or sys.implementation.name != "cpython":
         return None
-    if os.getpid() not in _launchers:
-        _launchers[os.getpid()] = Launcher()
-    return _launchers[os.getpid()]
+    key = os.getpid(), module
+    if key not in _launchers:
+        _launchers[key] = Launcher(module, ahead, **environ)
+    return _launchers[key]

@@ -13,6 +13,10 @@ import sys
 import tempfile
 import traceback
 
+from tests.support.launcher import launcher
+
+#: of ours, what a worker has imported before it imports anything of the program's
+AHEAD = ("asyncio", "tremolo.worker.main", "tremolo.supervisor.plan", "tremolo.worker.preloader")
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 
 
@@ -41,10 +45,15 @@ def outcome(folder, packages, program, second=None, keep=(), **environ):
     installed.mkdir(exist_ok=True)
     (folder / "app.py").write_text(program)
     (folder / "second.py").write_text(program if second is None else second)
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder), *keep], cwd=folder, text=True, timeout=170,
-        capture_output=True, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONHASHSEED="0",
-                                      XDG_CACHE_HOME=str(folder), **environ))
+    environ = dict(os.environ, PYTHONPATH=ROOT, PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="",
+                   XDG_CACHE_HOME=str(folder), **environ)
+    forks = launcher("tests.support.preloading", AHEAD, PYTHONHASHSEED="0")
+    if forks is not None and forks.would_run_the_same(environ):
+        done = forks.run([str(folder), *keep], folder, environ, 170)
+    else:
+        done = subprocess.run(
+            [sys.executable, __file__, str(folder), *keep], cwd=folder, text=True, timeout=170,
+            capture_output=True, env=environ)
     assert done.returncode == 0, done.stderr
     return Outcome(json.loads(done.stdout.splitlines()[-1]))
 
@@ -118,7 +127,7 @@ def run(path, start, shelf):
 
 
 def main(folder, *keep):
-    for name in ("asyncio", "tremolo.worker.main"):
+    for name in AHEAD:
         __import__(name)
     sys.path.append(os.path.join(folder, "site-packages"))
     from tremolo.supervisor.plan import ModuleNames, Plan
@@ -184,5 +193,5 @@ def main(folder, *keep):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, ROOT)
+    sys.path[0] = ROOT
     main(*sys.argv[1:])

@@ -89,13 +89,15 @@ class Server:
             thread.start()
 
     def _start(self, arguments, json, command, cwd):
+        more = ["--json"] if json else []
         # `run` without --json has a worker that is a fork of the process that the shell started.
-        forks = launcher() if json and command is None else None
+        alike = command is None and (json or arguments[:1] == ("dev",))
+        forks = launcher() if alike else None
         if forks is not None and forks.would_run_the_same(self.environ):
-            return forks.start([*arguments, "--json"], cwd, self.environ)
-        command = command or [sys.executable, "-m", "tremolo", *arguments]
+            return forks.start([*arguments, *more], cwd, self.environ)
         return subprocess.Popen(
-            [*command, *(["--json"] if json else [])], cwd=cwd, env=self.environ,
+            [*(command or [sys.executable, "-m", "tremolo", *arguments]), *more],
+            cwd=cwd, env=self.environ,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def _read(self, stream, take):
