@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
 from ..telemetry.builders import done, error_line, refused, throttle_event
+from ..telemetry.messages import Status
 from ..throttle import Throttle, check_scope, parse_rule
 from .companions import Companions
 from .feed import Feed, Viewer
@@ -32,7 +33,7 @@ class Commanded(NamedTuple):
     feed: Feed
     companions: Companions
     request_stop: Callable[[bool], None]
-    status: Callable[[], Dict[str, Any]]
+    status: Callable[[], Status]
 
 
 class Commands:
@@ -226,7 +227,7 @@ class Commands:
         self._on.request_stop(bool(args.get("now")))
         return True
 
-    def _status(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
+    def _status(self, viewer: Viewer, args: Mapping[str, Any]) -> Status:
         return self._on.status()
 
     def _worker(self, pid: Any) -> WorkerHandle:

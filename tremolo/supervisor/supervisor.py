@@ -19,7 +19,7 @@ from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry import builders
 from ..telemetry.builders import assets_event, reload_event, wall
-from ..telemetry.messages import Hello
+from ..telemetry.messages import Hello, Status
 from ..telemetry.sanitize import clean
 from .commands import Commanded, Commands
 from .companions import Companions
@@ -290,12 +290,13 @@ class Supervisor:
                 "failed", generations.newest.cause if generations.newest else "",
                 then=generations.then, error=generations.failed))
 
-    def status(self) -> Dict[str, Any]:
+    def status(self) -> Status:
         """For `tremolo status` and `tremolo last error`."""
         rollup, errors = self._observer.rollup, self._observer.errors
         return {
             **self.hello(), "totals": rollup.totals(), "rates": rollup.rates(),
-            "latency": rollup.latency(), "control": self._control and self._control.path,
+            "latency": rollup.latency(),
+            "control": None if self._control is None else self._control.path,
             "mode": self._spawner.mode, "preloaded": self._spawner.preloaded,
             "not_preloaded": self._spawner.plan.not_preloaded,
             "zygote": self._spawner.zygote_pid, "standby": self._spawner.standby_pid,

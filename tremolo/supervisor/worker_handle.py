@@ -21,13 +21,14 @@ from typing import (
     Optional,
     Protocol,
     Tuple,
+    cast,
 )
 
 from ..telemetry import builders
-from ..telemetry.builders import command, error_event, error_line
+from ..telemetry.builders import command, error_event, error_line, refused
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
-from ..telemetry.messages import ErrorEvent
+from ..telemetry.messages import Ack, ErrorEvent
 from ..telemetry.sanitize import clean
 from .basis import Basis
 from .spawner import Spawner, describe_status
@@ -41,6 +42,7 @@ READ_SIZE = 256 * 1024
 ACK_LIMIT = 2.0
 STATUS_LIMIT = 2.0  # for the wait status, once all channels have ended
 MAX_OUTPUT_LINE = 8 * 1024
+GONE = "the worker is gone"
 
 _STYLE = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -110,7 +112,7 @@ class WorkerHandle:
         self.serving: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[str] = loop.create_future()
         self._channel: Optional[Channel] = None
-        self._acks: Dict[int, asyncio.Future[Dict[str, Any]]] = {}
+        self._acks: Dict[int, asyncio.Future[Ack]] = {}
         self._open_fds: Dict[int, Callable[[], None]] = {}
         self._decoder = LineDecoder()
         self._killer: Optional[asyncio.TimerHandle] = None
@@ -214,7 +216,7 @@ class WorkerHandle:
         elif kind == "ack":
             waiter = self._acks.pop(message.get("seq", 0), None)
             if waiter is not None and not waiter.done():
-                waiter.set_result(message)
+                waiter.set_result(cast(Ack, message))
         elif kind == "frame":
             self._observer.worker_frame(self, message, None)
         elif kind in ("error", "log", "insight", "held"):
@@ -262,19 +264,20 @@ class WorkerHandle:
     def send(self, message: Mapping[str, Any], fds: Tuple[int, ...] = ()) -> bool:
         return self._channel is not None and self._channel.send(message, fds)
 
-    async def command(self, name: str, **args: Any) -> Dict[str, Any]:
+    async def command(self, name: str, **args: Any) -> Ack:
         """Give a command and wait for its Ack; a failed one when none comes in time."""
         seq = next(_seqs)
-        waiter: asyncio.Future[Dict[str, Any]] = self._loop.create_future()
+        waiter: asyncio.Future[Ack] = self._loop.create_future()
         self._acks[seq] = waiter
-        if not self.send(command(seq, name, args)):
+        message = command(seq, name, args)
+        if not self.send(message):
             self._acks.pop(seq, None)
-            return {"ok": False, "error": "the worker is gone"}
+            return refused(message, GONE)
         try:
             return await asyncio.wait_for(waiter, ACK_LIMIT)
         except asyncio.TimeoutError:
             self._acks.pop(seq, None)
-            return {"ok": False, "error": f"worker {self.pid} does not answer"}
+            return refused(message, f"worker {self.pid} does not answer")
 
     def notify(self, name: str, **args: Any) -> None:
         """Give a command whose answer nobody waits for."""
@@ -309,9 +312,9 @@ class WorkerHandle:
             self._observer.worker_output(
                 self, "tremolo", f"worker {self.pid} sent something wrong: {clean(reason)}")
             self.kill(expected=False)
-        for waiter in self._acks.values():
+        for seq, waiter in self._acks.items():
             if not waiter.done():
-                waiter.set_result({"ok": False, "error": "the worker is gone"})
+                waiter.set_result(refused({"seq": seq}, GONE))
         self._acks.clear()
 
     async def _wait(self, exited: "asyncio.Future[Optional[int]]") -> None:

@@ -375,3 +375,20 @@ class Ack(TypedDict, total=False):
     ok: bool
     error: Optional[str]
     result: Any
+
+
+class Status(Hello, total=False):
+    """The result of a "status" command: what a Hello has, and more."""
+
+    totals: Totals
+    rates: Dict[str, float]  # as in StatsEvent
+    latency: Dict[str, float]
+    control: Optional[str]  # path of the control socket
+    mode: str  # how workers are started: "zygote" or "spawn"
+    preloaded: int  # modules that the zygote has loaded
+    not_preloaded: List[Dict[str, str]]  # as in ReloadEvent
+    zygote: Optional[int]  # process ids
+    standby: Optional[int]
+    last_error: Optional[Dict[str, Any]]  # an ErrorEvent, as it came from a worker
+    last_reload: Optional[ReloadEvent]  # the last that was "ready"
+    ignored: List[str]  # files that the application writes itself over and over
