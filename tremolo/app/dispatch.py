@@ -22,12 +22,13 @@ from ..exceptions import (
 from ..net.trust import is_trusted
 from ..protocol.http1 import ProtocolError
 from .errors import DEBUG_POLICY, debug_page, exception_for, not_found_page
-from .handlers import COROUTINE, GENERATOR, SERVER_NAMES, STREAM, Handler, field_bytes
+from .handlers import COROUTINE, GENERATOR, SERVER_NAMES, STREAM, Handler
 from .link import Application
 from .registry import Registered
-from .response import Response, body_bytes
+from .response import Response
 from .routing import Routes
 from .threads import Executor, call_on_thread, generate_on_thread
+from .values import body_bytes, field_bytes
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange

@@ -7,7 +7,9 @@ names out of the server objects.
 
 import functools
 import inspect
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from .values import field_bytes
 
 #: names of the objects that the server offers to handlers and middlewares
 SERVER_NAMES = frozenset((
@@ -41,11 +43,6 @@ def kind_of(func: Callable[..., Any]) -> str:
     if inspect.isgeneratorfunction(target):
         return GENERATOR
     return FUNCTION
-
-
-def field_bytes(value: Union[str, bytes, bytearray]) -> bytes:
-    """A header value as bytes (latin-1, RFC 9110 section 5.5)."""
-    return value.encode("latin-1") if isinstance(value, str) else bytes(value)
 
 
 class Handler:

@@ -23,7 +23,8 @@ from ..exceptions import HTTPRedirect, InternalServerError
 from ..protocol.dates import format_http_date
 from ..protocol.forms import build_set_cookie
 from ..protocol.http1 import ResponseWriter
-from .handlers import DEFAULT_TYPE, field_bytes
+from .handlers import DEFAULT_TYPE
+from .values import body_bytes, field_bytes, json_bytes, raw_bytes
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange
@@ -43,32 +44,6 @@ _URL = "".join(map(chr, range(0x21, 0x7F)))
 _BODILESS = frozenset((204, 205, 304))
 JSON_TYPE = b"application/json"
 _DEFAULT_HEAD = ((b"Content-Type", DEFAULT_TYPE),)
-
-
-def body_bytes(value: Any) -> bytes:
-    """A returned or yielded value as bytes: str is UTF-8, a pair is (text, charset).
-
-    Raises TypeError for anything else.
-    """
-    if type(value) is bytes:
-        return value
-    if isinstance(value, str):
-        return value.encode("utf-8")
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], str):
-        text, charset = value
-        return text.encode(charset) if isinstance(text, str) else body_bytes(text)
-    raise TypeError(f"a body is str or bytes, or a pair of str and charset, not "
-                    f"{type(value).__name__}")
-
-
-def json_bytes(value: Any) -> bytes:
-    """JSON in UTF-8 (RFC 8259). Raises TypeError or ValueError for what JSON cannot express."""
-    import json
-
-    return json.dumps(value, ensure_ascii=False, allow_nan=False,
-                      separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def misuse(text: str) -> InternalServerError:
@@ -326,7 +301,7 @@ class Response:
         if data is None:
             self.close(keepalive=True)
             return
-        data = _raw_bytes(data)
+        data = raw_bytes(data)
         exchange = self._exchange
         if rate >= 0:
             exchange.set_rate(rate)
@@ -342,7 +317,7 @@ class Response:
         if data is None:
             self.close(keepalive=True)
         else:
-            self._write_raw(_raw_bytes(data))
+            self._write_raw(raw_bytes(data))
 
     def _write_raw(self, data: bytes) -> Optional[Awaitable[None]]:
         exchange = self._exchange
@@ -402,12 +377,6 @@ class Response:
             url = quote(url, safe=_URL)
         allowed = (301, 303) if self.request.version == b"1.1" else (301,)
         return HTTPRedirect(code=code if code in allowed else 302, location=url)
-
-
-def _raw_bytes(data: Any) -> bytes:
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError(f"raw bytes or None are sent, not {type(data).__name__}")
-    return bytes(data)
 
 
 def _text(value: Text) -> Union[str, bytes]:

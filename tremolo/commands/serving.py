@@ -9,6 +9,7 @@ from ..exceptions import ConfigurationError
 from .pyproject import options_of, read_pyproject
 
 if TYPE_CHECKING:
+    from ..discovery.project import Choice
     from ..supervisor.wanted import Launch
 
 #: frameworks show their debug pages when these ask for it, as under their own development servers
@@ -59,7 +60,6 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
     Raises ConfigurationError.
     """
-    from ..supervisor.wanted import by_that_name
     from .arguments import parse
 
     given = parse(arguments)
@@ -77,21 +77,7 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
     if found is not None:
         choice, folder = found
         app = choice.target
-        if choice.home != here:
-            _make_absolute(given, here)
-            _make_absolute(values, here)
-            named = by_that_name(choice.home)
-            os.chdir(choice.home)
-            os.environ["PWD"] = named
-            for place in dict.fromkeys((folder, choice.home)):
-                if place != here:
-                    values.update(options_of(read_pyproject(place), place))
-            values.pop("app", None)
-        values.update(given)
-        if choice.folder and choice.folder != os.getcwd():
-            values["app_dir"] = by_that_name(choice.folder)
-        if choice.factory:
-            values["factory"] = True
+        _follow(choice, folder, here, values, given)
         notes += (choice.why,) if choice.why else ()
         environ.update(choice.environ if dev else ())
     else:
@@ -118,6 +104,29 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
     return Start(app, settings, notes, tuple(environ.items()), found is not None)
 
 
+def _follow(choice: "Choice", folder: str, here: str, values: Dict[str, Any],
+            given: Dict[str, Any]) -> None:
+    """Go to the home of an application that was found in `folder`, and complete the `values` of
+    options by what stands there; those that were `given` win."""
+    from ..supervisor.wanted import by_that_name
+
+    if choice.home != here:
+        _make_absolute(given, here)
+        _make_absolute(values, here)
+        named = by_that_name(choice.home)
+        os.chdir(choice.home)
+        os.environ["PWD"] = named
+        for place in dict.fromkeys((folder, choice.home)):
+            if place != here:
+                values.update(options_of(read_pyproject(place), place))
+        values.pop("app", None)
+    values.update(given)
+    if choice.folder and choice.folder != os.getcwd():
+        values["app_dir"] = by_that_name(choice.folder)
+    if choice.factory:
+        values["factory"] = True
+
+
 def needs_finding(app: str, app_dir: str, dev: bool) -> bool:
     """Whether APP has to be looked up: it is no MODULE:NAME of a module that is right here."""
     from ..discovery.targets import split_call
@@ -130,7 +139,7 @@ def needs_finding(app: str, app_dir: str, dev: bool) -> bool:
 
 
 def _find(app: Optional[str], here: str, values: Dict[str, Any], table: Dict[str, Any],
-          dev: bool) -> "Tuple[Any, str] | None":
+          dev: bool) -> "Optional[Tuple[Choice, str]]":
     """The application and the folder whose files name it; None if APP is right as it is."""
     from ..discovery.choosing import choose_one
     from ..discovery.project import resolve
@@ -144,7 +153,7 @@ def _find(app: Optional[str], here: str, values: Dict[str, Any], table: Dict[str
 
 
 def _discover(here: str, table: Dict[str, Any],
-              values: Dict[str, Any]) -> "Tuple[List[Any], str]":
+              values: Dict[str, Any]) -> "Tuple[List[Choice], str]":
     """Look here, then in the projects around. Raises ConfigurationError when nothing is there."""
     from ..discovery.project import discover, resolve
     from ..discovery.roots import project_folder

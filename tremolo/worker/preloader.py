@@ -234,15 +234,7 @@ class Preloader:
         name = step["name"]
         self._install()
         assert self._view is not None
-        wanted = decode(step.get("world") or {}, self._world)
-        if wanted is None:
-            raise Spoiled("the warnings filters cannot be set up ahead")
-        self._view.restore(self._world, wanted)
-        self._world = self._view.capture()
-        # An alias of what is not here is compared where it is: in the child.
-        differing = [field for field in difference(wanted, self._world) if field != "aliases"]
-        if differing:
-            raise Spoiled(f"{differing[0]} cannot be set up ahead")
+        self._enter(self._view, step)
         if name in sys.modules:
             return
         self._trouble, self._keeping = "", bool(step.get("keep"))
@@ -279,6 +271,18 @@ class Preloader:
         for entry in entries:
             entry.late = bool(step.get("late"))
         self.shelf.steps[name] = Step(entries, world, self._world)
+
+    def _enter(self, view: WorldView, step: Mapping[str, Any]) -> None:
+        """Set up the world of a step. Raises Spoiled."""
+        wanted = decode(step.get("world") or {}, self._world)
+        if wanted is None:
+            raise Spoiled("the warnings filters cannot be set up ahead")
+        view.restore(self._world, wanted)
+        self._world = view.capture()
+        # An alias of what is not here is compared where it is: in the child.
+        differing = [field for field in difference(wanted, self._world) if field != "aliases"]
+        if differing:
+            raise Spoiled(f"{differing[0]} cannot be set up ahead")
 
     def _finish(self, name: str, before: Set[str], known: List[str], top: Entry) -> None:
         """Also what came to be without a loader is on the shelf, and who changed whom."""

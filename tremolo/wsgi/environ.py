@@ -1,7 +1,7 @@
 """The environ of a WSGI request (PEP 3333, section "environ Variables")."""
 
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Iterable, Tuple
 from urllib.parse import unquote_to_bytes
 
 from ..net.exchange import Exchange
@@ -61,7 +61,18 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": file_wrapper,
     }
-    for field, value in head.headers:
+    _add_fields(variables, head.headers)
+    if forwarded.host is not None:
+        variables["HTTP_HOST"] = forwarded.host.decode("latin-1")
+    if head.chunked:
+        # That framing ends here: an application that sees it would look for it in the input.
+        del variables["HTTP_TRANSFER_ENCODING"]
+    return variables
+
+
+def _add_fields(variables: Dict[str, Any], headers: Iterable[Tuple[bytes, bytes]]) -> None:
+    """Add header fields; those of one name become one variable."""
+    for field, value in headers:
         if b"_" in field:
             continue
         key = _OWN.get(field) or "HTTP_" + field.decode("latin-1").upper().replace("-", "_")
@@ -71,9 +82,3 @@ def environ(exchange: Exchange, stdin: Any, file_wrapper: Any, root_path: str,
             variables[key] = variables[key] + separator + text
         else:
             variables[key] = text
-    if forwarded.host is not None:
-        variables["HTTP_HOST"] = forwarded.host.decode("latin-1")
-    if head.chunked:
-        # That framing ends here: an application that sees it would look for it in the input.
-        del variables["HTTP_TRANSFER_ENCODING"]
-    return variables
