@@ -66,7 +66,7 @@ def run_viewer(feed: socket.socket, info: Mapping[str, Any], plain: bool = True)
     if run is None:
         return view_plainly(feed, guest=True) if plain else 1
     try:
-        return int(run(feed, dict(info)) or 0)
+        return int(run(feed, {**info, "observe": _log()}) or 0)
     except (OSError, ValueError) as exc:
         raise ConfigurationError(f"{info.get('recording') or 'the feed'}: {exc}") from None
 
@@ -114,11 +114,27 @@ def _view(run: Optional[Callable[[socket.socket, Mapping[str, Any]], int]],
     if run is None:
         return view_plainly(feed)
     try:
-        return int(run(feed, dict(info)) or 0)
+        return int(run(feed, {**info, "observe": _log()}) or 0)
     except Exception as exc:
         print(f"\r\ntremolo: the dashboard failed ({type(exc).__name__}: {exc}); "
               "this is the plain log", file=sys.stderr)
         return view_plainly(feed)
+
+
+def _log() -> Optional[Callable[[Mapping[str, Any]], None]]:
+    """Writes into a file that standard error is what plain output would have there, while the
+    dashboard has the terminal; None where standard error is the terminal, too."""
+    if sys.stderr is None or sys.stderr.isatty():
+        return None
+    from .supervisor.plain import PlainConsumer
+
+    consumer = PlainConsumer(err=sys.stderr, logs=True)
+
+    def observe(message: Mapping[str, Any]) -> None:
+        if message["kind"] != "frame" and message.get("stream") != "stdout":
+            consumer.handle(message)
+
+    return observe
 
 
 def view_plainly(feed: socket.socket, guest: bool = False) -> int:

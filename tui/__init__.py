@@ -16,7 +16,13 @@ GARBAGE = 20_000  # allocations between collections: rows are many and free of c
 def load() -> None:
     """Import all that `run` needs, which takes longer than anything else it does before the
     first paint. Raises ImportError."""
-    from . import app  # noqa: F401
+    collects = gc.isenabled()
+    gc.disable()  # all of it stays, and would be looked at again and again
+    try:
+        from . import app  # noqa: F401
+    finally:
+        if collects:
+            gc.enable()
 
 
 def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
@@ -24,7 +30,8 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
 
     `feed` is a connected stream socket to the supervisor; it stays the caller's. `info` may
     hold "app" and "addresses", shown until the feed says hello; "guest", if leaving must leave
-    the server running; "recording", a file to show instead of a feed. Returns an exit code: 0
+    the server running; "recording", a file to show instead of a feed; "observe", which is called
+    with each message of the feed. Returns an exit code: 0
     after a quit, 1 when the server ended by itself, 128 + N after signal N. When the dashboard
     itself fails, the terminal is given back and the exception raised, so that the caller can
     go on with a plain viewer of the same feed.
@@ -35,6 +42,7 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
     terminal.arm()
     dashboard: Any = None
     try:
+        load()
         from .app import Dashboard
 
         dashboard = Dashboard(feed, info)

@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Type
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
+from textual.driver import Driver
 
 from tremolo.scope import Scope
 
@@ -94,6 +95,7 @@ class Dashboard(Actions):
         self.feed = Feed(sock, self.session)
         self.feed.on_news = self.session.on_news = self.news
         self.feed.on_end = self.server_ended
+        self.feed.observe = info.get("observe")
         self.session.on_ready = self.replay_pins
         self.session.on_alarm = self.alarm
         self.session.on_breakpoint = self.stopped_at
@@ -121,6 +123,14 @@ class Dashboard(Actions):
         return super().check_action(action, parameters)
 
     # -- building
+
+    def get_driver_class(self) -> Type[Driver]:
+        chosen = super().get_driver_class()
+        if chosen.__name__ == "LinuxDriver":  # and no other that was asked for
+            from .driver import TerminalDriver
+
+            return TerminalDriver
+        return chosen
 
     def get_css_variables(self) -> Dict[str, str]:
         variables = super().get_css_variables()

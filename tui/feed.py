@@ -6,7 +6,7 @@ turn, so a burst cannot starve the keyboard.
 
 import asyncio
 import socket
-from typing import Callable, Optional
+from typing import Any, Callable, Dict, Optional
 
 from tremolo.telemetry.codec import CodecError, LineDecoder
 
@@ -33,6 +33,8 @@ class Feed:
         self.turns = 0
         self.on_news: Callable[[], None] = lambda: None
         self.on_end: Callable[[str], None] = lambda cause: None
+        #: gets each message as well
+        self.observe: Optional[Callable[[Dict[str, Any]], None]] = None
         self._decoder = LineDecoder()
         self._unsent = bytearray()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -71,6 +73,8 @@ class Feed:
         try:
             for _, message in self._decoder.feed(data):
                 apply(message)
+                if self.observe is not None:
+                    self.observe(message)
         except CodecError as exc:
             self._end(f"the feed is not readable: {exc}")
             return

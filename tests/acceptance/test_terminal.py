@@ -36,13 +36,16 @@ def site(text):
 
 
 @contextlib.contextmanager
-def dashboard(folder, source, columns=80, lines=24):
-    """`tremolo dev app.py` in a terminal, serving; gives the terminal and the port."""
+def dashboard(folder, source, columns=80, lines=24, errors=None):
+    """`tremolo dev app.py` in a terminal, serving; gives the terminal and the port. Standard
+    error goes to the file `errors`, if there is one."""
     (folder / "app.py").write_text(source)
     runtime = folder / ".runtime"
     runtime.mkdir(mode=0o700)
-    with Terminal([sys.executable, "-m", "tremolo", "dev", "app.py", "--port", "0"],
-                  columns, lines, cwd=folder,
+    command = [sys.executable, "-m", "tremolo", "dev", "app.py", "--port", "0"]
+    if errors is not None:
+        command = ["sh", "-c", f'exec "$@" 2>"{errors}"', "sh", *command]
+    with Terminal(command, columns, lines, cwd=folder,
                   env={"PYTHONPATH": ROOT, "XDG_RUNTIME_DIR": str(runtime)}) as terminal:
         terminal.expect("TREMOLO", "gen 1 ✔", within=20)
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)", terminal.screen).group(1))
@@ -94,6 +97,21 @@ def test_quitting_gives_the_terminal_back_and_ends_everything(tmp_path):
         wait_until(lambda: not any(map(is_alive, processes)), "the end of all processes")
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
+
+
+def test_a_file_for_errors_gets_them_and_the_terminal_the_dashboard(tmp_path):
+    errors = tmp_path / "errors.txt"
+    source = "import sys\nprint('once', file=sys.stderr)\n" + hello("Hello")
+    with dashboard(tmp_path, source, errors=errors) as (terminal, port):
+        get(port, "/page")
+        terminal.expect("GET", "/page", within=3)
+        wait_until(lambda: "once\n" in errors.read_text(), "what the application wrote")
+        (tmp_path / "app.py").write_text("def broken(:")
+        wait_until(lambda: "SyntaxError" in errors.read_text(), "the error of the reload")
+        terminal.press("q")
+        terminal.wait(10)
+    written = errors.read_text()
+    assert "tremolo starts app.py" in written and "/page" not in written and "\x1b" not in written
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT],
