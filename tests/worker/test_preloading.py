@@ -1,8 +1,16 @@
 """A program whose modules were imported ahead behaves as if it had been started afresh."""
 
+import builtins
+import os
+import sys
+import types
+from importlib.machinery import ModuleSpec
+
 import pytest
 
 from tests.support.preloading import outcome
+from tremolo.worker.steps import Steps
+from tremolo.worker.world import WorldView
 
 READER = """\
 import gc, locale, logging, os, signal, socket, sys, time, warnings
@@ -229,3 +237,34 @@ def test_what_depends_on_options_that_the_program_set_is_left_out_at_once(tmp_pa
     assert found.forked == found.fresh == [["set", "set"], ""]
     assert set(found.left_out) == {"proxy.views", "proxy.models", "proxy.admin"}
     assert "plain" in found.given
+
+
+@pytest.mark.parametrize(("caller", "noted"), [("tremolo.insight", []), ("shop", ["wanted"])])
+def test_what_the_standard_library_imports_on_demand_is_of_whoever_asked_it(
+        monkeypatch, caller, noted):
+    lazy = function_of("lazy", os.path.join(os.path.dirname(os.__file__), "lazy.py"),
+                       "import wanted")
+    asking = function_of(caller, "asking.py", "lazy()", lazy=lazy)
+    steps = Steps(WorldView())
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name != "wanted":
+                return None
+            spec = ModuleSpec(name, types.SimpleNamespace(
+                create_module=lambda spec: None, exec_module=lambda module: None))
+            steps.wrap(spec)
+            return spec
+
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "wanted", raising=False)
+    function_of("shop", "shop.py", "asking()", asking=asking)()
+    sys.modules.pop("wanted")
+    assert [step["name"] for step in steps.made] == noted
+
+
+def function_of(module, path, source, **known):
+    """A function of one statement that is as if it stood in the file of a module."""
+    code = compile(source, path, "exec")
+    return types.FunctionType(code, {"__name__": module, "__builtins__": builtins, **known})

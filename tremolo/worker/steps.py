@@ -5,6 +5,7 @@ turn. The zygote makes the same steps ahead, as long as it can be brought into t
 why it cannot is noted, too.
 """
 
+import os
 import sys
 import threading
 from importlib.machinery import ModuleSpec
@@ -14,6 +15,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from .world import FIXED, World, WorldView, describe, difference
 from .world_codec import encode
 
+#: where the standard library lies, and above it the packages
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 MAX_WORLD = 24 * 1024  # characters of a world that are sent
 FOREIGN = "warnings filters of the project's own are in force"
 LARGE = "the environment is too large to be sent"
@@ -99,7 +102,9 @@ class Steps:
 
 
 def _is_ours() -> bool:
-    """Whether the import that is looked for now is one of ours, not of the program."""
+    """Whether the import that is looked for now is one of ours, not of the program. What the
+    standard library imports on demand (`concurrent.futures.ThreadPoolExecutor`) is its caller's.
+    """
     frame: Optional[FrameType] = sys._getframe(1)
     machinery = False
     while frame is not None:
@@ -107,7 +112,11 @@ def _is_ours() -> bool:
         if name.startswith("importlib"):
             machinery = True
         elif machinery:
-            return name.startswith("tremolo.")
+            if name.startswith("tremolo."):
+                return True
+            path = frame.f_code.co_filename
+            if not path.startswith(_LIBRARY) or "-packages" + os.sep in path:
+                return False
         frame = frame.f_back
     return False
 
