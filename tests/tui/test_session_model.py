@@ -308,11 +308,16 @@ def test_a_reload_puts_a_rule_between_generations(session, player, clock):
     assert session.reload.gen == 15 and "74 ms" in session.notices.newest.text
 
 
-def test_what_the_end_waits_for_is_news(session):
+@pytest.mark.parametrize(("name", "text"), [
+    pytest.param("tremolo.ending", 'waiting for thread "poller"', id="what the end waits for"),
+    pytest.param("tremolo.starting", "gen 3 has not started after 5 s: shop.py:1 in <module>",
+                 id="where a slow start is"),
+    pytest.param("tremolo.advice", "18 migrations not applied", id="what the framework advises"),
+])
+def test_a_line_of_ours_that_asks_for_something_is_news(session, name, text):
     session.apply({"v": 1, "kind": "log", "t": 1.0, "pid": 0, "gen": 0, "stream": "tremolo",
-                   "level": "warning", "name": "tremolo.ending",
-                   "text": 'waiting for thread "poller"'})
-    assert session.notices.newest.text == 'waiting for thread "poller"'
+                   "level": "warning", "name": name, "text": text})
+    assert session.notices.newest.text == text
 
 
 @pytest.mark.parametrize(("then", "serving", "words"), [

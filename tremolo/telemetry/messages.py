@@ -16,6 +16,9 @@ VERSION = 1
 MAX_LINE = 64 * 1024
 #: the logger of what a framework's own checks find at each start
 CHECKS = "tremolo.checks"
+#: of what a framework's own server would warn of, and of a start that takes long
+ADVICE = "tremolo.advice"
+SLOW_START = "tremolo.starting"
 MAX_TEXT = 256  # characters of a string that came from a request
 
 

@@ -20,7 +20,7 @@ from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..net.adapter import Adapter
 from ..telemetry import builders
-from ..telemetry.messages import CHECKS
+from ..telemetry.messages import ADVICE, CHECKS, SLOW_START
 from ..telemetry.sanitize import clean
 from .application import Loaded, load_application, make_adapter
 from .basis import Basis
@@ -87,7 +87,8 @@ class Worker:
             redirect((fds.pop(0), fds.pop(0)))
         self._listening.add(start, fds)
         line_buffered()
-        self._watchdog = Watchdog(self._on_blocked, self._on_unblocked, self._link.fileno())
+        self._watchdog = Watchdog(self._on_blocked, self._on_unblocked, self._link.fileno(),
+                                  self._on_slow_start)
         self._watchdog.start()
         if start.get("debug") and not os.isatty(0):
             Debugger(start["debug"], self._log_debugger, self._watchdog.rest,
@@ -247,6 +248,7 @@ class Worker:
             self._basis.started()
             slowest = self._basis.imports.slowest()
         self._ready = True
+        self._watchdog.started()
         self._link.life("ready", parts={k: round(v, 2) for k, v in self._parts.items()},
                         slowest=slowest)
         self._sampler.start()
@@ -301,7 +303,7 @@ class Worker:
             self._basis.serve(self._server)
             self._loop.call_later(0.05, self._basis.report_modules)
         advise(self._start, lambda text: self._loop.call_soon_threadsafe(
-            self._link.log, "warning", text))
+            self._link.log, "warning", text, ADVICE))
 
     def _drain(self, timeout: float, hand_over: bool) -> None:
         if self._drain_task is None:
@@ -357,6 +359,10 @@ class Worker:
 
     def _on_blocked(self, seconds: float, place: str, stack: str) -> None:
         self._link.life("blocked", seconds=round(seconds, 3), place=place, stack=stack)
+
+    def _on_slow_start(self, seconds: float, place: str) -> None:
+        self._link.log("warning", f"gen {self._link.gen} has not started after {seconds:.0f} s: "
+                                  f"{place or 'its startup waits'}", SLOW_START)
 
     def _on_unblocked(self, seconds: float) -> None:
         self._link.life("unblocked")

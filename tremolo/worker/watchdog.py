@@ -1,7 +1,8 @@
 """Notices that the event loop stands still, and who holds it up.
 
 A thread that looks a few times a second whether the loop has given a sign of life. After a
-quarter of a second without one it takes the stack of the main thread. It also sees that the
+quarter of a second without one it takes the stack of the main thread, as it does of a start that
+takes long. It also sees that the
 supervisor is gone when the loop cannot, as in an endless loop at import. Time in which this
 thread did not run either (a stopped process, a sleeping machine) does not count.
 """
@@ -22,6 +23,7 @@ LOOK = 0.1
 BLOCKED_AFTER = 0.25
 ORPHAN_AFTER = 1.5  # a loop that runs ends by itself before that
 ORPHAN_AT_IMPORT = 0.3  # it serves nobody
+SLOW_START = 5.0
 
 Report = Callable[[float, str, str], None]
 
@@ -30,13 +32,19 @@ class Watchdog:
     """Watches the thread that makes it. `beat()` is the sign of life.
 
     `blocked(seconds, place, stack)` is called from the watching thread, once for each time
-    that the loop stands still; `unblocked(seconds)` when it goes on.
+    that the loop stands still; `unblocked(seconds)` when it goes on. `slow(seconds, place)` is
+    called once if neither `started()` nor `rest()` was called for `slow_after` seconds; `place`
+    is where the project's code is then, "" where none of it runs.
     """
 
     def __init__(self, blocked: Report, unblocked: Callable[[float], None],
-                 control_fd: int = -1) -> None:
+                 control_fd: int = -1, slow: Callable[[float, str], None] = lambda *_: None,
+                 slow_after: float = SLOW_START) -> None:
         self._blocked = blocked
         self._unblocked = unblocked
+        self._slow = slow
+        self._slow_after = slow_after
+        self._starting = True
         self._control_fd = control_fd
         self._main = threading.get_ident()
         self._last_beat = time.monotonic()
@@ -55,9 +63,13 @@ class Watchdog:
         """Seconds since the last sign of life; 0 where none is expected."""
         return time.monotonic() - self._last_beat if self._watching else 0.0
 
+    def started(self) -> None:
+        """The application has started."""
+        self._starting = False
+
     def rest(self) -> None:
         """No signs of life are expected any more."""
-        self._watching = False
+        self._watching = self._starting = False
 
     def stop(self) -> None:
         self._stopped.set()
@@ -66,12 +78,17 @@ class Watchdog:
         reported = False
         orphaned_since: Optional[float] = None
         looked = time.monotonic()
-        skipped = 0.0
+        skipped = observed = 0.0
         while not self._stopped.wait(LOOK):
             now = time.monotonic()
             if now - looked > LOOK + BLOCKED_AFTER:
                 skipped = now  # this thread stood still as well
+            observed += min(now - looked, LOOK + BLOCKED_AFTER)
             looked = now
+            if self._starting and observed > self._slow_after:
+                self._starting = False
+                frame = sys._current_frames().get(self._main)
+                self._slow(observed, project_place(frame) if frame is not None else "")
             since = max(self._last_beat, skipped)
             blocked = now - since
             if self._watching and blocked > BLOCKED_AFTER + LOOK:
@@ -104,6 +121,14 @@ class Watchdog:
                        for _, events in poll.poll(0))
         except OSError:
             return True
+
+
+def project_place(frame: FrameType) -> str:
+    """Where in the project's code a frame is ("shop.py:12 in total"), "" if it is in none."""
+    for entry in reversed(traceback.extract_stack(frame)):
+        if not entry.filename.startswith("<") and not is_installed(entry.filename):
+            return clean(f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}")
+    return ""
 
 
 def stack_of(frame: FrameType) -> Tuple[str, str]:

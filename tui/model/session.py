@@ -8,6 +8,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from tremolo.scope import EVERYTHING, Scope
+from tremolo.telemetry.messages import ADVICE, SLOW_START
 
 from . import live
 from .commands import Command, Commands
@@ -259,7 +260,7 @@ class Session:
         self.log.add(message)
         if message.get("name") == "tremolo.debugger" and message.get("waits") is True:
             self.on_breakpoint(int(message.get("pid", 0)), clean(message.get("text", "")))
-        if message.get("name") == "tremolo.ending":
+        if message.get("name") in ("tremolo.ending", ADVICE, SLOW_START):
             self.notify(clean(message.get("text", "")), "warning")
         if message.get("stream") == "tremolo" and message.get("name") in self.companions \
                 and message.get("level") in ("warning", "error"):

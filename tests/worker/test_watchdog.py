@@ -1,0 +1,47 @@
+"""What the watchdog says of the thread that made it."""
+
+import threading
+import time
+
+import pytest
+
+from tremolo.worker.watchdog import Watchdog
+
+LIMIT = 10.0
+
+
+def slow_start(during, before=lambda watchdog: None):
+    """What was reported of a start while `during(reported)` ran; `before` comes before it."""
+    found, reported = [], threading.Event()
+
+    def slow(seconds, place):
+        found.append(place)
+        reported.set()
+
+    def ignore(*_):
+        pass
+
+    watchdog = Watchdog(ignore, ignore, slow=slow, slow_after=0.15)
+    before(watchdog)
+    watchdog.start()
+    try:
+        during(reported)
+    finally:
+        watchdog.stop()
+    return found
+
+
+def spin(reported):
+    deadline = time.monotonic() + LIMIT
+    while not reported.is_set() and time.monotonic() < deadline:
+        pass
+
+
+def test_a_start_that_takes_long_is_reported_once_with_its_place_in_the_project():
+    [place] = slow_start(spin)
+    assert place.startswith("test_watchdog.py:") and place.endswith(" in spin")
+
+
+@pytest.mark.parametrize("step", [Watchdog.started, Watchdog.rest])
+def test_a_start_that_is_over_or_in_the_debugger_is_not_slow(step):
+    assert slow_start(lambda reported: reported.wait(0.4), before=step) == []
