@@ -8,7 +8,7 @@ import re
 import socket
 import stat
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 from ..exceptions import ConfigurationError
 from ..telemetry.builders import command
@@ -85,12 +85,10 @@ def bind_control(path: str) -> socket.socket:
 
 def is_alive(path: str) -> bool:
     """Whether somebody listens at a socket's path."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(CONNECT_LIMIT)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
+    try:
+        connect(path).close()
+    except ConfigurationError:
+        return False
     return True
 
 
@@ -138,26 +136,21 @@ def running_at(port: int) -> Optional[Running]:
 
 def _greet(path: str) -> Optional[Running]:
     """The first message of the server at a control socket; None when nobody listens there."""
-    decoder = LineDecoder()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(CONNECT_LIMIT)
+    try:
+        sock = connect(path)
+    except ConfigurationError:
+        return None
+    with sock:
         try:
-            sock.connect(path)
-        except OSError:
-            return None
-        try:
-            while True:
-                data = sock.recv(READ_SIZE)
-                if not data:
-                    return None  # it ends just now
-                for _, hello in decoder.feed(data):
-                    if hello["kind"] == "hello":
-                        return Running(path, str(hello.get("app", "?")),
-                                       str(hello.get("folder", "?")),
-                                       [str(one) for one in hello.get("addresses", ())],
-                                       float(hello.get("started", 0.0)))
+            for hello in _messages(sock, CONNECT_LIMIT):
+                if hello["kind"] == "hello":
+                    return Running(path, str(hello.get("app", "?")),
+                                   str(hello.get("folder", "?")),
+                                   [str(one) for one in hello.get("addresses", ())],
+                                   float(hello.get("started", 0.0)))
         except (OSError, CodecError):
             return Running(path, "a server that does not answer", "?", [], time.time())
+    return None  # it ends just now
 
 
 def find(address: str = "") -> str:
@@ -224,21 +217,25 @@ def connect(path: str) -> socket.socket:
 
 def ask(path: str, name: str, timeout: float = 70.0, **args: Any) -> Dict[str, Any]:
     """Send one command to a server and wait for its Ack. Raises ConfigurationError."""
-    deadline = time.monotonic() + timeout
-    decoder = LineDecoder()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(CONNECT_LIMIT)
+    with connect(path) as sock:
         try:
-            sock.connect(path)
             sock.sendall(encode(command(1, name, args)))
-            while True:
-                sock.settimeout(max(0.01, deadline - time.monotonic()))
-                data = sock.recv(READ_SIZE)
-                if not data:
-                    raise ConfigurationError("the server ended without an answer")
-                for _, message in decoder.feed(data):
-                    if message["kind"] == "ack" and message.get("seq") == 1:
-                        return message
+            for message in _messages(sock, timeout):
+                if message["kind"] == "ack" and message.get("seq") == 1:
+                    return message
         except (OSError, CodecError) as exc:
             raise ConfigurationError(f"the server does not answer: {exc}") from None
+    raise ConfigurationError("the server ended without an answer")
 
+
+def _messages(sock: socket.socket, seconds: float) -> Iterator[Dict[str, Any]]:
+    """What arrives within `seconds`, until the end. Raises OSError and CodecError."""
+    deadline = time.monotonic() + seconds
+    decoder = LineDecoder()
+    while True:
+        sock.settimeout(max(0.01, deadline - time.monotonic()))
+        data = sock.recv(READ_SIZE)
+        if not data:
+            return
+        for _, message in decoder.feed(data):
+            yield message
