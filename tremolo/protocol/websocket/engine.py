@@ -6,14 +6,13 @@ and one last event. Payloads are unmasked, inflated and checked as they arrive, 
 are found at the first possible byte and no limit is exceeded before it acts. Knows no clock.
 """
 
-import zlib
-from codecs import utf_8_decode
 from collections import deque
-from typing import Deque, List, Optional, Union
+from typing import Deque, Optional, Union
 
-from .deflate import DeflateParameters, Inflater, TooLarge
-from .events import NEED_DATA, Close, Event, Failed, Fragment, Message, Ping, Pong
-from .frames import BINARY, CLOSE, FIN, MASKED, MAX_CONTROL, PING, PONG, RSV1, TEXT
+from .deflate import DeflateParameters
+from .events import NEED_DATA, Close, Event, Failed, Message, Ping, Pong
+from .frames import BINARY, CLOSE, FIN, MASKED, MAX_CONTROL, PING, PONG, TEXT
+from .incoming import IncomingMessage, Violation
 from .masking import apply_mask
 from .outgoing import CLOSED, CLOSING, NO_CODE, OPEN, Outgoing, is_close_code
 
@@ -23,10 +22,6 @@ __all__ = ["CLOSED", "CLOSING", "OPEN", "WebSocketEngine"]
 _PLAIN_STARTS = frozenset((0x00, TEXT, BINARY, *(FIN | op for op in (0, 1, 2, 8, 9, 10))))
 # RFC 7692 section 6: RSV1 on the first frame of a message.
 _DEFLATE_STARTS = _PLAIN_STARTS | {0x41, 0x42, 0xC1, 0xC2}
-
-# Fragments shorter than this count for their limit: longer ones pay for themselves, and the
-# message's size bounds them.
-_COUNTED = 64
 
 _from_bytes = int.from_bytes
 
@@ -44,10 +39,8 @@ class WebSocketEngine(Outgoing):
     """
 
     __slots__ = (
-        "_carried", "_checked", "_compressed", "_data", "_eof", "_fin", "_fragment_opcode",
-        "_fragments", "_frames", "_in_frame", "_inflater", "_left", "_mask", "_mask_bit",
-        "_max_fragments", "_max_size", "_max_wire", "_message", "_opcode", "_parts", "_pos",
-        "_segments", "_short", "_size", "_starts", "_wire", "control_frames",
+        "_data", "_eof", "_fin", "_in_frame", "_incoming", "_left", "_mask", "_mask_bit",
+        "_max_size", "_pos", "_segments", "_short", "_starts", "control_frames",
     )
 
     def __init__(
@@ -62,23 +55,10 @@ class WebSocketEngine(Outgoing):
         #: pings and pongs received so far, for whoever limits them by the clock
         self.control_frames = 0
         self._max_size = max_message_size
-        self._max_fragments = max_fragments
-        # Deflate may make data longer; zlib's own bound is what an honest peer needs at most.
-        # Only the output is ever stored, so this only ends a message that never grows.
-        self._max_wire = max_message_size + (max_message_size >> 3) + 1024
-        self._fragments = fragments
+        self._incoming = IncomingMessage(
+            max_message_size, max_fragments, deflate, client, fragments)
         self._mask_bit = 0 if client else MASKED
-        self._inflater: Optional[Inflater] = None
-        self._starts = _PLAIN_STARTS
-        if deflate is not None:
-            self._starts = _DEFLATE_STARTS
-            if client:
-                bits = deflate.server_max_window_bits
-                keep = not deflate.server_no_context_takeover
-            else:
-                bits = deflate.client_max_window_bits
-                keep = not deflate.client_no_context_takeover
-            self._inflater = Inflater(bits, keep)
+        self._starts = _PLAIN_STARTS if deflate is None else _DEFLATE_STARTS
         # Input: the segment being read and where in it, then those that came meanwhile.
         self._data = b""
         self._pos = 0
@@ -86,16 +66,8 @@ class WebSocketEngine(Outgoing):
         self._eof = False
         # The data frame begun: payload bytes to come, its mask turned to the next of them.
         self._in_frame = self._fin = False
-        self._left = self._fragment_opcode = 0
+        self._left = 0
         self._mask = b""
-        # The message begun; opcode 0 when there is none.
-        self._opcode = 0
-        self._compressed = False
-        self._frames = self._size = self._wire = 0
-        self._message = bytearray()
-        self._parts: List[Union[bytes, bytearray]] = []  # of a binary message, in its place
-        self._checked = 0  # how far it is known to be UTF-8
-        self._carried = 0  # how far it was given out as fragments
         # Longest frame that next_event may take the short way; -1 for none.
         self._short = 0
         self._allow_short()
@@ -194,11 +166,10 @@ class WebSocketEngine(Outgoing):
         self._pos = 0
         self._segments.clear()
         self._in_frame = False
-        self._message = bytearray()
-        self._parts = []
+        self._incoming.drop()
 
     def _allow_short(self) -> None:
-        usable = self._mask_bit and not self._fragments
+        usable = self._mask_bit and not self._incoming.fragments
         self._short = self._max_size if usable else -1
 
     def _set_state(self, state: int) -> None:
@@ -233,7 +204,8 @@ class WebSocketEngine(Outgoing):
         if (
             first not in self._starts
             or second & MASKED != self._mask_bit
-            or (length > MAX_CONTROL if control else (first & 15 == 0) is (self._opcode == 0))
+            or (length > MAX_CONTROL if control
+                else (first & 15 == 0) is (self._incoming.opcode == 0))
         ):
             return self._fail(1002, self._fault(first, second))
         start = pos + 2
@@ -302,28 +274,17 @@ class WebSocketEngine(Outgoing):
         return Close(code, reason)
 
     def _begin_frame(self, first: int, length: int, mask: bytes) -> Optional[Event]:
-        """Begin to read a data frame: the limits act here, before its payload is read."""
-        opcode = first & 15
-        if opcode:
-            self._opcode = opcode
-            self._compressed = bool(first & RSV1)
-            self._frames = self._size = self._wire = 0
+        """Begin to read a data frame."""
         self._short = -1
-        self._fragment_opcode = opcode
         self._fin = first >= FIN
-        if length < _COUNTED:
-            self._frames += 1
         self._in_frame = True
         self._left = length
         self._mask = mask
-        if self.state != OPEN:
-            return None
-        if self._frames > self._max_fragments:
-            limit = self._max_fragments
-            return self._fail(1008, f"A message has more than {limit} short fragments.")
-        self._wire += length
-        if self._wire > (self._max_wire if self._compressed else self._max_size):
-            return self._fail(1009, f"A message is longer than {self._max_size} bytes.")
+        try:
+            self._incoming.begin(first, length)
+        except Violation as fault:
+            if self.state == OPEN:  # CLOSING: dropped unread, however much it is
+                return self._fail(fault.code, fault.reason)
         return None
 
     def _read_payload(self) -> Optional[Event]:
@@ -343,12 +304,11 @@ class WebSocketEngine(Outgoing):
             self._pos = end
             self._left = 0
         ended = not self._left
-        last = ended and self._fin
         if ended:
             self._in_frame = False
         if self.state != OPEN:  # CLOSING: dropped unread
-            if last:
-                self._opcode = 0
+            if ended and self._fin:
+                self._incoming.drop()
             return None
         chunk: Union[bytes, bytearray] = piece
         if self._mask and piece:
@@ -356,82 +316,10 @@ class WebSocketEngine(Outgoing):
             if not ended:
                 turn = (size - pos) & 3
                 self._mask = self._mask[turn:] + self._mask[:turn]
-        if self._compressed and self._inflater is not None:
-            try:
-                chunk = self._inflater.inflate(chunk, self._max_size - self._size, last)
-            except TooLarge:
-                return self._fail(1009, f"A message is longer than {self._max_size} bytes.")
-            except zlib.error:
-                return self._fail(1007, "A compressed message cannot be inflated.")
-            self._size += len(chunk)
-        if not self._fragments and (self._opcode == BINARY or (last and not self._message)):
-            # Nothing looks at it before it is whole: joined once.
-            if not last:
-                self._keep(chunk)
-                return None
-            if self._parts:
-                self._parts.append(chunk)
-                chunk = b"".join(self._parts)
-                self._parts = []
-            return self._finish(chunk)
-        self._message += chunk
-        if self._fragments:
-            return self._read_fragment(ended, last)
-        if last:
-            return self._finish(self._message)
-        if self._opcode == TEXT and not self._valid(False):
-            return self._fail(1007, "A text message is not UTF-8.")
-        return None
-
-    def _keep(self, chunk: Union[bytes, bytearray]) -> None:
-        """Remember a part of a binary message; short ones in one object, so that a message
-        that comes byte by byte takes no more memory than another."""
-        parts = self._parts
-        if len(chunk) >= 4096:
-            parts.append(chunk)
-        elif parts and isinstance(parts[-1], bytearray):
-            parts[-1] += chunk
-        else:
-            parts.append(bytearray(chunk))
-
-    def _finish(self, payload: Union[bytes, bytearray]) -> Event:
-        """End the message begun; `payload` is all of it."""
-        text = self._opcode == TEXT
-        self._opcode = 0
-        self._checked = 0
-        if payload is self._message:
-            self._message = bytearray()
-        self._allow_short()
-        if not text:
-            return Message(bytes(payload))
         try:
-            return Message(payload.decode())
-        except UnicodeDecodeError:
-            return self._fail(1007, "A text message is not UTF-8.")
-
-    def _valid(self, final: bool) -> bool:
-        """Whether the message is UTF-8 as far as it goes; each byte is looked at once."""
-        with memoryview(self._message) as view, view[self._checked :] as unchecked:
-            try:
-                self._checked += utf_8_decode(unchecked, "strict", final)[1]
-            except UnicodeDecodeError:
-                return False
-        # CPython waits for a third byte before it refuses the head of a surrogate.
-        rest = self._message[self._checked :]
-        return not (len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0)
-
-    def _read_fragment(self, ended: bool, last: bool) -> Optional[Event]:
-        """Give out the frame if it is complete; `_message` ends with its payload so far."""
-        text = self._opcode == TEXT
-        if text and not self._valid(last):
-            return self._fail(1007, "A text message is not UTF-8.")
-        if not ended:
-            return None
-        data = bytes(memoryview(self._message)[self._carried :])
-        # What is left of text is the beginning of a character; the next frame goes on with it.
-        self._message = self._message[self._checked :] if text else bytearray()
-        self._carried = len(self._message)
-        self._checked = 0
-        if last:
-            self._opcode = 0
-        return Fragment(data, self._fragment_opcode, self._fin)
+            event = self._incoming.add(chunk, ended, self._fin)
+        except Violation as fault:
+            return self._fail(fault.code, fault.reason)
+        if ended and self._fin:
+            self._allow_short()
+        return event
