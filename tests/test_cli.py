@@ -53,9 +53,21 @@ def test_the_short_help_fits_a_screen_and_names_the_other(tmp_path):
         assert "--keepalive-timeout" not in done.stdout
 
 
+@pytest.mark.parametrize(("arguments", "usage"), [
+    (["help"], "usage: tremolo dev"), (["help", "log"], "usage: tremolo log")])
+def test_help_is_a_word_too(tmp_path, arguments, usage):
+    assert tremolo(tmp_path, *arguments).stdout.startswith(usage)
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     pytest.param(["relaod"], 'no command and no module "relaod". Did you mean "reload"?',
                  id="command"),
+    pytest.param(["runserver"], 'no command and no module "runserver". Did you mean "dev"?',
+                 id="command of another server"),
+    pytest.param(["completion"], "arguments are required: bash|zsh|fish", id="shell"),
+    pytest.param(["last", "eror"], "argument error: invalid choice: 'eror'", id="last"),
+    pytest.param(["dev", "--log-level", "LOUD"], 'Invalid --log-level value "LOUD". It must be '
+                 "one of DEBUG", id="level"),
     pytest.param(["dev", "shop:app", "--prot", "1"],
                  'Unrecognized option "--prot". Did you mean "--port"?', id="option"),
     pytest.param(["dev", "shop:app", "more"], '"more" is one word too many', id="word"),

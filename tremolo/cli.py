@@ -27,6 +27,9 @@ COMMANDS: Dict[str, Tuple[str, str, Tuple[bool, ...]]] = {
     "trust": ("https", "trust", ()),
     "completion": ("completion", "completion", ()),
 }
+#: what other servers call it
+ELSEWHERE = {"runserver": "dev", "develop": "dev", "serve": "run", "server": "run",
+             "start": "run", "version": "--version"}
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -36,6 +39,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         if not arguments:
             raise ConfigurationError('You must specify APP; "tremolo dev" finds it by itself. '
                                      'Use "--help" for help')
+        if arguments[0] == "help" and not os.path.exists("help.py"):
+            arguments[:] = [*arguments[1:2], "--help"]
         if arguments[0] in COMMANDS:
             command = arguments.pop(0)
         else:
@@ -68,7 +73,8 @@ def _is_mistyped(word: str) -> bool:
 
     from .commands.arguments import nearest
 
-    near = nearest(word, COMMANDS)
+    near = f'. Did you mean "{ELSEWHERE[word]}"?' if word in ELSEWHERE else nearest(
+        word, COMMANDS)
     if not near or find_spec(word) is not None:
         return False
     print(f'There is no command and no module "{word}"{near} Use "--help" for help',

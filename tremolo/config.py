@@ -169,6 +169,9 @@ OPTIONS: Tuple[Option, ...] = (
        metavar="ADDRESS"),
 )
 
+#: of the logging module, in either case
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 BY_NAME: Dict[str, Option] = {option.name: option for option in OPTIONS}
 
 
@@ -226,6 +229,9 @@ def _refine(option: Option, shown: str, value: Any) -> Any:
     if option.name == "root_path":
         path = value.strip("/")
         return "/" + path if path else ""
+    if option.name == "log_level" and value and value.upper() not in LEVELS:
+        raise ConfigurationError(f'Invalid {shown} value "{value}". It must be one of '
+                                 f"{', '.join(LEVELS)}")
     if option.name == "trusted_proxies" and value:
         from .proxies import split_entries  # few want it, and it loads ipaddress
 

@@ -13,6 +13,8 @@ INTERRUPTS = [
                  id="interrupt-with-text"),
     pytest.param("raise SystemExit(3)", "ApplicationExited",
                  "the application called sys.exit(3)", id="exit"),
+    pytest.param("import sys; sys.exit()", "ApplicationExited",
+                 "the application called sys.exit()", id="exit-without-code"),
     pytest.param("raise GeneratorExit", "GeneratorExit",
                  "raised by the application's own code", id="generator"),
     pytest.param("import os; os._exit(0)", "WorkerDied",

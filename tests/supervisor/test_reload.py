@@ -30,7 +30,9 @@ def test_a_save_is_served_by_new_code_in_another_process(tmp_path, mode):
         assert server.text() == "two"
         assert event["files"] == ["shop.py"]
         assert event["mode"] == mode
-        assert set(event["parts"]) == {"seen", "fork", "import", "lifespan", "switch"}
+        parts = event["parts"]  # it settles only where more is saved meanwhile
+        assert parts.keys() - {"settle"} == {"seen", "fork", "import", "lifespan", "switch"}
+        assert sum(parts.values()) <= event["ms"] + 1
         assert event["serving"] == 2
         old = server.find("worker", gen=1, state="serving")[0]["pid"]
         assert server.wait_for("worker", pid=old, state="exited")["cause"] == "drained"

@@ -48,6 +48,11 @@ def test_what_cannot_be_an_application_is_refused(application):
         classify(application)
 
 
+def test_what_an_application_that_cannot_be_called_is_instead_is_named():
+    with pytest.raises(ConfigurationError, match="of the type int, which cannot be called"):
+        classify(3)
+
+
 def test_targets_are_taken_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "web.py").touch()

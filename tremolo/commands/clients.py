@@ -89,7 +89,7 @@ def status(arguments: List[str]) -> int:
 
 def last(arguments: List[str]) -> int:
     parser = client_parser("last", "The last error of a running server.")
-    parser.add_argument("what", choices=("error",))
+    parser.add_argument("what", metavar="error", choices=("error",), nargs="?", default="error")
     given = parser.parse_args(arguments)
     status = _ask(given.address, "status")
     error = (status.get("failed") or {}).get("error") or status.get("last_error")

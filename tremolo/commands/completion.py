@@ -21,7 +21,7 @@ def completion(arguments: List[str]) -> int:
         'A script that completes words: eval "$(tremolo completion bash)" in ~/.bashrc, the '
         "same with zsh in ~/.zshrc (after compinit); tremolo completion fish | source in "
         "config.fish."))
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", metavar="|".join(SHELLS), choices=SHELLS)
     shell = parser.parse_args(arguments).shell
     print({"bash": bash, "zsh": zsh, "fish": fish}[shell]())
     return 0

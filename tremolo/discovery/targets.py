@@ -74,7 +74,9 @@ def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
                                      f'"{os.path.join(location, "main.py")}"')
         if not os.path.isfile(path):
             kind = "folder" if location.endswith(os.sep) else "file"
-            raise ConfigurationError(f'No such {kind}: "{location}"')
+            near = f'. Did you mean "{location}.py{colon}{attribute}"?'
+            raise ConfigurationError(f'No such {kind}: "{location}"'
+                                     + (near if os.path.isfile(path + ".py") else ""))
         app_dir = os.path.abspath(os.path.join(home, app_dir)) if app_dir else ""
         root, name = _name_of(path, app_dir)
         return Target(app_dir or root, name, path, attribute)

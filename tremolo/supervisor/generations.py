@@ -129,7 +129,9 @@ class Generations:
                 await self._start_all(generation)
             except WorkerFailed as exc:
                 failure = exc
+            ready = time.monotonic()
             await self._decided(failure is not None)
+            settling = time.monotonic() - ready
             if generation is not self.newest:  # wait_for can swallow a cancellation
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
@@ -146,7 +148,7 @@ class Generations:
             if self.serving is None and self.then != "ends":
                 await self._serve_fallback()
             return False
-        await self._switch(generation, change, began)
+        await self._switch(generation, change, began, settling)
         return True
 
     async def _make_way(self) -> None:
@@ -193,7 +195,7 @@ class Generations:
             await self._starter.start(generation, self.slots, bool(self.number))
 
     async def _switch(self, generation: Generation, change: Optional[Change],
-                      began: float) -> None:
+                      began: float, settling: float) -> None:
         ready = time.monotonic()
         old, self.serving = self.serving, generation
         self.failed = None
@@ -210,7 +212,8 @@ class Generations:
             backoff.succeeded()
         slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
         parts = {"seen": (change.saved if change is not None else 0.0) * 1000,
-                 **slowest.parts, "switch": (now - ready) * 1000}
+                 **slowest.parts, **({"settle": settling * 1000} if settling > 0.001 else {}),
+                 "switch": (now - ready) * 1000}
         self.reload_ms = round(parts["seen"] + (now - began) * 1000, 1)
         self._publish(generation, "ready", change, ms=self.reload_ms,
                       parts={name: round(ms, 1) for name, ms in parts.items()},

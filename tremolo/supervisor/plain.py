@@ -31,8 +31,10 @@ def reload_line(event: Mapping[str, Any]) -> str:
     state = event.get("state")
     if state == "failed":
         what = error_line(event.get("error") or {})
-        return (f"gen {event.get('gen')} failed{f' ({shown})' if shown else ''}: {what}; "
-                f"{outlook(event)}")
+        then = outlook(event)
+        ending = f" {then[:1].upper()}{then[1:]}" if what.endswith(("?", "!")) else f"; {then}"
+        return (f"gen {event.get('gen')} failed{f' ({shown})' if shown else ''}: "
+                f"{what.rstrip('.')}{ending}")
     if state == "started":
         return f"gen {event.get('gen')} starting{f' ({shown})' if shown else ''}"
     parts = " · ".join(f"{name} {ms:.0f}" for name, ms in event.get("parts", {}).items())

@@ -25,9 +25,12 @@ def absent_module(name: str, missing: str, folder: str) -> str:
         where = f'the package "{parent}" ({", ".join(places)}) has no module "{last}"'
     else:
         where = f'"{parent}" is no package, but {origin_of(package)}'
+        if missing == name and hasattr(package, last):
+            return (f'Could not import module "{name}": {where}. '
+                    f'Did you mean "{parent}:{last}"?')
         places = []
     hint = _hint(name, parent, last, places, folder)
-    return f'Could not import module "{name}": {where}.{hint}'
+    return f'Could not import module "{name}": {where}' + (f".{hint}" if hint else "")
 
 
 def _hint(name: str, parent: str, last: str, places: List[str], folder: str) -> str:

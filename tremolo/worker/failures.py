@@ -74,5 +74,6 @@ def exited(exc: BaseException) -> BaseException:
     """An exception, in words if it is the one of sys.exit()."""
     if not isinstance(exc, SystemExit):
         return exc
-    error = ApplicationExited(f"the application called sys.exit({exc.code!r})")
+    code = "" if exc.code is None else repr(exc.code)
+    error = ApplicationExited(f"the application called sys.exit({code})")
     return error.with_traceback(exc.__traceback__)

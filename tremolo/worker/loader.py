@@ -172,7 +172,8 @@ def classify(application: Any, text: str = "APP") -> str:
         return "native"
     if not callable(application):
         raise ConfigurationError(
-            f'"{text}" is no application: a {type(application).__name__} cannot be called')
+            f'"{text}" is no application: it is of the type {type(application).__name__}, '
+            "which cannot be called")
     if inspect.isclass(application):
         return "asgi2" if _positional(application.__init__) == 2 else "asgi"
     call = application if inspect.isroutine(application) else application.__call__
