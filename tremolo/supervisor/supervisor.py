@@ -81,29 +81,12 @@ class Supervisor:
     async def run(self, viewer: Optional[socket.socket] = None,
                   consumer: Optional[Consumer] = None, detail: int = 1) -> int:
         """Serve until a stop is asked for. Raises ConfigurationError when it cannot begin."""
-        settings, loop = self._launch.settings, self._loop
         for wanted in self._addresses():
             self.listeners.bind(wanted)
         quiet = self._quiet
         # What is wrong is reported now.
         notes = self._env_files().notes if quiet is None else ()
-        self._spawner = Spawner(
-            loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
-        self._packages = Packages()
-        self._observer = WorkerObserver(
-            self._feed, self._throttle, self._intercepts, self._spawner, self._packages,
-            self._bind_more)
-        self._starter = Starter(
-            loop, self._spawner, self.listeners, self._observer, self._describe,
-            settings.startup_timeout, self._launch.capture)
-        self._generations = Generations(
-            loop, settings, self._spawner, self._starter, self.listeners, self._feed,
-            self._observer, self._slots, self._launch.home)
-        self._observer.attend(loop, self._generations, self.listeners)
-        commands = Commands(Commanded(
-            self._generations, self._throttle, self._intercepts, self._observer, self._feed,
-            self._companions, self.request_stop, self.status))
-        self._feed.on_command, self._feed.on_viewers = commands.take, commands.viewers_changed
+        self._assemble()
         try:
             if quiet is None or not quiet.announced:
                 self._open_control()
@@ -122,6 +105,27 @@ class Supervisor:
         finally:
             self._close()
             await self._spawner.close()
+
+    def _assemble(self) -> None:
+        """Make what starts and observes workers, and obeys viewers."""
+        settings, loop = self._launch.settings, self._loop
+        self._spawner = Spawner(
+            loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
+        self._packages = Packages()
+        self._observer = WorkerObserver(
+            self._feed, self._throttle, self._intercepts, self._spawner, self._packages,
+            self._bind_more)
+        self._starter = Starter(
+            loop, self._spawner, self.listeners, self._observer, self._describe,
+            settings.startup_timeout, self._launch.capture)
+        self._generations = Generations(
+            loop, settings, self._spawner, self._starter, self.listeners, self._feed,
+            self._observer, self._slots, self._launch.home)
+        self._observer.attend(loop, self._generations, self.listeners)
+        commands = Commands(Commanded(
+            self._generations, self._throttle, self._intercepts, self._observer, self._feed,
+            self._companions, self.request_stop, self.status))
+        self._feed.on_command, self._feed.on_viewers = commands.take, commands.viewers_changed
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
         """Serve with what has begun already, and perhaps was announced."""

@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any, Callable, Dict, List, Optional
 
+from ..telemetry.builders import log_event
+from ..telemetry.messages import LogEvent
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 
@@ -21,12 +23,12 @@ _LEVELS = ("error", "warning")
 
 
 class Console:
-    """Turns the messages of pages into log events, which `log(fields)` is given. `clock()`
-    counts seconds."""
+    """Turns the messages of pages, which may be of another worker, into LogEvents for `send`.
+    `clock()` counts seconds."""
 
-    def __init__(self, clock: Callable[[], float], log: Callable[[Dict[str, Any]], None]) -> None:
+    def __init__(self, clock: Callable[[], float], send: Callable[[LogEvent], object]) -> None:
         self._clock = clock
-        self._log = log
+        self._send = send
         self._room = BURST
         self._at = clock()
         self._left_out = 0
@@ -43,9 +45,10 @@ class Console:
         if page is None:
             return False
         generation = str(message.get("generation", "")).rpartition("-")[2]
-        about = {"pid": int(page[1]), "request": int(page[2]),
-                 "gen": int(generation) if re.fullmatch("[0-9]{1,9}", generation) else 0,
-                 "page": clean(str(message.get("path", "")), 300), "client": clean(client, 64)}
+        about: LogEvent = {
+            "pid": int(page[1]), "request": int(page[2]),
+            "gen": int(generation) if re.fullmatch("[0-9]{1,9}", generation) else 0,
+            "page": clean(str(message.get("path", "")), 300), "client": clean(client, 64)}
         lines = [line for line in message["lines"] if isinstance(line, dict)]
         self._refill()
         left_out = message.get("left_out")
@@ -61,18 +64,21 @@ class Console:
         self._room = min(BURST, self._room + (now - self._at) * RATE)
         self._at = now
 
-    def _take_line(self, line: Dict[str, Any], about: Dict[str, Any]) -> None:
+    def _take_line(self, line: Dict[str, Any], about: LogEvent) -> None:
         if self._room < 1.0:
             self._left_out += 1
             return
         self._room -= 1.0
         if self._left_out:
             count, self._left_out = self._left_out, 0
-            self._log({**about, "level": "warning",
-                       "text": f"{count:,} more lines of browser pages came too fast"})
-        level = line.get("level")
-        self._log({**about, "level": level if level in _LEVELS else "error",
-                   "text": _text_of(line)})
+            self._log(f"{count:,} more lines of browser pages came too fast", "warning", about)
+        level = str(line.get("level"))
+        self._log(_text_of(line), level if level in _LEVELS else "error", about)
+
+    def _log(self, text: str, level: str, about: LogEvent) -> None:
+        event = log_event(text, level, "browser", "browser")
+        event.update(about)
+        self._send(event)
 
 
 def _text_of(line: Dict[str, Any]) -> str:

@@ -193,7 +193,7 @@ class Worker:
         settings, loop = loaded.settings, self._loop
         browser = make_browser(self._start, settings)
         if browser is not None:
-            browser.console = Console(loop.time, self._on_console)
+            browser.console = Console(loop.time, self._link.send_log)
         bare = make_adapter(loaded)
         self._adapter = guarded(self._proxied(bare, loaded, browser), settings, browser)
         server = Server(self._adapter, settings, loop=loop,
@@ -376,14 +376,6 @@ class Worker:
         event = builders.log_event(clean(text, 1024), "warning", "tremolo.debugger",
                                    pid=os.getpid(), gen=self._link.gen)
         event["waits"] = waits
-        self._link.send_log(event)
-
-    def _on_console(self, fields: Mapping[str, Any]) -> None:
-        """The console of a browser page logged something. Its page may be of another worker."""
-        event = builders.log_event(fields["text"], fields["level"], "browser", "browser",
-                                   pid=fields["pid"], gen=fields["gen"])
-        event["request"] = fields["request"]
-        event["page"], event["client"] = fields["page"], fields["client"]
         self._link.send_log(event)
 
 
