@@ -16,7 +16,8 @@ from tests.support.serving import (
     settle,
     until,
 )
-from tremolo.net.outbox import HIGH_WATER
+from tremolo.net.counters import Counters
+from tremolo.net.outbox import UNBROKEN, WRITE_SIZE, Outbox
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PLAIN = [(b"content-type", b"text/plain")]
@@ -138,6 +139,85 @@ def test_a_big_body_in_one_piece_arrives_unchanged(loop_name, tls):
 
 
 @each_loop
+def test_large_pieces_of_one_turn_are_gathered_into_few_writes(loop_name):
+    size, pieces = 64 * 1024, 16
+
+    async def handle(exchange):
+        exchange.start(200, PLAIN, length=size * pieces)
+        for number in range(pieces):
+            assert exchange.write(pattern(size, number)) is None
+        exchange.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect(receive_buffer=4 * size * pieces)
+            await client.send(GET)
+            response = await client.response()
+            assert response.body == b"".join(pattern(size, n) for n in range(pieces))
+            assert site.server.counters.writes <= size * pieces // WRITE_SIZE + 1
+            client.close()
+
+    run(main, loop_name)
+
+
+@each_loop
+@pytest.mark.parametrize("tls", [False, True])
+def test_pieces_of_all_sizes_arrive_in_their_order(loop_name, tls):
+    sizes = [1, 70_000, 5_000, 300_000, 100, 65_536, 65_536, 65_536, 262_144, 3] * 12
+
+    async def handle(exchange):
+        exchange.start(200, PLAIN, length=sum(sizes))
+        for number, size in enumerate(sizes):
+            wait = exchange.write(pattern(size, number))
+            if wait is not None:
+                await wait
+        exchange.finish()
+
+    async def main():
+        async with serving(handle, tls=tls) as site:
+            client = await site.connect(receive_buffer=16384)
+            await client.send(GET)
+            response = await client.response()
+            assert response.body == b"".join(pattern(size, n) for n, size in enumerate(sizes))
+            client.close()
+
+    run(main, loop_name)
+
+
+class Bottomless:
+    """A transport whose client takes everything at once."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def write(self, data):
+        self.taken += len(data)
+
+    def is_closing(self):
+        return False
+
+    def get_write_buffer_size(self):
+        return 0
+
+
+def test_a_big_body_to_a_fast_client_leaves_the_loop_its_turns():
+    size = 10 * UNBROKEN
+
+    async def main():
+        transport = Bottomless()
+        outbox = Outbox(asyncio.get_running_loop(), transport, Counters(), lambda _: None, None)
+        wait = outbox.push(bytes(size))
+        turns = 0
+        while transport.taken < size:
+            assert transport.taken <= (turns + 1) * UNBROKEN
+            await asyncio.sleep(0)
+            turns += 1
+        await wait
+
+    run(main)
+
+
+@each_loop
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_a_body_can_be_any_kind_of_bytes_and_is_taken_as_it_is_now(loop_name, kind):
     async def handle(exchange):
@@ -179,7 +259,7 @@ def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
             connection = site.connection
             waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
             assert sent < size * pieces
-            assert waiting <= 2 * HIGH_WATER + 2 * size
+            assert waiting <= WRITE_SIZE + size
             response = await client.response()
             assert response.body == b"".join(pattern(size, n) for n in range(pieces))
             client.close()

@@ -54,7 +54,10 @@ class Stream:
         self.transport = transport
         self.socket: Any = transport.get_extra_info("socket")
         self.is_tls = transport.get_extra_info("sslcontext") is not None
-        self.outbox = Outbox(server.loop, transport, server.counters, connection.on_write_pace)
+        self.outbox = Outbox(
+            server.loop, transport, server.counters, connection.on_write_pace,
+            None if self.is_tls or self.socket is None or not hasattr(os, "writev")
+            else self.socket.fileno())
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self.over = False
         self.paused = False
