@@ -109,7 +109,6 @@ def build_set_cookie(
     name = _encode(name)
     path = _encode(path or b"")
     domain = _encode(domain or b"")
-    same_site = _encode(samesite or b"")
     if not _TOKEN.fullmatch(name):
         raise ValueError(f"a cookie's name must be a token (RFC 9110), got {_show(name)}")
     _check_prefix(name, path, domain, secure)
@@ -127,15 +126,18 @@ def build_set_cookie(
         pieces.append(b"Secure")
     if httponly:
         pieces.append(b"HttpOnly")
-    if same_site:
-        if same_site.lower() not in _SAME_SITE:
-            raise ValueError(f"samesite must be Strict, Lax or None, got {_show(same_site)}")
-        if same_site.lower() == b"none" and not secure:
-            raise ValueError(
-                "a cookie with samesite None must be secure, else browsers drop it"
-            )
-        pieces.append(b"SameSite=" + _SAME_SITE[same_site.lower()])
+    if samesite:
+        pieces.append(b"SameSite=" + _same_site(_encode(samesite), secure))
     return b"; ".join(pieces)
+
+
+def _same_site(value: bytes, secure: bool) -> bytes:
+    known = _SAME_SITE.get(value.lower())
+    if known is None:
+        raise ValueError(f"samesite must be Strict, Lax or None, got {_show(value)}")
+    if value.lower() == b"none" and not secure:
+        raise ValueError("a cookie with samesite None must be secure, else browsers drop it")
+    return known
 
 
 def _check_prefix(name: bytes, path: bytes, domain: bytes, secure: bool) -> None:

@@ -8,11 +8,25 @@ import errno
 import os
 import socket
 import stat
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from ..addresses import WIDE, open_at
 from ..config import BY_NAME, Settings, check, parse_bind
 from ..exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..telemetry.builders import ListenerFacts
 
 
 class Address(NamedTuple):
@@ -85,7 +99,7 @@ class Listener:
             return [self._sockets[slot % count].fileno()]
         return [self._sockets[index].fileno() for index in range(slot, count, slots)]
 
-    def description(self) -> Dict[str, Any]:
+    def description(self) -> "ListenerFacts":
         return {"name": self.name, "options": self.wanted.options}
 
     def leave(self) -> None:
@@ -132,7 +146,7 @@ class Listeners:
         return listener
 
     def share(self, slot: int, slots: int,
-              beside: int = 0) -> Tuple[List[Dict[str, Any]], List[int]]:
+              beside: int = 0) -> "Tuple[List[ListenerFacts], List[int]]":
         """Descriptions and descriptors for a worker slot of `slots`; only those beside what
         it got when there were `beside` slots, if that is given."""
         descriptions, fds = [], []

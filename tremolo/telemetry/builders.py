@@ -181,6 +181,13 @@ def cannot_begin(error: str) -> Dict[str, Any]:
 # -- from the supervisor to a worker, over its control socket
 
 
+class ListenerFacts(TypedDict):
+    """An address whose socket comes with a message."""
+
+    name: str  # "http://127.0.0.1:8000", "unix:/path"
+    options: Dict[str, Any]  # of `app.listen()`
+
+
 class StartFacts(TypedDict, total=False):
     """What a worker is started with. The ends of its pipes and its listening sockets come with
     it."""
@@ -195,7 +202,7 @@ class StartFacts(TypedDict, total=False):
     detail: int
     throttle: Dict[str, Any]  # by scope, as in ThrottleEvent
     token: str  # of the pages in browsers
-    listeners: List[Dict[str, Any]]
+    listeners: List[ListenerFacts]
     gen: int
     slot: int
     capture: bool  # whether pipes for its output come with it
@@ -208,12 +215,13 @@ def start(**facts: "Unpack[StartFacts]") -> Dict[str, Any]:
     return {**facts, "v": VERSION, "kind": "start"}
 
 
-def listeners(descriptions: List[Dict[str, Any]], error: Optional[str] = None) -> Dict[str, Any]:
+def listeners(descriptions: List[ListenerFacts],
+              error: Optional[str] = None) -> Dict[str, Any]:
     """Further listening sockets, which come with it, or why there are not all."""
     return {"v": VERSION, "kind": "listeners", "listeners": descriptions, "error": error}
 
 
-def lend(slot: int, descriptions: List[Dict[str, Any]]) -> Dict[str, Any]:
+def lend(slot: int, descriptions: List[ListenerFacts]) -> Dict[str, Any]:
     """Sockets of another worker's slot to accept on, which come with it."""
     return {"v": VERSION, "kind": "lend", "slot": slot, "listeners": descriptions}
 

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from ..net.acceptor import Acceptor
     from ..net.server import Server
+    from ..telemetry.builders import ListenerFacts
 
 
 class ListeningSockets:
     """Sockets that came with `listeners` messages, in their order."""
 
     def __init__(self) -> None:
-        self._sockets: List[Tuple[Mapping[str, Any], socket.socket]] = []
+        self._sockets: List[Tuple[ListenerFacts, socket.socket]] = []
         self._contexts: List[Optional[ssl.SSLContext]] = []
         self._accepting = 0  # so many of them, from the first on
         self._lent: Dict[int, List[Acceptor]] = {}
@@ -36,7 +37,7 @@ class ListeningSockets:
 
         self._contexts = []
         for description, sock in self._sockets:
-            options = description.get("options", {})
+            options = description["options"]
             # A Unix socket speaks TLS only when asked for it by its own options.
             plain = sock.family == socket.AF_UNIX and not options.get("ssl")
             self._contexts.append(
@@ -55,7 +56,7 @@ class ListeningSockets:
 
     # -- those of other workers ----------------------------------------------------------
 
-    def borrow(self, server: "Server", slot: int, listeners: List[Mapping[str, Any]],
+    def borrow(self, server: "Server", slot: int, listeners: "List[ListenerFacts]",
                fds: List[int]) -> None:
         """Have `server` accept also on the sockets of a worker slot; takes over the
         descriptors."""
@@ -72,4 +73,4 @@ class ListeningSockets:
 
     def _context_of(self, name: str) -> "Optional[ssl.SSLContext]":
         return next((context for (description, _), context in zip(
-            self._sockets, self._contexts) if description.get("name") == name), None)
+            self._sockets, self._contexts) if description["name"] == name), None)
