@@ -19,12 +19,12 @@ from textual.containers import Container
 from textual.driver import Driver
 
 from tremolo.scope import Scope
+from tremolo.telemetry.filters import FilterError
 
 from .actions import Actions
 from .draw_timer import DrawTimer
 from .feed import Feed
 from .layout import NAMES, Layout
-from .model.filters import FilterError
 from .model.session import Session
 from .model.traffic import Row
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
@@ -391,6 +391,10 @@ class Dashboard(Actions):
     def mark_mistake(self, error: Optional[FilterError]) -> None:
         if self.entry is not None:
             self.entry.mark(None if error is None else error.place)
+        for pane in self.panes.values():
+            if pane.typing and pane.mistake != error:
+                pane.mistake = error
+                pane.redraw()
 
     def show_traffic(self) -> None:
         if self.arrangement is not None:
@@ -407,11 +411,12 @@ class Dashboard(Actions):
 
     async def open_entry(self, kind: str, value: str, placeholder: str,
                          changed: Callable[[str], None],
-                         finished: Callable[[str, bool], bool]) -> None:
+                         finished: Callable[[str, bool], bool], label: str = "") -> None:
+        """Type something for the pane `kind`; `label` says what, where it is not its filter."""
         await self._make_entry()
         if self.entry is not None and not self.entry.display:
             pane = self.panes[kind]
-            pane.typing = True
+            pane.typing, pane.label = True, label
             pane.redraw()
             history = self._histories.setdefault(kind, [])
             self.entry.ask(value, placeholder, history, pane.entry_region, changed, finished)
@@ -427,5 +432,5 @@ class Dashboard(Actions):
     def close_entry(self, focus: str) -> None:
         if self.entry is not None:
             self.entry.display = False
-        self.panes[focus].typing = False
+        self.panes[focus].typing, self.panes[focus].mistake = False, None
         self.screen_stack[0].set_focus(self.panes[focus])

@@ -8,9 +8,10 @@ from typing import Any, Dict, Optional, Tuple
 
 from tremolo.exceptions import ConfigurationError
 from tremolo.scope import EVERYTHING, Scope
+from tremolo.telemetry.filters import FilterError, compile_hold
 
 from .host import Host
-from .model.holding import Held, Malformed, Mock, change_of, mock_of, rules_of
+from .model.holding import Held, Malformed, Mock, change_of, mock_of
 from .model.requests import without
 from .model.scopes import named, typed
 from .model.text import clean
@@ -154,7 +155,7 @@ async def ask_file(app: Host) -> None:
     app.show_traffic()
     session.notify("a name in .har makes it a HAR; what is filtered out is left out", "info")
     await app.open_entry("traffic", suggested(session), "session.jsonl or requests.har",
-                         lambda value: None, finished)
+                         lambda value: None, finished, "write to")
 
 
 async def ask_message(app: Host, row: Row) -> None:
@@ -201,12 +202,19 @@ async def ask_hold(app: Host) -> None:
     """Which requests to hold before the application sees them; empty: none."""
     holding = app.session.holding
 
+    def mistake_of(value: str) -> Optional[FilterError]:
+        try:
+            compile_hold(value)
+        except FilterError as exc:
+            return exc
+        return None
+
+    def changed(value: str) -> None:
+        app.mark_mistake(mistake_of(value))
+
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
-            try:
-                rules_of(value)
-            except Malformed as exc:
-                app.session.notify(str(exc), "warning")
+            if mistake_of(value) is not None:
                 return False
             holding.hold = value.strip()
             app.session.commands.give("intercept", holding.wanted(),
@@ -216,8 +224,8 @@ async def ask_hold(app: Host) -> None:
         return True
 
     app.show_traffic()
-    await app.open_entry("traffic", holding.hold, "POST /api/* | /login; empty: none",
-                         lambda value: None, finished)
+    await app.open_entry("traffic", holding.hold, "POST /api/* h:cookie | ip:10.; empty: none",
+                         changed, finished, "hold")
 
 
 async def ask_mock(app: Host, row: Optional[Row]) -> None:
@@ -252,7 +260,7 @@ async def ask_mock(app: Host, row: Optional[Row]) -> None:
         return True
 
     await app.open_entry("traffic", text, 'GET /api/* 503 {"error": 1}; empty: not mocked',
-                         lambda value: None, finished)
+                         lambda value: None, finished, "mock")
 
 
 def mock_of_row(row: Row) -> Mock:
@@ -286,5 +294,5 @@ async def ask_decision(app: Host, held: Held, answer: bool) -> None:
 
     app.show_traffic()
     await app.open_entry("traffic", "200 " if answer else f"{held.method} {held.path}",
-                         "404 not here" if answer else "PUT /other X-Role: admin | Cookie:",
-                         lambda value: None, finished)
+                         "404 not here" if answer else "PUT /other X-Role: admin | Cookie: || {}",
+                         lambda value: None, finished, "answer" if answer else "change")

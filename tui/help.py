@@ -12,7 +12,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from .model import filters
+from tremolo.telemetry import filters
+
 from .panes.lines import LinePane
 
 Bindings = Tuple[str, Sequence[Any]]

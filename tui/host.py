@@ -9,9 +9,9 @@ from typing import Any, Callable, List, Optional, Protocol, Tuple
 from textual.binding import Binding
 
 from tremolo.scope import Scope
+from tremolo.telemetry.filters import FilterError
 
 from .feed import Feed
-from .model.filters import FilterError
 from .model.holding import Held
 from .model.requests import Key, Request
 from .model.session import Session
@@ -89,7 +89,7 @@ class Host(Protocol):
 
     async def open_entry(self, kind: str, value: str, placeholder: str,
                          changed: Callable[[str], None],
-                         finished: Callable[[str, bool], bool]) -> None: ...
+                         finished: Callable[[str, bool], bool], label: str = "") -> None: ...
 
     def close_entry(self, focus: str) -> None: ...
 

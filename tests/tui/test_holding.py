@@ -9,22 +9,13 @@ pytest.importorskip("textual")
 from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
 from tests.support.feed_player import message
 from tui.model import bodies
-from tui.model.holding import Malformed, change_of, mock_of, rules_of
+from tui.model.holding import Malformed, change_of, mock_of
 from tui.model.messages import parse
 
 
 def held(state="held", number=7):
     return {"v": 1, "kind": "held", "state": state, "pid": 4711, "gen": 14, "id": number,
             "conn": 9, "t": 0.0, "seconds": 45.0, "method": "POST", "path": "/api/cart"}
-
-
-def test_rules_are_typed_as_methods_and_paths():
-    assert rules_of("POST /api/* | /login") == [
-        {"method": "POST", "path": "/api/*"}, {"method": "", "path": "/login"}]
-    assert rules_of(" ") == []
-    for wrong in ("POST", "api", "post /x y"):
-        with pytest.raises(Malformed):
-            rules_of(wrong)
 
 
 def test_a_mock_is_typed_with_a_body_or_takes_the_recorded_one():
@@ -41,6 +32,10 @@ def test_a_mock_is_typed_with_a_body_or_takes_the_recorded_one():
 def test_a_change_sets_and_takes_away_headers():
     assert change_of("PUT /b?c X-Role: admin | Cookie:") == {
         "method": "PUT", "target": "/b?c", "headers": {"X-Role": "admin", "Cookie": None}}
+    assert change_of('PUT /b || {"a": 1 || 2}') == {
+        "method": "PUT", "target": "/b", "headers": {},
+        "body64": base64.b64encode(b'{"a": 1 || 2}').decode()}
+    assert change_of("PUT /b ||")["body64"] == ""
     for wrong in ("PUT", "PUT b", "PUT /b nonsense"):
         with pytest.raises(Malformed):
             change_of(wrong)
@@ -50,7 +45,7 @@ def test_a_change_sets_and_takes_away_headers():
 async def test_what_is_held_is_said_listed_and_let_go(d):
     await d.press("I", *"POST /api/*", "enter")
     (command,) = await d.obey()
-    assert command["args"] == {"hold": [{"method": "POST", "path": "/api/*"}], "mocks": []}
+    assert command["args"] == {"hold": "POST /api/*", "mocks": []}
     await d.say(held(), held(number=8))
     assert "2 requests are held" in d.screen()[-2]
     await d.press("H")
@@ -62,6 +57,18 @@ async def test_what_is_held_is_said_listed_and_let_go(d):
     await d.until(lambda: len(d.app.screen_stack) == 1)
     assert any("went on by itself" in one.text for one in d.app.session.notices.items)
     assert "held" not in d.app.session.notices.standing
+
+
+@drive(SMALL)
+async def test_what_is_not_known_yet_is_refused_at_its_place(d):
+    await d.press("I", *"POST s:500")
+    row = next(row for row in d.screen() if "cannot be held by" in row)
+    assert row.index("╰") == len(" hold POST ")
+    assert "s: cannot be held by: that is known only once it was answered" in row
+    await d.press("enter")
+    assert d.app.entry.display and d.commands() == []
+    await d.press("escape")
+    assert "cannot be held by" not in d.text()
 
 
 @drive(SMALL)

@@ -13,8 +13,8 @@ pytest.importorskip("textual")
 
 from tests.support.dashboard_driver import server
 from tests.support.feed_player import message
+from tremolo.telemetry.filters import FilterError, compile_filter
 from tui.model.export import curl, needs_file
-from tui.model.filters import FilterError, compile_filter
 from tui.model.pins import MOST, SAVED, Answer, Pins, answer_of
 from tui.model.requests import (
     Malformed,

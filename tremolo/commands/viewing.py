@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from ..exceptions import ConfigurationError
+from ..telemetry.filters import FilterError, compile_filter
 from .arguments import Parser
 from .clients import client_parser
 
@@ -150,13 +151,12 @@ def _filter(text: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     try:
         from importlib import import_module
 
-        filters = import_module("tremolo_tui.model.filters")
         traffic = import_module("tremolo_tui.model.traffic")
     except ImportError:
         raise ConfigurationError("--filter needs the dashboard: it is in tremolo_tui") from None
     try:
-        matches = filters.compile_filter(text)
-    except filters.FilterError as exc:
+        matches = compile_filter(text)
+    except FilterError as exc:
         raise ConfigurationError(f"--filter: {exc}\n  {text}\n  {' ' * exc.place}^") from None
     return lambda row, frame: bool(matches(traffic.Row(
         0, int(frame.get("pid", 0)), int(frame.get("gen", 0)), dict(row))))

@@ -317,7 +317,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def _go_on(self, exchange: Exchange) -> None:
         """The response is handed over: on to the next request, or to the end."""
         body = exchange.body
-        if body is not None and not body.done:
+        if body is not None and body.awaited:
             self._bytes_left = DISCARD_BYTES
             self.state = self.state.after[DISCARD]
             self.deadline = self.server.loop.time() + LINGER_SECONDS

@@ -133,6 +133,11 @@ class RequestBody:
         return self.continue_pending and not self._exchange.connection.parser.buffered
 
     @property
+    def awaited(self) -> bool:
+        """Something of it is still to come from the client."""
+        return not self.done
+
+    @property
     def short(self) -> bool:
         """What is left of it is not worth closing the connection for."""
         head = self._exchange.head
@@ -195,3 +200,34 @@ class RequestBody:
             self._since = now
             self._mark = connection.bytes_in
         connection.deadline = min(connection.deadline, self._since + BODY_WINDOW)
+
+
+class GivenBody(RequestBody):
+    """What the application gets in place of the client's body, which was read to its end."""
+
+    __slots__ = ("_given",)
+
+    awaited = False
+    short = True
+
+    def __init__(self, exchange: Bodied, data: bytes) -> None:
+        super().__init__(exchange, expect_continue=False)
+        self._given = data
+
+    def read_nowait(self) -> bytes:
+        data, self._given = self._given, b""
+        self.done = not data
+        return data
+
+
+async def replace_body(exchange: Any, data: bytes) -> None:
+    """Give the application of `exchange` the body `data`, with the framing of its length. Before
+    anything else reads it. Raises what reading the client's own raises."""
+    while await exchange.read():
+        pass
+    head: RequestHead = exchange.head
+    head.headers = [field for field in head.headers
+                    if field[0] not in (b"content-length", b"transfer-encoding")]
+    head.headers.append((b"content-length", str(len(data)).encode("ascii")))
+    head.content_length, head.chunked, head.has_body = len(data), False, bool(data)
+    exchange.body = GivenBody(exchange, data) if data else None

@@ -62,7 +62,7 @@ class Commands:
         if viewer is not None and not self._on.feed.has(viewer):
             self._on.intercepts.clear()
             for worker in workers:
-                worker.notify("intercept", hold=[], mocks=[])
+                worker.notify("intercept", hold="", mocks=[])
 
     async def _carry_out(self, viewer: Viewer, message: Dict[str, Any]) -> None:
         name, args = message.get("name"), message.get("args")
@@ -180,7 +180,7 @@ class Commands:
 
     async def _intercept(self, viewer: Viewer, args: Mapping[str, Any]) -> Dict[str, Any]:
         """Hold and mock requests for a viewer, as long as it is there; the newest wish counts."""
-        wanted = {name: args.get(name) or [] for name in ("hold", "mocks")}
+        wanted = {"hold": args.get("hold") or "", "mocks": args.get("mocks") or []}
         workers = [w for w in self._on.generations.workers if w.state != "exited"]
         answers = await asyncio.gather(*(
             worker.command("intercept", **wanted) for worker in workers))
@@ -193,7 +193,7 @@ class Commands:
 
     async def _release(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("release", **{
-            name: args[name] for name in ("id", "method", "target", "headers", "answer")
+            name: args[name] for name in ("id", "method", "target", "headers", "body64", "answer")
             if name in args})
         if not answer.get("ok"):
             raise CommandError(str(answer.get("error")))

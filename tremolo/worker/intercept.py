@@ -9,12 +9,16 @@ time.
 
 import asyncio
 import base64
+import os
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from urllib.parse import unquote
 
 from ..exceptions import CommandError
 from ..net.adapter import AroundAdapter
+from ..net.request_body import replace_body
 from ..scope import Scope
 from ..telemetry.builders import held_event
+from ..telemetry.filters import FilterError, Predicate, compile_hold
 from ..telemetry.messages import MAX_TEXT
 from ..telemetry.sanitize import clean
 
@@ -25,7 +29,8 @@ if TYPE_CHECKING:
 MOST = 50  # requests that are held at once
 LONGEST = 45.0  # seconds that one is held; less where a handler's time limit is shorter
 RULES = 50
-LARGEST = 32 * 1024  # bytes of a mocked body
+LARGEST = 32 * 1024  # bytes of a body that is typed
+LONGEST_FILTER = 2000  # characters
 
 _FRAMING = {"content-length", "transfer-encoding"}
 
@@ -52,6 +57,41 @@ class Match(NamedTuple):
         return cls(str(given.get("method") or "").upper().encode("ascii"), path)
 
 
+class Asked:
+    """A request as filters see it while nobody has answered it; also its one message."""
+
+    __slots__ = ("_fields", "bytes_in", "conn", "http", "method", "path", "peer", "pid", "route",
+                 "shown_path", "status")
+
+    response = None
+
+    def __init__(self, exchange: "Exchange") -> None:
+        head, peer = exchange.head, exchange.connection.peer
+        self.method = head.method.decode("latin-1")
+        self.path = head.target.decode("latin-1")
+        self.shown_path = unquote(self.path)
+        self.route = exchange.route
+        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else ""
+        self.http = "ws" if head.upgrade == b"websocket" else head.version.decode("ascii")
+        self.status = 0
+        self.bytes_in = head.content_length or 0
+        self.conn, self.pid = exchange.connection.id, os.getpid()
+        self._fields = head.headers
+
+    @property
+    def request(self) -> "Asked":
+        return self
+
+    def field(self, name: str) -> str:
+        wanted = name.encode("latin-1")
+        return next((value.decode("latin-1") for known, value in self._fields
+                     if known == wanted), "")
+
+    def has_line(self, word: str) -> bool:
+        return any(word in f"{name.decode('latin-1')}: {value.decode('latin-1')}".lower()
+                   for name, value in self._fields)
+
+
 class Response(NamedTuple):
     """What is answered in the application's place."""
 
@@ -65,9 +105,7 @@ class Response(NamedTuple):
             raise CommandError("an answer is an object with a status")
         if not 200 <= given["status"] <= 599:
             raise CommandError("the status of an answer is 200 to 599")
-        body = base64.b64decode(given.get("body64") or "", validate=True)
-        if len(body) > LARGEST:
-            raise CommandError(f"the body of an answer has at most {LARGEST} bytes")
+        body = _body(given.get("body64") or "")
         headers = [(str(name).encode("latin-1"), str(value).encode("latin-1"))
                    for name, value in given.get("headers") or ()]
         return cls(given["status"], headers, body)
@@ -79,6 +117,16 @@ class Response(NamedTuple):
         exchange.respond(self.status, [*self.headers, *more], self.body)
 
 
+def _body(encoded: Any) -> bytes:
+    try:
+        body = base64.b64decode(encoded, validate=True)
+    except (TypeError, ValueError):
+        raise CommandError("a body is written in base64") from None
+    if len(body) > LARGEST:
+        raise CommandError(f"a body has at most {LARGEST} bytes")
+    return body
+
+
 class Interceptor(AroundAdapter):
     """Around the adapter of `server`; `notify(event)` sends HeldEvents to viewers."""
 
@@ -87,27 +135,33 @@ class Interceptor(AroundAdapter):
         self._inner = server.adapter
         self._server = server
         self._notify = notify
-        self._hold: List[Match] = []
+        self._hold: Optional[Predicate] = None
         self._mocks: List[Tuple[Match, Response]] = []
         self._held: Dict[int, asyncio.Future[Mapping[str, Any]]] = {}
 
     def change(self, args: Mapping[str, Any]) -> Dict[str, int]:
         """Hold and mock what `args` describe; what is held goes on if nothing is to be held any
         more. Raises CommandError."""
-        hold, mocks = args.get("hold") or [], args.get("mocks") or []
-        if not (isinstance(hold, list) and isinstance(mocks, list)) or max(
-                len(hold), len(mocks)) > RULES:
-            raise CommandError(f"hold and mocks are lists of at most {RULES} rules")
-        self._hold, self._mocks = ([Match.of(given) for given in hold],
-                                   [(Match.of(given), Response.of(given)) for given in mocks])
-        if not self._hold:
+        hold, mocks = args.get("hold") or "", args.get("mocks") or []
+        if not isinstance(hold, str) or len(hold) > LONGEST_FILTER:
+            raise CommandError("what to hold is a filter such as POST /api/*")
+        if not isinstance(mocks, list) or len(mocks) > RULES:
+            raise CommandError(f"mocks are a list of at most {RULES} rules")
+        try:
+            matches = compile_hold(hold) if hold.strip() else None
+        except FilterError as exc:
+            raise CommandError(f"{exc} (at {exc.place + 1} of {hold!r})") from None
+        self._mocks = [(Match.of(given), Response.of(given)) for given in mocks]
+        self._hold = matches
+        if matches is None:
             self.release_all()
-        self._server.adapter = self if self._hold or self._mocks else self._inner
-        return {"hold": len(self._hold), "mocks": len(self._mocks), "held": len(self._held)}
+        self._server.adapter = self if matches is not None or self._mocks else self._inner
+        return {"hold": int(matches is not None), "mocks": len(self._mocks),
+                "held": len(self._held)}
 
     def release(self, args: Mapping[str, Any]) -> bool:
-        """Let one that is held go on: as it is, with another method or target, with header fields
-        set (None takes one away), or with `answer`, without the application."""
+        """Let one that is held go on: as it is, with another method, target or body, with header
+        fields set (None takes one away), or with `answer`, without the application."""
         waiter = self._held.get(args.get("id", -1))
         if waiter is None or waiter.done():
             raise CommandError("that request is not held any more")
@@ -119,7 +173,9 @@ class Interceptor(AroundAdapter):
             raise CommandError("a target begins with / and is ASCII")
         framing = {str(name).lower() for name in args.get("headers") or {}} & _FRAMING
         if framing:
-            raise CommandError(f"{', '.join(framing)} cannot be changed: the body has come so")
+            raise CommandError(f"{', '.join(framing)} cannot be changed: the body decides")
+        if args.get("body64") is not None:
+            _body(args["body64"])
         waiter.set_result(args)
         return True
 
@@ -133,7 +189,8 @@ class Interceptor(AroundAdapter):
             if match.fits(exchange):
                 answer.send(exchange)
                 return
-        if len(self._held) < MOST and any(match.fits(exchange) for match in self._hold):
+        hold = self._hold
+        if hold is not None and len(self._held) < MOST and hold(Asked(exchange)):
             decision = await self._decided(exchange)
             if exchange.disconnected:
                 return
@@ -141,6 +198,8 @@ class Interceptor(AroundAdapter):
                 Response.of(decision["answer"]).send(exchange)
                 return
             _apply(exchange, decision)
+            if decision.get("body64") is not None:
+                await replace_body(exchange, _body(decision["body64"]))
         await self._inner.handle(exchange)
 
     async def _decided(self, exchange: "Exchange") -> Mapping[str, Any]:

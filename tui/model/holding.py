@@ -2,7 +2,7 @@
 
 import base64
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from .text import clean
 
@@ -65,22 +65,7 @@ class Holding:
 
     def wanted(self) -> Dict[str, Any]:
         """The arguments of the command that asks for all of it."""
-        return {"hold": rules_of(self.hold), "mocks": [mock.told() for mock in
-                                                       self.mocks.values()]}
-
-
-def rules_of(text: str) -> List[Dict[str, str]]:
-    """What to hold: `POST /api/*`, several with `|`. Raises Malformed."""
-    rules = []
-    for part in text.split("|"):
-        words = part.split()
-        if not words:
-            continue
-        method = words.pop(0) if _WORD.match(words[0]) else ""
-        if len(words) != 1 or not words[0].startswith("/"):
-            raise Malformed("held is a method and a path: POST /api/*, or a path alone")
-        rules.append({"method": method, "path": words[0]})
-    return rules
+        return {"hold": self.hold, "mocks": [mock.told() for mock in self.mocks.values()]}
 
 
 def mock_of(text: str, recorded: Optional[Mock] = None) -> Mock:
@@ -100,15 +85,21 @@ def mock_of(text: str, recorded: Optional[Mock] = None) -> Mock:
 
 
 def change_of(text: str) -> Dict[str, Any]:
-    """How one that is held goes on: `PUT /other X-Role: admin | Cookie:`. Raises Malformed."""
+    """How one that is held goes on: `PUT /other X-Role: admin | Cookie: || {"id": 3}`; what
+    stands behind || is its body. Raises Malformed."""
+    text, bars, body = text.partition("||")
     head, *fields = [part.strip() for part in text.split("|")]
     words = head.split(None, 2)
     if len(words) < 2 or not _WORD.match(words[0]) or not words[1].startswith("/"):
-        raise Malformed("a method and a target, then headers: PUT /other X-Role: admin | Cookie:")
+        raise Malformed("a method and a target, then headers and a body: "
+                        "PUT /other X-Role: admin | Cookie: || body")
     headers: Dict[str, Optional[str]] = {}
-    for field in [*words[2:], *fields]:
+    for field in filter(None, [*words[2:], *fields]):
         name, colon, value = field.partition(":")
         if not colon or not name.strip() or " " in name.strip():
             raise Malformed("a header is written as name: value; without a value it goes")
         headers[name.strip()] = value.strip() or None
-    return {"method": words[0], "target": words[1], "headers": headers}
+    changed: Dict[str, Any] = {"method": words[0], "target": words[1], "headers": headers}
+    if bars:
+        changed["body64"] = base64.b64encode(body.strip().encode()).decode("ascii")
+    return changed

@@ -4,7 +4,13 @@ import copy
 from collections import deque
 from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple
 
-from .filters import FilterError, Predicate, compile_search, matches_everything
+from tremolo.telemetry.filters import (
+    FilterError,
+    Predicate,
+    compile_search,
+    matches_everything,
+)
+
 from .raised import chain_of
 from .text import clean, clean_lines, colour_runs
 

@@ -7,7 +7,13 @@ trimming, filtering and reloads. Rules between generations are entries too.
 from bisect import bisect_left
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from .filters import FilterError, Predicate, compile_filter, matches_everything
+from tremolo.telemetry.filters import (
+    FilterError,
+    Predicate,
+    compile_filter,
+    matches_everything,
+)
+
 from .messages import Kept, Message, parse
 from .text import clean, clean_known, decoded
 

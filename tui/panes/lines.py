@@ -14,6 +14,8 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
+from tremolo.telemetry.filters import FilterError
+
 from ..draw import Piece, spread, strip_of
 from ..model.session import Session
 from .surface import Surface
@@ -52,6 +54,8 @@ class LinePane(Surface, can_focus=True):
         self.edge = False  # another pane stands to the right: the last column is a rule
         self.condensed = False  # the whole pane is one line
         self.typing = False  # the entry lies over the place that `entry_region` says
+        self.mistake: Optional[FilterError] = None  # in what is typed
+        self.label = ""  # what is typed, if it is not what the pane always asks for
         self.top = 0
         self.follow = self.FOLLOWS
         self.selected: Optional[Any] = None

@@ -6,9 +6,10 @@ from rich.style import Style
 from textual.binding import Binding
 from textual.geometry import Region
 
+from tremolo.telemetry.filters import words_of
+
 from ..draw import Piece, fit, found_in, spread, wrapped_pieces
 from ..model import text
-from ..model.filters import words_of
 from ..model.logs import LogLine
 from .lines import LinePane
 

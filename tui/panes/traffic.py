@@ -6,10 +6,11 @@ from textual import events
 from textual.binding import Binding
 from textual.geometry import Region
 
+from tremolo.telemetry.filters import FilterError
+
 from ..draw import Piece, fit, middle_cut, spread
 from ..model import text
 from ..model.export import curl_of
-from ..model.filters import FilterError
 from ..model.requests import key_of
 from ..model.traffic import Entry, Row, Rule
 from .exchange_line import columns, head_pieces, row_pieces, scale_of
@@ -172,8 +173,12 @@ class TrafficPane(LinePane):
 
     # -- drawing
 
+    @property
+    def _prompt(self) -> str:
+        return f"{self.label} " if self.label else FILTER
+
     def entry_region(self) -> Region:
-        region, start = self.region, 1 + len(FILTER)
+        region, start = self.region, 1 + len(self._prompt)
         return Region(region.x + start, region.y + self.titled,
                       max(10, min(region.width - start - 14, region.width // 2)), 1)
 
@@ -181,14 +186,15 @@ class TrafficPane(LinePane):
         traffic = self.session.traffic
         if line == 0:
             return self._state_pieces(width)
-        if traffic.filter_error is not None:
-            return self._mistake_pieces(traffic.filter_error, width)
+        mistake = self.mistake or traffic.filter_error
+        if mistake is not None:
+            return self._mistake_pieces(mistake, width)
         return head_pieces(self, columns(width), self._scale, traffic.sort, traffic.reverse)
 
     def _mistake_pieces(self, error: FilterError, width: int) -> Sequence[Piece]:
         """What is wrong, below the place where it is."""
         words = f"╰ {error}"
-        start = min(1 + len(FILTER) + error.place, max(0, width - len(words)))
+        start = min(1 + len(self._prompt) + error.place, max(0, width - len(words)))
         return [(" " * start, None), (fit(words, width - start), self.style("error"))]
 
     def _state_pieces(self, width: int) -> Sequence[Piece]:
@@ -196,7 +202,7 @@ class TrafficPane(LinePane):
         traffic, dim = self.session.traffic, self.style("dim")
         left: List[Piece] = [(" ", None)]
         if self.typing:
-            left.append((FILTER, dim))
+            left.append((self._prompt, dim))
         elif traffic.filter_text:
             left += [(FILTER, dim), (traffic.filter_text, self.style("query"))]
         else:

@@ -6,12 +6,14 @@ the path, as it was sent or decoded. Terms: `m:post` `s:5xx` `s!=200` `ms>50` `t
 `sse:` `live:` `err:` `throttled:` `marked:`, and where headers and bodies are known
 `h:word` (a line "name: value" of either head) and `b:word` (the known part of either body);
 quotes keep spaces together. `method:`, `status:` and the like are understood as well.
+
+The same language says which requests to hold before the application sees them, and which lines of
+the log to show, with the terms that have a meaning there.
 Invalid text raises `FilterError` with the place; the caller keeps its last good filter.
 """
 
 import operator
 import re
-from difflib import get_close_matches
 from fnmatch import translate
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -111,11 +113,15 @@ def _within(kind: str, text: str, place: int) -> Predicate:
 
 def _type(text: str, place: int) -> Predicate:
     """A part of the media type of the response, as far as its headers are known."""
-    if not text:
-        raise FilterError("type: needs a word such as json", place)
-    word = text.lower()
+    word = _media(text, place)
     return lambda row: (row.response is not None
                         and word in row.response.field("content-type").lower())
+
+
+def _media(text: str, place: int) -> str:
+    if not text:
+        raise FilterError("type: needs a word such as json", place)
+    return text.lower()
 
 
 def _flag(name: str) -> Predicate:
@@ -164,6 +170,8 @@ def _known(key: str, sign: str, place: int) -> str:
     lower = _ALIASES.get(lower, lower)
     if lower in _KEYS:
         return lower
+    from difflib import get_close_matches  # only mistakes need it
+
     near = get_close_matches(lower, [*_KEYS, *_ALIASES], 1, 0.7 if len(lower) > 2 else 0.99)
     if sign in ("=", "==") and not near:
         return ""  # as in a query: page=2
@@ -206,6 +214,41 @@ def _term(text: str, place: int) -> Predicate:
     else:
         inner = _text_term(key, value, after)
     return _not(inner) if sign == "!=" else inner
+
+
+# -- what is held
+
+_ASKED = ("m", "path", "route", "h", "type", "ip", "pid", "conn", "ws", "in")
+_UNASKED = {"b": "its body has not come yet", "gen": "all that come are of the newest generation",
+            "marked": "it is in no list yet", "live": "none of them is answered yet"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+
+
+def _asked_term(text: str, place: int) -> Predicate:
+    if text.startswith("!") and len(text) > 1:
+        return _not(_asked_term(text[1:], place + 1))
+    if text in _METHODS:
+        return lambda row: bool(row.method == text)
+    found = None if "://" in text else _TERM.match(text)
+    key = _known(found.group(1), found.group(2), place) if found else ""
+    if found is None or not key:
+        return _term(text, place)
+    if key not in _ASKED:
+        why = _UNASKED.get(key, "that is known only once it was answered")
+        raise FilterError(f"{key}: cannot be held by: {why}", place)
+    inner = _term(text, place)  # which finds what is wrong with it
+    if key == "type":
+        word = _media(found.group(3).replace('"', ""), place)
+        inner = lambda row: word in row.request.field("content-type").lower()  # noqa: E731
+        return _not(inner) if found.group(2) == "!=" else inner
+    return inner
+
+
+def compile_hold(text: str) -> Predicate:
+    """The predicate for requests that nobody has answered: the terms of a filter that are known
+    then, `type:` being that of the request's body, and a method in capitals by itself
+    (`POST /api/*`). Raises FilterError."""
+    return _compiled(text, _asked_term)
 
 
 # -- the log

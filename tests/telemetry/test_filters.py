@@ -2,7 +2,12 @@
 
 import pytest
 
-from tui.model.filters import FilterError, compile_filter, matches_everything
+from tremolo.telemetry.filters import (
+    FilterError,
+    compile_filter,
+    compile_hold,
+    matches_everything,
+)
 from tui.model.messages import Message
 from tui.model.text import decoded
 from tui.model.traffic import Row
@@ -102,3 +107,39 @@ def test_an_unknown_term_names_the_nearest_one(text, nearest):
 ])
 def test_a_path_is_read_decoded_where_that_is_letters(sent, shown):
     assert decoded(sent) == shown
+
+
+class Asked:
+    """A request that nobody has answered."""
+
+    method, path, shown_path, route, peer, http = (
+        "POST", "/api/cart?x=1", "/api/cart?x=1", None, "10.0.0.7:5", "1.1")
+    status, bytes_in, conn, pid, response = 0, 12_000, 9, 4711, None
+
+    @property
+    def request(self):
+        return self
+
+    def field(self, name):
+        return "application/json" if name == "content-type" else ""
+
+    def has_line(self, word):
+        return word in "cookie: role=admin"
+
+
+@pytest.mark.parametrize("text, held", [
+    ("POST /api/*", True), ("GET /api/*", False), ("m:post h:admin", True), ("h:guest", False),
+    ("type:json", True), ("type!=json", False), ("ip:10.", True), ("route:/api/*", True),
+    ("in>10k", True), ("!ws: conn:9", True), ("GET | /cart", True), ("!/cart", False)])
+def test_what_is_held_is_written_as_a_filter(text, held):
+    assert compile_hold(text)(Asked()) is held
+
+
+@pytest.mark.parametrize("text, place, words", [
+    ("POST s:500", 5, "once it was answered"), ("/a !ms>50", 4, "once it was answered"),
+    ("b:total", 0, "has not come yet"), ("gen:3", 0, "newest generation"),
+    ("type:", 5, "such as json"), ("metod:x", 0, "did you mean")])
+def test_what_is_not_known_when_it_is_held_is_refused_at_its_place(text, place, words):
+    with pytest.raises(FilterError, match=words) as caught:
+        compile_hold(text)
+    assert caught.value.place == place
