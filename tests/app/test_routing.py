@@ -61,9 +61,11 @@ def test_a_regular_expression_is_searched_in_the_undecoded_target(route, target,
     assert (get(handler(page, route), target).status == 200) is found
 
 
-def test_the_index_answers_503_until_it_is_set():
+def test_the_index_answers_503_until_it_is_set(caplog):
     app = Tremolo()
-    response = get(app, "/")
+    with caplog.at_level("INFO"):
+        response = get(app, "/")
+    assert "GET /: 503 Service Unavailable" in caplog.messages
     assert (response.status, response.text) == (503, "Service Unavailable")
     app.add_route(page)
     assert get(app, "/").text == "found"

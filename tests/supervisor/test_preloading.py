@@ -77,6 +77,16 @@ class Project:
         return self.server.wait_for("reload", gen=self.generation, state="ready")
 
 
+def test_how_imports_ahead_work_is_logged_only_where_it_is_asked_for(tmp_path):
+    program = answer("asks.V", "import asks")
+    packages = {"asks": "import settings\nV = settings.V\n"}
+    (tmp_path / "settings.py").write_text("V = 'set'\n")
+    with Project(tmp_path, packages, program, "--log-level", "") as shop:
+        assert shop.server.text() == "set"
+        wait_until(lambda: shop.status()["not_preloaded"], "what is not preloaded")
+        assert not shop.server.find("log", level="debug")
+
+
 def test_a_package_finds_the_environment_that_the_program_sets_after_each_save(tmp_path):
     source = "import os\nos.environ['FOO'] = 'one'\nimport reads"
     with Project(tmp_path, {"reads": READS}, answer("reads.VALUE", source)) as shop:

@@ -328,12 +328,17 @@ def _report(adapter: Caller, exc: Exception, error: HTTPException,
     """Log by whose fault it is: the client's is nobody's news, the application's has a
     trace."""
     if isinstance(error, RequestTimeout) and exc is not error:
-        adapter.app.logger.warning("%r: %s", exchange.head.target, exc)
+        adapter.app.logger.warning("%s: %s", _named(exchange), exc)
     elif error.code >= 500 and (exc is not error or isinstance(exc, InternalServerError)):
         exchange.connection.server.report(exchange, error.__cause__ or exc)
     elif error.code >= 500:
         level = logging.INFO if error.code == 503 else logging.ERROR
-        adapter.app.logger.log(level, "%r: %d %s", exchange.head.target, error.code, error)
+        adapter.app.logger.log(level, "%s: %d %s", _named(exchange), error.code, error)
+
+
+def _named(exchange: "Exchange") -> str:
+    head = exchange.head
+    return (head.method + b" " + head.target).decode("ascii", "backslashreplace")
 
 
 async def _error_page(adapter: Caller, error: HTTPException, server: Server,

@@ -212,7 +212,7 @@ class Generations:
             backoff.succeeded()
         slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
         parts = {"seen": (change.saved if change is not None else 0.0) * 1000,
-                 **slowest.parts, **({"settle": settling * 1000} if settling > 0.001 else {}),
+                 **slowest.parts, **({"settle": settling * 1000} if settling > 0.005 else {}),
                  "switch": (now - ready) * 1000}
         self.reload_ms = round(parts["seen"] + (now - began) * 1000, 1)
         self._publish(generation, "ready", change, ms=self.reload_ms,

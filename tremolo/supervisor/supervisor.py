@@ -310,7 +310,9 @@ class Supervisor:
         }
 
     def note(self, text: str, level: str = "info") -> None:
-        self._feed.log(level, text)
+        """Log a line of our own; one of how we work only where that was asked for."""
+        if level != "debug" or self._launch.settings.log_level.upper() == "DEBUG":
+            self._feed.log(level, text)
 
     def _describe(self) -> "StartFacts":
         launch = self._launch
