@@ -79,7 +79,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path):
 @pytest.mark.parametrize("arguments", [("run",), ("dev",), ("run", "--workers", "2")])
 def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path, arguments):
     project(tmp_path)
-    with Server(tmp_path, *arguments, "shop:app", "--port", "0") as server:
+    with Server(tmp_path, *arguments, "shop:app", "--port", "0", fresh=True) as server:
         server.wait_for("hello")
         children = _descendants(server.process.pid)
         assert len(children) >= len(server.workers) + (arguments[0] == "dev")
@@ -156,7 +156,7 @@ def test_an_application_that_ends_its_worker_is_named_and_replaced(tmp_path):
 
 def test_no_zombies_are_left(tmp_path):
     project(tmp_path, "here")
-    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", fresh=True) as server:
         assert server.text() == "here"
         for count in range(2, 5):
             os.kill(server.workers[0], signal.SIGKILL)

@@ -50,7 +50,8 @@ def stands_by(server):
 def test_reloads_leave_no_descriptors_memory_or_zombies_behind(tmp_path, mode):
     shop = project(tmp_path, "gen 0")
     count = RELOADS if mode == "zygote" else min(RELOADS, 20) // 2
-    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode", mode) as server:
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode", mode,
+                fresh=True) as server:
         supervisor = server.process.pid
         assert server.text() == "gen 0"
         zygote = json.loads(server.control("status", "--json"))["zygote"]

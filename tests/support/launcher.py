@@ -18,6 +18,8 @@ import sys
 import threading
 import time
 
+from tests.support import interpreters
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: what each process of the command line would import by itself
 COMMAND_LINE = ("asyncio", "http.client", "json", "logging", "runpy", "ssl",
@@ -25,6 +27,13 @@ COMMAND_LINE = ("asyncio", "http.client", "json", "logging", "runpy", "ssl",
                 "tremolo.commands.serving", "tremolo.commands.viewing",
                 "tremolo.discovery.choosing", "tremolo.supervisor.entry")
 SIZE = 256 * 1024
+
+
+def starts_the_same(one, other):
+    """Whether an interpreter starts as well in one environment as in the other."""
+    names = {name for name in {*one, *other} if name.startswith(
+        ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL", "SSL_", "TZ"))}
+    return all(one.get(name) == other.get(name) for name in names)
 
 
 # -- in the launcher ----------------------------------------------------------------------------
@@ -90,6 +99,9 @@ def _become(asked, fds):
     os.environ.update(asked["environ"])
     time.tzset()
     os.chdir(asked["cwd"])
+    if asked["interpreters"]:
+        interpreters.use(asked["interpreters"],
+                         lambda environ: starts_the_same(asked["environ"], environ))
     sys.path.insert(0, os.getcwd())
     sys.argv[:] = ["-m", *asked["arguments"]]
 
@@ -150,11 +162,14 @@ class Launcher:
         self._process = subprocess.Popen([sys.executable, "-c", source], env=self.environ,
                                          stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
         theirs.close()
+        self._interpreters = (interpreters.Interpreters(self.environ) if module == "tremolo"
+                              else None)
 
     def start(self, arguments, cwd, environ):
         """`python -m MODULE ARGUMENTS`, with nothing to read and two pipes to write to."""
         request = json.dumps({"arguments": [str(each) for each in arguments], "cwd": str(cwd),
-                              "environ": environ}).encode()
+                              "environ": environ, "interpreters": self._interpreters.address
+                              if self._interpreters else ""}).encode()
         out, their_out = os.pipe()
         err, their_err = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -211,10 +226,7 @@ class Launcher:
         return message["pid"]
 
     def would_run_the_same(self, environ):
-        """Whether an interpreter would not start differently in this environment."""
-        names = {name for name in {*environ, *self.environ} if name.startswith(
-            ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL", "SSL_"))}
-        return all(environ.get(name) == self.environ.get(name) for name in names)
+        return starts_the_same(self.environ, environ)
 
 
 _launchers = {}
