@@ -355,10 +355,8 @@ def test_a_handler_that_takes_too_long_is_cancelled():
             cancelled.append(True)
             raise
 
-    began = time.monotonic()
     response = get(handler(show), "/", app_handler_timeout=0.1)
     assert response.status >= 500 and cancelled
-    assert time.monotonic() - began < 5
 
 
 def test_a_handler_whose_client_left_is_cancelled_after_the_close_timeout():

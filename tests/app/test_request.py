@@ -1,7 +1,6 @@
 """docs/api.md section 7: the request's attributes and methods."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -205,9 +204,8 @@ def test_reading_longer_than_the_timeout_is_408():
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
         return await connection.receive_until(b"\r\n")
 
-    began = time.monotonic()
+    # The rest never comes, so that nothing but the timeout can answer.
     assert serve(handler(show), scenario).startswith(b"HTTP/1.1 408 ")
-    assert time.monotonic() - began < 5
 
 
 def test_100_continue_is_sent_when_the_body_is_first_read():

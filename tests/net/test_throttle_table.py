@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.support.growth import calls_of
 from tremolo.net.throttling.bucket import RateLimit, TokenBucket
 from tremolo.net.throttling.flow import UNLIMITED, Flow
 from tremolo.net.throttling.pacer import Pacer
@@ -433,28 +434,12 @@ def test_an_unlimited_flow_grants_all():
     assert UNLIMITED.ready_at(7.0, 1) == 7.0
 
 
-def calls(function, *args):
-    count = 0
-
-    def watch(frame, event, arg):
-        nonlocal count
-        if event in ("call", "c_call"):
-            count += 1
-
-    sys.setprofile(watch)
-    try:
-        function(*args)
-    finally:
-        sys.setprofile(None)
-    return count - 1  # sys.setprofile itself
-
-
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="counts CPython's calls")
 def test_a_grant_costs_few_calls():
     flow = Flow([TokenBucket(RateLimit(1_000_000, 0.0), 0.0)])
     drain(flow, ticks(1))
-    assert calls(flow.grant, 1.02, 65536) <= 9
-    assert calls(flow.grant, 1.021, 65536) <= 6
+    assert calls_of(flow.grant, 1.02, 65536) <= 9
+    assert calls_of(flow.grant, 1.021, 65536) <= 6
 
 
 # Scopes
