@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 import time
 import types
 
@@ -34,7 +35,7 @@ class Seen:
 
     def __exit__(self, *exc_info):
         self.watcher.stop()
-        self.watcher._thread.join(10)
+        self.watcher.join(10)
 
     def wait_for(self, path, write):
         """`write()` again and again (the watch may not have begun) until it is seen."""
@@ -47,6 +48,14 @@ class Seen:
 @pytest.fixture(params=[False, True], ids=["notified", "polled"])
 def polling(request):
     return request.param
+
+
+def test_no_thread_of_a_watcher_outlives_its_end(tmp_path, polling):
+    """One that is within the library when the interpreter ends aborts the process."""
+    before = set(threading.enumerate())
+    with Seen(tmp_path, polling=polling) as seen:
+        seen.wait_for(tmp_path / "shop.py", (tmp_path / "shop.py").touch)
+    assert not set(threading.enumerate()) - before
 
 
 def test_a_deleted_and_recreated_folder_is_watched_again(tmp_path, polling):

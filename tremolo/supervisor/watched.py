@@ -14,6 +14,7 @@ from .relevance import shown_path
 from .watcher import Watcher
 
 MISSED_AFTER = 1.5  # seconds after which a change should have been notified
+STOP_LIMIT = 0.3
 
 
 class Watched:
@@ -54,9 +55,12 @@ class Watched:
         self._began()
 
     def stop(self) -> None:
-        for watcher in (self._project, self._outside):
-            if watcher is not None:
-                watcher.stop()
+        """Watch no more; the process is about to end."""
+        watchers = [watcher for watcher in (self._project, self._outside) if watcher is not None]
+        for watcher in watchers:
+            watcher.stop()
+        for watcher in watchers:
+            watcher.join(STOP_LIMIT)
 
     @property
     def polling(self) -> bool:

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import threading
+import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 STEP_MS = 5  # quiet time after which a burst of events is a batch
@@ -60,13 +61,25 @@ class Watcher:
         for folder in refused:
             note(f"everybody may write to {folder}: it is not watched (chmod o-w repairs that)")
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tremolo-watcher", daemon=True)
+        self._threads: List[threading.Thread] = []
 
     def start(self) -> None:
-        self._thread.start()
+        self._begin(self._run, "tremolo-watcher")
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def join(self, limit: float) -> None:
+        """Wait until it has stopped, at most `limit` seconds. A thread that is within the
+        library when the interpreter ends is unwound through it, which aborts the process."""
+        deadline = time.monotonic() + limit
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _begin(self, run: Callable[..., None], name: str, *arguments: Any) -> None:
+        thread = threading.Thread(target=run, args=arguments, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def covers(self, path: str) -> bool:
         """Whether a change of this file would be seen."""
@@ -79,8 +92,7 @@ class Watcher:
         if remote is not None and not self.polling:
             self._note(f"{remote} is a network or container mount, where notifications may not "
                        f"arrive: files are also looked at every {POLL * 1000:.0f} ms")
-            threading.Thread(target=self._poll, name="tremolo-watcher-poll",
-                             daemon=True).start()
+            self._begin(self._poll, "tremolo-watcher-poll")
         if not self.polling:
             try:
                 import watchfiles
@@ -97,8 +109,7 @@ class Watcher:
         deep = [folder for folder in self.folders if not is_exposed(folder)]
         flat = [folder for folder in self.folders if is_exposed(folder)]
         if deep and flat:
-            threading.Thread(target=self._watch_folders, args=(watchfiles, flat, False),
-                             name="tremolo-watcher-flat", daemon=True).start()
+            self._begin(self._watch_folders, "tremolo-watcher-flat", watchfiles, flat, False)
             flat = []
         if deep or flat:
             self._watch_folders(watchfiles, deep or flat, bool(deep))
