@@ -1,7 +1,7 @@
 """Messages of WebSockets and event streams: seen by who looks, apart from what is fast."""
 
 from tests.support.serving import run, serving_asgi, until
-from tests.support.websocket_peer import PING, peer
+from tests.support.websocket_peer import PING, TEXT, deflated, peer
 from tremolo.net.message_log import CAPTURED, MessageLog
 
 
@@ -54,6 +54,28 @@ def test_the_events_of_a_stream_are_seen_and_other_bodies_are_not():
             client.close()
             assert told(log) == [(False, "event", b"data: %d\n\n" % number)
                                  for number in range(3)]
+    run(main)
+
+
+def test_a_compressed_message_has_its_size_on_the_wire_as_well():
+    """Each has its own, also behind one that was not compressed."""
+    async def main():
+        async with serving_asgi(chat, lifespan="off") as site:
+            log = site.server.message_log = MessageLog()
+            long, fields = "lamp " * 400, [(b"Sec-WebSocket-Extensions", b"permessage-deflate")]
+            async with peer(site, fields=fields) as client:
+                await client.send(TEXT, deflated(long.encode()), rsv1=True)
+                await client.receive()
+                await client.send(TEXT, b"short")
+                sent = await client.receive()
+                await client.close()
+                await client.closed()
+            assert not sent.rsv1
+            seen = [(message.incoming, message.size, message.wire) for message in log.take()[1]
+                    if message.kind != "close"]
+        assert [each[:2] for each in seen] == [(True, 2000), (False, 2001), (True, 5), (False, 6)]
+        came, went, *plain = [wire for _, _, wire in seen]
+        assert came == len(deflated(long.encode())) and 0 < went < 100 and plain == [None, None]
     run(main)
 
 

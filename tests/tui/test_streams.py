@@ -64,6 +64,16 @@ async def test_json_is_indented_and_bytes_are_hex_when_messages_are_shown_in_ful
 
 
 @drive(SMALL)
+async def test_compressed_messages_show_their_size_on_the_wire_too(d):
+    await open_socket(d, said(5, "x" * 4000, True, wire=30), said(5, "plain"))
+    text = d.text()
+    assert "4.0 k as 30 b on the wire" in text and "4.0 k    (30 b) xxx" in text
+    d.app.detail.action_whole()
+    await d.press()
+    assert "4.0 k, compressed to 30 b on the wire" in d.text()
+
+
+@drive(SMALL)
 async def test_what_is_found_in_messages_is_gone_to(d):
     await open_socket(d, *(said(5, f"message {number:03}") for number in range(80)))
     await d.press("enter", "slash", *"message 012", "enter")
@@ -88,7 +98,8 @@ def test_messages_are_bounded_and_the_forgotten_ones_counted():
 
 
 @pytest.mark.parametrize("broken", [
-    {"id": 5, "data64": "not base64!"}, {"id": "x"}, {"id": 5, "size": "many"}], ids=str)
+    {"id": 5, "data64": "not base64!"}, {"id": "x"}, {"id": 5, "size": "many"},
+    {"id": 5, "wire": "many"}], ids=str)
 def test_a_message_of_the_wrong_form_is_refused(broken):
     from tests.support.feed_player import FeedPlayer
     from tui.model.session import Session

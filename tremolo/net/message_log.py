@@ -5,7 +5,7 @@ log, and a message costs one comparison.
 """
 
 import collections
-from typing import Deque, List, NamedTuple, Tuple
+from typing import Deque, List, NamedTuple, Optional, Tuple
 
 #: bytes that are kept of a message
 CAPTURED = 4096
@@ -16,8 +16,9 @@ TEXT, BINARY, PING, PONG, CLOSE, EVENT = "text", "binary", "ping", "pong", "clos
 
 class StreamMessage(NamedTuple):
     """One message. `at` is an instant of the loop's clock, `size` its bytes without framing and
-    compression; `waited` says that it could not be handed over at once: the client, or the
-    throttle, takes no more."""
+    compression, `wire` those of its payload as it passed compressed, None where it did not;
+    `waited` says that it could not be handed over at once: the client, or the throttle, takes no
+    more."""
 
     at: float
     connection: int
@@ -27,6 +28,7 @@ class StreamMessage(NamedTuple):
     size: int
     data: bytes
     waited: bool
+    wire: Optional[int] = None
 
 
 class MessageLog:
@@ -36,9 +38,9 @@ class MessageLog:
         self._left_out = 0
 
     def add(self, at: float, connection: int, exchange: int, incoming: bool, kind: str,
-            data: bytes, waited: bool = False) -> None:
+            data: bytes, waited: bool = False, wire: Optional[int] = None) -> None:
         self._messages.append(StreamMessage(at, connection, exchange, incoming, kind, len(data),
-                                            bytes(data[:CAPTURED]), waited))
+                                            bytes(data[:CAPTURED]), waited, wire))
         if len(self._messages) > self._most:
             self._messages.popleft()
             self._left_out += 1

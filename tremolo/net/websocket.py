@@ -125,6 +125,7 @@ class WebSocketLink:
         engine = self._engine
         if self._connection.state is states.CLOSED:
             raise StateError("the client is gone")
+        deflated = engine.deflated
         if type(data) is str:
             engine.send_text(data)
         else:
@@ -134,22 +135,24 @@ class WebSocketLink:
         wait = self._flush()
         if log is not None:
             text = type(data) is str
+            wire = engine.deflated_size if engine.deflated != deflated else None
             self._log(log, False, TEXT if text else BINARY,
-                      data.encode() if text else data, wait is not None)  # type: ignore
+                      data.encode() if text else data, wait is not None, wire)  # type: ignore
         return wait
 
     def _log(self, log: MessageLog, incoming: bool, kind: str, data: bytes,
-             waited: bool = False) -> None:
+             waited: bool = False, wire: Optional[int] = None) -> None:
         connection = self._connection
         log.add(connection.server.loop.time(), connection.id, self._exchange.id, incoming, kind,
-                data, waited)
+                data, waited, wire)
 
-    def _log_event(self, log: MessageLog, event: object) -> None:
-        """What came from the peer."""
+    def _log_event(self, log: MessageLog, event: object, wire: Optional[int]) -> None:
+        """What came from the peer; `wire` is what a message took that had come compressed."""
         if isinstance(event, Message):
             text = isinstance(event.data, str)
             self._log(log, True, TEXT if text else BINARY,
-                      event.data.encode() if isinstance(event.data, str) else event.data)
+                      event.data.encode() if isinstance(event.data, str) else event.data,
+                      wire=wire)
         elif isinstance(event, Fragment):
             self._log(log, True, TEXT if event.opcode == 1 else BINARY, event.data)
         elif isinstance(event, (Ping, Pong)):
@@ -240,10 +243,12 @@ class WebSocketLink:
         queue = self._queue
         answers = self._more = False
         log = self._connection.server.message_log
+        inflated = 0 if log is None else engine.inflated
         while True:
             event = next_event()
             if log is not None and event is not NEED_DATA:
-                self._log_event(log, event)
+                came, inflated = inflated, engine.inflated
+                self._log_event(log, event, engine.inflated_size if came != inflated else None)
             if type(event) is Message or type(event) is Fragment:
                 queue.append(event)
                 if type(event) is not Fragment or event.fin:

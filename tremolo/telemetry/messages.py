@@ -109,6 +109,7 @@ StreamMessageRow = TypedDict("StreamMessageRow", {
     "in": bool,  # from the client
     "kind": str,  # "text", "binary", "ping", "pong", "close", "event"
     "size": int,  # bytes of the whole message, without framing and compression
+    "wire": int,  # bytes of its payload as it passed, if that was compressed
     "text": str,  # the first 4 KiB, if they are UTF-8
     "data64": str,  # base64, if they are not
     "waited": bool,  # it could not be handed over at once: the client or the throttle was full

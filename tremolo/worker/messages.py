@@ -45,6 +45,8 @@ def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
         "in": message.incoming, "kind": message.kind, "size": message.size}
     if message.waited:
         row["waited"] = True
+    if message.wire is not None:
+        row["wire"] = message.wire
     try:
         row["text"] = message.data.decode()
     except UnicodeDecodeError as exc:

@@ -20,7 +20,7 @@ Key = Tuple[int, int]  # pid, id of the exchange
 
 
 class StreamMessage:
-    __slots__ = ("data", "incoming", "kind", "size", "t", "text", "uid", "waited")
+    __slots__ = ("data", "incoming", "kind", "size", "t", "text", "uid", "waited", "wire")
 
     def __init__(self, uid: int, told: Mapping[str, Any]) -> None:
         self.uid = uid
@@ -29,6 +29,8 @@ class StreamMessage:
         kind = str(told.get("kind", ""))
         self.kind = kind if kind in _KINDS else clean(kind, 12)
         self.size = int(told.get("size", 0))
+        #: bytes of its payload on the wire, if it was compressed
+        self.wire = int(told["wire"]) if told.get("wire") is not None else None
         self.waited = told.get("waited") is True
         text = told.get("text")
         self.text: Optional[str] = text if isinstance(text, str) else None
@@ -62,6 +64,7 @@ class Conversation:
         self.messages: Deque[StreamMessage] = deque(maxlen=MOST)
         self.seen = 0
         self.received = self.sent = 0
+        self.size = self.wire = 0  # bytes of those that were compressed: inflated, on the wire
         self.waited = 0  # that could not be sent at once
 
     @property
@@ -89,6 +92,9 @@ class Conversations:
             talk.messages.append(made)
             talk.seen += 1
             talk.waited += made.waited
+            if made.wire is not None:
+                talk.size += made.size
+                talk.wire += made.wire
             if made.kind not in CONTROL:
                 talk.received += made.incoming
                 talk.sent += not made.incoming

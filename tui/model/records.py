@@ -103,6 +103,8 @@ def _message(row: Row, message: StreamMessage) -> Dict[str, Any]:
     told: Dict[str, Any] = {"conn": row.conn, "id": row.id, "t": message.t,
                             "in": message.incoming, "kind": message.kind,
                             "size": message.size, "waited": message.waited}
+    if message.wire is not None:
+        told["wire"] = message.wire
     if message.text is not None:
         told["text"] = message.text
     else:

@@ -4,6 +4,8 @@ from typing import List, Sequence
 
 from rich.cells import cell_len
 
+from tremolo.units import counted
+
 from ..draw import Piece, fit, found_in, wrapped, wrapped_pieces
 from ..model import text
 from ..model.conversations import CONTROL, Conversation, StreamMessage
@@ -164,13 +166,16 @@ def error_lines(pane: Styled, error: Error, trace: Sequence[Sequence[Piece]], wi
         lines.append([(" ", None), (error.place, pane.style("link")),
                       ("  e", pane.style("key")), (" opens the editor", pane.style("dim"))])
     lines.append([])
+    whole = True  # the line above is one line here, too
     for pieces in trace:
         words = "".join(part for part, _ in pieces)
         if words.strip() and set(words.strip()) <= set("^~-"):
-            if cell_len(words) < width:  # marks of a line that is wrapped point at nothing
+            if whole and cell_len(words) < width:  # else they would point at something else
                 lines.append(pieces)
         else:
-            lines += wrapped_pieces(pieces, width - 1, 6)
+            wrapped_lines = wrapped_pieces(pieces, width - 1, 6)
+            whole = len(wrapped_lines) == 1
+            lines += wrapped_lines
     return lines
 
 
@@ -198,6 +203,8 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
     if talk.waited:
         pieces.append((f"   {talk.waited:,} waited: the client or the throttle was full",
                        pane.style("warning")))
+    if talk.wire:
+        pieces.append((f"   {text.size(talk.size)} as {text.size(talk.wire)} on the wire", dim))
     lost = talk.forgotten
     if lost:
         pieces.append((f"   the first {lost:,} are forgotten", dim))
@@ -205,20 +212,22 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
         pieces.append((f"   {pane.session.conversations.left_out:,} sampled out", dim))
     hidden = sum(message.kind in CONTROL for message in talk.messages)
     if hidden and not control:
-        pieces += [(f"   {hidden} pings hidden, ", dim), ("h", pane.style("key")),
+        pieces += [(f"   {counted(hidden, 'ping')} hidden, ", dim), ("h", pane.style("key")),
                    (" shows them", dim)]
     return pieces
 
 
 def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
              words: Sequence[str]) -> Lines:
-    arrow, tone = ("↑", "query") if message.incoming else ("↓", "stream")
+    arrow = "↑" if message.incoming else "↓"
     control = message.kind not in ("text", "event")
     kind = {"text": "", "event": ""}.get(message.kind, message.kind + " ")
     lead: List[Piece] = [(f" {text.clock(message.t, True)} ", pane.style("dim")),
-                         (arrow + " ", pane.style(tone)),
+                         (arrow + " ", pane.style("stream")),
                          (f"{text.size(message.size):>7} ", pane.style("dim")),
                          (kind, pane.style("moved"))]
+    if message.wire is not None and width >= 60:
+        lead.insert(3, (f"{f'({text.size(message.wire)})':>9} ", pane.style("faint")))
     if message.waited:
         lead.append(("waited ", pane.style("warning")))
     start = sum(cell_len(part) for part, _ in lead)
@@ -239,6 +248,9 @@ def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
             if words:
                 pieces = found_in(pieces, words, pane.style("found"))
             lines.append([*(lead if not lines else [(" " * start, None)]), *pieces])
+    if message.wire is not None:
+        note = f"{text.size(message.size)}, compressed to {text.size(message.wire)} on the wire"
+        lines.append([(" " * start, None), (note, pane.style("dim"))])
     if message.known < message.size:
         note = f"the first {text.size(message.known)} of {text.size(message.size)}"
         lines.append([(" " * start, None), (note, pane.style("warning"))])

@@ -72,6 +72,16 @@ class WebSocketEngine(Outgoing):
         self._short = 0
         self._allow_short()
 
+    @property
+    def inflated(self) -> int:
+        """Messages received so far that had come compressed, as far as each was one event."""
+        return self._incoming.inflated
+
+    @property
+    def inflated_size(self) -> int:
+        """The payload's bytes on the wire of the last message, once `inflated` has counted it."""
+        return self._incoming.inflated_size
+
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer; they are kept, not copied. Never raises."""
         if self._data or self._segments:

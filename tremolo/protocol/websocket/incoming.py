@@ -36,7 +36,7 @@ class IncomingMessage:
 
     __slots__ = ("_carried", "_checked", "_compressed", "_frame_opcode", "_frames", "_inflater",
                  "_max_fragments", "_max_size", "_max_wire", "_message", "_parts", "_size",
-                 "_wire", "fragments", "opcode")
+                 "_wire", "fragments", "inflated", "opcode")
 
     def __init__(self, max_size: int, max_fragments: int, deflate: Optional[DeflateParameters],
                  client: bool, fragments: bool) -> None:
@@ -54,6 +54,8 @@ class IncomingMessage:
         elif deflate is not None:
             self._inflater = Inflater(deflate.client_max_window_bits,
                                       not deflate.client_no_context_takeover)
+        #: messages that were whole and had come compressed
+        self.inflated = 0
         #: of the message begun, 0 when there is none
         self.opcode = 0
         self._frame_opcode = 0
@@ -69,6 +71,12 @@ class IncomingMessage:
         self.opcode = 0
         self._message = bytearray()
         self._parts = []
+
+    @property
+    def inflated_size(self) -> int:
+        """Bytes that the payload of the last message took on the wire, if `inflated` has counted
+        it."""
+        return self._wire
 
     def begin(self, first: int, length: int) -> None:
         """A frame begins, with this first byte: the limits act here, before its payload is
@@ -148,6 +156,7 @@ class IncomingMessage:
         text = self.opcode == TEXT
         self.opcode = 0
         self._checked = 0
+        self.inflated += self._compressed
         if payload is self._message:
             self._message = bytearray()
         if not text:

@@ -62,12 +62,16 @@ class Outgoing:
         "_pongs",
         "_short_send",
         "_threshold",
+        "deflated",
+        "deflated_size",
         "state",
     )
 
     def __init__(self, deflate: Optional[DeflateParameters], client: bool) -> None:
         #: OPEN, CLOSING or CLOSED
         self.state = OPEN
+        #: messages sent compressed so far, and the payload's bytes of the last one
+        self.deflated = self.deflated_size = 0
         self._client = client
         self._out: List[bytes] = []
         self._pongs: List[bytes] = []
@@ -196,6 +200,8 @@ class Outgoing:
             if self._deflater.keeps_context or len(deflated) < len(payload):
                 payload = deflated
                 first |= RSV1
+                self.deflated += 1
+                self.deflated_size = len(deflated)
         self._send_frame(first, payload)
 
     def _send_control(self, opcode: int, data: bytes) -> None:
