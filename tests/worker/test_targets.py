@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.support.processes import ROOT, Server, hello, wait_until
+from tremolo.worker.absent import where_looked
 
 LOAD = """
 import json, sys
@@ -170,6 +171,22 @@ def test_what_is_not_there_is_named_with_the_place(tmp_path, load, target, words
     refused = load(target)["refused"]
     for word in words:
         assert word.replace("FOLDER", str(tmp_path)) in refused
+
+
+@pytest.mark.parametrize(("name", "environment", "words"), [
+    pytest.param("flask", "", " in the project or in PREFIX", id="nowhere"),
+    pytest.param("flask", ".venv", " in PREFIX, where Tremolo runs, but .venv has it: install "
+                 "and start Tremolo there", id="environment-of-the-project"),
+    pytest.param("django", ".venv", " in the project or in PREFIX", id="not-there-either"),
+    pytest.param("shop.models", "", "", id="in-a-package"),
+])
+def test_a_package_that_is_missing_is_said_to_be_missing_where(
+        tmp_path, monkeypatch, name, environment, words):
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    if environment:
+        (tmp_path / environment / "lib" / "python3.9" / "site-packages" / "flask").mkdir(
+            parents=True)
+    assert where_looked(name, str(tmp_path)) == words.replace("PREFIX", sys.prefix)
 
 
 def test_an_import_error_of_the_application_itself_is_not_ours(tmp_path, load):

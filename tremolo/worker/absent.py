@@ -33,6 +33,24 @@ def absent_module(name: str, missing: str, folder: str) -> str:
     return f'Could not import module "{name}": {where}' + (f".{hint}" if hint else "")
 
 
+def where_looked(name: str, folder: str) -> str:
+    """What follows "No module named 'flask'": where Python looked, and the environment of the
+    project in `folder` that has it. "" for a module within a package, which is found."""
+    if "." in name:
+        return ""
+    from glob import escape, glob
+
+    environments = (os.environ.get("VIRTUAL_ENV", ""), ".venv", "venv", "env")
+    for shown in filter(None, environments):
+        place = os.path.join(folder, shown)
+        if os.path.realpath(place) != os.path.realpath(sys.prefix) and any(
+                glob(os.path.join(escape(place), "lib", "python*", "site-packages", name + end))
+                for end in ("", ".py")):
+            return (f" in {sys.prefix}, where Tremolo runs, but {shown} has it: install and "
+                    "start Tremolo there")
+    return f" in the project or in {sys.prefix}"
+
+
 def _hint(name: str, parent: str, last: str, places: List[str], folder: str) -> str:
     """A sentence about the module that may have been meant, "" if there is none."""
     path = os.path.join(*name.split("."))

@@ -48,6 +48,10 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
         words = str(exc)
     except Exception as second:
         words = f"(its text cannot be shown: {type(second).__name__})"
+    if where == "import" and isinstance(exc, ModuleNotFoundError) and exc.name:
+        from .absent import where_looked
+
+        words += where_looked(exc.name, os.curdir)
     if not words and not isinstance(exc, Exception):  # KeyboardInterrupt, GeneratorExit, ...
         words = "raised by the application's own code"
     if isinstance(exc, ConfigurationError):
