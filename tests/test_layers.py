@@ -35,10 +35,6 @@ UPWARDS = {
     ("tremolo.supervisor.zygote", "tremolo.worker"),  # the forked child becomes a worker
     ("tremolo.supervisor.quiet", "tremolo.worker"),  # and this one
 }
-#: the modules of `net` that still know each other by type: this may only shrink
-CIRCLE = {
-    "net": {"adapter", "connection", "exchange", "server"},
-}
 #: protocol engines know no shell
 IMPURE = {"asyncio", "socket", "time", "logging", "selectors", "ssl", "threading", "random"}
 NOT_NEEDED_TO_SERVE = ("textual", "rich", "watchfiles")
@@ -152,9 +148,7 @@ def test_no_modules_of_a_package_import_each_other_in_a_circle(layer):
     package = layer if layer == "tui" else f"tremolo/{layer}"
     prefix = package.replace("/", ".") + "."
     found = {name[len(prefix):] for name in circles(edges(package))}
-    known = CIRCLE.get(layer, set())
-    assert not found - known, f"in a circle: {sorted(found - known)}"
-    assert not known - found, f"no longer in one, thus out of CIRCLE: {sorted(known - found)}"
+    assert not found, f"in a circle: {sorted(found)}"
 
 
 def test_every_folder_is_a_layer():

@@ -29,6 +29,7 @@ from .views import pick
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
+    from ..net.contracts import ExchangeConnection
     from ..net.exchange import Exchange
     from .application import Application
 
@@ -167,7 +168,7 @@ class NativeAdapter:
         except Exception as exc:
             self.app.logger.error("on_close failed: %r", exc, exc_info=exc)
 
-    def _link(self, connection: "HTTPConnection") -> Link:
+    def _link(self, connection: "ExchangeConnection") -> Link:
         link: Optional[Link] = connection.context
         if link is None:
             place = self._place(connection.sockname)

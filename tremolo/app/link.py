@@ -25,7 +25,7 @@ from ..proxies import TrustedProxies
 from .context import ConnectionContext, WorkerContext
 
 if TYPE_CHECKING:
-    from ..net.connection import HTTPConnection
+    from ..net.contracts import ExchangeConnection
 
 
 class Application(Protocol):
@@ -43,7 +43,7 @@ class Link:
     __slots__ = ("_callbacks", "app", "base", "connecting", "connection", "context", "given",
                  "globals", "loop", "proxies", "trusted")
 
-    def __init__(self, connection: "HTTPConnection", app: Application,
+    def __init__(self, connection: "ExchangeConnection", app: Application,
                  loop: asyncio.AbstractEventLoop, shared: WorkerContext, lock: Any,
                  options: Dict[str, Any], given: Mapping[str, Any],
                  proxies: TrustedProxies) -> None:

@@ -9,7 +9,7 @@ bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..config import Settings
 from ..protocol.http1 import (
@@ -50,7 +50,7 @@ from .throttling.pacer import Pacer
 from .ticker import NEVER
 
 if TYPE_CHECKING:
-    from .server import Server
+    from .contracts import ConnectionServer, Upgraded
 
 READ_AHEAD = 64 * 1024
 #: bytes of a request body that the application left which are worth reading to keep a
@@ -60,18 +60,6 @@ DISCARD_BYTES = 64 * 1024
 #: section 9.6)
 LINGER_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
-
-
-class Upgraded(Protocol):
-    """What owns a connection after an upgrade. While it is `holding` nothing shall be read."""
-
-    holding: bool
-
-    def data_received(self, data: bytes) -> None: ...
-    def eof_received(self) -> None: ...
-    def connection_lost(self) -> None: ...
-    def on_deadline(self, now: float) -> None: ...
-    def drain(self) -> None: ...
 
 
 def server_line(settings: Settings) -> bytes:
@@ -98,7 +86,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
     is_tls: bool
     opened: float
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: "ConnectionServer") -> None:
         self.server = server
         self.id = server.next_id()
         self.state: State = IDLE
@@ -379,7 +367,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         else:
             self.stream.resume_reading()
 
-    def upgrade(self, upgraded: Upgraded, deadline: float) -> bytes:
+    def upgrade(self, upgraded: "Upgraded", deadline: float) -> bytes:
         """From now on the connection is `upgraded`'s, which is looked at at `deadline`. Gives
         what came early for it."""
         self.state = self.state.after[UPGRADE]

@@ -32,7 +32,7 @@ from .ticker import NEVER
 from .waiters import Waiters
 
 if TYPE_CHECKING:
-    from .connection import HTTPConnection
+    from .contracts import ExchangeConnection
 
 Headers = Iterable[Tuple[bytes, bytes]]
 
@@ -103,7 +103,7 @@ class Exchange:
     #: seconds during which the process did not run
     stopped = 0.0
 
-    def __init__(self, connection: "HTTPConnection", head: RequestHead) -> None:
+    def __init__(self, connection: "ExchangeConnection", head: RequestHead) -> None:
         server = connection.server
         counters = server.counters
         counters.requests += 1
