@@ -1,7 +1,6 @@
 """What the dashboard's own keys do, apart from leaving: the app's base class."""
 
-import asyncio
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple, Union, cast
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union, cast
 
 from textual.app import App
 
@@ -15,16 +14,16 @@ from .model.logs import Error
 from .model.pins import answer_of
 from .model.requests import HARMLESS, Key, Request, key_of, refusal_of, request_of
 from .model.session import Session
-from .model.text import clean
 from .model.throttling import PRESETS
 from .model.traffic import Endpoint, Row
 from .panes.connections import ConnectionsPane
-from .panes.detail import DetailPane, Subject
+from .panes.detail import DetailPane
 from .panes.errors import ErrorsPane
 from .panes.lines import LinePane
 from .panes.routes import RoutesPane
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
+from .replays import Replays, shown
 
 if TYPE_CHECKING:
     from .entry import Entry
@@ -38,6 +37,7 @@ class Actions(App[int]):
 
     session: Session
     feed: Feed
+    replays: Replays
     debugger: List[str]
     stopping: int
     panes: Dict[str, LinePane]
@@ -47,7 +47,6 @@ class Actions(App[int]):
     def __init__(self) -> None:
         super().__init__()
         self._alarms: Dict[str, float] = {}
-        self._replays: Set[asyncio.Task[None]] = set()
         self._breakpoints: List[Tuple[int, str]] = []
 
     # -- what it acts on
@@ -85,15 +84,6 @@ class Actions(App[int]):
 
     def selected_row(self) -> Optional[Row]:
         return self.traffic.selected_row()
-
-    def news(self) -> None:
-        raise NotImplementedError
-
-    def remember(self) -> None:
-        raise NotImplementedError
-
-    def show_in_detail(self, subject: Optional[Subject]) -> None:
-        raise NotImplementedError
 
     # -- keys that act
 
@@ -156,7 +146,7 @@ class Actions(App[int]):
         return chosen or (items[-1] if items else None)
 
     def action_notices(self) -> None:
-        self.show_in_detail(self.session.notices)
+        self.host.show_in_detail(self.session.notices)
         self.session.notices.seen()
 
     def action_last_reload(self) -> None:
@@ -164,7 +154,7 @@ class Actions(App[int]):
         if not reload.parts and not reload.error:
             self.session.notify("no start or reload was seen yet", "info")
             return
-        self.show_in_detail(reload)
+        self.host.show_in_detail(reload)
 
     def alarm(self, title: str, words: str) -> None:
         """A notice that goes away by itself; the same one not again and again."""
@@ -223,8 +213,8 @@ class Actions(App[int]):
             self.send_now(request)
 
     def send_now(self, request: Request) -> None:
-        self.session.notify(f"{_shown(request)} is sent again …", "info")
-        self._replay([request], by_hand=True)
+        self.session.notify(f"{shown(request)} is sent again …", "info")
+        self.replays.send([request], by_hand=True)
 
     def action_edit_request(self) -> None:
         request = self._request_in_question()
@@ -246,26 +236,26 @@ class Actions(App[int]):
                 return
             pins.toggle(request)
             if request.method in HARMLESS:
-                self.session.notify(f"pinned {_shown(request)}: sent again after each reload",
+                self.session.notify(f"pinned {shown(request)}: sent again after each reload",
                                   "good")
-                self._replay([request], by_hand=False)  # what later answers are compared with
+                self.replays.send([request], by_hand=False)  # to compare later answers with
             else:
                 facts = self.session.insight.of(row.pid, row.id)
                 seen = answer_of(row, facts.query_count if facts is not None else -1)
                 if seen is not None:
                     pins.answered(request.key, seen)
-                self.session.notify(f"pinned {_shown(request)}: it will be sent after each "
+                self.session.notify(f"pinned {shown(request)}: it will be sent after each "
                                   "reload, whatever it changes", "warning")
         self.traffic.redraw()
-        self.remember()
+        self.host.remember()
 
     def unpin(self, key: Key) -> None:
         pin = self.session.pins.find(key)
         if pin is not None:
             self.session.pins.unpin(key)
-            self.session.notify(f"unpinned {_shown(pin.request)}", "info")
+            self.session.notify(f"unpinned {shown(pin.request)}", "info")
             self.traffic.redraw()
-            self.remember()
+            self.host.remember()
 
     async def action_hold(self) -> None:
         from .dialogues import ask_hold
@@ -306,44 +296,12 @@ class Actions(App[int]):
         self.push_screen(PinList(self.host))
 
     def send_pins(self) -> None:
-        self._replay(self.session.pins.requests(), by_hand=True)
+        self.replays.send(self.session.pins.requests(), by_hand=True)
 
     def replay_pins(self) -> None:
         """A new generation serves: does it answer as the one before?"""
         if len(self.session.pins) and not self.session.recorded:
-            self._replay(self.session.pins.requests(), by_hand=False)
-
-    def _replay(self, requests: Sequence[Request], by_hand: bool) -> None:
-        task = asyncio.get_running_loop().create_task(self._send_again(requests, by_hand))
-        self._replays.add(task)  # the loop itself keeps tasks only weakly
-        task.add_done_callback(self._replays.discard)
-
-    async def _send_again(self, requests: Sequence[Request], by_hand: bool) -> None:
-        from .replay import counted, send
-
-        session = self.session
-        changed = []
-        for request in requests:
-            gen = session.reload.gen
-            answer = await counted(
-                await send(request, session.addresses, gen, ours=not session.recorded), session)
-            changes = session.pins.answered(request.key, answer)
-            if by_hand:
-                bad = bool(answer.error) or answer.status >= 500
-                session.notify(f"{_shown(request)} → {answer.words()}"
-                             + (f"  ({', '.join(changes)})" if changes else ""),
-                             "error" if bad else "good")
-            elif changes:
-                changed.append(f"{_shown(request)}: {', '.join(changes)}")
-        if not by_hand and changed:
-            more = f" (+{len(changed) - 1} more)" if len(changed) > 1 else ""
-            session.notify(f"pinned {changed[0]}{more}", "warning", "pins")
-        elif not by_hand and any(len(session.pins.answers(request.key)) > 1
-                                 for request in requests):
-            count = len(requests)
-            session.notices.cure("pins")
-            session.notify(f"{count} pinned {'answer' if count == 1 else 'answers'} as before",
-                           "good")
+            self.replays.send(self.session.pins.requests(), by_hand=False)
 
     # -- what the detail shows of a request
 
@@ -390,7 +348,7 @@ class Actions(App[int]):
                 pane.connection = (scope.connection[0], scope.connection[1])
         if self.arrangement is not None:
             self.arrangement.toggle_throttle(scope is not None)
-        self.news()
+        self.host.news()
 
     def action_close_throttle(self) -> None:
         if self.arrangement is not None:
@@ -424,7 +382,3 @@ class Actions(App[int]):
 
     def choose_scope(self, scope: Scope) -> None:
         self.throttle_pane.choose_scope(scope)
-
-
-def _shown(request: Request) -> str:
-    return clean(request.name, 120)

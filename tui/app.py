@@ -38,6 +38,7 @@ from .panes.surface import Palette
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
+from .replays import Replays
 from .saved_state import load, save
 from .theme import LIGHT, TREMOLO, preferred, tones
 
@@ -93,6 +94,7 @@ class Dashboard(Actions):
         self._default_theme = self._chosen_theme = self.theme
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
         self.feed = Feed(sock, self.session)
+        self.replays = Replays(self.session)
         self.feed.on_news = self.session.on_news = self.news
         self.feed.on_end = self.server_ended
         self.feed.observe = info.get("observe")
@@ -177,24 +179,14 @@ class Dashboard(Actions):
 
     def _open(self, path: str) -> None:
         """Show what a file holds; there is no server then that could obey."""
-        from .files import read
+        from .files import open_recording
         from .model.records import NoSession
 
-        session = self.session
-        addresses = list(session.addresses)
-        session.recorded = True
-        session.commands.on_given = session.refuse_commands
         try:
-            count, origins = read(session, path)
+            open_recording(self.session, path)
         except (NoSession, OSError) as exc:
             self.failure = exc
             self.exit()
-            return
-        session.addresses = addresses or session.addresses
-        where = next(iter(session.addresses), "nowhere")
-        others = f", {len(origins) - 1} other hosts" if len(origins) > 1 else ""
-        session.notify(f"{os.path.basename(path)}: {count:,} requests{others} · replays go to "
-                       f"{where}", "info")
 
     def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -334,17 +326,7 @@ class Dashboard(Actions):
             self.news()
 
     def on_line_pane_selected(self, message: LinePane.Selected) -> None:
-        pane = message.pane
-        subject: Optional[Subject] = None
-        if isinstance(pane, TrafficPane):
-            subject = pane.selected_row()
-        elif isinstance(pane, LogPane):
-            subject = pane.selected_line()
-        elif isinstance(pane, ErrorsPane):
-            subject = pane.selected_error()
-        elif isinstance(pane, WorkersPane):
-            subject = pane.selected_worker()
-        self.show_in_detail(subject)
+        self.show_in_detail(message.pane.subject_of_selection())
 
     def show_in_detail(self, subject: Optional[Subject]) -> None:
         if subject is None or self.arrangement is None:

@@ -58,3 +58,15 @@ def read(session: Session, path: str) -> Tuple[int, List[str]]:
     hello: Dict[str, Any] = {"v": 1, "kind": "hello", "app": os.path.basename(path),
                              "addresses": origins[:1]}
     return fill(session, [hello, *records]), origins
+
+
+def open_recording(session: Session, path: str) -> None:
+    """Show in a session that has no server what a file holds. Raises NoSession and OSError."""
+    addresses = list(session.addresses)
+    session.recorded = True
+    session.commands.on_given = session.refuse_commands
+    count, origins = read(session, path)
+    session.addresses = addresses or session.addresses
+    others = f", {len(origins) - 1} other hosts" if len(origins) > 1 else ""
+    session.notify(f"{os.path.basename(path)}: {count:,} requests{others} · replays go to "
+                   f"{next(iter(session.addresses), 'nowhere')}", "info")

@@ -275,12 +275,12 @@ def test_a_pinned_post_is_sent_after_each_reload_and_not_before(size):
             await d.say(rows(d.player, 1, **other), rows(d.player, 1, **POST))
             await d.press("up", "p")
             assert "it will be sent after each reload" in d.text() and "⟲" in d.text()
-            assert d.text().count("⟲") == 1 and not d.app._replays and requests == []
+            assert d.text().count("⟲") == 1 and not d.app.replays.running and requests == []
             seen = d.app.session.pins.answers(d.app.session.pins.keys()[0])
             assert [(answer.status, answer.bytes) for answer in seen] == [(200, 14)]
             for count, words in ((1, "14 b → 2 b"), (2, "1 pinned answer as before")):
                 await d.say(d.player.reload("started"), d.player.reload("ready"))
-                await d.until(lambda n=count: len(requests) == n and not d.app._replays)
+                await d.until(lambda n=count: len(requests) == n and not d.app.replays.running)
                 assert words in d.app.session.notices.newest.text
             assert requests[0] == requests[1] and requests[0][1].startswith(b'{"qty"')
             await d.press("up", "p")
@@ -298,7 +298,7 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
         await d.say(rows(d.player, 1, **POST), rows(d.player, 1, **{
             **POST, "method": "GET", "request": message([("Cookie", "id=sesame")])}))
         await d.press("up", "p", "up", "p")
-        await d.until(lambda: requests and not d.app._replays)
+        await d.until(lambda: requests and not d.app.replays.running)
         assert b"Cookie: id=sesame\r\n" in requests[0][0]
     d.app.on_unmount()
     with open(saved_state.path_for("/some/shop")) as file:

@@ -84,7 +84,7 @@ def test_otherwise_nothing_is_sent_and_the_reason_told(change, words, tmp_path, 
     async def run(d):
         await d.say(rows(d.player, 1, **POST))
         await press_edit(d, "up", "enter", "enter", "E")
-        assert words in d.text() and not d.app._replays
+        assert words in d.text() and not d.app.replays.running
 
     with editor(tmp_path, monkeypatch, **change):
         at(SMALL, run)

@@ -138,7 +138,7 @@ def test_a_pinned_request_is_sent_after_each_reload_and_compared():
         pins, key = d.app.session.pins, ("GET", "/pin/me")
         for count in (1, 2, 3):
             await d.until(lambda n=count: len(pins.answers(key)) == n)
-            await d.until(lambda: not d.app._replays)
+            await d.until(lambda: not d.app.replays.running)
             if count < 3:
                 await d.say(d.player.reload("started"), d.player.reload("ready"))
         server.close()

@@ -58,6 +58,9 @@ class ErrorsPane(LinePane):
             self._trace = traceback_pieces(self, error, self._unfold) if error else []
         super()._settle()
 
+    def subject_of_selection(self) -> Any:
+        return self.selected_error()
+
     def selected_error(self) -> Optional[Error]:
         return None if self.selected is None else self.session.errors.find(self.selected)
 

@@ -110,6 +110,10 @@ class LinePane(Surface, can_focus=True):
         """The pane in one line."""
         return ()
 
+    def subject_of_selection(self) -> Any:
+        """What the detail shows once the selected line is opened; None: nothing."""
+        return None
+
     def unusual(self) -> bool:
         """There is something to see that one line cannot hold."""
         return False

@@ -83,6 +83,9 @@ class LogPane(LinePane):
         part = self._parts[index][1] if self.wrap else -1
         return (self.line_at(index).uid, part, tuple(self._words))
 
+    def subject_of_selection(self) -> Any:
+        return self.selected_line()
+
     def selected_line(self) -> Any:
         index = self.selected_index()
         return None if index is None else self.line_at(index)

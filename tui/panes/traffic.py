@@ -125,6 +125,9 @@ class TrafficPane(LinePane):
             return None
         return self.session.traffic.index_of(key)
 
+    def subject_of_selection(self) -> Any:
+        return self.selected_row()
+
     def selected_row(self) -> Optional[Row]:
         """The row under the cursor, or None."""
         if self.selected is None:

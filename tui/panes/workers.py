@@ -167,6 +167,9 @@ class WorkersPane(LinePane):
         if self.selected is not None:
             self.post_message(self.Selected(self))
 
+    def subject_of_selection(self) -> Any:
+        return self.selected_worker()
+
     def selected_worker(self) -> Optional[Worker]:
         return next((w for w in self._workers if w.pid == self.selected), None)
 
