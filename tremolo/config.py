@@ -114,6 +114,9 @@ OPTIONS: Tuple[Option, ...] = (
        "take at a reload", metavar="SECONDS"),
     _o("startup_timeout", "float", 60.0, "reload", "seconds that the application may take to "
        "import and start", metavar="SECONDS"),
+    # mail
+    _o("hold_mail", "bool", False, "output", "keep mail of smtplib and Django from being sent; "
+       "the dashboard shows it (dev)", common=True),
     # limits
     _o("client_max_header_size", "int", 32 * KIB, "limits", "bytes of a request's header "
        "section", low=256, high=MIB),

@@ -262,6 +262,9 @@ class Actions(App[int]):
 
         await ask_hold(self.host)
 
+    def action_hold_mail(self) -> None:
+        self.session.switch_mail()
+
     async def action_mock(self) -> None:
         from .dialogues import ask_mock
 

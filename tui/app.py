@@ -77,6 +77,8 @@ class Dashboard(Actions):
         Binding("P", "pins", "the pinned requests", show=False, id="app.pins"),
         Binding("I", "hold", "hold requests: POST /api/*", show=False, id="app.hold"),
         Binding("H", "held", "the requests that are held", show=False, id="app.held"),
+        Binding("K", "hold_mail", "keep mail from being sent; again: send it", show=False,
+                id="app.mail"),
         Binding("w", "write", "write the session to a file, or HAR", show=False, id="app.write"),
         Binding("l", "plain", "plain log on the normal screen", show=False, id="app.plain"),
         Binding("escape", "step_back", "back", show=False, key_display="Esc", id="app.back"),

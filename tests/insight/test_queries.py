@@ -70,6 +70,7 @@ def insight():
     made = Insight(Log(), is_project=lambda path: path == __file__)
     made.watch(2)
     yield made
+    made.hold_mail(False)
     made.watch(0)
 
 

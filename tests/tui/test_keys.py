@@ -85,6 +85,7 @@ KEYS = {
     "app.pins": ([], words("nothing is pinned")),
     "app.plain": ([], call("plain_log")),
     "app.hold": (["4"], lambda d: d.app.entry.display),
+    "app.mail": ([], commands("mail")),
     "app.held": ([], words("no request is held")),
     "traffic.mock": (["1", "up"], lambda d: d.app.entry.value == "GET /last 200"),
     "detail.send": (DETAIL, words("only over a WebSocket that is open")),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEBUG_VARIABLES = ("FLASK_DEBUG", "QUART_DEBUG", "LITESTAR_DEBUG")
 
 #: what a project wants beside its server while it is developed, and only then
-FOR_DEVELOPMENT = ("companions", "proxy")
+FOR_DEVELOPMENT = ("companions", "hold_mail", "proxy")
 
 
 class Start(NamedTuple):
@@ -83,6 +83,9 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
     else:
         values.update(given)
     if not dev:
+        if given.get("hold_mail"):
+            raise ConfigurationError("--hold-mail is an option of `tremolo dev`: without insight "
+                                     "into the application, mail is sent")
         for name in FOR_DEVELOPMENT:
             values.pop(name, None)
     if dev:

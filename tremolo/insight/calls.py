@@ -6,22 +6,26 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Callable, Optional, Tuple
 
+from ..telemetry.insight_messages import Mail
 from .record import Record
 from .source import Source
 
 #: what the arguments of a call, without `self`, mean: its method and its target
 Named = Callable[[Any, Tuple[Any, ...], Any], Tuple[str, str]]
+#: the message that such a call hands over, to be read
+Reading = Callable[[Any, Tuple[Any, ...], Any], Mail]
 
 #: a call is on its way here: what it does in its turn, as to follow a redirect, is part of it
 covered: ContextVar[bool] = ContextVar("tremolo_call", default=False)
 
 
 class Calling:
-    """Observers of one source's calls, which are of a `kind`."""
+    """Observers of one source's calls, which are of a `kind`; `reading` gives the mail of one."""
 
-    def __init__(self, source: Source, kind: str) -> None:
+    def __init__(self, source: Source, kind: str, reading: Optional[Reading] = None) -> None:
         self._source = source
         self._kind = kind
+        self._reading = reading
 
     def begin(self) -> Optional[Record]:
         """The record to note a call in. Unless the result is None you must call `end`."""
@@ -38,8 +42,9 @@ class Calling:
         covered.set(False)
         try:
             method, target = named(self_, arguments, keywords)
+            mail = None if self._reading is None else self._reading(self_, arguments, keywords)
             record.add_call(self._kind, method, target, str(how()), began, seconds,
-                            self._source.observer.places.here(3))
+                            self._source.observer.places.here(3), mail)
         except Exception as exc:
             self._source.fail(exc)
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Tuple
 
-from ..telemetry.insight_messages import InsightEvent, OutgoingCall, Query, Repeated
+from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Query, Repeated
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place
@@ -24,6 +24,12 @@ class Shown(str):
 def size_of(text: str) -> int:
     """At most so many bytes has a text in JSON."""
     return len(text) if text.isascii() else 12 * len(text)
+
+
+def size_of_mail(mail: Mail) -> int:
+    texts = [mail["sender"], mail["subject"], mail["text"], mail["html"], *mail["to"],
+             *(each["name"] + each["type"] for each in mail["attachments"])]
+    return sum(size_of(text) + 40 for text in texts)
 
 
 class _Room:
@@ -117,10 +123,14 @@ def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
         target, method = clean(masked_text(call.target), 400), clean(call.method, 40)
         status = clean(call.status, 60)
         room.size += 130 + size_of(target) + size_of(method) + size_of(status)
-        calls.append({"kind": call.kind, "method": method, "target": target, "status": status,
-                      "place": room.place(call.place),
-                      "at": round((call.began - record.began) * 1000, 2),
-                      "ms": round(call.seconds * 1000, 3)})
+        told: OutgoingCall = {
+            "kind": call.kind, "method": method, "target": target, "status": status,
+            "place": room.place(call.place), "at": round((call.began - record.began) * 1000, 2),
+            "ms": round(call.seconds * 1000, 3)}
+        if call.mail is not None:
+            told["mail"] = call.mail
+            room.size += size_of_mail(call.mail)
+        calls.append(told)
     return calls
 
 

@@ -86,6 +86,8 @@ class Insight:
         self._untold: Dict[int, Record] = {}
         #: watch for good: somebody else builds upon what is seen
         self.needed = False
+        #: mail is kept from being sent, watched or not
+        self.holds_mail = False
         self._output = output
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
@@ -105,7 +107,8 @@ class Insight:
     def watch(self, detail: int) -> None:
         """Look into what happens, as deep as the level of `detail` is; at 0 give everything
         back."""
-        wanted, self.detail = detail > 0 or self.needed, detail
+        self.detail = detail
+        wanted = detail > 0 or self.needed or self.holds_mail
         if wanted and self._arrivals is None:
             if self._output is not None:
                 self._unnamed, self._output.requests = self._output.requests, self
@@ -129,6 +132,14 @@ class Insight:
             self._records.clear()
             self._ended.clear()
             self._untold.clear()
+
+    def hold_mail(self, hold: bool) -> None:
+        """Keep mail from being sent, or no longer. Who connects while it is kept reaches no
+        server, also later."""
+        self.holds_mail = hold
+        if hold:
+            importlib.import_module("smtplib")  # so that none is sent before we notice it
+        self.watch(self.detail)
 
     def serve(self, server: Any, *, asgi: Any = None, root_path: str = "") -> None:
         """Look into the requests of `server`. `asgi` is the adapter that has an ASGI `app`, if it

@@ -8,6 +8,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from ..telemetry.insight_messages import Mail
 from ..telemetry.messages import RequestRow
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
@@ -43,6 +44,7 @@ class Call(NamedTuple):
     began: float
     seconds: float
     place: Place
+    mail: Optional[Mail] = None
 
 
 class Record:
@@ -121,13 +123,14 @@ class Record:
             self.queue_seconds += seconds
 
     def add_call(self, kind: str, method: str, target: str, status: str, began: float,
-                 seconds: float, place: Place) -> None:
+                 seconds: float, place: Place, mail: Optional[Mail] = None) -> None:
         """A call of another service came to its end."""
         with self._lock:
             self.call_count += 1
             self.call_seconds += seconds
             if len(self.calls) < MAX_CALLS:
-                self.calls.append(Call(kind, method, target, status, began, seconds, place))
+                self.calls.append(Call(
+                    kind, method, target, status, began, seconds, place, mail))
         if self.changed is not None:
             self.changed(self)
 

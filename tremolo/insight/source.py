@@ -35,6 +35,10 @@ class Observer(Protocol):
         """The level of detail that is wanted: values of parameters from 2 on."""
 
     @property
+    def holds_mail(self) -> bool:
+        """Whether mail is kept from being sent."""
+
+    @property
     def places(self) -> Places:
         """What finds places in the project."""
 

@@ -9,13 +9,13 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
-from ..telemetry.builders import done, error_line, refused, throttle_event
+from ..telemetry.builders import done, error_line, mail_event, refused, throttle_event
 from ..telemetry.messages import Status
 from ..throttle import Throttle, check_scope, parse_rule
 from .companions import Companions
 from .feed import Feed, Viewer
 from .generations import Generations
-from .wanted import WantedIntercepts, WantedThrottle
+from .wanted import WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver
 
@@ -29,6 +29,7 @@ class Commanded(NamedTuple):
     generations: Generations
     throttle: WantedThrottle
     intercepts: WantedIntercepts
+    mail: WantedMail
     observer: WorkerObserver
     feed: Feed
     companions: Companions
@@ -46,6 +47,7 @@ class Commands:
             "cut": self._cut, "workers": self._workers, "restart": self._restart,
             "stop": self._stop, "drain": self._drain, "status": self._status,
             "message": self._message, "intercept": self._intercept, "release": self._release,
+            "mail": self._hold_mail,
         }
 
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
@@ -198,6 +200,21 @@ class Commands:
         if not answer.get("ok"):
             raise CommandError(str(answer.get("error")))
         return True
+
+    async def _hold_mail(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
+        """Keep mail from being sent, or no longer: so it is once each worker has said so."""
+        hold = args.get("hold")
+        if not isinstance(hold, bool):
+            raise CommandError("mail is held, true, or not, false")
+        self._on.mail.held = hold
+        workers = [w for w in self._on.generations.workers if w.state != "exited"]
+        answers = await asyncio.gather(*(worker.command("mail", hold=hold) for worker in workers))
+        self._on.feed.publish(mail_event(hold))
+        refused = [answer["error"] for worker, answer in zip(workers, answers)
+                   if not answer.get("ok") and worker.state == "serving"]
+        if refused:
+            raise CommandError(str(refused[0]))
+        return hold
 
     async def _message(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command(

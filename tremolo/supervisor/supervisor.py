@@ -36,7 +36,7 @@ from .running import folder, socket_names
 from .shutdown import log_waits
 from .spawner import Spawner, choose_mode
 from .starter import Starter
-from .wanted import LOCK_FILE, Launch, WantedIntercepts, WantedThrottle
+from .wanted import LOCK_FILE, Launch, WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver, state_event
 
@@ -58,6 +58,7 @@ class Supervisor:
         settings = launch.settings
         self._throttle = WantedThrottle(settings.throttle, settings.presets)
         self._intercepts = WantedIntercepts()
+        self._mail = WantedMail(bool(settings.hold_mail))
         self._slots = worker_count(settings.worker_num)
         self.listeners = quiet.listeners if quiet is not None else Listeners(
             settings, 1 if launch.dev else self._slots)
@@ -113,8 +114,8 @@ class Supervisor:
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
         self._packages = Packages()
         self._observer = WorkerObserver(
-            self._feed, self._throttle, self._intercepts, self._spawner, self._packages,
-            self._bind_more)
+            self._feed, self._throttle, self._intercepts, self._mail, self._spawner,
+            self._packages, self._bind_more)
         self._starter = Starter(
             loop, self._spawner, self.listeners, self._observer, self._describe,
             settings.startup_timeout, self._launch.capture)
@@ -123,8 +124,8 @@ class Supervisor:
             self._observer, self._slots, self._launch.home)
         self._observer.attend(loop, self._generations, self.listeners)
         commands = Commands(Commanded(
-            self._generations, self._throttle, self._intercepts, self._observer, self._feed,
-            self._companions, self.request_stop, self.status))
+            self._generations, self._throttle, self._intercepts, self._mail, self._observer,
+            self._feed, self._companions, self.request_stop, self.status))
         self._feed.on_command, self._feed.on_viewers = commands.take, commands.viewers_changed
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
@@ -283,7 +284,7 @@ class Supervisor:
             if self._launch.dev else "",
             pid=os.getpid(), folder=self._folder, started=self._started, gen=generations.number,
             reload=bool(self._launch.settings.reload), reload_ms=generations.reload_ms,
-            throttle=self._throttle.as_dict(),
+            throttle=self._throttle.as_dict(), hold_mail=self._mail.held,
             presets={name: {"label": preset.label, "throttle": preset.as_dict()}
                      for name, preset in self._throttle.presets.items()},
             workers=[state_event(worker, worker.state)
@@ -321,7 +322,8 @@ class Supervisor:
                 "excluded": self._spawner.plan.excluded,
                 "debug": os.path.dirname(self._control.path) if self._control and (
                     launch.dev) else "", "detail": self._feed.detail,
-                "throttle": self._throttle.for_worker(), "token": self._token}
+                "throttle": self._throttle.for_worker(), "hold_mail": self._mail.held,
+                "token": self._token}
 
     def _bind_more(self, worker: WorkerHandle, wanted: List[List[Any]]) -> None:
         """Bind what an application asked for by app.listen(), and hand it to the worker."""

@@ -115,6 +115,13 @@ class WantedThrottle:
                 if scope.connection is None or scope.connection[0] is None}
 
 
+class WantedMail:
+    """Whether mail is kept from being sent."""
+
+    def __init__(self, held: bool) -> None:
+        self.held = held
+
+
 class WantedIntercepts:
     """What is held and mocked for a viewer as long as it is there: `args` of an "intercept"
     command, {} for nothing. The newest wish counts."""

@@ -22,7 +22,7 @@ from .plan import ModuleNames
 from .reload import Reloader
 from .spawner import Spawner
 from .total_shares import TotalShares
-from .wanted import WantedIntercepts, WantedThrottle
+from .wanted import WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
 
 ERRORS_KEPT = 20
@@ -33,11 +33,12 @@ class WorkerObserver:
     before the first worker starts, `reloader` be set where there is one."""
 
     def __init__(self, feed: Feed, throttle: WantedThrottle, intercepts: WantedIntercepts,
-                 spawner: Spawner, packages: Packages,
+                 mail: WantedMail, spawner: Spawner, packages: Packages,
                  bind_more: Callable[[WorkerHandle, List[List[Any]]], None]) -> None:
         self._feed = feed
         self._throttle = throttle
         self._intercepts = intercepts
+        self._mail = mail
         self._spawner = spawner
         self._packages = packages
         self._bind_more = bind_more
@@ -105,6 +106,7 @@ class WorkerObserver:
         worker.notify("detail", level=self._feed.detail)
         for scope, throttle in self._throttle.for_worker().items():
             worker.notify("throttle", scope=scope, throttle=throttle)
+        worker.notify("mail", hold=self._mail.held)
         if self._intercepts.args:
             worker.notify("intercept", **self._intercepts.args)
         self.total_shares.forget(worker.pid)

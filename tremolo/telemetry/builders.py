@@ -19,6 +19,7 @@ from .messages import (
     HeldEvent,
     Hello,
     LogEvent,
+    MailEvent,
     ReloadEvent,
     RequestRow,
     StatsEvent,
@@ -122,6 +123,10 @@ def throttle_event(throttle: Dict[str, Any]) -> ThrottleEvent:
     return {"v": VERSION, "kind": "throttle", "t": wall(), "throttle": throttle}
 
 
+def mail_event(hold: bool) -> MailEvent:
+    return {"v": VERSION, "kind": "mail", "t": wall(), "hold": hold}
+
+
 def stats_event(gen: int, totals: Totals, rates: Dict[str, float],
                 latency: Dict[str, float]) -> StatsEvent:
     return {"v": VERSION, "kind": "stats", "t": wall(), "gen": gen, "totals": totals,
@@ -201,6 +206,7 @@ class StartFacts(TypedDict, total=False):
     debug: str  # the folder of the sockets of breakpoints; "" for none
     detail: int
     throttle: Dict[str, Any]  # by scope, as in ThrottleEvent
+    hold_mail: bool
     token: str  # of the pages in browsers
     listeners: List[ListenerFacts]
     gen: int

@@ -28,16 +28,37 @@ class Repeated(TypedDict):
     ms: float
 
 
+class Attachment(TypedDict):
+    """Of a mail. `size` in bytes, decoded."""
+
+    name: str
+    type: str
+    size: int
+
+
+class Mail(TypedDict, total=False):
+    """A message that was handed over to be sent."""
+
+    sender: str
+    to: List[str]
+    subject: str
+    text: str  # its plain body
+    html: str
+    attachments: List[Attachment]
+    cut: bool  # there is more of it
+
+
 class OutgoingCall(TypedDict, total=False):
     """A call of another service."""
 
     kind: str  # "http", "redis", "mail", "task"
     method: str  # "GET"; of others, what was done
     target: str  # URL without secrets; of others, what it was done with
-    status: str  # "200", or the class of an exception
+    status: str  # "200", or the class of an exception; of mail "sent" or "kept"
     place: int
     at: float  # ms after the request began
     ms: float
+    mail: Mail
 
 
 class Profile(TypedDict):

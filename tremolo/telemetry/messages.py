@@ -187,6 +187,7 @@ class Hello(TypedDict, total=False):
     reload: bool
     reload_ms: Optional[float]
     throttle: Dict[str, Any]  # the same as ThrottleEvent.throttle
+    hold_mail: bool  # the same as MailEvent.hold
     presets: Dict[str, Any]  # the user's own: name -> {"label", "throttle": Throttle.as_dict()}
     workers: List["WorkerEvent"]
     past: Totals
@@ -307,6 +308,15 @@ class LogEvent(TypedDict, total=False):
     waits: bool  # of "tremolo.debugger": a breakpoint waits for `tremolo debug PID`
 
 
+class MailEvent(TypedDict, total=False):
+    """kind "mail": whether mail is kept from being sent, after a change."""
+
+    v: int
+    kind: str
+    t: float
+    hold: bool
+
+
 class ThrottleEvent(TypedDict, total=False):
     """kind "throttle": the throttle in force, after a change.
 
@@ -359,7 +369,7 @@ class Command(TypedDict, total=False):
     status, headers and body64; both for as long as the viewer is there), "release" (pid, id of
     one that is held; method, target, headers, body64 to change; answer: status, headers, body64),
     "message" (pid, conn, and text, data64, or close: a code, with a reason), "workers" (count),
-    "restart" (pid), "stop" (now: bool), "status".
+    "restart" (pid), "stop" (now: bool), "mail" (hold: bool), "status".
     Every command is answered by one Ack with its `seq`.
     """
 

@@ -33,7 +33,8 @@ class Commands:
                  drain: Callable[[float, bool], None], browser: "Optional[Browser]" = None,
                  application: object = None,
                  stale: Callable[[List[str]], List[str]] = lambda paths: [],
-                 notify: Callable[[Mapping[str, Any]], None] = lambda event: None) -> None:
+                 notify: Callable[[Mapping[str, Any]], None] = lambda event: None,
+                 hold_mail: Callable[[bool], None] = lambda hold: None) -> None:
         self._server = server
         self._sampler = sampler
         self._serve = serve
@@ -42,13 +43,14 @@ class Commands:
         self._application = application
         self._stale = stale
         self._notify = notify
+        self._hold_mail = hold_mail
         self._interceptor: Optional[Interceptor] = None
         self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
             "serve": self._start_serving, "drain": self._start_draining,
             "broken": self._note_broken, "assets": self._note_assets,
             "touched": self._name_stale, "message": self._send_message,
-            "intercept": self._intercept, "release": self._release,
+            "intercept": self._intercept, "release": self._release, "mail": self._keep_mail,
         }
 
     def obey(self, message: Mapping[str, Any]) -> Ack:
@@ -134,6 +136,13 @@ class Commands:
         if self._interceptor is None:
             raise CommandError("no request is held")
         return self._interceptor.release(args)
+
+    def _keep_mail(self, args: Mapping[str, Any]) -> bool:
+        hold = args.get("hold")
+        if not isinstance(hold, bool):
+            raise CommandError("mail is held, true, or not, false")
+        self._hold_mail(hold)
+        return hold
 
     def _note_broken(self, args: Mapping[str, Any]) -> None:
         """A save is broken: pages in browsers show that, as does the page of a broken start."""

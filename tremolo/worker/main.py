@@ -152,6 +152,8 @@ class Worker:
                           is_project=lambda path: not is_installed(path))
         insight.on_facts = self._on_facts
         insight.needed = bool(self._start.get("settings", {}).get("proxy"))
+        insight.hold_mail(bool(self._start.get("hold_mail")))
+        insight.hold_mail(bool(self._start.get("hold_mail")))
         insight.watch(int(self._start.get("detail", 0)))
         return insight
 
@@ -212,7 +214,8 @@ class Worker:
         self._sampler.set_detail(int(self._start.get("detail", 0)))
         self._commands = Commands(
             server, self._sampler, self._serve, self._drain, browser, loaded.application,
-            (lambda paths: []) if self._basis is None else self._basis.stale, self._link.notify)
+            (lambda paths: []) if self._basis is None else self._basis.stale, self._link.notify,
+            (lambda hold: None) if self._insight is None else self._insight.hold_mail)
         for scope, throttle in self._start.get("throttle", {}).items():
             self._commands.obey(builders.command(0, "throttle", {
                 "scope": scope, "throttle": throttle}))

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from .text import clean
+from .text import clean, clean_lines
 
 CAPACITY = 3_000
 
@@ -24,6 +24,18 @@ class Repeated(NamedTuple):
     ms: float
 
 
+class Mail(NamedTuple):
+    """A message that was handed over to be sent; attachments as name, type and bytes."""
+
+    sender: str
+    to: Tuple[str, ...]
+    subject: str
+    text: List[str]  # lines
+    html: List[str]
+    attachments: Tuple[Tuple[str, str, int], ...]
+    cut: bool
+
+
 class Call(NamedTuple):
     kind: str
     method: str
@@ -32,6 +44,7 @@ class Call(NamedTuple):
     place: str
     at: float
     ms: float
+    mail: Optional[Mail] = None
 
 
 class Node(NamedTuple):
@@ -71,7 +84,7 @@ class Facts:
             Call(clean(call.get("kind", ""), 10), clean(call.get("method", ""), 40),
                  clean(call.get("target", ""), 400), clean(call.get("status", ""), 60),
                  _at(places, call.get("place")), float(call.get("at", 0.0)),
-                 float(call.get("ms", 0.0)))
+                 float(call.get("ms", 0.0)), _mail(call.get("mail")))
             for call in _objects(get("calls"))]
         self.call_count = int(get("call_count", 0))
         self.calls_ms = float(get("calls_ms", 0.0))
@@ -104,6 +117,19 @@ class Insight:
 
     def of(self, pid: int, request: int) -> Optional[Facts]:
         return self._facts.get((pid, request))
+
+
+def _mail(value: Any) -> Optional[Mail]:
+    if not isinstance(value, dict):
+        return None
+    get = value.get
+    return Mail(
+        clean(get("sender", ""), 200), tuple(clean(each, 200) for each in get("to", ())),
+        clean(get("subject", ""), 400), clean_lines(get("text", "")),
+        clean_lines(get("html", "")),
+        tuple((clean(each.get("name", ""), 200), clean(each.get("type", ""), 100),
+               int(each.get("size", 0))) for each in _objects(get("attachments"))),
+        bool(get("cut")))
 
 
 def _objects(value: Any) -> List[Mapping[str, Any]]:

@@ -69,6 +69,7 @@ class Session:
         self.commands = Commands(clock)
         self.pins = Pins()
         self.holding = Holding()
+        self.holds_mail = False
         self.recorded = False  # it comes from a file: nothing can be asked of the server
         self.messages = 0
         self.rejected = 0
@@ -82,7 +83,8 @@ class Session:
             "hello": self._hello, "frame": self._frame, "worker": self._worker,
             "reload": self._reload, "error": self._error, "log": self._log,
             "throttle": self._throttle, "stats": self._stats, "ack": self._ack,
-            "assets": self._assets, "held": self._held, "insight": self.insight.add}
+            "assets": self._assets, "held": self._held, "mail": self._mail,
+            "insight": self.insight.add}
 
     def apply(self, message: Dict[str, Any]) -> None:
         """Take in one message; unknown kinds are for newer viewers."""
@@ -130,6 +132,8 @@ class Session:
         self._generation(message)
         learn_presets(message.get("presets") or {})
         self.throttling.update(message.get("throttle") or {}, self.clock())
+        if bool(message.get("hold_mail")) != self.holds_mail:
+            self._mail({"hold": message.get("hold_mail")})
         workers = message.get("workers") or ()
         alive = {(int(worker["pid"]), int(worker.get("gen", 0))) for worker in workers
                  if worker.get("state") != "exited"}
@@ -276,6 +280,14 @@ class Session:
     def _throttle(self, message: Mapping[str, Any]) -> None:
         self.throttling.update(message.get("throttle") or {}, self.clock())
 
+    def _mail(self, message: Mapping[str, Any]) -> None:
+        self.holds_mail = bool(message.get("hold"))
+        if self.holds_mail:
+            self.notify("mail is kept and not sent · K lets it go", "warning", "mail")
+        else:
+            self.notices.cure("mail")
+            self.notify("mail is sent", "info")
+
     def _held(self, message: Mapping[str, Any]) -> None:
         held = self.holding.event(message, self.clock())
         count = len(self.holding.held)
@@ -301,7 +313,7 @@ class Session:
             self._throttled(command)
             self.notify(f"throttle: {command.label} · applied in "
                       f"{command.took * 1000:.0f} ms", "good")
-        elif command.name != "detail":
+        elif command.name not in ("detail", "mail"):  # of mail there is an event
             self.notify(f"{command.label}: done", "info")
 
     def _throttled(self, command: Command) -> None:
@@ -341,6 +353,11 @@ class Session:
         wanted = throttle.as_dict() if throttle.active or exempt else None
         return self.commands.give("throttle", {"scope": scope, "throttle": wanted},
                                   describe(throttle) + where)
+
+    def switch_mail(self) -> Command:
+        """Keep mail from being sent, or no longer."""
+        hold = not self.holds_mail
+        return self.commands.give("mail", {"hold": hold}, "keep mail" if hold else "send mail")
 
     def wish_rules(self, rules: Mapping[Scope, Throttle], label: str) -> Command:
         """Ask for `rules`, by scope, and no others."""

@@ -5,6 +5,7 @@ from typing import List, Sequence
 
 from ..draw import Piece, wrapped_pieces
 from ..model import text
+from ..model.insight import Mail
 from ..model.logs import Error
 from ..model.traffic import Row
 from .lines import LinePane
@@ -35,11 +36,33 @@ def call_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
     note = f"{facts.call_count} in {text.millis(facts.calls_ms)} ms"
     lines: List[Sequence[Piece]] = list(heading(pane, "Calls", note, width))
     for call in facts.calls:
-        failed = not call.status.isdigit() or call.status >= "500"
+        failed = call.status >= "500" if call.status.isdigit() else (
+            call.status[:1].isupper() or call.status.endswith(("refused", "interrupted")))
         lines.append([(f" {text.millis(call.ms):>7} ", pane.style("text")),
                       (f"{call.method} {call.target} ", pane.style("text")),
                       (f"{call.status} ", pane.style("error" if failed else "good")),
                       (_short(call.place), pane.style("faint"))])
+        if call.mail is not None:
+            lines += _mail_lines(pane, call.mail, width)
+    return lines
+
+
+def _mail_lines(pane: LinePane, mail: Mail, width: int) -> List[Sequence[Piece]]:
+    """The message, as its reader would see it; the HTML only where there is no plain text."""
+    dim, plain = pane.style("dim"), pane.style("text")
+    fields = [("From", mail.sender), ("To", ", ".join(mail.to)), ("Subject", mail.subject),
+              *(("Attached", f"{name or 'without a name'} · {kind} · {text.size(size)}")
+                for name, kind, size in mail.attachments)]
+    lines: List[Sequence[Piece]] = [[(f"         {name}: ", dim), (value, plain)]
+                                    for name, value in fields if value]
+    lines.append([])
+    for line in mail.text or mail.html:
+        lines += wrapped_pieces([("         " + line, plain)], width - 1, 9)
+    if mail.text and mail.html:
+        lines.append([("         and as HTML", dim)])
+    if mail.cut:
+        lines.append([("         there is more of it", dim)])
+    lines.append([])
     return lines
 
 

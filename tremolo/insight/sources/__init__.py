@@ -13,6 +13,7 @@ SOURCES: Dict[str, str] = {
     "asyncpg": "asyncpg",
     "celery.app.task": "celery",
     "django.core.handlers.base": "django",
+    "django.core.mail": "django_mail",
     "django.db.backends.base.base": "django_db",
     "fastapi.routing": "fastapi",
     "flask.app": "flask",

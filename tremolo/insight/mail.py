@@ -1,0 +1,55 @@
+"""A message of mail (RFC 5322, MIME) as it can be read, bounded.
+
+Its text is not masked: the link that it brings is what a developer wants to follow.
+"""
+
+import email
+import email.policy
+from email.message import EmailMessage
+from typing import Any, Iterable, List, Union
+
+from ..telemetry.insight_messages import Attachment, Mail
+from ..telemetry.sanitize import clean, clean_lines
+
+#: bytes of a message that are read: more than any but attachments have
+MAX_READ = 1024 * 1024
+MAX_TEXT = 8 * 1024  # characters of each body
+MAX_NAMED = 20  # recipients, and attachments
+
+
+def mail_of(sender: Any, recipients: Union[str, Iterable[Any]], data: Union[str, bytes]) -> Mail:
+    """What a client hands over: the envelope, and the message with its header."""
+    raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else bytes(data)
+    message: Any = email.message_from_bytes(raw[:MAX_READ], policy=email.policy.default)
+    to = [recipients] if isinstance(recipients, str) else list(recipients)
+    mail: Mail = {
+        "sender": clean(str(sender or ""), 200),
+        "to": [clean(str(each), 200) for each in to[:MAX_NAMED]],
+        "subject": clean(str(message.get("subject", "")), 400),
+        "text": _body(message, "plain"), "html": _body(message, "html"),
+        "attachments": _attachments(message)}
+    if len(raw) > MAX_READ or len(to) > MAX_NAMED:
+        mail["cut"] = True
+    return mail
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part: Any = message.get_body((kind,))
+    if part is None:
+        return ""
+    try:
+        text = part.get_content()
+    except (LookupError, ValueError):  # an unknown charset, or bytes that are not of it
+        text = part.get_payload(decode=True) or b""
+    return clean_lines(text, MAX_TEXT)
+
+
+def _attachments(message: EmailMessage) -> List[Attachment]:
+    found: List[Attachment] = []
+    for part in message.iter_attachments() if message.is_multipart() else ():
+        if len(found) == MAX_NAMED:
+            break
+        payload: Any = part.get_payload(decode=True) or b""
+        found.append({"name": clean(part.get_filename() or "", 200),
+                      "type": clean(part.get_content_type(), 100), "size": len(payload)})
+    return found
