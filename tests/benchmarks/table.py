@@ -287,8 +287,8 @@ class Bench:
                     self.folder, self.python) as plain, \
                 Terminal(command, 160, 48, cwd=self.folder, env=env) as terminal:
             terminal.expect("gen 1 ✔", within=20)
-            watched = worker_below(terminal.pid)
-            alone = worker_below(plain.process.pid)
+            watched = worker_below(terminal.pid, port)
+            alone = worker_below(plain.process.pid, plain.port)
             for _ in range(max(self.rounds, 5)):
                 for name, pid, load in (
                         ("with", watched, lambda: drawn(terminal, port, self.seconds)),
@@ -306,15 +306,17 @@ class Bench:
               f"({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
 
 
-def worker_below(pid):
-    """The process of a server that serves: the youngest."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        found = children(pid)
-        if len(found) >= 2:
-            return max(found)
-        time.sleep(0.05)
-    raise SystemExit("no worker was found")
+def worker_below(pid, port):
+    """The process of a server that serves: of all below it, the one that a load keeps busy. (The
+    zygote, and a worker that stands by, came of the same fork.)"""
+    pids = children(pid)
+    before = {pid: cpu_seconds([pid]) for pid in pids}
+    wrk(port, 32, 1)
+    spent = {pid: cpu_seconds([pid]) - before[pid] for pid in children(pid) if pid in before}
+    worker = max(spent, key=spent.get)
+    if spent[worker] < 0.1:
+        raise SystemExit(f"none of the processes {spent} served")
+    return worker
 
 
 def download(port):

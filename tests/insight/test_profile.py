@@ -74,7 +74,7 @@ def profiled(answer):
         profiler = Profiler(Slow(), lambda path: path == __file__)
 
         async def request():
-            profiler.started(record)
+            profiler.started(record, None)
             await answer(record)
 
         try:

@@ -365,10 +365,10 @@ def test_what_exchanges_that_ended_keep_is_bounded_in_all():
         for _ in range(MAX_QUERIES):
             record.add_query("select 1", None, 0.0, 0.001, -1, False, None)
         insight.row(number, 200, True, 100.0)
-    kept = list(insight._ended)
+    kept = [record() for _, record in insight._ended]
     insight.tick(102.0)
-    assert sum(record.weight for _, record in kept) <= MAX_KEPT
-    assert kept[0][1].closed and not kept[-1][1].closed
+    assert sum(record.weight for record in kept) <= MAX_KEPT
+    assert kept[0].closed and not kept[-1].closed
 
 
 def test_of_too_many_requests_at_once_the_newest_are_told():

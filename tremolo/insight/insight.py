@@ -9,13 +9,13 @@ import logging
 from collections import deque
 from threading import RLock
 from time import monotonic, perf_counter
-from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Set, Tuple
+from weakref import ReferenceType, ref
 
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..telemetry.insight_messages import InsightEvent
 from ..telemetry.messages import Raised, RequestRow
-from ..telemetry.sanitize import clean
 from .arrivals import Arrivals
 from .events import event_of, has_facts
 from .frames import chain_of
@@ -52,12 +52,11 @@ class Watched(AroundAdapter):
         """Runs within the exchange's task, whose context is its own."""
         if not exchange.hidden:
             head = exchange.head
-            record = Record(exchange.id, clean(head.method, 16), clean(head.target),
-                            self._root_path)
+            record = Record(exchange.id, head.method, head.target, self._root_path)
             record.queue_seconds = max(0.0, monotonic() - exchange.begun)
             self._records[exchange.id] = record
             running.set(record)
-            self._profiler.started(record)
+            self._profiler.started(record, exchange.task)
         return self.adapter.handle(exchange)
 
 
@@ -92,7 +91,9 @@ class Insight:
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
         #: those that ended, and when; what still runs in their names has some time more
-        self._ended: Deque[Tuple[float, Record]] = deque()
+        #: (for as long as anybody has them: thousands that nothing more can happen to would
+        #: have the garbage collector at work)
+        self._ended: Deque[Tuple[float, ReferenceType[Record]]] = deque()
         self._lock = RLock()
         self._weighed = 0.0
         self._pace = Pace()
@@ -192,14 +193,13 @@ class Insight:
                                  type(exc).__name__, exc, exc_info=exc)
         ended = self._ended
         while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
-            ended.popleft()[1].close()
+            _close(ended.popleft()[1]())
         if now - self._weighed >= 1.0:
             self._weighed = now
-            kept = sum(record.weight for _, record in ended)
-            while kept > MAX_KEPT:
-                record = ended.popleft()[1]
-                kept -= record.weight
-                record.close()
+            ended = self._ended = deque(entry for entry in ended if entry[1]() is not None)
+            kept = sum(record.weight for record in (entry() for _, entry in ended) if record)
+            while kept > MAX_KEPT and ended:
+                kept -= _close(ended.popleft()[1]())
 
     def _tell(self) -> None:
         """Tell what is known of exchanges that have ended; of too many, of the newest. All of
@@ -225,12 +225,11 @@ class Insight:
         if record is None:
             return {}
         if ended:
-            self._ended.append((now, record))
+            self._ended.append((now, ref(record)))
             if status >= 500:
                 for exc, trace in record.suspects:
                     self.raised(record, exc.with_traceback(trace))
             record.suspects.clear()
-            record.task = None
             record.changed = self._changed
             if has_facts(record):
                 self._changed(record)
@@ -240,6 +239,11 @@ class Insight:
         if ended and seconds is not None:
             self._pace.add(route_of(record), seconds)
         return row
+
+    def keep(self, unfinished: Set[int]) -> None:
+        """All exchanges but these ended, and nobody will ask for their rows."""
+        for id in [id for id in self._records if id not in unfinished]:
+            del self._records[id]
 
     # -- log records and printed lines: see `worker.streams.Requests` ------------------
 
@@ -269,6 +273,15 @@ class Insight:
         """Whether `exc`, which reached the server, was not told before."""
         record = self._records.get(id)
         return record is None or record.first_sight(exc)
+
+
+def _close(record: Optional[Record]) -> int:
+    """Nothing more of `record` is told, if anybody still has it. How much of it was kept."""
+    if record is None:
+        return 0
+    weight = record.weight
+    record.close()
+    return weight
 
 
 def _ignored(*told: Any) -> None:

@@ -12,6 +12,7 @@ import threading
 from time import perf_counter
 from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from weakref import ref
 
 from ..telemetry.sanitize import clean
 from .pace import Pace, route_of
@@ -43,12 +44,15 @@ class Profiler:
         self._stopped = False
         self.samples = 0  # that were taken in all
 
-    def started(self, record: Record) -> None:
-        """A request begins, in the task that runs here."""
+    def started(self, record: Record, task: Any) -> None:
+        """A request begins, in `task`, which runs here; None: whichever does."""
         try:
-            record.task = asyncio.current_task()
+            task = task or asyncio.current_task()
         except RuntimeError:
             return
+        if task is None:
+            return
+        record.task = ref(task)
         self._running[record.id] = record
         if not self._wake.is_set():
             if self._thread is None:
@@ -81,7 +85,7 @@ class Profiler:
     def _turn(self, now: float) -> None:
         slow: List[Record] = []
         for id, record in list(self._running.items()):
-            task = record.task
+            task = _task_of(record)
             if task is None or task.done() or record.samples >= MAX_SAMPLES:
                 self._running.pop(id, None)
             elif len(slow) < MAX_SLOW and now - record.began > self._pace.limit(route_of(record)):
@@ -92,21 +96,27 @@ class Profiler:
     def _sample(self, slow: List[Record]) -> None:
         frames = sys._current_frames()
         own = threading.get_ident()
-        current = asyncio.current_task(slow[0].task.get_loop())
+        tasks = [_task_of(record) for record in slow]
+        loop = next((task.get_loop() for task in tasks if task is not None), None)
+        if loop is None:
+            return
+        current = asyncio.current_task(loop)
         in_threads: Dict[int, List[FrameType]] = {}
         for ident, frame in frames.items():
             if ident not in (own, self._loop_thread):
                 record = _record_in(frame)
                 if record is not None:
                     in_threads.setdefault(record.id, []).append(frame)
-        for record in slow:
+        for record, task in zip(slow, tasks):
             stacks: List[Stack] = []
             if record.id in in_threads:
                 stacks = [self._labels(_outwards(frame)) for frame in in_threads[record.id]]
-            elif record.task is current:
+            elif task is None:
+                continue
+            elif task is current:
                 stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
-            elif record.task is not None:
-                stacks = [self._labels(_awaited(record.task.get_coro()))]
+            else:
+                stacks = [self._labels(_awaited(task.get_coro()))]
             record.samples += 1
             self.samples += 1
             for stack in stacks:
@@ -138,6 +148,11 @@ class Profiler:
 
 
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def _task_of(record: Record) -> Any:
+    """The task that answers it, if it still does."""
+    return None if record.task is None else record.task()
 
 
 def _package(path: str) -> str:

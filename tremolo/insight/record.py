@@ -6,10 +6,12 @@ Knows no library and no message. Everything in it is bounded, and what is cut is
 from contextvars import ContextVar
 from threading import Lock
 from time import perf_counter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from weakref import ReferenceType
 
 from ..telemetry.insight_messages import Mail
 from ..telemetry.messages import RequestRow
+from ..telemetry.sanitize import clean
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
 from .places import Place
@@ -47,56 +49,89 @@ class Call(NamedTuple):
     mail: Optional[Mail] = None
 
 
+_MADE_LATE: Dict[str, Callable[[], Any]] = {
+    "queries": list, "ends": list, "calls": list, "stacks": dict, "seen": list,
+    "suspects": list, "partial": dict, "mounts": list,
+}
+
+
 class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
-    __slots__ = ("_lock", "began", "call_count", "call_seconds", "calls", "changed", "closed",
-                 "endpoint", "ends", "id", "method", "mounts", "partial", "path", "queries",
-                 "query_count", "query_seconds", "queue_seconds", "root_path", "route",
-                 "samples", "scope", "seen", "stacks", "suspects", "task", "wait_seconds")
+    __slots__ = ("__weakref__", "_method", "_path", "began", "call_count", "call_seconds",
+                 "calls", "changed", "closed", "endpoint", "ends", "id", "mounts", "partial",
+                 "queries", "query_count", "query_seconds", "queue_seconds", "root_path",
+                 "route", "samples", "scope", "seen", "stacks", "suspects", "task",
+                 "wait_seconds")
 
-    def __init__(self, id: int, method: str, path: str = "", root_path: str = "") -> None:
+    #: threads of one exchange add to it at the same time; of many, seldom
+    _lock = Lock()
+
+    # Made when they are first asked for, which is never for most exchanges: what is made for each
+    # request has the garbage collector at work under load.
+
+    #: the first statements; how many there were in all is counted
+    queries: List[Query]
+    #: "commit" and "rollback", each time
+    ends: List[str]
+    calls: List[Call]
+    #: which stacks were sampled, how often
+    stacks: Dict[Tuple[str, ...], int]
+    #: the exceptions that were told, or need not be: see `first_sight`
+    seen: List[Tuple[int, str]]
+    #: exceptions that the application handled, which matter if it answers with a 5xx
+    suspects: List[Tuple[BaseException, Any]]
+    #: what was printed and has no line end yet, by stream
+    partial: Dict[str, str]
+    #: templates of the paths below which the application was mounted, outermost first
+    mounts: List[str]
+
+    def __init__(self, id: int, method: Union[str, bytes], path: Union[str, bytes] = "",
+                 root_path: str = "") -> None:
         self.id = id
-        self.method = method
-        self.path = path
+        self._method = method
+        self._path = path
         self.began = perf_counter()
-        self._lock = Lock()  # threads of one exchange add to it at the same time
-        #: the first statements, and how many there were in all
-        self.queries: List[Query] = []
         self.query_count = 0
         self.query_seconds = 0.0
-        #: "commit" and "rollback", each time
-        self.ends: List[str] = []
         #: spent waiting for its turn: of the loop, and of a thread
         self.queue_seconds = 0.0
-        #: the task that answers; how often its stack was sampled, and which there were
-        self.task: Any = None
+        #: the task that answers; how often its stack was sampled
+        #: (for as long as it lives: its context has this record, and a circle would be left to
+        #: the garbage collector)
+        self.task: Optional[ReferenceType[Any]] = None
         self.samples = 0
-        self.stacks: Dict[Tuple[str, ...], int] = {}
         #: spent waiting for connections of pools
         self.wait_seconds = 0.0
-        self.calls: List[Call] = []
         self.call_count = 0
         self.call_seconds = 0.0
         #: called with this once it has ended, when more becomes known
         self.changed: Optional[Callable[[Record], None]] = None
         #: it ended long ago: what still runs in its name is no longer a matter of its
         self.closed = False
-        #: the exceptions that were told, or need not be: see `first_sight`
-        self.seen: List[Tuple[int, str]] = []
-        #: exceptions that the application handled, which matter if it answers with a 5xx
-        self.suspects: List[Tuple[BaseException, Any]] = []
-        #: what was printed and has no line end yet, by stream
-        self.partial: Dict[str, str] = {}
         #: what a proxy has taken off the path before we saw it
         self.root_path = root_path
         self.scope: Optional[Dict[str, Any]] = None
-        #: templates of the paths below which the application was mounted, outermost first
-        self.mounts: List[str] = []
         #: the template of the route, whole, as the framework writes it
         self.route: Optional[str] = None
         #: what answers: a function, a class or an object
         self.endpoint: Any = None
+
+    @property
+    def method(self) -> str:
+        return clean(self._method, 16)
+
+    @property
+    def path(self) -> str:
+        return clean(self._path)
+
+    def __getattr__(self, name: str) -> Any:
+        made = _MADE_LATE.get(name)
+        if made is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = made()
+        setattr(self, name, value)
+        return value
 
     def add_query(self, statement: str, parameters: Any, began: float, seconds: float, rows: int,
                   failed: bool, place: Place) -> None:
@@ -111,8 +146,9 @@ class Record:
             self.changed(self)
 
     def add_end_of_transaction(self, word: str) -> None:
-        if len(self.ends) < MAX_QUERIES:
-            self.ends.append(word)
+        with self._lock:
+            if len(self.ends) < MAX_QUERIES:
+                self.ends.append(word)
 
     def add_wait(self, seconds: float) -> None:
         with self._lock:
@@ -172,10 +208,11 @@ class Record:
         is one and the same."""
         # The exception itself must not be kept: its frames hold whatever they work with.
         key = (id(exc), f"{type(exc).__name__}: {text_of(exc)}")
-        if key in self.seen:
-            return False
-        if len(self.seen) < MAX_SEEN:
-            self.seen.append(key)
+        with self._lock:
+            if key in self.seen:
+                return False
+            if len(self.seen) < MAX_SEEN:
+                self.seen.append(key)
         return True
 
     def suspect(self, exc: BaseException) -> None:

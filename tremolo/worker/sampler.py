@@ -9,7 +9,18 @@ secrets in them, are sent only to who asks for that level of detail.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 from ..net.exchange import Exchange
 from ..net.message_log import MessageLog
@@ -285,12 +296,8 @@ class Sampler:
         if recent is None:
             return rows
         count = len(recent)
-        for connection in self._server.connections.values():
-            exchange = connection.current
-            if exchange is None and connection.upgraded is not None:
-                exchange = getattr(connection.upgraded, "exchange", None)
-            if exchange is not None and now - exchange.begun >= LIVE_AFTER \
-                    and not exchange.hidden:
+        for exchange in self._unfinished():
+            if now - exchange.begun >= LIVE_AFTER and not exchange.hidden:
                 rows.append(self._live(exchange, now))
                 if len(rows) >= MIN_ROWS:
                     break
@@ -307,7 +314,17 @@ class Sampler:
         self._last_id = max(self._last_id, newest)
         while recent:
             rows.append(self._ended(recent.popleft()))
+        if self._insight is not None and (surplus or count == recent.maxlen):
+            self._insight.keep({exchange.id for exchange in self._unfinished()})
         return rows
+
+    def _unfinished(self) -> Iterator[Exchange]:
+        for connection in self._server.connections.values():
+            exchange = connection.current
+            if exchange is None and connection.upgraded is not None:
+                exchange = getattr(connection.upgraded, "exchange", None)
+            if exchange is not None:
+                yield exchange
 
     def _ended(self, exchange: Exchange) -> SizedRow:
         first, begun, ended = exchange.first_byte, exchange.begun, exchange.ended
