@@ -68,6 +68,9 @@ def serve(life, listening):
             if listening in ready:
                 client, _ = listening.accept()
                 data, fds, _, _ = socket.recv_fds(client, SIZE, 64)
+                if not data:  # killed before it could ask
+                    client.close()
+                    continue
                 asked = json.loads(data)
                 pid = os.fork()
                 if pid == 0:
@@ -81,7 +84,8 @@ def serve(life, listening):
                 for fd in fds:
                     os.close(fd)
                 children[pid] = asked["supervisor"], client
-                client.send(str(pid).encode())
+                with contextlib.suppress(OSError):  # killed before it could be answered
+                    client.send(str(pid).encode())
 
 
 def _report(children):
