@@ -21,14 +21,9 @@ from tests.support.websocket_peer import (
     peer,
     refused,
 )
+from tremolo.net.keepalive import PING_INTERVAL, PING_TIMEOUT
 from tremolo.net.stream import Stream
-from tremolo.net.websocket import (
-    CLOSE_TIMEOUT,
-    CONTROL_RATE,
-    PING_INTERVAL,
-    PING_TIMEOUT,
-    QUEUED,
-)
+from tremolo.net.websocket import CLOSE_TIMEOUT, CONTROL_RATE, QUEUED
 
 DEFLATE = [(b"Sec-WebSocket-Extensions", b"permessage-deflate")]
 

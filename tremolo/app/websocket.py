@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Awaitable, Callable, List, Optional, TypeVar, 
 
 from ..exceptions import HTTPException, WebSocketClientClosed, WebSocketServerClosed
 from ..net.handshake import accept, judge
-from ..net.websocket import PING_INTERVAL, WebSocketLink
+from ..net.keepalive import PING_INTERVAL
+from ..net.websocket import WebSocketLink
 from ..protocol.websocket import (
     BINARY,
     TEXT,
@@ -72,7 +73,7 @@ class WebSocket:
     def ping_interval(self, seconds: float) -> None:
         self._ping_interval = seconds
         if self._link is not None:
-            self._link.ping_interval = seconds
+            self._link.keepalive.interval = seconds
 
     @property
     def origin(self) -> Optional[str]:

@@ -16,7 +16,8 @@ from ..protocol.websocket import (
     parse_upgrade,
 )
 from ..proxies import TrustedProxies
-from .websocket import PING_INTERVAL, WebSocketLink
+from .keepalive import PING_INTERVAL
+from .websocket import WebSocketLink
 
 if TYPE_CHECKING:
     from .exchange import Exchange
@@ -84,7 +85,7 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
     link = WebSocketLink(exchange, WebSocketEngine(
         settings.ws_max_payload_size if max_message_size is None else max_message_size,
         deflate=agreed, fragments=fragments), agreed is not None)
-    link.ping_interval = ping_interval
+    link.keepalive.interval = ping_interval
     early = connection.upgrade(link, server.loop.time() + ping_interval)
     server.throttler.arm(connection, exchange, len(head))
     connection.outbox.push_now(head)

@@ -8,13 +8,11 @@ import collections
 import contextvars
 import logging
 import os
-import resource
 import socket
 import ssl
-import sys
 import time
 from functools import partial
-from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Sequence, Set
+from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
 from ..protocol.dates import format_http_date
@@ -25,9 +23,9 @@ from .adapter import Adapter
 from .connection import READ_AHEAD, HTTPConnection, server_line
 from .counters import Counters
 from .exchange import Exchange
-from .hangups import look_for_hangups
 from .message_log import MessageLog
-from .stream import peer_text
+from .runtime import clock_of, connection_limit, task_maker
+from .stream import look_for_hangups, peer_text
 from .throttling.table import ThrottleTable
 from .throttling.throttler import Throttler
 from .ticker import Ticker
@@ -44,37 +42,6 @@ INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
 HandOver = Callable[[int], None]
-TaskMaker = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-
-
-def _connection_limit(wanted: int) -> int:
-    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if descriptors == resource.RLIM_INFINITY:
-        descriptors = 1 << 20
-    most = max(1, descriptors - 64)
-    return min(wanted or 1000, most)
-
-
-def _clock(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    kind = type(loop)
-    if kind.__module__.startswith("uvloop") or kind.time is asyncio.BaseEventLoop.time:
-        return time.monotonic
-    return loop.time
-
-
-def _task_maker(loop: asyncio.AbstractEventLoop) -> TaskMaker:
-    """What makes the tasks of handlers. From Python 3.12 on a task may take its first step at
-    once; most handlers need no other, which saves the loop a turn (of a request with nothing
-    else to do, a tenth). A task factory that the application set goes first."""
-    if sys.version_info < (3, 12):
-        return loop.create_task
-
-    def create_task(coro: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        if loop.get_task_factory() is None:
-            return asyncio.Task(coro, loop=loop, eager_start=True)
-        return loop.create_task(coro)
-
-    return create_task
 
 
 class Server:
@@ -91,7 +58,7 @@ class Server:
         self.loop = loop or asyncio.get_event_loop()
         self.logger = logger or logging.getLogger("tremolo")
         #: the loop's clock, or the one behind it: uvloop's own stands still for a millisecond
-        self.clock = _clock(self.loop)
+        self.clock = clock_of(self.loop)
         self.counters = Counters()
         #: open connections by id
         self.connections: Dict[int, HTTPConnection] = {}
@@ -132,8 +99,8 @@ class Server:
         self.throttle = ThrottleTable(download_rate=settings.download_rate,
                                       upload_rate=settings.upload_rate)
         self.throttler = Throttler(self)
-        self.max_connections = _connection_limit(settings.max_connections)
-        self.create_task = _task_maker(self.loop)
+        self.max_connections = connection_limit(settings.max_connections)
+        self.create_task = task_maker(self.loop)
         self._context = contextvars.copy_context()
         self._acceptors: List[Acceptor] = []
         self._setups: Set[asyncio.Task[None]] = set()

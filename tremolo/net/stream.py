@@ -1,14 +1,16 @@
 """The transport of one connection: when it reads, whether its writes get on, how it is ended.
 
 Knows sockets and time, nothing of HTTP and nothing of states: each connection has one, and
-decides.
+decides. While nothing is read from transports their peers' leaving is looked for here, as asyncio
+does not.
 """
 
 import os
+import select
 import socket
 import struct
 import sys
-from typing import Any, Protocol
+from typing import Any, Iterable, Protocol
 
 from .outbox import HIGH_WATER, LOW_WATER, Outbox
 from .ticker import NEVER
@@ -16,6 +18,8 @@ from .ticker import NEVER
 #: before Python 3.11 asyncio begins to read after `connection_made`, even from a transport that
 #: was paused there
 READS_THOUGH_PAUSED = sys.version_info < (3, 11)
+#: the peer closed its side (Linux only; elsewhere only resets are seen)
+HALF_CLOSED = getattr(select, "POLLRDHUP", 0x2000 if sys.platform == "linux" else 0)
 
 
 def peer_text(peer: Any) -> str:
@@ -158,3 +162,25 @@ class Stream:
                 socket.AF_INET, socket.AF_INET6):
             # linger on, 0 seconds: close(2) sends RST (socket(7))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Watched(Protocol):
+    """A connection whose `socket` nothing is read from; None for one in memory."""
+
+    socket: Any
+
+    def hung_up(self, gone: bool) -> None: ...
+
+
+def look_for_hangups(connections: Iterable[Watched]) -> None:
+    """Ask the system about all of them at once, and notify those whose peer has left."""
+    poll = select.poll()
+    by_descriptor = {}
+    for connection in connections:
+        sock = connection.socket
+        descriptor = sock.fileno() if sock is not None else -1  # in memory: none
+        if descriptor >= 0:
+            by_descriptor[descriptor] = connection
+            poll.register(descriptor, HALF_CLOSED)
+    for descriptor, events in poll.poll(0):
+        by_descriptor[descriptor].hung_up(bool(events & (select.POLLHUP | select.POLLERR)))

@@ -23,6 +23,7 @@ from ..protocol.websocket import (
     WebSocketEngine,
 )
 from . import states
+from .keepalive import GIVE_UP, SEND_PING, Keepalive
 from .message_log import BINARY, CLOSE, PING, PONG, TEXT, MessageLog
 from .ticker import NEVER
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 #: bytes (and messages) received ahead of the application
 QUEUED = 64 * 1024
 QUEUED_MESSAGES = 256
-#: seconds between pings, and for a sign of life to come after one
-PING_INTERVAL = 20.0
-PING_TIMEOUT = 20.0
 #: seconds that the closing handshake, and the end of the TCP connection after it, may take
 CLOSE_TIMEOUT = 5.0
 #: pings and pongs a second that a client may send
@@ -48,13 +46,13 @@ class WebSocketLink:
 
     `receive()` messages until it gives a `Close`; `send()`; `close()`. After the end
     `close_code` and `close_reason` tell what the peer said (1006: nothing), or, if it has
-    `failed`, how the peer broke the protocol. `ping_interval` is in seconds.
+    `failed`, how the peer broke the protocol. `keepalive` has the time between pings.
     """
 
-    __slots__ = ("_bytes_mark", "_connection", "_control_mark", "_control_second", "_deflated",
-                 "_engine", "_exchange", "_more", "_outbox", "_pinged", "_queue", "_queued",
-                 "_waiter", "_waiting_for_room", "close_code", "close_reason", "closed",
-                 "failed", "holding", "messages_in", "messages_out", "ping_interval")
+    __slots__ = ("_connection", "_control_mark", "_control_second", "_deflated", "_engine",
+                 "_exchange", "_more", "_outbox", "_queue", "_queued", "_waiter",
+                 "_waiting_for_room", "close_code", "close_reason", "closed", "failed", "holding",
+                 "keepalive", "messages_in", "messages_out")
 
     def __init__(self, exchange: "Exchange", engine: WebSocketEngine, deflated: bool) -> None:
         self._exchange = exchange
@@ -65,9 +63,7 @@ class WebSocketLink:
         self._queue: Deque[Union[Message, Fragment]] = collections.deque()
         self._queued = 0
         self._waiter: Optional[asyncio.Future[None]] = None
-        #: when the last ping was sent; 0 when its pong, or anything, was seen since
-        self._pinged = 0.0
-        self._bytes_mark = 0
+        self.keepalive = Keepalive()
         self._control_mark = 0
         self._control_second = 0
         self._waiting_for_room = False
@@ -79,7 +75,6 @@ class WebSocketLink:
         self.closed = False
         #: the peer broke the protocol or a limit
         self.failed = False
-        self.ping_interval = PING_INTERVAL
         self.close_code = ABNORMAL
         self.close_reason = ""
         self.messages_in = 0
@@ -380,24 +375,14 @@ class WebSocketLink:
             self._ended(ABNORMAL, "")
             connection.abort()
         elif stream.paused or outbox.full:
-            self._pinged = 0.0
-            connection.deadline = now + self.ping_interval  # the silence is ours
-        elif self._pinged and connection.bytes_in == self._bytes_mark:
-            if now < self._pinged + PING_TIMEOUT:
-                connection.deadline = self._pinged + PING_TIMEOUT
-                return
-            engine.fail(1011, "no pong came")
-            self._ended(ABNORMAL, "")
-        elif self._pinged and now < self._pinged + self.ping_interval:
-            # Any bytes are a sign of life: a pong may be behind a long message.
-            connection.deadline = self._pinged + self.ping_interval
-            self._pinged = 0.0
+            connection.deadline = self.keepalive.suspend(now)
         else:
-            self._pinged = now
-            self._bytes_mark = connection.bytes_in
-            engine.ping()
-            self._flush()
-            connection.deadline = now + min(PING_TIMEOUT, self.ping_interval)
+            action, connection.deadline = self.keepalive.look(now, connection.bytes_in)
+            if action is SEND_PING:
+                self.ping()
+            elif action is GIVE_UP:
+                engine.fail(1011, "no pong came")
+                self._ended(ABNORMAL, "")
 
     def drain(self) -> None:
         """The server ends: ask the client to come back. The application hears of it when the
