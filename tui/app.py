@@ -25,6 +25,7 @@ from .actions import Actions
 from .draw_timer import DrawTimer
 from .feed import Feed
 from .layout import NAMES, Layout
+from .model.logs import Error
 from .model.session import Session
 from .model.traffic import Row
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
@@ -347,6 +348,12 @@ class Dashboard(Actions):
         pane.client = Scope.of_peer(row.peer)
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.show_subject(row, along=True)
+
+    def error_selected(self, error: Optional[Error]) -> None:
+        """Another exception was selected, perhaps as the newest: a detail of one goes along."""
+        if (error is not None and isinstance(self.detail.subject, Error)
+                and self.arrangement is not None and self.arrangement.detail):
+            self.detail.show_subject(error, along=True)
 
     def action_close_detail(self) -> None:
         if self.arrangement is not None:

@@ -13,6 +13,7 @@ from tremolo.telemetry.filters import FilterError
 
 from .feed import Feed
 from .model.holding import Held
+from .model.logs import Error
 from .model.requests import Key, Request
 from .model.session import Session
 from .model.traffic import Row
@@ -50,6 +51,8 @@ class Host(Protocol):
     def pane_titles(self) -> List[Tuple[int, str]]: ...
 
     def row_selected(self, row: Optional[Row]) -> None: ...
+
+    def error_selected(self, error: Optional[Error]) -> None: ...
 
     def send_now(self, request: Request) -> None: ...
 

@@ -156,6 +156,28 @@ async def test_a_traceback_folds_frames_of_the_framework(d):
     assert "starlette" in d.text()
 
 
+@drive((120, 36))
+async def test_the_detail_of_an_exception_goes_with_the_selection_to_the_newest(d):
+    await d.say(d.player.error(type="FirstError", text="one"))
+    await d.press("5", "enter")
+    assert d.app.detail.error.type == "FirstError"
+    await d.say(d.player.error(type="SecondError", text="two", line=99))
+    assert d.app.detail.error.type == "SecondError"
+    await d.press("down")
+    assert d.app.detail.error.type == "FirstError"
+
+
+@drive(SMALL)
+async def test_a_log_that_is_shown_again_is_not_blank_until_it_is_laid_out(d):
+    await d.press("4")
+    await d.say(*(d.player.log(f"line {number}") for number in range(60)))
+    pane = d.app.panes["log"]
+    before = pane.top
+    await d.press("1")
+    pane.redraw()
+    assert not pane.body_height and pane.top == before > 0
+
+
 @drive(SMALL)
 async def test_a_connection_is_seen_and_cut(d):
     d.player.stream(4711, 88, "GET /big.iso", 1.1e6, "sending")

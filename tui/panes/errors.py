@@ -50,6 +50,7 @@ class ErrorsPane(LinePane):
         if newest != self._newest:  # what just broke is what one wants to see
             if self.selected in (None, self._newest):
                 self.selected, self.top = newest, 0
+                self.selection_changed()
             self._newest = newest
         error = self.selected_error()
         wanted = (error.uid if error else None, self._unfold)
@@ -60,6 +61,9 @@ class ErrorsPane(LinePane):
 
     def subject_of_selection(self) -> Any:
         return self.selected_error()
+
+    def selection_changed(self) -> None:
+        self.host.error_selected(self.selected_error())
 
     def selected_error(self) -> Optional[Error]:
         return None if self.selected is None else self.session.errors.find(self.selected)

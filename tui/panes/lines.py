@@ -170,7 +170,8 @@ class LinePane(Surface, can_focus=True):
         count, height = self.count(), self.body_height
         highest = max(0, count - height)
         if self.follow:
-            self.top = highest
+            if height:  # one that is hidden keeps its place: it is shown before it is resized
+                self.top = highest
             return
         if self.selected is not None:
             index = self.index_of(self.selected)
