@@ -116,7 +116,7 @@ OPTIONS: Tuple[Option, ...] = (
        "import and start", metavar="SECONDS"),
     # mail
     _o("hold_mail", "bool", False, "output", "keep mail of smtplib and Django from being sent; "
-       "the dashboard shows it (dev)", common=True),
+       "the dashboard shows it (dev)"),
     # limits
     _o("client_max_header_size", "int", 32 * KIB, "limits", "bytes of a request's header "
        "section", low=256, high=MIB),
