@@ -153,7 +153,6 @@ class Worker:
         insight.on_facts = self._on_facts
         insight.needed = bool(self._start.get("settings", {}).get("proxy"))
         insight.hold_mail(bool(self._start.get("hold_mail")))
-        insight.hold_mail(bool(self._start.get("hold_mail")))
         insight.watch(int(self._start.get("detail", 0)))
         return insight
 
