@@ -1,11 +1,13 @@
 """What the watchdog says of the thread that made it."""
 
+import os
+import sys
 import threading
 import time
 
 import pytest
 
-from tremolo.worker.watchdog import Watchdog
+from tremolo.worker.watchdog import Watchdog, stack_of
 
 LIMIT = 10.0
 
@@ -45,3 +47,16 @@ def test_a_start_that_takes_long_is_reported_once_with_its_place_in_the_project(
 @pytest.mark.parametrize("step", [Watchdog.started, Watchdog.rest])
 def test_a_start_that_is_over_or_in_the_debugger_is_not_slow(step):
     assert slow_start(lambda reported: reported.wait(0.4), before=step) == []
+
+
+def test_a_loop_that_a_library_blocks_is_placed_there_and_not_where_the_process_began():
+    """Python was started with -c, which is nobody's file."""
+    library = os.path.join(os.path.dirname(os.__file__), "slow.py")
+    known = {"look": lambda: places.append(stack_of(sys._getframe(1))[0])}
+    places, outer = [], {}
+    exec(compile("def wait():\n    look()\n", library, "exec"), known)
+    exec(compile("def begin(wait):\n    wait()\n", "<string>", "exec"), outer)
+    thread = threading.Thread(target=outer["begin"], args=(known["wait"],))
+    thread.start()
+    thread.join()
+    assert places == ["slow.py:2 in wait"]

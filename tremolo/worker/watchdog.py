@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from types import FrameType
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from ..telemetry.sanitize import clean, clean_lines
 from .imports import is_installed
@@ -132,18 +132,14 @@ def project_place(frame: FrameType) -> str:
 
 
 def stack_of(frame: FrameType) -> Tuple[str, str]:
-    """Where a frame is, in the project if possible ("shop.py:12 in total"), and its stack."""
+    """Where a frame is, in the project if possible ("shop.py:12 in total"), otherwise in the
+    library that runs, and its stack."""
     summary = traceback.extract_stack(frame)
-    place = None
-    lines: List[str] = []
-    for entry in summary:
-        if entry.filename.startswith("<frozen"):
-            continue
-        text = f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}"
-        if place is None or not is_installed(entry.filename):
-            place = text
+    place = project_place(frame) or next(
+        (f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}"
+         for entry in reversed(summary) if not entry.filename.startswith("<")), "?")
     first = next((
         index for index, entry in enumerate(summary)
         if not is_installed(entry.filename) and not entry.filename.startswith("<")), 0)
     lines = traceback.format_list(summary[first:])
-    return clean(place or "?"), clean_lines("".join(lines), 8 * 1024)
+    return clean(place), clean_lines("".join(lines), 8 * 1024)
