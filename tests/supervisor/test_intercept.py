@@ -139,6 +139,23 @@ def test_the_body_of_one_that_is_held_is_changed(server, viewer, path, framed):
     assert (b"changed 7" if path == "/body" else b"POST /unread? ") in answers
 
 
+def test_the_time_for_which_one_is_held_is_not_counted_as_its_own(server, viewer):
+    assert viewer.ask("detail", level=1)["ok"]
+    assert viewer.ask("intercept", hold="/slow")["ok"]
+    asking = Asking(server, "/slow")
+    held = viewer.held()
+    time.sleep(0.5)  # what is to be told apart
+    assert release(viewer, held)["ok"]
+    assert asking.result()[0] == 200
+
+    def ended(message):
+        return any(row["path"] == "/slow" and row["state"] == "done"
+                   for row in message.get("rows", ()))
+
+    [row] = [row for row in viewer.until(ended)["rows"] if row["path"] == "/slow"]
+    assert row["held_ms"] >= 450 and row["ms"] < row["held_ms"]
+
+
 def test_one_that_is_held_is_answered_by_hand(server, viewer):
     viewer.ask("intercept", hold="/api/*")
     asking = Asking(server, "/api/one")

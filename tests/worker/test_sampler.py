@@ -37,7 +37,7 @@ class FakeServer:
                         id=1, is_tls=False, peer=("127.0.0.1", 1)), event_stream=False,
                     proxied=None,
                     head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
-                    route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0,
+                    route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0, held=0.0,
                     outcome="done", error=error, capture=capture))
 
     def connect(self, count):

@@ -100,6 +100,8 @@ class Exchange:
     _kept_back: Optional[Tuple[int, Headers, bytes, Optional[int]]] = None
     #: None for all exchanges that nobody waits for
     _waiters: Optional[Waiters] = None
+    #: seconds for which a viewer held the request
+    held = 0.0
     #: seconds during which the process did not run
     stopped = 0.0
 
@@ -495,7 +497,7 @@ class Exchange:
         if not self.ended:
             self.ended = server.clock()
         if self.status != 101 and not self.event_stream:
-            counters.latency[latency_bucket(self.ended - self.begun)] += 1
+            counters.latency[latency_bucket(self.ended - self.begun - self.held)] += 1
         if outcome != DONE:
             counters.aborted += 1
         if server.recent is not None and not self.hidden:

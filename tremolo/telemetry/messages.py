@@ -91,6 +91,7 @@ class RequestRow(TypedDict, total=False):
     ms: float  # head complete to last byte handed over
     ttfb_ms: float  # head complete to the response's head
     throttle_ms: float  # waited because of the throttle
+    held_ms: float  # held by a viewer before that; no part of `ms`
     state: str  # "done", "aborted", "live"
     error: Optional[str]  # one line: exception type and text
     http: str  # "1.0", "1.1", "ws"

@@ -217,7 +217,8 @@ class Interceptor(AroundAdapter):
                 reason = "left" if left.done() else "timeout"
         finally:
             del self._held[exchange.id]
-            exchange.shift(self._server.loop.time() - began)
+            exchange.held = self._server.loop.time() - began
+            exchange.shift(exchange.held)
             self._publish(exchange, reason, 0.0)
         return waiter.result() if waiter.done() else {}
 

@@ -328,8 +328,11 @@ class Sampler:
 
     def _ended(self, exchange: Exchange) -> SizedRow:
         first, begun, ended = exchange.first_byte, exchange.begun, exchange.ended
-        row = self._row(exchange, ended - begun, (first or ended) - begun, exchange.throttled,
-                        exchange.outcome)
+        held = exchange.held
+        row = self._row(exchange, ended - begun - held, (first or ended) - begun - held,
+                        exchange.throttled, exchange.outcome)
+        if held:
+            row["held_ms"] = round(held * 1000, 3)
         capture = exchange.capture
         if capture is not None and self.detail > 1:
             request, response, size = messages(

@@ -47,6 +47,7 @@ class Row:
         "endpoint",
         "error",
         "gen",
+        "held_ms",
         "http",
         "id",
         "marked",
@@ -98,6 +99,7 @@ class Row:
         self.ttfb_ms = float(get("ttfb_ms", 0.0) or 0.0)
         self.throttle_ms = float(get("throttle_ms", 0.0) or 0.0)
         self.queue_ms = float(get("queue_ms", 0.0) or 0.0)
+        self.held_ms = float(get("held_ms", 0.0) or 0.0)
         self.queries = int(get("queries", 0) or 0)
         self.sql_ms = float(get("sql_ms", 0.0) or 0.0)
         self.calls_ms = float(get("calls_ms", 0.0) or 0.0)

@@ -84,6 +84,8 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         fact(pane, "sizes", f"in {text.size(row.bytes_in)} · out {text.size(row.bytes_out)}"),
         fact(pane, "served by", f"pid {row.pid} · gen {row.gen} · conn {row.conn} · "
                                 f"{'TLS · ' if row.secure else ''}{protocol}")]
+    if row.held_ms >= 1:
+        lines.append(fact(pane, "held", f"{text.millis(row.held_ms)} ms before that, by hand"))
     if row.peer:
         lines.append(fact(pane, "client", row.peer))
     if row.proxied:
