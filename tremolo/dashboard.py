@@ -100,7 +100,7 @@ def _dashboard() -> Optional[Callable[[socket.socket, Mapping[str, Any]], int]]:
     try:
         module = importlib.import_module(DASHBOARD)
         module.load()
-    except ImportError as exc:
+    except Exception as exc:  # a version of a library that does not fit may raise anything
         print(f"tremolo: there is no dashboard ({exc}); this is the plain log",
               file=sys.stderr)
         return None

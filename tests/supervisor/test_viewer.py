@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.support.processes import environment, hello, is_alive, project, wait_until
 from tremolo.supervisor.bootstrap import command
 from tremolo.telemetry.codec import LineDecoder, encode
@@ -134,11 +136,12 @@ def test_a_port_in_use_is_told_to_the_viewer(tmp_path):
         assert view.process.wait(5) == 1
 
 
-def test_without_a_dashboard_a_terminal_gets_the_plain_log(tmp_path):
+@pytest.mark.parametrize("error", ["ImportError", "AttributeError"])
+def test_without_a_dashboard_a_terminal_gets_the_plain_log(tmp_path, error):
     project(tmp_path, "here")
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    (blocked / "tremolo_tui.py").write_text("raise ImportError('not here')")
+    (blocked / "tremolo_tui.py").write_text(f"raise {error}('not here')")
     values = environment(tmp_path, TERM="xterm")
     values["PYTHONPATH"] = os.pathsep.join((str(blocked), values["PYTHONPATH"]))
     ours, theirs = pty.openpty()
