@@ -125,12 +125,15 @@ def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     print(f"{'ten queries by':<14} {'unwatched':>12} {'watched':>9}")
     for make in (by_sqlite3, by_django, by_sqlalchemy):
+        insight = Insight(logging.getLogger("tremolo"), is_project=lambda path: path == __file__)
+        insight.watch(1)  # of sqlite3 only connections that are made meanwhile are observed
         try:
             request = make()
         except ImportError as exc:
             print(f"{make.__name__[3:]:<14} not measured: {exc}")
             continue
-        insight = Insight(logging.getLogger("tremolo"), is_project=lambda path: path == __file__)
+        finally:
+            insight.watch(0)
         found = []
 
         async def measured(request=request, insight=insight, found=found):

@@ -1,6 +1,6 @@
 """What is known of an exchange as an InsightEvent: bounded, normalised, without secrets."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Query, Repeated
 from ..telemetry.sanitize import clean
@@ -39,28 +39,30 @@ class _Room:
         self.size = 0
         self.statements: List[str] = []
         self.places: List[str] = []
-        self._numbers: Dict[Tuple[int, str], int] = {}
+        #: the number of each statement, as it was noted and as it is shown, and of each place
+        self.known: Dict[str, int] = {}
+        self.known_places: Dict[Place, int] = {None: -1}
 
-    @property
-    def is_full(self) -> bool:
-        return self.size >= SIZE
-
-    def statement(self, text: str) -> int:
-        return self._number(self.statements, text)
+    def statement(self, statement: str) -> int:
+        found = self.known.get(statement)
+        if found is None:
+            text = normalised(statement)
+            found = self.known.get(text)
+            if found is None:
+                found = self.known[text] = len(self.statements)
+                self.statements.append(text)
+                self.size += size_of(text) + 4
+            self.known[statement] = found
+        return found
 
     def place(self, place: Place) -> int:
-        if place is None:
-            return -1
-        return self._number(self.places, clean(f"{place[0]}:{place[1]}", 400))
-
-    def _number(self, texts: List[str], text: str) -> int:
-        key = (id(texts), text)
-        found = self._numbers.get(key)
-        if found is None:
-            found = self._numbers[key] = len(texts)
-            texts.append(text)
+        found = self.known_places.get(place)
+        if found is None and place is not None:
+            text = clean(f"{place[0]}:{place[1]}", 400)
+            found = self.known_places[place] = len(self.places)
+            self.places.append(text)
             self.size += size_of(text) + 4
-        return found
+        return -1 if found is None else found
 
 
 def has_facts(record: Record) -> bool:
@@ -90,26 +92,29 @@ def event_of(record: Record, parameters: bool) -> InsightEvent:
 
 def _queries(record: Record, room: _Room, parameters: bool) -> List[Query]:
     queries: List[Query] = []
-    for index, query in enumerate(list(record.queries)):
-        if room.is_full or len(queries) >= MAX_TOLD:
+    start, known, known_places = record.began, room.known.get, room.known_places.get
+    for index, query in enumerate(record.queries[:MAX_TOLD]):
+        if room.size >= SIZE:
             break
+        statement, values, began, seconds, rows, failed, place = query
+        sql, at = known(statement), known_places(place)
         told: Query = {
-            "sql": room.statement(normalised(query.statement)), "place": room.place(query.place),
-            "at": round((query.began - record.began) * 1000, 2),
-            "ms": round(query.seconds * 1000, 3)}
-        if query.rows >= 0:
-            told["rows"] = query.rows
-        if query.failed:
+            "sql": room.statement(statement) if sql is None else sql,
+            "place": room.place(place) if at is None else at,
+            # Whole microseconds: `round` to digits costs as much as all the rest.
+            "at": int((began - start) * 1e6) / 1000, "ms": int(seconds * 1e6) / 1000}
+        if rows >= 0:
+            told["rows"] = rows
+        if failed:
             told["failed"] = True
         if parameters:
-            shown = query.parameters
-            if not isinstance(shown, Shown):
+            if not isinstance(values, Shown):
                 # Once told, the application's own values need not be kept alive.
-                shown = Shown(shown_parameters(query.statement, shown))
-                record.queries[index] = query._replace(parameters=shown)
-            if shown:
-                told["parameters"] = shown
-                room.size += size_of(shown) + 20
+                values = Shown(shown_parameters(statement, values))
+                record.queries[index] = query._replace(parameters=values)
+            if values:
+                told["parameters"] = values
+                room.size += size_of(values) + 20
         room.size += 70
         queries.append(told)
     return queries
@@ -137,14 +142,22 @@ def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
 def _repeated(record: Record, room: _Room) -> List[Repeated]:
     if record.query_count < MANY:
         return []
-    groups: Dict[Tuple[str, Place], List[Any]] = {}
+    noted: Dict[Tuple[str, Place], List[float]] = {}
     for query in list(record.queries):
-        group = groups.setdefault((normalised(query.statement), query.place), [0, 0.0])
-        group[0] += 1
-        group[1] += query.seconds
-    found = sorted(((count, seconds, sql, place) for (sql, place), (count, seconds)
-                    in groups.items() if count >= MANY), key=lambda each: each[:2], reverse=True)
-    room.size += 60 * len(found[:MAX_REPEATED])
+        key = (query[0], query[6])
+        entry = noted.get(key)
+        if entry is None:
+            entry = noted[key] = [0, 0.0]
+        entry[0] += 1
+        entry[1] += query[3]
+    groups: Dict[Tuple[str, Place], List[float]] = {}
+    for (statement, place), (count, seconds) in noted.items():
+        group = groups.setdefault((normalised(statement), place), [0, 0.0])
+        group[0] += count
+        group[1] += seconds
+    found = sorted(((int(count), seconds, sql, place)
+                    for (sql, place), (count, seconds) in groups.items() if count >= MANY),
+                   key=lambda each: each[:2], reverse=True)[:MAX_REPEATED]
+    room.size += 60 * len(found)
     return [{"count": count, "sql": room.statement(sql), "place": room.place(place),
-             "ms": round(seconds * 1000, 3)} for count, seconds, sql, place
-            in found[:MAX_REPEATED]]
+             "ms": round(seconds * 1000, 3)} for count, seconds, sql, place in found]

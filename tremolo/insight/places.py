@@ -7,6 +7,7 @@ import sys
 from typing import Any, Callable, Dict, Optional, Tuple
 
 MAX_DEPTH = 120
+_DEPTHS = range(MAX_DEPTH)
 
 Place = Optional[Tuple[str, int]]
 
@@ -22,9 +23,9 @@ class Places:
         """The place of the project's code that called, `depth` frames above and further out;
         for a coroutine that is the one that awaits."""
         frame: Any = sys._getframe(depth)
-        known = self._known
+        known = self._known.get
         greenlet: Any = None
-        for _ in range(MAX_DEPTH):
+        for _ in _DEPTHS:
             if frame is None:
                 # The stack of a greenlet ends at its own beginning (SQLAlchemy's asyncio).
                 greenlet = _current_greenlet() if greenlet is None else greenlet.parent
@@ -32,15 +33,18 @@ class Places:
                 frame = getattr(parent, "gr_frame", None)
                 if frame is None:
                     return None
-            path = frame.f_code.co_filename
-            found = known.get(path)
+            found = known(frame.f_code.co_filename)
             if found is None:
-                # Templates have code as well, but its lines are not those of their files.
-                found = known[path] = path.endswith(".py") and self._is_project(path)
+                found = self._judge(frame.f_code.co_filename)
             if found:
-                return path, frame.f_lineno
+                return frame.f_code.co_filename, frame.f_lineno
             frame = frame.f_back
         return None
+
+    def _judge(self, path: str) -> bool:
+        # Templates have code as well, but its lines are not those of their files.
+        found = self._known[path] = path.endswith(".py") and self._is_project(path)
+        return found
 
 
 def _current_greenlet() -> Any:

@@ -22,6 +22,8 @@ MAX_SUSPECTS = 5
 MAX_QUERIES = 500
 MAX_CALLS = 100
 
+_tuple: Any = tuple.__new__
+
 
 class Query(NamedTuple):
     """A statement. Instants are of `time.perf_counter`, durations in seconds; `rows` is -1 where
@@ -139,9 +141,11 @@ class Record:
         with self._lock:
             self.query_count += 1
             self.query_seconds += seconds
-            if len(self.queries) < MAX_QUERIES:
-                self.queries.append(
-                    Query(statement, parameters, began, seconds, rows, failed, place))
+            queries = self.queries
+            if len(queries) < MAX_QUERIES:
+                # A named tuple's own `__new__` costs as much as all the rest.
+                queries.append(
+                    _tuple(Query, (statement, parameters, began, seconds, rows, failed, place)))
         if self.changed is not None:
             self.changed(self)
 

@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret
-from .record import Record
+from .record import Record, running
 from .source import Source
 from .values import text_of
 
@@ -87,8 +87,8 @@ class Observing:
     def begin(self) -> Optional[Record]:
         """As `record`, for a statement that begins. Unless the result is None you must call
         `end`, in the same context; until then nothing else is noted there."""
-        record = self._source.record()
-        if record is None or covered.get():
+        record = running.get()
+        if record is None or covered.get() or record.closed or not self._source.on:
             return None
         covered.set(True)
         return record
@@ -102,8 +102,10 @@ class Observing:
         try:
             count = -1 if failed else rows(owner, result)
             observer = self._source.observer
+            if type(statement) is not str or len(statement) > MAX_STATEMENT:
+                statement = text_of_statement(statement)
             record.add_query(
-                text_of_statement(statement), parameters if observer.detail > 1 else None, began,
+                statement, parameters if observer.detail > 1 else None, began,
                 seconds, count if type(count) is int else -1, failed, observer.places.here(3))
         except Exception as exc:
             self._source.fail(exc)
@@ -113,9 +115,11 @@ class Observing:
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                record = begin()
-                if record is None:
+                # `begin`, written out: of a driver below an ORM nothing more than this is run.
+                record = current()
+                if record is None or is_covered() or record.closed or not source.on:
                     return execute(self, statement, *arguments, **named)
+                cover(True)
                 began, failed, result = perf_counter(), True, None
                 try:
                     result = execute(self, statement, *arguments, **named)
@@ -125,6 +129,32 @@ class Observing:
                     end(record, began, statement,
                         arguments[0] if arguments else named.get("params"),
                         rows, self, result, failed)
+            return observed
+
+        source, end = self._source, self.end
+        current, is_covered, cover = running.get, covered.get, covered.set
+        self._source.replace(owner, name, make)
+
+    def argument(self, owner: Any, name: str, rows: Rows = not_known) -> None:
+        """Observe `owner.name(cursor, statement, parameters, …)`, whose cursor is `rows`' owner;
+        without parameters, what follows the statement is no tuple, list or dict."""
+        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(self: Any, cursor: Any, statement: Any, *arguments: Any,
+                         **named: Any) -> Any:
+                __traceback_hide__ = True
+                record = begin()
+                if record is None:
+                    return execute(self, cursor, statement, *arguments, **named)
+                began, failed = perf_counter(), True
+                try:
+                    result = execute(self, cursor, statement, *arguments, **named)
+                    failed = False
+                    return result
+                finally:
+                    given = arguments[0] if arguments else named.get("parameters")
+                    end(record, began, statement,
+                        given if isinstance(given, (tuple, list, dict)) else None,
+                        rows, cursor, None, failed)
             return observed
 
         begin, end = self.begin, self.end
@@ -173,7 +203,8 @@ class Observing:
 
 def row_count(owner: Any, result: Any) -> Any:
     """The rows that a cursor tells of, which is the owner of the method or its result."""
-    return getattr(owner if hasattr(owner, "rowcount") else result, "rowcount", -1)
+    count = getattr(owner, "rowcount", None)
+    return getattr(result, "rowcount", -1) if count is None else count
 
 
 def length(owner: Any, result: Any) -> Any:

@@ -1,60 +1,59 @@
 """SQLAlchemy, of synchronous and asynchronous engines: statements, ends of transactions, and
-the time that one waited for a connection of the pool. By its own events."""
+the time that one waited for a connection of the pool.
+
+Not by its events: a listener of engines costs each statement more than all else that is done.
+"""
 
 import sys
-from time import perf_counter
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable
 
-from ..record import Record
 from ..source import Source
-from ..statements import Observing, Rows, not_known, row_count
+from ..statements import Observing, row_count
 
-MAX_BEGUN = 1000
+#: how dialects hand a statement to a cursor
+METHODS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
 def attach(source: Source) -> None:
-    event = sys.modules["sqlalchemy.event"]
-    engine = sys.modules["sqlalchemy.engine"].Engine
     observing = Observing(source)
-    #: the statements that are on their way, by their connection
-    begun: Dict[int, Tuple[Record, float, Any, Any]] = {}
+    seen = set()
 
-    def before(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
-               executemany: bool) -> None:
-        record = observing.begin()
-        if record is not None:
-            if len(begun) > MAX_BEGUN:
-                begun.clear()
-            begun[id(conn)] = (record, perf_counter(), statement, parameters)
+    def observe(dialect: Any) -> None:
+        """Observe what a class of dialects has of its own, beside what it inherits."""
+        if dialect not in seen:
+            seen.add(dialect)
+            for name in METHODS:
+                if name in vars(dialect):
+                    observing.argument(dialect, name, row_count)
 
-    def end(conn: Any, rows: Rows, cursor: Any, failed: bool) -> None:
-        found = begun.pop(id(conn), None)
-        if found is not None:
-            record, began, statement, parameters = found
-            observing.end(record, began, statement, parameters, rows, cursor, None, failed)
+    def made(init: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(self: Any, pool: Any, dialect: Any, *arguments: Any, **named: Any) -> None:
+            for kind in type(dialect).__mro__:
+                observe(kind)
+            init(self, pool, dialect, *arguments, **named)
+        return observed
 
-    def after(conn: Any, cursor: Any, statement: Any, parameters: Any, context: Any,
-              executemany: bool) -> None:
-        end(conn, row_count, cursor, False)
+    default = sys.modules.get("sqlalchemy.engine.default")
+    waiting = [] if default is None else [default.DefaultDialect]
+    while waiting:
+        dialect = waiting.pop()
+        observe(dialect)
+        waiting += dialect.__subclasses__()
+    base = sys.modules["sqlalchemy.engine.base"]
+    source.replace(base.Engine, "__init__", made)
 
-    def failed(context: Any) -> None:
-        if context.connection is not None:
-            end(context.connection, not_known, None, True)
+    def ending(word: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        def make(end: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(self: Any) -> Any:
+                record = observing.record()
+                if record is not None:
+                    record.add_end_of_transaction(word)
+                return end(self)
+            return observed
+        return make
 
-    def ending(word: str) -> Any:
-        def ended(conn: Any) -> None:
-            record = observing.record()
-            if record is not None:
-                record.add_end_of_transaction(word)
-        return ended
-
-    listeners: List[Tuple[str, Any]] = [
-        ("before_cursor_execute", before), ("after_cursor_execute", after),
-        ("handle_error", failed), ("commit", ending("commit")), ("rollback", ending("rollback"))]
-    for name, listener in listeners:
-        event.listen(engine, name, listener)
-        source.undone_by(lambda name=name, listener=listener:  # type: ignore[misc]
-                         event.remove(engine, name, listener))
+    for word in ("commit", "rollback"):
+        source.replace(base.Connection, f"_{word}_impl", ending(word))
     observing.covering(sys.modules["sqlalchemy.pool.base"]._ConnectionRecord,
                        "_ConnectionRecord__connect")
     pool = sys.modules.get("sqlalchemy.pool.impl")

@@ -11,10 +11,13 @@ from ..source import Source
 from ..statements import Observing, row_count
 
 METHODS = ("execute", "executemany", "executescript")
+MAX_KINDS = 100
 #: the subclass of each class of connections and cursors, made once: connections live on
 _KINDS: Dict[Type[Any], Type[Any]] = {}
 #: what gives the class that stands for another, while this is attached
 _watched: List[Callable[[Any, Any], Any]] = []
+#: what it gave for each class of cursors
+_cursors: Dict[Any, Any] = {}
 
 
 def attach(source: Source) -> None:
@@ -55,15 +58,21 @@ def attach(source: Source) -> None:
     source.replace(module, "connect", make)
     source.replace(sys.modules["sqlite3.dbapi2"], "connect", make)
     _watched.append(watched)
+    source.undone_by(_cursors.clear)
     source.undone_by(lambda: _watched.remove(watched))
 
 
 def _kind(base: Any, module: Any) -> Any:
     """A subclass of `base` that is like it; connections make cursors that are watched."""
     def cursor(self: Any, factory: Any = module.Cursor) -> Any:
-        for watched in _watched:
-            factory = watched(factory, module.Cursor)
-        return base.cursor(self, factory)
+        kind = _cursors.get(factory)
+        if kind is None:
+            kind = factory
+            for watched in _watched:
+                kind = watched(factory, module.Cursor)
+                if isinstance(factory, type) and len(_cursors) < MAX_KINDS:
+                    _cursors[factory] = kind
+        return base.cursor(self, kind)
 
     body: Dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__,
                             "__doc__": base.__doc__}
