@@ -39,7 +39,8 @@ class Query(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Something that was asked of another service: `kind` is "http", "redis", "mail", "task"."""
+    """Something that was asked of another service: `kind` is "http", "redis", "cache", "mail" or
+    "task"."""
 
     kind: str
     method: str

@@ -51,7 +51,7 @@ class Mail(TypedDict, total=False):
 class OutgoingCall(TypedDict, total=False):
     """A call of another service."""
 
-    kind: str  # "http", "redis", "mail", "task"
+    kind: str  # "http", "redis", "cache", "mail", "task"
     method: str  # "GET"; of others, what was done
     target: str  # URL without secrets; of others, what it was done with
     status: str  # "200", or the class of an exception; of mail "sent" or "kept"

@@ -12,6 +12,7 @@ SOURCES: Dict[str, str] = {
     "arq.connections": "arq",
     "asyncpg": "asyncpg",
     "celery.app.task": "celery",
+    "django.core.cache": "django_cache",
     "django.core.handlers.base": "django",
     "django.core.mail": "django_mail",
     "django.db.backends.base.base": "django_db",
