@@ -19,7 +19,7 @@ EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Acceptor:
-    """Accepts from `sock` (listening) and gives each connection to `set_up`. `room()` tells
+    """Accepts from `sock` (listening) and gives each connection to `set_up`. `room()` gives
     how many more are wanted now."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket,
@@ -32,7 +32,7 @@ class Acceptor:
         self._logger = logger
         self._reading = False
         self._timer: Optional[asyncio.TimerHandle] = None
-        self._said = 0.0
+        self._logged = 0.0
         self._closed = False
         sock.setblocking(False)
 
@@ -75,6 +75,6 @@ class Acceptor:
         self.pause()
         self._timer = self._loop.call_later(EXHAUSTED_PAUSE, self.start)
         now = self._loop.time()
-        if now - self._said >= 1.0 or not self._said:
-            self._said = now
+        if now - self._logged >= 1.0 or not self._logged:
+            self._logged = now
             self._logger.error("cannot accept connections for now: %s", exc.strerror)

@@ -201,7 +201,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """The client will send nothing more. What it asked for is still answered (a half-closed
-        connection), but whoever waits for a disconnect is told."""
+        connection), but whoever waits for a disconnect is notified."""
         self.eof = self.stream.over = True
         state = self.state
         if state is CLOSING and self.outbox.size:

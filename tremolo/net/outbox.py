@@ -26,7 +26,7 @@ VECTOR_PIECE = 4 * 1024
 #: a vector's places: what any system takes (IOV_MAX)
 VECTOR_LENGTH = 64
 #: bytes after which a writer has to let the loop have its turn, though there is room: others
-#: want to be served too, and a broken connection takes everything until the loop can tell
+#: want to be served too, and a broken connection takes everything until the loop notices
 UNBROKEN = 4 * 1024 * 1024
 #: seconds by which a timer may fire early: uvloop counts milliseconds
 CLOCK_STEP = 0.0005
@@ -150,7 +150,7 @@ class Outbox:
             return
         if self._transport.is_closing():
             # A write failed: the connection's end is on its way. Who pushes on has to wait for
-            # it, or would keep the loop from ever telling.
+            # it, or would keep the loop from ever noticing.
             self.lost()
             self.full = True
             return

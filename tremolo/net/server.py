@@ -89,7 +89,7 @@ class Server:
         #: accepting rests, for there is no room
         self.full = False
         self.draining = False
-        #: other code takes over: WebSockets are told to come back (1012) rather than goodbye
+        #: other code takes over: WebSockets close with 1012 (come back) rather than 1001
         self.restarting = False
         #: seconds that those have who must answer or be answered before the server stops
         self.drain_grace = 0.0
@@ -109,7 +109,7 @@ class Server:
         self._swept = 0.0
         self._hand_over: Optional[HandOver] = None
         self._quiet: Optional[asyncio.Future[None]] = None
-        self._refusal_said = float("-inf")
+        self._refusal_logged = float("-inf")
         self._server_line = server_line(settings)
         self._on_turn(0.0)
 
@@ -200,7 +200,7 @@ class Server:
             not connection.requests for connection in self.connections.values())
 
     def _expendable(self) -> List[HTTPConnection]:
-        """Idle connections. A new one has a moment to say what it came for."""
+        """Idle connections. A new one has a moment to send its request."""
         newest = self.loop.time() - UNSPOKEN_GRACE
         return [c for c in self.connections.values()
                 if c.idle and (c.requests or c.opened < newest)]
@@ -287,7 +287,7 @@ class Server:
         """Put a throttle in force for a scope, or take it away; running transfers follow."""
         self.throttler.set(scope, throttle)
 
-    # -- telling -------------------------------------------------------------------------------
+    # -- errors and refusals -------------------------------------------------------------------
 
     def report(self, exchange: Exchange, exc: BaseException) -> None:
         """The application raised `exc`."""
@@ -302,10 +302,10 @@ class Server:
                           exc_info=exc)
 
     def refused(self, connection: HTTPConnection, exc: ProtocolError) -> None:
-        """A request was refused; said at most once a second, so that nobody can flood a log."""
+        """A request was refused; logged at most once a second, so that nobody can flood a log."""
         now = self.loop.time()
-        if now - self._refusal_said >= 1.0:
-            self._refusal_said = now
+        if now - self._refusal_logged >= 1.0:
+            self._refusal_logged = now
             self.logger.info("refused a request from %s: %d %s",
                              peer_text(connection.peer), exc.status, exc.reason)
 

@@ -70,7 +70,7 @@ def _need_key(cert: str, key: Optional[str]) -> None:
         with open(key or cert, "rb") as file:
             holds_one = _PRIVATE_KEY.search(file.read()) is not None
     except OSError:
-        return  # the one who loads it says why
+        return  # loading it raises the error that explains it
     if not holds_one:
         raise ConfigurationError(
             f"{key} has no private key (PEM)" if key else

@@ -1,6 +1,8 @@
 """Who may see what is for the developer alone: tracebacks, and paths of our own.
 
-Knows addresses and two kinds of header fields; nothing of what is shown.
+Knows addresses and two kinds of header fields; nothing of what is shown. A module of its own:
+error pages of the framework and those of development ask the same, and neither may import the
+other.
 """
 
 from typing import TYPE_CHECKING

@@ -385,7 +385,7 @@ class WebSocketLink:
                 self._ended(ABNORMAL, "")
 
     def drain(self) -> None:
-        """The server ends: ask the client to come back. The application hears of it when the
+        """The server ends: ask the client to come back. The application is notified when the
         client has answered, or after a moment, and has what is left of the time to end."""
         server = self._connection.server
         self.close(server.goodbye)
