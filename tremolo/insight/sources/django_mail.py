@@ -19,18 +19,21 @@ def attach(source: Source) -> None:
     calling = Calling(source, "mail", _mail)
     seen: Set[Any] = set()
 
-    def make(get_connection: Callable[..., Any]) -> Callable[..., Any]:
-        def observed(*arguments: Any, **keywords: Any) -> Any:
-            backend = get_connection(*arguments, **keywords)
-            try:
-                _observe(source, calling, type(backend), seen)
-            except Exception as exc:
-                source.fail(exc)
+    def make(load: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(path: str) -> Any:
+            backend = load(path)
+            if source.on and isinstance(backend, type):
+                try:
+                    _observe(source, calling, backend, seen)
+                except Exception as exc:
+                    source.fail(exc)
             return backend
 
         return observed
 
-    source.replace(sys.modules["django.core.mail"], "get_connection", make)
+    # By what `get_connection` loads a backend's class with: that function itself other modules
+    # take by name, and would keep what stands for it.
+    source.replace(sys.modules["django.core.mail"], "import_string", make)
 
 
 def _observe(source: Source, calling: Calling, kind: type, seen: Set[Any]) -> None:
