@@ -75,7 +75,7 @@ class WebSocketCycle:
             link = self._link
             if link is None:
                 stopped = self._state == _STOPPED
-                code = self._exchange.connection.server.goodbye if stopped else 1006
+                code = self._exchange.connection.server.websocket_close_code if stopped else 1006
                 return {"type": "websocket.disconnect", "code": code, "reason": ""}
         event = link.take()
         while event is None:

@@ -444,7 +444,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             end()
 
     def _linger(self) -> None:
-        """Close, the last words first: what the client still sends is read for a moment."""
+        """What is queued has left: close, but read for a moment what the client still sends."""
         if self.lost or self.eof or self.state is not CLOSING:
             self.close_transport()
             return

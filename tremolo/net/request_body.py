@@ -128,7 +128,7 @@ class RequestBody:
 
     @property
     def withheld(self) -> bool:
-        """The client holds it back until it is told to go on, and nothing of it has come. What
+        """The client holds it back until it is asked to go on, and nothing of it has come. What
         follows may then be the body or, without it, the next request."""
         return self.continue_pending and not self._exchange.connection.parser.buffered
 

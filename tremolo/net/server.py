@@ -356,7 +356,7 @@ class Server:
         self.ticker.stop()
 
     @property
-    def goodbye(self) -> int:
+    def websocket_close_code(self) -> int:
         """The code for WebSockets that the server ends: 1012 where other code takes over."""
         return 1012 if self.restarting else 1001
 

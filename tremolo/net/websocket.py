@@ -45,7 +45,7 @@ class WebSocketLink:
     """One WebSocket whose handshake was accepted.
 
     `receive()` messages until it gives a `Close`; `send()`; `close()`. After the end
-    `close_code` and `close_reason` tell what the peer said (1006: nothing), or, if it has
+    `close_code` and `close_reason` are those of the peer (1006: none came), or, if it has
     `failed`, how the peer broke the protocol. `keepalive` has the time between pings.
     """
 
@@ -388,9 +388,10 @@ class WebSocketLink:
         """The server ends: ask the client to come back. The application is notified when the
         client has answered, or after a moment, and has what is left of the time to end."""
         server = self._connection.server
-        self.close(server.goodbye)
+        code = server.websocket_close_code
+        self.close(code)
         if not self.closed:
-            server.loop.call_later(server.drain_grace, self._unanswered, server.goodbye)
+            server.loop.call_later(server.drain_grace, self._unanswered, code)
 
     def _unanswered(self, code: int) -> None:
         if not self.closed and self._connection.state is not states.CLOSED:

@@ -14,7 +14,7 @@ AS_MUCH = 65536
 class Flow:
     """One direction of a connection: all buckets that its bytes have to pass.
 
-    `active` tells whether anything limits it; while it is False there is no need to ask.
+    `active`: whether anything limits it; while it is False there is no need to ask.
     """
 
     __slots__ = ("active", "gates")
