@@ -5,6 +5,7 @@ statement. Libraries lie upon each other (an ORM, its dialect, the driver): what
 call of one that is observed already is not noted again.
 """
 
+import inspect
 import re
 from contextvars import ContextVar
 from functools import lru_cache
@@ -172,7 +173,18 @@ class Observing:
                     return function(*arguments, **named)
                 finally:
                     covered.set(before)
-            return observed
+
+            async def awaited(*arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
+                before = covered.get()
+                covered.set(True)
+                try:
+                    return await function(*arguments, **named)
+                finally:
+                    covered.set(before)
+
+            # A decorator may pass on what is to be awaited, and be none itself.
+            return awaited if inspect.iscoroutinefunction(inspect.unwrap(function)) else observed
 
         self._source.replace(owner, name, make)
 

@@ -1,4 +1,4 @@
-"""asyncpg: statements, and the time that one waited for a connection of the pool."""
+"""asyncpg: statements, ends of transactions, and the time that one waited for the pool."""
 
 import sys
 from time import perf_counter
@@ -18,7 +18,29 @@ def attach(source: Source) -> None:
     prepared = sys.modules["asyncpg.prepared_stmt"].PreparedStatement
     for name in ("fetch", "fetchval", "fetchrow", "fetchmany", "executemany"):
         source.replace(prepared, name, _prepared(observing))
+    # How a pool cleans its connections, and a transaction is begun, nobody has written.
+    observing.covering(connection, "reset")
+    transaction = sys.modules["asyncpg.transaction"].Transaction
+    observing.covering(transaction, "start")
+    for word in ("commit", "rollback"):
+        name = f"_Transaction__{word}"
+        observing.covering(transaction, name)
+        source.replace(transaction, name, _ending(observing, word))
     source.waiting(sys.modules["asyncpg.pool"].Pool, "_acquire")
+
+
+def _ending(observing: Observing, word: str) -> Callable[[Callable[..., Any]],
+                                                         Callable[..., Any]]:
+    def make(end: Callable[..., Any]) -> Callable[..., Any]:
+        async def observed(self: Any) -> Any:
+            __traceback_hide__ = True
+            record = observing.record()
+            if record is not None and not getattr(self, "_nested", False):
+                record.add_end_of_transaction(word)
+            return await end(self)
+        return observed
+
+    return make
 
 
 def _prepared(observing: Observing) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

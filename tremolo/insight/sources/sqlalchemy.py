@@ -53,6 +53,7 @@ def attach(source: Source) -> None:
         return make
 
     for word in ("commit", "rollback"):
+        observing.covering(base.Connection, f"_{word}_impl")  # for drivers note ends as well
         source.replace(base.Connection, f"_{word}_impl", ending(word))
     observing.covering(sys.modules["sqlalchemy.pool.base"]._ConnectionRecord,
                        "_ConnectionRecord__connect")

@@ -1,0 +1,193 @@
+"""Statements sent to a PostgreSQL of this test, by its drivers and by what lies upon them: each
+noted once, at the line that asked, with its rows."""
+
+import asyncio
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+
+import pytest
+
+from tests.insight.test_queries import Log, record, statements  # noqa: F401 - a fixture
+from tremolo.insight.insight import Insight
+
+SERVERS = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+
+
+def programs():
+    """The folder of PostgreSQL's own programs, None without."""
+    found = shutil.which("pg_ctl")
+    return os.path.dirname(os.path.realpath(found)) if found else SERVERS[-1] if SERVERS else None
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """The folder of the socket of a PostgreSQL server, which listens nowhere else."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("no PostgreSQL server is installed (initdb and pg_ctl)")
+    more = {}
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        try:
+            account = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        more = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    base = tempfile.mkdtemp(prefix="pg-")  # short: a socket's path is limited
+    if more:
+        os.chown(base, more["user"], more["group"])
+    data = os.path.join(base, "data")
+
+    def call(*words):
+        subprocess.run(words, check=True, cwd=base, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, **more)
+
+    try:
+        call(f"{folder}/initdb", "-D", data, "-U", "shop", "-A", "trust", "-N", "-E", "UTF8",
+             "--no-locale")
+        call(f"{folder}/pg_ctl", "-D", data, "-w", "-l", f"{base}/log", "-o",
+             f"-k {base} -c listen_addresses='' -c fsync=off -c shared_buffers=1MB", "start")
+        try:
+            yield base
+        finally:
+            call(f"{folder}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def insight():
+    made = Insight(Log(), is_project=lambda path: path == __file__)
+    made.watch(2)
+    yield made
+    made.watch(0)
+
+
+def rows(record):  # noqa: F811
+    return [query.rows for query in record.queries]
+
+
+def here(record):  # noqa: F811
+    return {query.place and query.place[0] for query in record.queries} == {__file__}
+
+
+def test_psycopg_of_both_kinds(record, postgres):  # noqa: F811
+    psycopg = pytest.importorskip("psycopg")
+    where = f"host={postgres} user=shop dbname=postgres"
+    with psycopg.connect(where) as connection:
+        connection.execute("create temporary table t (a int)")
+        with connection.cursor() as cursor:
+            cursor.executemany("insert into t values (%s)", [(1,), (2,)])
+        assert connection.execute("select a from t").fetchall() == [(1,), (2,)]
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(where) as connection:
+            found = await connection.execute("select generate_series(1, %s)", (3,))
+            assert len(await found.fetchall()) == 3
+            with pytest.raises(psycopg.errors.UndefinedTable):
+                await connection.execute("select 1 from nowhere")
+
+    asyncio.run(main())
+    assert statements(record) == [
+        "create temporary table t (a int)", "insert into t values (%s)", "select a from t",
+        "select generate_series(…)", "select ? from nowhere"]
+    assert rows(record)[1:] == [2, 2, 3, -1]
+    assert [query.failed for query in record.queries] == [False] * 4 + [True]
+    assert here(record)
+
+
+def test_the_time_that_one_waits_for_a_pool_of_psycopg(record, postgres):  # noqa: F811
+    pools = pytest.importorskip("psycopg_pool")
+    with pools.ConnectionPool(f"host={postgres} user=shop dbname=postgres", min_size=1) as pool:
+        with pool.connection() as connection:
+            connection.execute("select 1")
+    assert statements(record) == ["select ?"]
+    assert record.wait_seconds > 0
+
+
+def test_asyncpg_with_its_pool_and_prepared_statements(record, postgres):  # noqa: F811
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def main():
+        async with asyncpg.create_pool(host=postgres, user="shop", database="postgres",
+                                       min_size=1, max_size=1) as pool:
+            record.queries.clear()
+            assert await pool.fetchval("select 1") == 1
+            async with pool.acquire() as connection:
+                assert len(await connection.fetch("select generate_series(1, $1)", 3)) == 3
+                prepared = await connection.prepare("select $1::int")
+                assert await prepared.fetchval(7) == 7
+                async with connection.transaction():
+                    async with connection.transaction():  # a savepoint
+                        await connection.execute("select 5")
+                with pytest.raises(ZeroDivisionError):
+                    async with connection.transaction():
+                        raise ZeroDivisionError
+
+    asyncio.run(main())
+    assert statements(record) == ["select ?", "select generate_series(…)", "select $1::int",
+                                  "select ?"]
+    assert rows(record)[:3] == [1, 3, 1]
+    assert record.ends == ["commit", "rollback"]
+    assert here(record)
+
+
+def test_sqlalchemy_by_psycopg_and_by_asyncpg(record, postgres):  # noqa: F811
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    pytest.importorskip("asyncpg")
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = sqlalchemy.create_engine(f"postgresql+psycopg://shop@/postgres?host={postgres}")
+    with engine.connect() as connection:
+        record.queries.clear()
+        assert len(connection.execute(sqlalchemy.text("select generate_series(1, 2)")).all()) == 2
+        connection.commit()
+    engine.dispose()
+
+    async def main():
+        other = create_async_engine(f"postgresql+asyncpg://shop@/postgres?host={postgres}")
+        async with other.connect() as connection:
+            await connection.execute(sqlalchemy.text("select generate_series(1, 3)"))
+        await other.dispose()
+
+    asyncio.run(main())
+    assert statements(record) == ["select generate_series(…)"] * 2
+    assert record.ends == ["commit", "rollback"]
+    assert here(record)
+
+
+def test_tortoise_by_asyncpg(record, postgres, monkeypatch):  # noqa: F811
+    tortoise = pytest.importorskip("tortoise")
+    pytest.importorskip("asyncpg")
+
+    from tortoise import fields, models
+
+    class Item(models.Model):
+        id = fields.IntField(primary_key=True)
+
+    module = types.ModuleType("tortoise_models_of_postgres")
+    module.Item = Item
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    async def main():
+        credentials = {"host": postgres, "user": "shop", "database": "postgres", "port": 5432,
+                       "password": None}
+        await tortoise.Tortoise.init(config={
+            "connections": {"default": {"engine": "tortoise.backends.asyncpg",
+                                        "credentials": credentials}},
+            "apps": {"models": {"models": [module.__name__]}}})
+        connection = tortoise.connections.get("default")
+        record.queries.clear()
+        count, found = await connection.execute_query("select generate_series(1, 4)")
+        assert count == len(found) == 4
+        await tortoise.connections.close_all()
+
+    asyncio.run(main())
+    assert statements(record) == ["select generate_series(…)"]
+    assert rows(record) == [4]
