@@ -81,6 +81,9 @@ class Task:
     def apply_async(self, args=None, **options):
         return Celery().send_task(self.name, args)
 
+    def apply(self, args=None, **options):
+        return None
+
 
 class Celery:
     def send_task(self, name, args=None):
@@ -105,6 +108,26 @@ def test_a_task_of_celery_is_noted_once(record, insight, monkeypatch):  # noqa: 
     source.detach()
     assert [(call.kind, call.target, call.status) for call in record.calls] == [
         ("task", "shop.bill", "queued"), ("task", "shop.other", "queued")]
+
+
+def test_a_task_that_celery_runs_at_once_is_told_so_and_has_its_own_calls(record, insight):  # noqa: F811
+    celery = pytest.importorskip("celery")
+    app = celery.Celery("shop", broker="memory://")
+    insight._arrivals.look()
+
+    @app.task
+    def bill(number):
+        other.delay()
+
+    @app.task
+    def other():
+        return 1
+
+    bill.delay(7)
+    app.conf.task_always_eager = True
+    assert bill.delay(7).get() is None
+    assert [(call.target.rpartition(".")[2], call.status) for call in record.calls] == [
+        ("bill", "queued"), ("other", "run at once"), ("bill", "run at once")]
 
 
 def test_a_job_of_arq_is_noted(record, insight, monkeypatch):  # noqa: F811
