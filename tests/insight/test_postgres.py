@@ -98,6 +98,7 @@ def test_psycopg_of_both_kinds(record, postgres):  # noqa: F811
         "select generate_series(…)", "select ? from nowhere"]
     assert rows(record)[1:] == [2, 2, 3, -1]
     assert [query.failed for query in record.queries] == [False] * 4 + [True]
+    assert record.ends == ["commit", "commit"]
     assert here(record)
 
 

@@ -264,7 +264,8 @@ def test_psycopg_cursors_of_both_kinds_are_noted(record, insight, monkeypatch):
     from tremolo.insight.sources import psycopg
 
     monkeypatch.setitem(sys.modules, "psycopg", types.SimpleNamespace(
-        Cursor=type("Cursor", (FakeDriver,), {}), AsyncCursor=type("A", (FakeAsync,), {})))
+        Cursor=type("Cursor", (FakeDriver,), {}), AsyncCursor=type("A", (FakeAsync,), {}),
+        Connection=FakeDriver, AsyncConnection=FakeAsync))
     source = Source("psycopg", Log(), insight)
     psycopg.attach(source)
     sys.modules["psycopg"].Cursor().execute("select %s", (1,))

@@ -55,8 +55,10 @@ def attach(source: Source) -> None:
     for word in ("commit", "rollback"):
         observing.covering(base.Connection, f"_{word}_impl")  # for drivers note ends as well
         source.replace(base.Connection, f"_{word}_impl", ending(word))
-    observing.covering(sys.modules["sqlalchemy.pool.base"]._ConnectionRecord,
-                       "_ConnectionRecord__connect")
+    # What a connection is set up with, and what it is given back to its pool with.
+    pooled = sys.modules["sqlalchemy.pool.base"]
+    observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect")
+    observing.covering(pooled._ConnectionFairy, "_reset")
     pool = sys.modules.get("sqlalchemy.pool.impl")
     if pool is not None:
         source.waiting(pool.QueuePool, "_do_get")
