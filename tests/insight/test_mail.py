@@ -206,11 +206,11 @@ def test_the_switch_outlives_a_reload_and_is_told_to_each_viewer(tmp_path, nobod
         assert watched.command("mail", hold=True)["ok"]
         assert watched.wait_for("mail")["hold"] is True
         assert ask() == "sent 1"
-        path.write_text(APP.replace("VERSION = 1", "VERSION = 2"))
+        path.write_text(APP.replace("VERSION = 1", "VERSION = 20"))
         assert watched.command("reload")["ok"]
-        assert ask() == "sent 2"
+        assert ask() == "sent 20"
         assert watched.command("detail", level=1)["ok"]
-        assert ask() == "sent 2"
+        assert ask() == "sent 20"
         [call] = watched.wait_for("insight")["calls"]
         assert (call["status"], call["mail"]["text"]) == ("kept", "text")
         assert watched.command("status")["result"]["hold_mail"] is True
