@@ -1,6 +1,7 @@
 """Responses leave whole, in few writes, within bounded memory, or the client sees a break."""
 
 import asyncio
+import os
 import contextlib
 
 import pytest
@@ -138,6 +139,8 @@ def test_a_big_body_in_one_piece_arrives_unchanged(loop_name, tls):
     run(main, loop_name)
 
 
+@pytest.mark.skipif(not hasattr(os, "writev"), reason="this Python has no writev(2), and "
+                    "gives each piece to the transport")
 @each_loop
 def test_large_pieces_of_one_turn_are_gathered_into_few_writes(loop_name):
     size, pieces = 64 * 1024, 16
