@@ -1,8 +1,8 @@
 """Responses leave whole, in few writes, within bounded memory, or the client sees a break."""
 
 import asyncio
-import os
 import contextlib
+import os
 
 import pytest
 
