@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
+import random
+import signal
 import ssl
 import threading
 
@@ -64,6 +67,63 @@ def test_a_kept_connection_goes_on_with_the_new_code_while_throttled(tmp_path):
             link.close()
 
         asyncio.run(scenario())
+
+
+def place(server, kind, **fields):
+    """Where among all events the first of a kind with these values stands."""
+    return server.events.index(server.wait_for(kind, **fields))
+
+
+@pytest.mark.parametrize("go_on", [True, False], ids=["for-a-moment", "until-it-is-said"])
+def test_new_code_is_said_to_serve_when_the_old_takes_no_more_requests(tmp_path, go_on):
+    shop = project(tmp_path, "one")
+    with dev(tmp_path) as server:
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        with contextlib.closing(client):
+            client.request("GET", "/")
+            assert client.getresponse().read() == b"one"
+            old = server.workers[0]
+            os.kill(old, signal.SIGSTOP)
+            try:
+                shop.write_text(hello("two, the newer"))
+                server.wait_for("worker", gen=2, state="serving")
+                assert server.text() == "two, the newer"
+                if not go_on:
+                    said = server.wait_for("log", level="warning")["text"]
+                    assert f"worker {old} of gen 1 does not respond" in said
+                    server.wait_for("reload", gen=2, state="ready")
+            finally:
+                os.kill(old, signal.SIGCONT)
+            server.wait_for("reload", gen=2, state="ready")
+            if go_on and not server.find("log", level="warning"):
+                assert place(server, "worker", pid=old, state="draining") < place(
+                    server, "reload", gen=2, state="ready")
+                client.request("GET", "/")
+                assert client.getresponse().read() == b"two, the newer"
+        server.wait_for("worker", pid=old, state="exited")
+
+
+def test_each_answer_after_ready_is_one_of_new_code(tmp_path):
+    seed = int(os.environ.get("TREMOLO_SEED", random.randrange(2**32)))
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    shop = project(tmp_path, "0")
+    with dev(tmp_path) as server:
+        clients = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+                   for _ in range(8)]
+        for number in range(1, 9):
+            for client in dice.sample(clients, 5):  # some of them wait, kept by the old code
+                client.request("GET", "/")
+                client.getresponse().read()
+            text = str(number) * (number + 1)
+            shop.write_text(hello(text))
+            server.wait_for("reload", gen=number + 1, state="ready")
+            for client in dice.sample(clients, 8):
+                client.request("GET", "/")
+                assert client.getresponse().read().decode() == text
+            assert server.text() == text
+        for client in clients:
+            client.close()
 
 
 def test_tls_is_served_across_reloads_and_no_request_fails(tmp_path):

@@ -311,13 +311,9 @@ class Server:
 
     # -- draining ------------------------------------------------------------------------------
 
-    async def drain(self, timeout: float, hand_over: Optional[HandOver] = None) -> None:
-        """Stop accepting, let what runs finish, end the rest after `timeout` seconds.
-
-        `hand_over(fd)` is given a duplicate of the descriptor of each idle plain TCP
-        connection (to be closed by the callee), for another worker; without it idle
-        connections are closed.
-        """
+    def leave(self, timeout: float, hand_over: Optional[HandOver] = None) -> None:
+        """Answer no new request from now on, neither on new connections nor on idle ones;
+        arguments as for `drain`, which waits for what still runs."""
         self.stop_accepting()
         self.draining = True
         self.restarting = hand_over is not None
@@ -337,6 +333,16 @@ class Server:
                 self.release(connection)
         for task in tuple(self._setups):
             self.loop.call_later(UNSPOKEN_GRACE, task.cancel)
+
+    async def drain(self, timeout: float, hand_over: Optional[HandOver] = None) -> None:
+        """Stop accepting, let what runs finish, end the rest after `timeout` seconds.
+
+        `hand_over(fd)` is given a duplicate of the descriptor of each idle plain TCP
+        connection (to be closed by the callee), for another worker; without it idle
+        connections are closed.
+        """
+        if not self.draining:
+            self.leave(timeout, hand_over)
         self._quiet = self.loop.create_future()
         self._check_quiet()
         await asyncio.wait([self._quiet], timeout=timeout)

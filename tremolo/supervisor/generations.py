@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 SWITCH_LIMIT = 5.0
+LEAVE_LIMIT = 0.5  # for old code to take no more requests, before new code is said to serve
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
@@ -208,6 +209,8 @@ class Generations:
         await asyncio.wait([worker.serving for worker in generation.workers.values()],
                            timeout=SWITCH_LIMIT)
         now = time.monotonic()
+        if old is not None and old.workers and await self._left(old):
+            now = time.monotonic()
         for backoff in self._backoff.values():
             backoff.succeeded()
         slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
@@ -220,6 +223,17 @@ class Generations:
                       modules=slowest.slowest, mode=slowest.mode,
                       preloaded=self._spawner.preloaded if slowest.mode == "zygote" else 0,
                       not_preloaded=self._spawner.plan.not_preloaded)
+
+    async def _left(self, old: Generation) -> bool:
+        """Wait until old code takes no more requests: before that, not each answer is one of
+        new code. False if a worker stands still, which does not accept either."""
+        leaving = {worker.left: worker for worker in old.workers.values()}
+        _, late = await asyncio.wait(leaving, timeout=LEAVE_LIMIT)
+        for future in late:
+            self._feed.log("warning", f"worker {leaving[future].pid} of gen {old.number} does not "
+                           "respond: requests on connections that it has wait for it, and get "
+                           "answers of the old code")
+        return not late
 
     def _note_failure(self, generation: Generation, change: Optional[Change],
                       failure: WorkerFailed) -> None:

@@ -86,7 +86,8 @@ class WorkerHandle:
     """One worker. States: "starting", "ready", "serving", "draining", "exited".
 
     `ready` is done when its application has started, or fails with WorkerFailed; `serving`
-    when it accepts; `gone` when the process has ended, with the cause.
+    when it accepts; `left` when it takes no more requests; `gone` when the process has ended,
+    with the cause.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, observer: Observer, gen: int,
@@ -110,6 +111,7 @@ class WorkerHandle:
         self.waits_for: List[str] = []  # what holds up its end
         self.ready: asyncio.Future[None] = loop.create_future()
         self.serving: asyncio.Future[None] = loop.create_future()
+        self.left: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[str] = loop.create_future()
         self._channel: Optional[Channel] = None
         self._acks: Dict[int, asyncio.Future[Ack]] = {}
@@ -237,6 +239,7 @@ class WorkerHandle:
             _finish(self.serving)
         elif state == "draining":
             self._change("draining")
+            _finish(self.left)
         elif state == "failed":
             self.expected = True
             failure = WorkerFailed(message.get("error", {}),
@@ -342,6 +345,7 @@ class WorkerHandle:
                 pid=self.pid, gen=self.gen)))
         if not self.serving.done():
             self.serving.set_exception(ChildProcessError(self.cause))
+        _finish(self.left)
         self.gone.set_result(self.cause)
         self._change("exited", cause=self.cause)
 

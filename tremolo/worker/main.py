@@ -315,13 +315,14 @@ class Worker:
                 connection.abort()
 
     async def _leave(self, timeout: float, hand_over: bool) -> None:
-        self._link.life("draining")
         self._leaving = Leaving(self._server, self._on_waits, self._watchdog.stands)
         self._leaving.start()
         if self._serve_task is None:
             self._listening.close()
         try:
-            await self._server.drain(timeout, hand_over=self._hand_over if hand_over else None)
+            self._server.leave(timeout, self._hand_over if hand_over else None)
+            self._link.life("draining")  # only now: whoever hears it counts on new code alone
+            await self._server.drain(timeout)
             self._leaving.phase = "shutdown"
             await asyncio.wait_for(self._adapter.shutdown(), max(timeout, SHUTDOWN_LIMIT))
         except asyncio.TimeoutError:
