@@ -230,9 +230,9 @@ class Generations:
         leaving = {worker.left: worker for worker in old.workers.values()}
         _, late = await asyncio.wait(leaving, timeout=LEAVE_LIMIT)
         for future in late:
-            self._feed.log("warning", f"worker {leaving[future].pid} of gen {old.number} does not "
-                           "respond: requests on connections that it has wait for it, and get "
-                           "answers of the old code")
+            self._feed.log("warning", f"worker {leaving[future].pid} of gen {old.number} does "
+                           "not respond: requests on connections that it has wait for it, and "
+                           "get answers of the old code")
         return not late
 
     def _note_failure(self, generation: Generation, change: Optional[Change],
