@@ -99,15 +99,34 @@ def test_an_error_of_a_backend_is_the_applications(cache, record):  # noqa: F811
     assert told(record) == [("cache", "INCR", "nothing", "ValueError")]
 
 
+def test_a_get_that_is_given_up_is_cancelled(insight, record):  # noqa: F811
+    class Slow(LocMemCache):
+        async def aget(self, key, default=None, version=None):
+            await asyncio.get_running_loop().create_future()
+
+    insight.watch(0)
+    insight.watch(1)  # with the class that is there by now
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(Slow("slow", {}).aget("a", default=3), 0.001)
+
+    asyncio.run(main())
+    assert told(record) == [("cache", "GET", "a", "cancelled")]
+
+
 def test_keys_that_come_only_once_are_left_to_the_cache(cache, record):  # noqa: F811
     cache.set("a", 1)
     assert cache.get_many(key for key in ("a", "b")) == {"a": 1}
 
 
-def test_a_key_by_keyword_is_got_as_ever(cache):
+def test_a_key_by_keyword_is_got_and_told_as_ever(cache, record):  # noqa: F811
     cache.set("a", 1)
     assert cache.get(key="a", version=1) == 1
     assert cache.get(key="b", default=2) == 2
+    assert cache.get(key="c") is None
+    assert told(record)[1:] == [("cache", "GET", "a", "hit"), ("cache", "GET", "b", "miss"),
+                                ("cache", "GET", "c", "miss")]
 
 
 def test_a_cache_of_the_applications_own_class_is_observed_as_one(cache, record):  # noqa: F811

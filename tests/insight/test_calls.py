@@ -14,6 +14,7 @@ import types
 import pytest
 
 from tests.insight.test_queries import Log, insight, record  # noqa: F401 - fixtures
+from tremolo.insight.calls import Calling, covered
 from tremolo.insight.source import Source
 
 
@@ -73,6 +74,73 @@ def test_redis_commands_of_both_kinds_are_noted_without_their_values(record):  #
     asyncio.run(main())
     assert [(call.method, call.target, call.status) for call in record.calls] == [
         ("SET", "cart:7", "ConnectionError"), ("GET", "cart:8", "ConnectionError")]
+
+
+class Client:
+    """What a source observes: a function, and a coroutine function that waits for ever."""
+
+    def ask(self, exc=None):
+        if exc is not None:
+            raise exc
+        return "asked"
+
+    async def wait(self):
+        await asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def client(insight):  # noqa: F811
+    source = Source("client", Log(), insight)
+    calling = Calling(source, "http", lambda *_: ("GET", "there"), lambda result: result)
+    calling.observe(Client, "ask")
+    calling.observe(Client, "wait")
+    yield Client()
+    source.detach()
+
+
+def test_a_call_that_is_given_up_is_cancelled_however_that_comes(record, client):  # noqa: F811
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(client.wait(), 0.001)
+        left = asyncio.ensure_future(client.wait())
+        await asyncio.sleep(0)
+        left.cancel()
+        await asyncio.wait([left])
+
+    asyncio.run(main())
+    waiting = client.wait()
+    with pytest.raises(RuntimeError):  # there is no loop
+        waiting.send(None)
+    with pytest.raises(asyncio.CancelledError):
+        client.ask(asyncio.CancelledError())
+    assert [call.status for call in record.calls] == [
+        "cancelled", "cancelled", "RuntimeError", "cancelled"]
+    assert not covered.get()
+
+
+def test_a_coroutine_that_is_closed_is_cancelled(record, insight):  # noqa: F811
+    class Slow:
+        async def wait(self):
+            await Never()
+
+    class Never:
+        def __await__(self):
+            yield
+
+    source = Source("slow", Log(), insight)
+    Calling(source, "http", lambda *_: ("GET", "there")).observe(Slow, "wait")
+    waiting = Slow().wait()
+    waiting.send(None)
+    waiting.close()
+    assert [call.status for call in record.calls] == ["cancelled"]
+
+
+@pytest.mark.parametrize("exc", [KeyboardInterrupt(), SystemExit(1), OSError()])
+def test_a_call_that_fails_has_the_class_of_what_it_raised(record, client, exc):  # noqa: F811
+    assert client.ask() == "asked"
+    with pytest.raises(type(exc)):
+        client.ask(exc)
+    assert [call.status for call in record.calls] == ["asked", type(exc).__name__]
 
 
 class Task:

@@ -7,6 +7,7 @@ import smtplib
 import socket
 import sys
 from email.message import EmailMessage
+from time import perf_counter
 
 import pytest
 
@@ -167,6 +168,11 @@ def test_djangos_mail_is_read_whatever_its_backend_and_kept_where_it_would_leave
         ("given to locmem", "you@shop", "Two"), ("kept", "you@shop", "Two"),
         ("kept", "you@shop", "Two")]
     assert len(given) == 1 and len(mail.outbox) == 2
+    record.calls.clear()
+    insight.hold_mail(False)
+    mail.get_connection("service.Service").send_messages(given * 3)
+    assert len({call.seconds for call in record.calls}) == 1, "each has its share of the time"
+    assert sum(call.seconds for call in record.calls) < perf_counter() - record.calls[0].began
 
 
 # -- the server

@@ -397,8 +397,8 @@ def test_a_library_whose_answer_is_not_as_expected_harms_no_call(record, insight
 
     logger = types.SimpleNamespace(warning=lambda *line, exc_info=None: None)
     source = Source("odd", logger, insight)
-    Calling(source, "http").observe(Client, "send", lambda *_: ("GET", "http://a/"),
-                                    lambda response: response.status_code)
+    Calling(source, "http", lambda *_: ("GET", "http://a/"),
+            lambda response: response.status_code).observe(Client, "send")
     assert Client().send(None) == "no response"
     assert source.failed
     source = Source("odd", logger, insight)

@@ -54,7 +54,7 @@ class OutgoingCall(TypedDict, total=False):
     kind: str  # "http", "redis", "cache", "mail", "task"
     method: str  # "GET"; of others, what was done
     target: str  # URL without secrets; of others, what it was done with
-    status: str  # "200", or the class of an exception; of mail "sent" or "kept"
+    status: str  # "200", "cancelled", or the class of an exception; of mail "sent" or "kept"
     place: int
     at: float  # ms after the request began
     ms: float

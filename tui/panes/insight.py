@@ -37,7 +37,7 @@ def call_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
     lines: List[Sequence[Piece]] = list(heading(pane, "Calls", note, width))
     for call in facts.calls:
         failed = call.status >= "500" if call.status.isdigit() else (
-            call.status[:1].isupper() or call.status.endswith(("refused", "interrupted")))
+            call.status[:1].isupper() or call.status.endswith(("refused", "cancelled")))
         lines.append([(f" {text.millis(call.ms):>7} ", pane.style("text")),
                       (f"{call.method} {call.target} ", pane.style("text")),
                       (f"{call.status} ", pane.style("error" if failed else "good")),

@@ -8,9 +8,8 @@ from ..source import Source
 
 
 def attach(source: Source) -> None:
-    Calling(source, "http").observe(
-        sys.modules["aiohttp.client"].ClientSession, "_request", _named,
-        lambda response: response.status)
+    Calling(source, "http", _named, lambda response: response.status).observe(
+        sys.modules["aiohttp.client"].ClientSession, "_request")
 
 
 def _named(session: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:

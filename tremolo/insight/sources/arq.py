@@ -8,9 +8,9 @@ from ..source import Source
 
 
 def attach(source: Source) -> None:
-    Calling(source, "task").observe(
-        sys.modules["arq.connections"].ArqRedis, "enqueue_job", _named,
-        lambda job: "is there already" if job is None else "queued")
+    Calling(source, "task", _named,
+            lambda job: "is there already" if job is None else "queued").observe(
+        sys.modules["arq.connections"].ArqRedis, "enqueue_job")
 
 
 def _named(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:

@@ -9,9 +9,9 @@ from ..source import Source
 
 def attach(source: Source) -> None:
     task = sys.modules["celery.app.task"].Task
-    Calling(source, "task").observe(sys.modules["celery.app.base"].Celery, "send_task", _named,
-                                    _status)
-    Calling(source, "task").observe(task, "apply_async", _of_task, _status)
+    Calling(source, "task", _named, _status).observe(
+        sys.modules["celery.app.base"].Celery, "send_task")
+    Calling(source, "task", _of_task, _status).observe(task, "apply_async")
     source.replace(task, "apply", _apart)
 
 

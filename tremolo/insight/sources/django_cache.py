@@ -4,11 +4,10 @@ What a cache does in its turn, as a backend that sends commands to redis, is par
 """
 
 import sys
-from time import perf_counter
 from typing import Any, Callable, Dict, List, Set, Tuple
 
 from ...telemetry.secrets import MASK
-from ..calls import Calling
+from ..calls import Calling, Running
 from ..source import Source
 
 #: methods beside `get`, and what their result means
@@ -24,10 +23,11 @@ _SESSIONS = "django.contrib.sessions."
 
 
 def attach(source: Source) -> None:
-    calling = Calling(source, "cache")
     base = sys.modules["django.core.cache.backends.base"].BaseCache
     if not hasattr(base, "_missing_key"):
         return  # Django before 3.2: what is missing cannot be told from a default
+    callings = {name: Calling(source, "cache", _named(name), METHODS[name]) for name in METHODS}
+    getting = Calling(source, "cache", _named("get"), running=_Getting)
     seen: Set[type] = set()
 
     def observe(kind: type) -> None:
@@ -37,11 +37,10 @@ def attach(source: Source) -> None:
         for name in METHODS:
             for each in (name, "a" + name):  # and its coroutine function
                 if each in vars(kind):
-                    calling.observe(kind, each, _named(name), METHODS[name])
-        if "get" in vars(kind) and kind is not base:  # whose own raises
-            source.replace(kind, "get", _got(calling))
-        if "aget" in vars(kind):
-            source.replace(kind, "aget", _awaited(calling))
+                    callings[name].observe(kind, each)
+        for each in ("get", "aget"):
+            if each in vars(kind) and (kind, each) != (base, "get"):  # whose own raises
+                getting.observe(kind, each)
 
     def creating(create: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, alias: Any) -> Any:
@@ -62,61 +61,30 @@ def attach(source: Source) -> None:
     source.replace(sys.modules["django.core.cache"].CacheHandler, "create_connection", creating)
 
 
-def _asking(cache: Any, arguments: Tuple[Any, ...],
-            keywords: Dict[str, Any]) -> Tuple[Any, Tuple[Any, ...], Dict[str, Any]]:
-    """The default of a `get`, and its arguments with Django's own mark of what is missing in its
-    place, as Django asks itself: a value may well equal the default."""
-    missing = cache._missing_key
-    if "default" in keywords:
-        return keywords["default"], arguments, {**keywords, "default": missing}
-    default = arguments[1] if len(arguments) > 1 else None
-    return default, (*arguments[:1], missing, *arguments[2:]), keywords
+class _Getting(Running):
+    """A `get`, asked with Django's own mark of what is missing in the place of the default, as
+    Django asks itself: a value may well equal the default."""
 
+    __slots__ = ("_default",)
 
-def _got(calling: Calling) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def make(get: Callable[..., Any]) -> Callable[..., Any]:
-        def observed(self: Any, *arguments: Any, **keywords: Any) -> Any:
-            __traceback_hide__ = True
-            record = calling.begin() if arguments else None
-            if record is None:
-                return get(self, *arguments, **keywords)
-            default, asked, named = _asking(self, arguments, keywords)
-            began, status = perf_counter(), "interrupted"
-            try:
-                result = get(self, *asked, **named)
-                status = "miss" if result is self._missing_key else "hit"
-                return default if status == "miss" else result
-            except Exception as exc:
-                status = type(exc).__name__
-                raise
-            finally:
-                calling.end(record, began, _named("get"), lambda: status, self, arguments,
-                            keywords)
-        return observed
-    return make
+    def __enter__(self) -> "_Getting":
+        missing = self.owner._missing_key
+        if "default" in self.keywords:
+            self._default = self.keywords["default"]
+            self.keywords = {**self.keywords, "default": missing}
+        else:
+            self._default = self.arguments[1] if len(self.arguments) > 1 else None
+            if self.arguments:
+                self.arguments = (self.arguments[0], missing, *self.arguments[2:])
+            else:
+                self.keywords = {**self.keywords, "default": missing}
+        super().__enter__()
+        return self
 
-
-def _awaited(calling: Calling) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def make(get: Callable[..., Any]) -> Callable[..., Any]:
-        async def observed(self: Any, *arguments: Any, **keywords: Any) -> Any:
-            __traceback_hide__ = True
-            record = calling.begin() if arguments else None
-            if record is None:
-                return await get(self, *arguments, **keywords)
-            default, asked, named = _asking(self, arguments, keywords)
-            began, status = perf_counter(), "interrupted"
-            try:
-                result = await get(self, *asked, **named)
-                status = "miss" if result is self._missing_key else "hit"
-                return default if status == "miss" else result
-            except Exception as exc:
-                status = type(exc).__name__
-                raise
-            finally:
-                calling.end(record, began, _named("get"), lambda: status, self, arguments,
-                            keywords)
-        return observed
-    return make
+    def ended(self, result: Any) -> Any:
+        missed = result is self.owner._missing_key
+        self.status = "miss" if missed else "hit"
+        return self._default if missed else result
 
 
 def _named(name: str) -> Callable[[Any, Tuple[Any, ...], Any], Tuple[str, str]]:

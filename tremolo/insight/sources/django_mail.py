@@ -5,18 +5,18 @@ is held; others, as those of services, are not called.
 """
 
 import sys
-from time import perf_counter
 from typing import Any, Callable, Set, Tuple
 
-from ..calls import Calling
+from ..calls import Calling, Running
 from ..mail import mail_of
+from ..record import Record
 from ..source import Source
 
 _OWN = "django.core.mail.backends."
 
 
 def attach(source: Source) -> None:
-    calling = Calling(source, "mail", _mail)
+    calling = Calling(source, "mail", _named, reading=_mail, running=_Sending)
     seen: Set[Any] = set()
 
     def make(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,32 +42,35 @@ def _observe(source: Source, calling: Calling, kind: type, seen: Set[Any]) -> No
         return
     seen.add(owner)
     local = owner.__module__.startswith(_OWN)
+    sent = "given to " + kind.__module__.rpartition(".")[2]
 
     def make(send: Callable[..., Any]) -> Callable[..., Any]:
         def send_messages(self: Any, messages: Any) -> Any:
             __traceback_hide__ = True
             keep = source.observer.holds_mail and not local
-            record = calling.begin()
-            if record is None:
+            running = calling.begin(self, (messages,), {})
+            if running is None:
                 return len(messages) if keep else send(self, messages)
-            began, status = perf_counter(), "kept"
-            try:
-                if keep:
-                    return len(messages)
-                status = "interrupted"
-                result = send(self, messages)
-                status = "given to " + kind.__module__.rpartition(".")[2]
-                return result
-            except BaseException as exc:
-                status = type(exc).__name__
-                raise
-            finally:
-                for message in messages:
-                    calling.end(record, began, _named, lambda: status, message, (), None)
+            with running:
+                running.status = "kept" if keep else sent
+                return len(messages) if keep else send(self, messages)
 
         return send_messages
 
     source.replace(owner, "send_messages", make)
+
+
+class _Sending(Running):
+    """Of all the messages that a backend is given at once: each is noted, with its share of the
+    time."""
+
+    __slots__ = ()
+
+    def note(self, calling: Calling, record: Record, status: str, began: float,
+             seconds: float) -> None:
+        messages = self.arguments[0]
+        for self.owner in messages:
+            super().note(calling, record, status, began, seconds / len(messages))
 
 
 def _named(message: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:

@@ -8,12 +8,12 @@ from ..source import Source
 
 
 def attach(source: Source) -> None:
-    calling = Calling(source, "redis")
+    commands, pipelines = Calling(source, "redis", _command), Calling(source, "redis", _pipeline)
     clients = (("redis.client", "Redis"), ("redis.asyncio.client", "Redis"))
     for module, name in clients:
         if module in sys.modules:
-            calling.observe(getattr(sys.modules[module], name), "execute_command", _command)
-            calling.observe(sys.modules[module].Pipeline, "execute", _pipeline)
+            commands.observe(getattr(sys.modules[module], name), "execute_command")
+            pipelines.observe(sys.modules[module].Pipeline, "execute")
 
 
 def _command(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:

@@ -5,7 +5,6 @@ client that connected meanwhile has no connection, and goes on so.
 """
 
 import sys
-from time import perf_counter
 from typing import Any, Callable, Tuple
 
 from ...telemetry.insight_messages import Mail
@@ -23,8 +22,8 @@ _HELD = "_tremolo_held"
 
 def attach(source: Source) -> None:
     module = sys.modules["smtplib"]
-    calling = Calling(source, "mail", _mail)
-    calling.observe(module.SMTP, "sendmail", _named, _status)
+    calling = Calling(source, "mail", _named, _status, _mail)
+    calling.observe(module.SMTP, "sendmail")
     source.replace(module.SMTP, "sendmail", lambda send: _kept_whole(source, calling, send))
     for kind in (module.SMTP, module.LMTP):
         if "data" in vars(kind):
@@ -66,9 +65,10 @@ def _kept_whole(source: Source, calling: Calling, send: Callable[..., Any]) -> C
         __traceback_hide__ = True
         if not (source.observer.holds_mail or _is_held(self)):
             return send(self, *arguments, **keywords)
-        record = calling.begin()
-        if record is not None:
-            calling.end(record, perf_counter(), _named, lambda: "kept", self, arguments, keywords)
+        running = calling.begin(self, arguments, keywords)
+        if running is not None:
+            with running:
+                running.status = "kept"
         return {}
 
     return sendmail

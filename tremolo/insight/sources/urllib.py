@@ -8,9 +8,9 @@ from ..source import Source
 
 
 def attach(source: Source) -> None:
-    Calling(source, "http").observe(
-        sys.modules["urllib.request"].OpenerDirector, "open", _named,
-        lambda response: getattr(response, "status", None) or "")
+    Calling(source, "http", _named,
+            lambda response: getattr(response, "status", None) or "").observe(
+        sys.modules["urllib.request"].OpenerDirector, "open")
 
 
 def _named(opener: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:

@@ -8,9 +8,8 @@ from ..source import Source
 
 
 def attach(source: Source) -> None:
-    Calling(source, "http").observe(
-        sys.modules["urllib3.connectionpool"].HTTPConnectionPool, "urlopen", _named,
-        lambda response: response.status)
+    Calling(source, "http", _named, lambda response: response.status).observe(
+        sys.modules["urllib3.connectionpool"].HTTPConnectionPool, "urlopen")
 
 
 def _named(pool: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:
