@@ -35,18 +35,21 @@ def run_dashboard(launch: Launch) -> int:
         pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=complaints, stderr=complaints)
     theirs.close()
-    ours.sendall(encode(builders.launch(
-        launch.app, launch.shown, launch.settings.as_dict(), launch.dev, launch.folder,
-        launch.home)))
+    screen = _Screen(_info(launch, process.pid))
     try:
-        run = _dashboard()  # while the supervisor starts
+        ours.sendall(encode(builders.launch(
+            launch.app, launch.shown, launch.settings.as_dict(), launch.dev, launch.folder,
+            launch.home)))
+        screen.load()  # while the supervisor starts
         refused = _first_word(ours)
         if refused is None:
-            code = _view(run, ours, _info(launch, process.pid))
+            code = screen.view(ours)
         else:
+            screen.close()
             print(refused or "the server could not be started", file=sys.stderr)
             code = 1
     finally:
+        screen.close()
         ours.close()
         ended = _wait(process, launch.settings.shutdown_timeout + END_GRACE)
     if ended not in (0, None, -signal.SIGTERM):
@@ -62,13 +65,15 @@ def run_viewer(feed: socket.socket, info: Mapping[str, Any], plain: bool = True)
         if not plain:
             raise ConfigurationError("this needs a terminal")
         return view_plainly(feed, guest=True)
-    run = _dashboard()
-    if run is None:
-        return view_plainly(feed, guest=True) if plain else 1
+    screen = _Screen(info)
     try:
-        return int(run(feed, {**info, "observe": _log()}) or 0)
+        if not screen.load():
+            return view_plainly(feed, guest=True) if plain else 1
+        return screen.run(feed)
     except (OSError, ValueError) as exc:
         raise ConfigurationError(f"{info.get('recording') or 'the feed'}: {exc}") from None
+    finally:
+        screen.close()
 
 
 def _info(launch: Launch, pid: int) -> Dict[str, Any]:
@@ -95,30 +100,48 @@ def _first_word(feed: socket.socket) -> "str | None":
     return ""
 
 
-def _dashboard() -> Optional[Callable[[socket.socket, Mapping[str, Any]], int]]:
-    """What shows a feed, loaded; None if it cannot be had."""
-    try:
-        module = importlib.import_module(DASHBOARD)
-        module.load()
-    except Exception as exc:  # a version of a library that does not fit may raise anything
-        print(f"tremolo: there is no dashboard ({exc}); this is the plain log",
-              file=sys.stderr)
-        return None
-    run: Callable[[socket.socket, Mapping[str, Any]], int] = module.run
-    return run
+class _Screen:
+    """The dashboard on this terminal: its first frame at once, all of it when it is loaded."""
 
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        self._info = info
+        self._module: Any = None
+        self._first: Any = None
 
-def _view(run: Optional[Callable[[socket.socket, Mapping[str, Any]], int]],
-          feed: socket.socket, info: Mapping[str, Any]) -> int:
-    """Show the feed until it ends or the user leaves."""
-    if run is None:
-        return view_plainly(feed)
-    try:
-        return int(run(feed, {**info, "observe": _log()}) or 0)
-    except Exception as exc:
-        print(f"\r\ntremolo: the dashboard failed ({type(exc).__name__}: {exc}); "
-              "this is the plain log", file=sys.stderr)
-        return view_plainly(feed)
+    def load(self) -> bool:
+        """Draw the first frame, and import the rest; False if the dashboard cannot be had."""
+        try:
+            module = importlib.import_module(DASHBOARD)
+            self._first = module.begin(self._info)
+            module.load()
+        except Exception as exc:  # a version of a library that does not fit may raise anything
+            self.close()
+            print(f"tremolo: there is no dashboard ({exc}); this is the plain log",
+                  file=sys.stderr)
+            return False
+        self._module = module
+        return True
+
+    def run(self, feed: socket.socket) -> int:
+        """The dashboard, which must be loaded, until it is left; its exit code. Raises what it
+        failed with, the terminal given back."""
+        return int(self._module.run(feed, {**self._info, "observe": _log()}, self._first) or 0)
+
+    def view(self, feed: socket.socket) -> int:
+        """Show the feed, with the dashboard or without, until it ends or the user leaves."""
+        if self._module is None:
+            return view_plainly(feed)
+        try:
+            return self.run(feed)
+        except Exception as exc:
+            print(f"\r\ntremolo: the dashboard failed ({type(exc).__name__}: {exc}); "
+                  "this is the plain log", file=sys.stderr)
+            return view_plainly(feed)
+
+    def close(self) -> None:
+        """Take a first frame away that nobody has drawn over."""
+        if self._first is not None:
+            self._first.close()
 
 
 def _log() -> Optional[Callable[[Mapping[str, Any]], None]]:

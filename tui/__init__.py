@@ -6,11 +6,24 @@ this package costs nothing; Textual is loaded by `load()`, or by `run()`.
 
 import gc
 import socket
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, Optional
 
-__all__ = ["load", "run"]
+if TYPE_CHECKING:
+    from .first_frame import FirstFrame
+
+__all__ = ["begin", "load", "run"]
 
 GARBAGE = 20_000  # allocations between collections: rows are many and free of cycles
+
+
+def begin(info: Mapping[str, Any]) -> "FirstFrame":
+    """Draw the first frame, which stays until `run` draws over it. After calling this, it must
+    be given to `run`, or closed. `info` is that of `run`."""
+    from .first_frame import FirstFrame
+
+    first = FirstFrame(info)
+    first.show()
+    return first
 
 
 def load() -> None:
@@ -25,7 +38,8 @@ def load() -> None:
             gc.enable()
 
 
-def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
+def run(feed: socket.socket, info: Mapping[str, Any], first: Optional["FirstFrame"] = None
+        ) -> int:
     """Show the dashboard on this terminal until the user quits or the feed ends.
 
     `feed` is a connected stream socket to the supervisor; it stays the caller's. `info` may
@@ -38,7 +52,7 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
     """
     from .terminal import Terminal
 
-    terminal = Terminal()
+    terminal = Terminal() if first is None else first.terminal
     terminal.arm()
     dashboard: Any = None
     try:
@@ -46,16 +60,21 @@ def run(feed: socket.socket, info: Mapping[str, Any]) -> int:
         from .app import Dashboard
 
         dashboard = Dashboard(feed, info)
+        dashboard.first_frame = first
         gc.freeze()  # what was imported stays: no collection needs to look at it again
         gc.set_threshold(GARBAGE, 20, 100)
         dashboard.run()
         if dashboard.failure is not None:
             raise dashboard.failure
     except BaseException:
+        if first is not None:
+            first.close()
         terminal.restore()
         if dashboard is not None:
             dashboard.feed.align()
         raise
+    if first is not None:
+        first.close()  # if nobody has drawn over it
     terminal.disarm()
     from .outside import last_words
 

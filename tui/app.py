@@ -22,12 +22,14 @@ from tremolo.scope import Scope
 from tremolo.telemetry.filters import FilterError
 
 from .actions import Actions
+from .colours import preferred
 from .draw_timer import DrawTimer
 from .feed import Feed
-from .layout import NAMES, Layout
+from .layout import Layout
 from .model.logs import Error
 from .model.session import Session
 from .model.traffic import Row
+from .modes import NAMES
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.detail import DetailPane, Subject
@@ -41,10 +43,11 @@ from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
 from .replays import Replays
 from .saved_state import load, save
-from .theme import LIGHT, TREMOLO, preferred, tones
+from .theme import LIGHT, TREMOLO, tones
 
 if TYPE_CHECKING:
     from .entry import Entry
+    from .first_frame import FirstFrame
 
 ASK_AGAIN = 6.0  # seconds in which the key to quit has to be pressed again
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
@@ -116,6 +119,7 @@ class Dashboard(Actions):
         self._asked_at = -1e9  # when the user was asked whether to leave
         self.draw_timer: Optional[DrawTimer] = None
         self.entry: Optional[Entry] = None
+        self.first_frame: Optional[FirstFrame] = None  # that is on the screen already
         self._histories: Dict[str, List[str]] = {}
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None

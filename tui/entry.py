@@ -55,6 +55,7 @@ class Entry(Input):
         self.value = value
         self.cursor_position = len(value)
         self.settle()
+        self.call_after_refresh(self.settle)  # keys may come before all else has its place
         self.display = True
         self.screen.set_focus(self)
 

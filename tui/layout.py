@@ -1,7 +1,6 @@
 """Which panes are on the screen, and where, for the size it has.
 
-tiny: the list and the news. narrow: one pane, the detail below it. medium: one pane, the
-detail beside it. overview: everything at once, unless one pane was chosen twice (alone).
+In the overview, where all are, one that was chosen twice stands alone.
 """
 
 from typing import Any, Dict, List, Mapping, Protocol, Sequence, Set, Tuple
@@ -14,25 +13,9 @@ from .model.connections import SORTS as CONNECTION_SORTS
 from .model.routes import SORTS as ROUTE_SORTS
 from .model.session import Session
 from .model.traffic import SORTS as TRAFFIC_SORTS
+from .modes import LOWER, MODES, NAMES, OVERVIEW, STRIPS, active_of, alone_of, mode_for
 from .panes.bars import TabBar
 from .panes.lines import LinePane
-
-NAMES = {1: "traffic", 2: "routes", 3: "connections", 4: "log", 5: "errors", 6: "workers",
-         7: "throttle"}
-OVERVIEW = ("traffic", "routes", "log", "throttle", "workers")
-MODES = ("tiny", "narrow", "medium", "overview")
-STRIPS = (("throttle", 7), ("workers", 6))  # and their lines when they are opened
-LOWER = 10  # lines of routes and log in the overview
-
-
-def mode_for(size: Size) -> str:
-    if size.width < 60 or size.height < 16:
-        return "tiny"
-    if size.width < 100:
-        return "narrow"
-    if size.width < 140 or size.height < 40:
-        return "medium"
-    return "overview"
 
 
 class Arranged(Protocol):
@@ -61,11 +44,11 @@ class Layout:
         self.detail = False
         self.strip = False  # the throttle control below another pane
         self.alone = False
-        self.mode = mode_for(app.size)
+        self.mode = mode_for(*app.size)
         self._heights: Tuple[int, ...] = ()  # of the strips, as they are drawn now
 
     def resized(self, size: Size) -> None:
-        mode = mode_for(size)
+        mode = mode_for(*size)
         if mode != self.mode:
             self.mode = mode
             self.apply()
@@ -86,11 +69,10 @@ class Layout:
         """As `kept()` gave it; anything else in it is left out."""
         if not isinstance(saved, dict):
             return
-        if saved.get("active") in NAMES:
-            self.active = saved["active"]
+        self.active = active_of(saved, self.active)
         if saved.get("side") in ("connections", "errors"):
             self.side = saved["side"]
-        self.alone = saved.get("alone") is True and self.mode == "overview"
+        self.alone = alone_of(saved, self.mode)
         session = self.app.session
         if saved.get("connections") in CONNECTION_SORTS:
             session.connections.sort = saved["connections"]

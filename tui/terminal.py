@@ -6,6 +6,7 @@ Textual restores it after a normal end, but leaves it raw after a signal or a ha
 
 import atexit
 import os
+import signal
 import sys
 from typing import Any, List, Optional
 
@@ -17,43 +18,85 @@ RESET = (
 )
 
 
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
 class Terminal:
     def __init__(self) -> None:
         self._fd: Optional[int] = None
-        self._attributes: Optional[List[Any]] = None
         self._armed = False
+        #: as termios has them, before anything was changed; None: there is no terminal
+        self.attributes: Optional[List[Any]] = None
 
     def arm(self) -> None:
-        """Remember the terminal's state; from here on it is put back at the process's end."""
+        """Remember the terminal's state; from here on it is put back at the process's end, also
+        by a signal, as long as nobody else takes those."""
+        if self._armed:
+            return
         try:
             import termios
         except ImportError:
             return
         try:
             fd = sys.__stdin__.fileno() if sys.__stdin__ else 0
-            self._attributes = termios.tcgetattr(fd)
+            self.attributes = termios.tcgetattr(fd)
             self._fd = fd
         except (OSError, ValueError, termios.error):
-            self._attributes = None  # no terminal: nothing to give back
+            self.attributes = None  # no terminal: nothing to give back
         self._armed = True
         atexit.register(self.restore)
+        for number in ENDINGS:
+            try:
+                if signal.getsignal(number) == signal.SIG_DFL:
+                    signal.signal(number, self._ended)
+            except ValueError:
+                return  # not the main thread: somebody else has the signals
+
+    def quiet(self) -> bool:
+        """Have keys wait unseen for who reads them, each as it was typed; only Ctrl+C still is a
+        signal. False without a terminal."""
+        if self.attributes is None or self._fd is None:
+            return False
+        import termios
+
+        wanted = [*self.attributes[:6], [*self.attributes[6]]]
+        wanted[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR
+                       | termios.IGNCR)
+        wanted[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+        wanted[6][termios.VMIN], wanted[6][termios.VTIME] = 1, 0
+        off = os.fpathconf(self._fd, "PC_VDISABLE")
+        for key in (termios.VSUSP, termios.VQUIT):
+            wanted[6][key] = bytes([off])
+        try:
+            termios.tcsetattr(self._fd, termios.TCSANOW, wanted)
+        except termios.error:
+            return False
+        return True
+
+    def _ended(self, number: int, frame: Any) -> None:
+        self.restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def disarm(self) -> None:
         """All went well: Textual has put everything back itself."""
         self._armed = False
         atexit.unregister(self.restore)
+        for number in ENDINGS:
+            if signal.getsignal(number) == self._ended:
+                signal.signal(number, signal.SIG_DFL)
 
     def restore(self) -> None:
         """Put the terminal back now, once; never raises."""
         if not self._armed:
             return
         self.disarm()
-        if self._attributes is None or self._fd is None:
+        if self.attributes is None or self._fd is None:
             return
         import termios
 
         try:
-            termios.tcsetattr(self._fd, termios.TCSANOW, self._attributes)
+            termios.tcsetattr(self._fd, termios.TCSANOW, self.attributes)
             os.write(self._fd, RESET.encode())
         except (OSError, termios.error):
             return  # the terminal is gone

@@ -1,4 +1,4 @@
-"""Tremolo's own colours, dark and light, and the tones that every theme gets.
+"""The themes of Tremolo's own colours, and the tones that every theme gets.
 
 Each meaning has one tone, and each tone one meaning: `brand` is our name; `key` a key to press;
 `link` an address; `query` what was chosen by the user (filter, sort, pins, marks); `stream` what
@@ -6,50 +6,14 @@ goes on for long (WebSockets, events); `ok`, `moved`, `refused` and `failed` are
 answers; `slowed` is the throttle, `late` what took unusually long.
 """
 
-from typing import Dict, Mapping
+from typing import Dict
 
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
-TREMOLO = Theme(
-    name="tremolo",
-    primary="#7aa2f7",
-    secondary="#6fc3d0",
-    accent="#e0af68",
-    warning="#ff9e64",
-    error="#f7768e",
-    success="#8fc98f",
-    foreground="#cdd3de",
-    background="#14171d",
-    surface="#1c2029",
-    panel="#252a35",
-    dark=True,
-    variables={"query": "#bb9af7", "refused": "#e6d07a", "moved": "#7f9dc4",
-               "key": "#9ec1ff"},
-)
+from . import colours
 
-LIGHT = Theme(
-    name="tremolo-light",
-    primary="#2558b8",
-    secondary="#0b6f7c",
-    accent="#8f5a00",
-    warning="#a8430a",
-    error="#bd1e45",
-    success="#24702a",
-    foreground="#23272f",
-    background="#fbfaf7",
-    surface="#efede7",
-    panel="#e4e1d9",
-    dark=False,
-    variables={"query": "#6d37bd", "refused": "#7d6000", "moved": "#4a6285",
-               "key": "#1c4a9e"},
-)
-
-
-def preferred(environ: Mapping[str, str]) -> str:
-    """The theme for a terminal that says what its background is (COLORFGBG): light or dark."""
-    background = environ.get("COLORFGBG", "").rpartition(";")[2]
-    return LIGHT.name if background in ("7", "15") else TREMOLO.name
+TREMOLO, LIGHT = Theme(**colours.DARK), Theme(**colours.LIGHT)
 
 
 def tones(variables: Dict[str, str]) -> Dict[str, str]:
@@ -70,10 +34,10 @@ def _blends(variables: Dict[str, str]) -> Dict[str, str]:
     if foreground.startswith("ansi") or background.startswith("ansi") or (
             front.ansi is not None or back.ansi is not None):
         return _TERMINAL
-    light = back.brightness > 0.5  # there the same share of the foreground is seen less well
+    light = back.brightness > 0.5
     return {
-        "muted": back.blend(front, 0.70 if light else 0.60).hex6,
-        "faint": back.blend(front, 0.34 if light else 0.28).hex6,
+        "muted": back.blend(front, colours.muted_share(light)).hex6,
+        "faint": back.blend(front, colours.faint_share(light)).hex6,
         "cursor": back.blend(front, 0.13 if light else 0.17).hex6,
     }
 

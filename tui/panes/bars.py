@@ -10,6 +10,7 @@ from textual.strip import Strip
 from ..draw import Piece, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
+from ..modes import NAMES, WIDE_TABS, tab_labels
 from .surface import Surface
 
 FRESH = 8.0  # seconds that a notice stays bright
@@ -162,9 +163,6 @@ def _cells(pieces: List[Piece]) -> int:
 class TabBar(Bar):
     """The panes by number."""
 
-    TABS = ((1, "Traffic"), (2, "Routes"), (3, "Conns"), (4, "Log"), (5, "Errors"),
-            (6, "Workers"), (7, "Throttle"))
-
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(session, **kwargs)
         self.active = 1
@@ -178,15 +176,12 @@ class TabBar(Bar):
     def row(self, y: int, width: int) -> List[Piece]:
         pieces: List[Piece] = []
         column = 0
-        wide = width >= 90
-        for number, name in self.TABS:
-            label = name
-            if name == "Conns" and wide:
-                label = "Connections"
-            if name == "Errors" and self.session.errors.total:
+        for number, label in tab_labels(width):
+            name = NAMES[number]
+            if name == "errors" and self.session.errors.total:
                 label += f"({text.number(self.session.errors.total)})"
-            kind = "error" if name == "Errors" and self.session.errors.unseen else (
-                "warning" if name == "Throttle" and self.session.throttling.active else "dim")
+            kind = "error" if name == "errors" and self.session.errors.unseen else (
+                "warning" if name == "throttle" and self.session.throttling.active else "dim")
             words = f" {number} {label} "
             if number == self.active:
                 pieces.append((words, self.style("tab")))
@@ -195,7 +190,7 @@ class TabBar(Bar):
                            (label + " ", self.style(kind))]
             self._zones[number] = (column, column + len(words))
             column += len(words)
-            if wide:
+            if width >= WIDE_TABS:
                 pieces.append((" ", None))
                 column += 1
         return pieces
