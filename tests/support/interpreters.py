@@ -10,6 +10,7 @@ end of each process to the supervisor with SIGCHLD and its status.
 import ast
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,13 @@ from types import SimpleNamespace
 SIZE = 256 * 1024
 CALL = re.compile(r"from ([\w.]+) import (\w+) as f\nsys\.exit\(f\((.*)\)\)\n$")
 HIGH = 200  # where no descriptor of a young process is
+
+
+def freeze():
+    """Have what was imported be nothing that forks collect, at their end neither: that would copy
+    all its pages in each."""
+    gc.collect()
+    gc.freeze()
 
 
 # -- in the process that forks -------------------------------------------------------------------
@@ -48,6 +56,7 @@ def main(life, listening):
 def serve(life, listening):
     """Fork for whoever asks, until `life` ends. Returns in each new process what was asked."""
     life, listening = (socket.socket(fileno=fd) for fd in (life, listening))
+    freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the tests
     wake, theirs = socket.socketpair()
     for end in (wake, theirs):

@@ -47,6 +47,7 @@ def serve(fd, ahead):
     for name in ahead:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    interpreters.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the tests
     wake, theirs = socket.socketpair()
     theirs.setblocking(False)

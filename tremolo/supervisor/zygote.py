@@ -259,6 +259,9 @@ def main(fd: int) -> None:
     child = zygote.run()
     if child is None:
         zygote.leave()
+        # Without taking down what was imported: what is to be done at the end is its children's
+        # (see `Preloader`), and touching all of it would copy the pages that it has with them.
+        os._exit(0)
     else:
         from ..worker.main import Worker
 

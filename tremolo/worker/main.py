@@ -77,7 +77,9 @@ class Worker:
         try:
             start, fds = self._link.receive()
         except (OSError, ValueError, EOFError):
-            return 0  # the supervisor changed its mind, or is gone
+            # The supervisor changed its mind, or is gone. Nothing of the application is here yet:
+            # taking down what was imported ahead would be in vain.
+            os._exit(0)
         self._start = start
         self._link.gen = start.get("gen", 0)
         begun = time.monotonic()
