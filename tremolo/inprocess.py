@@ -125,7 +125,7 @@ class InProcess:
 
     def _on_error(self, exchange: Any, exc: BaseException) -> None:
         self._consume(describe(
-            exc, "request", 0, request=exchange.id, status=exchange.status or 500,
+            exc, "request", 0, request=exchange.id, status=exchange.response.status or 500,
             method=exchange.head.method.decode("latin-1"),
             path=ascii(exchange.head.target.decode("latin-1"))[1:-1]))
 

@@ -206,7 +206,7 @@ def test_its_status_and_bytes_are_recorded():
 
     seen = []
     exchange = ended(show, seen)
-    assert (exchange.status, exchange.bytes_out, seen[0][2]) == (203, 3, 1)
+    assert (exchange.response.status, exchange.response.bytes_out, seen[0][2]) == (203, 3, 1)
     assert exchange.capture.response_head + exchange.capture.response_body == RAW
     assert bytes(exchange.capture.response_body) == b"abc"
 
@@ -216,7 +216,8 @@ def test_what_is_no_response_has_no_status():
         await response.send(b"hello")
 
     exchange = ended(show, [])
-    assert (exchange.status, exchange.bytes_out, exchange.outcome) == (0, 5, "done")
+    response = exchange.response
+    assert (response.status, response.bytes_out, exchange.outcome) == (0, 5, "done")
 
 
 def test_it_is_throttled():

@@ -298,12 +298,12 @@ def test_other_connections_go_on_while_a_file_is_sent(path):
         async def handle(exchange):
             if exchange.head.path == b"/file":
                 with open(path, "rb") as file:
-                    exchange.start(200, [PLAIN], length=20 * SIZE)
+                    exchange.response.start(200, [PLAIN], length=20 * SIZE)
                     for _ in range(20):
                         await send_file(exchange, file, 0, SIZE)
-                    exchange.finish()
+                    exchange.response.finish()
             else:
-                exchange.respond(200, [PLAIN], b"quick")
+                exchange.response.respond(200, [PLAIN], b"quick")
 
         async with serving(handle) as site:
             client = await site.connect()

@@ -97,7 +97,7 @@ async def measure(request, insight, rounds):
     """Seconds of processor a request, and the median ratio of watched to unwatched ones."""
     async def handle(exchange):
         request()
-        exchange.respond(200, [], b"")
+        exchange.response.respond(200, [], b"")
 
     async with serving(handle) as site:
         insight.serve(site.server)

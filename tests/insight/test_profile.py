@@ -130,7 +130,7 @@ def test_the_tree_has_the_heaviest_first_and_is_bounded():
 
 def test_nothing_is_sampled_while_no_request_is_slow_and_nothing_runs_unwatched():
     async def handle(exchange):
-        exchange.respond(200, [], b"")
+        exchange.response.respond(200, [], b"")
 
     def threads():
         return [thread.name for thread in threading.enumerate()
@@ -158,7 +158,7 @@ def test_a_slow_request_tells_its_profile_and_the_others_do_not():
     async def handle(exchange):
         if exchange.id == ENOUGH + 1:
             await slow_part(exchange.id)
-        exchange.respond(200, [], b"")
+        exchange.response.respond(200, [], b"")
 
     async def slow_part(id):
         await waits(insight._records[id])

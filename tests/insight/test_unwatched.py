@@ -157,7 +157,7 @@ def test_the_server_is_as_it_was_after_the_last_viewer_left():
 
     async def handle(exchange):
         named.append(running.get())
-        exchange.respond(200, [], b"")
+        exchange.response.respond(200, [], b"")
 
     async def main():
         async with serving(handle) as site:
@@ -183,7 +183,7 @@ def test_each_task_and_thread_of_a_request_knows_which_it_is():
         found = [await asyncio.to_thread(running.get),
                  await asyncio.get_running_loop().create_task(task())]
         assert [each is own for each in found] == [True, True]
-        exchange.respond(200, [], b"%d" % own.id)
+        exchange.response.respond(200, [], b"%d" % own.id)
 
     async def task():
         await asyncio.sleep(0)

@@ -32,7 +32,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def hello(exchange):
-    exchange.respond(200, (), b"Hello")
+    exchange.response.respond(200, (), b"Hello")
 
 
 # Limits
@@ -71,7 +71,7 @@ def test_at_the_limit_busy_connections_stay_and_others_wait(loop_name):
 
         async def handle(exchange):
             await go_on.wait()
-            exchange.respond(200, (), b"")
+            exchange.response.respond(200, (), b"")
 
         async with serving(handle, max_connections=2) as site:
             clients = [await site.connect() for _ in range(4)]
@@ -420,10 +420,10 @@ def test_a_connection_says_what_it_is_doing():
             await exchange.read()
             await asyncio.sleep(0)
             step.clear()
-            exchange.start(200, ())
-            exchange.write(b"x")
+            exchange.response.start(200, ())
+            exchange.response.write(b"x")
             await step.wait()
-            exchange.finish()
+            exchange.response.finish()
 
         async with serving(handle) as site:
             client = await site.connect()

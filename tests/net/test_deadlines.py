@@ -18,7 +18,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def hello(exchange):
-    exchange.respond(200, (), b"Hello")
+    exchange.response.respond(200, (), b"Hello")
 
 
 async def never(exchange):
@@ -138,11 +138,11 @@ def test_a_handler_that_does_not_answer_in_time_is_cancelled():
 def test_a_handler_that_has_begun_to_answer_has_all_the_time():
     async def main():
         async def handle(exchange):
-            exchange.start(200, ())
-            exchange.write(b"x")
-            exchange.flush()
+            exchange.response.start(200, ())
+            exchange.response.write(b"x")
+            exchange.response.flush()
             await asyncio.sleep(100)
-            exchange.finish()
+            exchange.response.finish()
 
         async with serving(Handling(handle, handler_timeout=60.0)) as site:
             client = await site.connect()
@@ -199,7 +199,7 @@ def test_a_pause_of_the_process_shifts_the_clocks():
 def test_a_pause_is_no_slow_body():
     async def main():
         async def handle(exchange):
-            exchange.respond(200, (), await exchange.read())
+            exchange.response.respond(200, (), await exchange.read())
 
         async with serving(Handling(handle, handler_timeout=100.0)) as site:
             client = await site.connect()

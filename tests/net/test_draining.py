@@ -26,7 +26,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def hello(exchange):
-    exchange.respond(200, (), b"Hello")
+    exchange.response.respond(200, (), b"Hello")
 
 
 def drain(site, timeout=5.0, hand_over=None):
@@ -39,7 +39,7 @@ def waiting():
 
     async def handle(exchange):
         await event.wait()
-        exchange.respond(200, (), b"late")
+        exchange.response.respond(200, (), b"late")
 
     return handle, event
 
@@ -175,8 +175,8 @@ def test_a_request_that_is_not_answered_by_the_limit_is_answered_with_503(loop_n
 def test_a_response_that_is_not_done_by_the_limit_is_cut(loop_name):
     async def main():
         async def handle(exchange):
-            exchange.start(200, ())
-            exchange.write(b"begun")
+            exchange.response.start(200, ())
+            exchange.response.write(b"begun")
             await asyncio.sleep(100)
 
         async with serving(handle) as site:
@@ -279,7 +279,7 @@ def test_work_after_the_response_is_waited_for():
         done = []
 
         async def handle(exchange):
-            exchange.respond(200, (), b"")
+            exchange.response.respond(200, (), b"")
             await asyncio.sleep(0.05)
             done.append(True)
 
@@ -307,7 +307,7 @@ class Takeover:
 
 
 async def second(exchange):
-    exchange.respond(200, (), b"second")
+    exchange.response.respond(200, (), b"second")
 
 
 @each_loop
@@ -380,7 +380,7 @@ def test_a_busy_connection_is_handed_over_after_its_response(loop_name):
 def test_a_large_response_is_whole_before_its_connection_is_handed_over(loop_name):
     async def main():
         async def handle(exchange):
-            exchange.respond(200, (), bytes(20_000_000))
+            exchange.response.respond(200, (), bytes(20_000_000))
 
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)

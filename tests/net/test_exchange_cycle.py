@@ -14,11 +14,11 @@ PLAIN = [(b"content-type", b"text/plain")]
 
 
 async def hello(exchange):
-    exchange.respond(200, PLAIN, b"Hello")
+    exchange.response.respond(200, PLAIN, b"Hello")
 
 
 async def echo_target(exchange):
-    exchange.respond(200, PLAIN, exchange.head.target)
+    exchange.response.respond(200, PLAIN, exchange.head.target)
 
 
 async def echo(exchange):
@@ -28,7 +28,7 @@ async def echo(exchange):
         if not piece:
             break
         body.append(piece)
-    exchange.respond(200, PLAIN, b"".join(body))
+    exchange.response.respond(200, PLAIN, b"".join(body))
 
 
 def get(target, fields=b""):
@@ -105,10 +105,10 @@ def test_http_1_0_is_kept_alive_when_it_asks_for_it():
 
 def test_http_1_0_gets_a_stream_that_ends_with_the_connection():
     async def stream(exchange):
-        exchange.start(200, PLAIN)
+        exchange.response.start(200, PLAIN)
         for _ in range(3):
-            exchange.write(b"abc")
-        exchange.finish()
+            exchange.response.write(b"abc")
+        exchange.response.finish()
 
     async def main():
         async with serving(stream) as site:
@@ -124,7 +124,7 @@ def test_http_1_0_gets_a_stream_that_ends_with_the_connection():
 def test_the_application_can_close_the_connection():
     async def main():
         async def handle(exchange):
-            exchange.respond(200, [(b"Connection", b"close")], b"bye")
+            exchange.response.respond(200, [(b"Connection", b"close")], b"bye")
 
         async with serving(handle) as site:
             assert (await site.ask(GET + GET)).count(b"HTTP/1.1 200") == 1
@@ -147,12 +147,12 @@ def test_without_keepalive_timeout_each_response_closes():
 def test_head_has_no_body_and_the_connection_goes_on(streamed):
     async def handle(exchange):
         if streamed:
-            exchange.start(200, PLAIN)
-            exchange.write(b"abc")
-            exchange.write(b"def")
-            exchange.finish()
+            exchange.response.start(200, PLAIN)
+            exchange.response.write(b"abc")
+            exchange.response.write(b"def")
+            exchange.response.finish()
         else:
-            exchange.respond(200, PLAIN, b"abcdef")
+            exchange.response.respond(200, PLAIN, b"abcdef")
 
     async def main():
         async with serving(handle) as site:
@@ -171,7 +171,7 @@ def test_head_has_no_body_and_the_connection_goes_on(streamed):
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_without_body_drops_the_body(status):
     async def handle(exchange):
-        exchange.respond(status, (), b"not allowed")
+        exchange.response.respond(status, (), b"not allowed")
 
     async def main():
         async with serving(handle) as site:
@@ -199,7 +199,7 @@ def test_pipelined_requests_are_answered_in_order_one_at_a_time(loop_name):
         most = max(most, running)
         await asyncio.sleep(0.001 if exchange.head.target == b"/0" else 0)
         running -= 1
-        exchange.respond(200, PLAIN, exchange.head.target)
+        exchange.response.respond(200, PLAIN, exchange.head.target)
 
     async def main():
         async with serving(handle) as site:
@@ -239,7 +239,7 @@ def test_what_is_sent_ahead_is_bounded(loop_name):
         async def handle(exchange):
             begun.set()
             await go_on.wait()
-            exchange.respond(200, (), b"")
+            exchange.response.respond(200, (), b"")
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -269,7 +269,7 @@ def test_a_request_after_a_broken_one_is_never_run():
 
     async def handle(exchange):
         seen.append(exchange.head.target)
-        exchange.respond(200, (), b"")
+        exchange.response.respond(200, (), b"")
 
     async def main():
         async with serving(handle) as site:
@@ -297,7 +297,7 @@ def test_context_variables_do_not_leak_from_request_to_request(loop_name, gap):
         variable.set("leaked")
         while await exchange.read():
             await asyncio.sleep(0)
-        exchange.respond(200, (), b"")
+        exchange.response.respond(200, (), b"")
 
     async def main():
         async with serving(handle) as site:
@@ -325,8 +325,9 @@ def test_a_handler_of_one_step_is_done_before_the_loop_turns(loop_name):
 
     async def handle(exchange):
         exchange.connection.server.loop.call_soon(
-            lambda: left.append((exchange.finished, set(exchange.connection.server.tasks))))
-        exchange.respond(200, (), b"")
+            lambda: left.append((exchange.response.finished,
+                                 set(exchange.connection.server.tasks))))
+        exchange.response.respond(200, (), b"")
 
     async def main():
         async with serving(handle) as site:
@@ -348,7 +349,7 @@ def test_a_task_factory_of_the_application_makes_the_tasks_of_handlers(loop_name
 
     async def handle(exchange):
         assert asyncio.current_task() in made
-        exchange.respond(200, (), b"")
+        exchange.response.respond(200, (), b"")
 
     async def main():
         async with serving(handle) as site:
@@ -366,7 +367,7 @@ def test_context_variables_do_not_leak_to_later_connections():
     async def handle(exchange):
         seen.append(variable.get())
         variable.set("leaked")
-        exchange.abort()
+        exchange.response.abort()
 
     async def main():
         async with serving(handle, max_connections=1) as site:
@@ -403,7 +404,7 @@ def test_a_half_closed_connection_is_answered(loop_name):
 def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(loop_name):
     async def slow(exchange):
         await asyncio.sleep(0.01)
-        exchange.respond(200, PLAIN, exchange.head.target)
+        exchange.response.respond(200, PLAIN, exchange.head.target)
 
     async def main():
         async with serving(slow) as site:

@@ -49,8 +49,8 @@ def test_a_stall_lasts_until_the_throttle_changes(loop_name):
             client = await site.connect()
             await client.send(request(1_000_000))
             await until(lambda: connections(site) and connections(site)[0].current
-                        and connections(site)[0].current.breaking
-                        and connections(site)[0].current.breaking.stalled)
+                        and connections(site)[0].current.response.breaking
+                        and connections(site)[0].current.response.breaking.stalled)
             await asyncio.sleep(0.05)
             assert not site.server.ticker._paced
             site.server.set_throttle("all", OFF)

@@ -16,6 +16,7 @@ from tests.support.serving import (
     until,
 )
 from tremolo.net.connection import HTTPConnection
+from tremolo.net.stream import Stream
 from tremolo.throttle import OFF, PRESETS, Throttle
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -25,12 +26,12 @@ STEP = 0.01
 
 def sends(data):
     async def handle(exchange):
-        exchange.start(200, (), length=len(data))
+        exchange.response.start(200, (), length=len(data))
         for begin in range(0, len(data), 16384):
-            wait = exchange.write(data[begin:begin + 16384])
+            wait = exchange.response.write(data[begin:begin + 16384])
             if wait is not None:
                 await wait
-        exchange.finish()
+        exchange.response.finish()
 
     return handle
 
@@ -122,7 +123,7 @@ def test_a_slow_transfer_is_looked_at_when_it_may_go_on_not_at_every_turn(monkey
 @pytest.mark.skipif(not hasattr(os, "readv"), reason="PyPy has no os.readv")
 def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
     woken = []
-    monkeypatch.setattr(HTTPConnection, "allow_reading", woken.append)
+    monkeypatch.setattr(Stream, "unblock_reads", woken.append)
     sizes = []
 
     async def sink(exchange):
@@ -131,7 +132,7 @@ def test_slow_uploads_are_read_without_waking_the_transport(monkeypatch):
             sizes.append(len(piece))
             if not piece:
                 break
-        exchange.respond(200, (), b"%d" % sum(sizes))
+        exchange.response.respond(200, (), b"%d" % sum(sizes))
 
     async def main():
         async with serving(sink) as site:
@@ -272,7 +273,7 @@ def test_upload_rates_change_in_the_middle_of_a_request():
                 if not piece:
                     break
                 got.extend(piece)
-            exchange.respond(200, (), b"")
+            exchange.response.respond(200, (), b"")
 
         async with serving(handle) as site:
             site.server.set_throttle("all", Throttle(upload=100_000))
@@ -331,7 +332,7 @@ def test_a_throttled_upload_is_no_slow_body():
                 if not piece:
                     break
                 total += len(piece)
-            exchange.respond(200, (), b"%d" % total)
+            exchange.response.respond(200, (), b"%d" % total)
 
         async with serving(handle) as site:
             site.server.set_throttle("all", Throttle(upload=100))
@@ -413,7 +414,7 @@ def test_what_a_throttle_held_is_not_told_of_later_requests():
 
 
 async def _respond(exchange):
-    exchange.respond(200, (), b"x")
+    exchange.response.respond(200, (), b"x")
 
 
 @each_loop

@@ -41,12 +41,12 @@ async def answer(exchange):
             break
         digest.update(piece)
     data = pattern(int(exchange.head.target.rpartition(b"/")[2] or 0))
-    exchange.start(200, [(b"digest", digest.hexdigest().encode())])
+    exchange.response.start(200, [(b"digest", digest.hexdigest().encode())])
     for begin in range(0, len(data), 10_000):
-        wait = exchange.write(data[begin:begin + 10_000])
+        wait = exchange.response.write(data[begin:begin + 10_000])
         if wait is not None:
             await wait
-    exchange.finish()
+    exchange.response.finish()
 
 
 def request(size=0, path=b"/", body=None):
@@ -402,9 +402,9 @@ def test_a_client_that_sends_nothing_is_too_slow_under_a_throttle_too():
 def test_an_application_that_writes_to_a_broken_connection_does_not_keep_the_loop():
     async def main():
         async def handle(exchange):
-            exchange.start(200, (), length=1 << 40)
+            exchange.response.start(200, (), length=1 << 40)
             while not exchange.disconnected:
-                wait = exchange.write(bytes(16384))
+                wait = exchange.response.write(bytes(16384))
                 if wait is not None:
                     await wait
 

@@ -32,7 +32,7 @@ def chunked(*chunks):
 
 
 async def ignore_body(exchange):
-    exchange.respond(200, (), exchange.head.target)
+    exchange.response.respond(200, (), exchange.head.target)
 
 
 async def count(exchange):
@@ -42,7 +42,7 @@ async def count(exchange):
         if not piece:
             break
         total += len(piece)
-    exchange.respond(200, (), b"%d" % total)
+    exchange.response.respond(200, (), b"%d" % total)
 
 
 # Bodies that the application leaves
@@ -172,10 +172,10 @@ def test_continue_is_sent_only_when_the_body_is_read(loop_name):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_final_answer_without_continue_closes(streamed):
     async def handle(exchange):
-        exchange.start(403, ())
+        exchange.response.start(403, ())
         if streamed:
-            exchange.write(b"no")
-        exchange.finish()
+            exchange.response.write(b"no")
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -392,7 +392,7 @@ def test_a_large_body_arrives_unchanged(loop_name, framing):
                 break
             assert type(piece) is bytes
             pieces.append(piece)
-        exchange.respond(200, (), b"same" if b"".join(pieces) == data else b"different")
+        exchange.response.respond(200, (), b"same" if b"".join(pieces) == data else b"different")
 
     async def main():
         async with serving(handle) as site:
@@ -478,7 +478,7 @@ def test_a_body_that_the_handler_stops_waiting_for_is_no_fault():
             try:
                 await asyncio.wait_for(exchange.read(), 1.0)
             except asyncio.TimeoutError:
-                exchange.respond(200, (), b"too slow for me")
+                exchange.response.respond(200, (), b"too slow for me")
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -498,7 +498,7 @@ def test_two_tasks_cannot_read_one_body():
             await settle()
             with pytest.raises(RuntimeError):
                 await exchange.read()
-            exchange.respond(200, (), await first)
+            exchange.response.respond(200, (), await first)
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -544,7 +544,7 @@ def test_no_more_is_read_in_one_turn_than_whoever_waits_can_take(loop_name, chun
                 break
             count += len(piece)
             ahead.append(exchange.connection.parser.buffered)
-        exchange.respond(200, (), b"%d" % count)
+        exchange.response.respond(200, (), b"%d" % count)
 
     def upload(port):
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size

@@ -42,9 +42,9 @@ async def stuck(site):
 @each_loop
 def test_head_and_body_leave_in_one_write(loop_name):
     async def handle(exchange):
-        exchange.start(200, PLAIN)
-        exchange.write(b"Hello")
-        exchange.finish()
+        exchange.response.start(200, PLAIN)
+        exchange.response.write(b"Hello")
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -57,12 +57,12 @@ def test_head_and_body_leave_in_one_write(loop_name):
 @each_loop
 def test_a_thousand_small_pieces_leave_in_three_writes_at_most(loop_name):
     async def handle(exchange):
-        exchange.start(200, PLAIN)
+        exchange.response.start(200, PLAIN)
         for _ in range(1000):
-            wait = exchange.write(b"0123456789")
+            wait = exchange.response.write(b"0123456789")
             if wait is not None:
                 await wait
-        exchange.finish()
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -77,10 +77,10 @@ def test_a_piece_is_sent_before_the_next_one_is_there():
         go_on = asyncio.Event()
 
         async def handle(exchange):
-            exchange.start(200, PLAIN)
-            exchange.write(b"first")
+            exchange.response.start(200, PLAIN)
+            exchange.response.write(b"first")
             await go_on.wait()
-            exchange.finish()
+            exchange.response.finish()
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -98,11 +98,11 @@ def test_the_head_can_be_sent_before_any_body():
         go_on = asyncio.Event()
 
         async def handle(exchange):
-            exchange.start(200, PLAIN, length=3)
-            exchange.flush()
+            exchange.response.start(200, PLAIN, length=3)
+            exchange.response.flush()
             await go_on.wait()
-            exchange.write(b"abc")
-            exchange.finish()
+            exchange.response.write(b"abc")
+            exchange.response.finish()
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -124,7 +124,7 @@ def test_a_big_body_in_one_piece_arrives_unchanged(loop_name, tls):
     data = pattern(8_000_000)
 
     async def handle(exchange):
-        exchange.respond(200, PLAIN, data)
+        exchange.response.respond(200, PLAIN, data)
 
     async def main():
         async with serving(handle, tls=tls) as site:
@@ -146,10 +146,10 @@ def test_large_pieces_of_one_turn_are_gathered_into_few_writes(loop_name):
     size, pieces = 64 * 1024, 16
 
     async def handle(exchange):
-        exchange.start(200, PLAIN, length=size * pieces)
+        exchange.response.start(200, PLAIN, length=size * pieces)
         for number in range(pieces):
-            assert exchange.write(pattern(size, number)) is None
-        exchange.finish()
+            assert exchange.response.write(pattern(size, number)) is None
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -169,12 +169,12 @@ def test_pieces_of_all_sizes_arrive_in_their_order(loop_name, tls):
     sizes = [1, 70_000, 5_000, 300_000, 100, 65_536, 65_536, 65_536, 262_144, 3] * 12
 
     async def handle(exchange):
-        exchange.start(200, PLAIN, length=sum(sizes))
+        exchange.response.start(200, PLAIN, length=sum(sizes))
         for number, size in enumerate(sizes):
-            wait = exchange.write(pattern(size, number))
+            wait = exchange.response.write(pattern(size, number))
             if wait is not None:
                 await wait
-        exchange.finish()
+        exchange.response.finish()
 
     async def main():
         async with serving(handle, tls=tls) as site:
@@ -225,11 +225,11 @@ def test_a_big_body_to_a_fast_client_leaves_the_loop_its_turns():
 def test_a_body_can_be_any_kind_of_bytes_and_is_taken_as_it_is_now(loop_name, kind):
     async def handle(exchange):
         store = bytearray(b"first")
-        exchange.start(200, PLAIN, length=10)
-        exchange.write(kind(store))
+        exchange.response.start(200, PLAIN, length=10)
+        exchange.response.write(kind(store))
         store[:] = b"other"
-        exchange.write(kind(store))
-        exchange.finish()
+        exchange.response.write(kind(store))
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -246,13 +246,13 @@ def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
 
     async def handle(exchange):
         nonlocal sent
-        exchange.start(200, PLAIN, length=size * pieces)
+        exchange.response.start(200, PLAIN, length=size * pieces)
         for number in range(pieces):
-            wait = exchange.write(pattern(size, number))
+            wait = exchange.response.write(pattern(size, number))
             sent += size
             if wait is not None:
                 await wait
-        exchange.finish()
+        exchange.response.finish()
 
     async def main():
         async with serving(handle, tls=tls) as site:
@@ -275,9 +275,9 @@ def test_a_client_that_stops_reading_is_given_up():
         ended = asyncio.Event()
 
         async def handle(exchange):
-            exchange.start(200, PLAIN)
+            exchange.response.start(200, PLAIN)
             while not exchange.disconnected:
-                wait = exchange.write(bytes(100_000))
+                wait = exchange.response.write(bytes(100_000))
                 if wait is not None:
                     await wait
             ended.set()
@@ -301,9 +301,9 @@ def test_a_client_that_reads_slowly_is_not_given_up():
     """The handler waits again and again: only silence since the last wait may count."""
     async def main():
         async def handle(exchange):
-            exchange.start(200, PLAIN)
+            exchange.response.start(200, PLAIN)
             while not exchange.disconnected:
-                wait = exchange.write(bytes(100_000))
+                wait = exchange.response.write(bytes(100_000))
                 if wait is not None:
                     await wait
 
@@ -326,7 +326,7 @@ def test_a_client_that_reads_slowly_is_not_given_up():
 def test_a_whole_response_that_nobody_takes_is_given_up():
     async def main():
         async def handle(exchange):
-            exchange.respond(200, [(b"connection", b"close")], bytes(30_000_000))
+            exchange.response.respond(200, [(b"connection", b"close")], bytes(30_000_000))
 
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
@@ -343,7 +343,7 @@ def test_a_whole_response_that_nobody_takes_is_given_up():
 def test_the_next_request_waits_for_the_last_response_to_leave():
     async def main():
         async def handle(exchange):
-            exchange.respond(200, PLAIN, bytes(5_000_000))
+            exchange.response.respond(200, PLAIN, bytes(5_000_000))
 
         async with serving(handle) as site:
             client = await site.connect(receive_buffer=16384)
@@ -363,8 +363,8 @@ def test_the_next_request_waits_for_the_last_response_to_leave():
 @each_loop
 def test_bytes_past_the_content_length_are_cut(loop_name):
     async def handle(exchange):
-        exchange.start(200, [(b"content-length", b"5")])
-        exchange.write(b"12345678")
+        exchange.response.start(200, [(b"content-length", b"5")])
+        exchange.response.write(b"12345678")
 
     async def main():
         async with serving(handle) as site:
@@ -380,13 +380,13 @@ def test_bytes_past_the_content_length_are_cut(loop_name):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_fewer_bytes_than_the_content_length_break_the_connection(loop_name, streamed):
     async def handle(exchange):
-        exchange.start(200, [(b"content-length", b"5")])
+        exchange.response.start(200, [(b"content-length", b"5")])
         if streamed:
-            exchange.write(b"1")
-            exchange.flush()
+            exchange.response.write(b"1")
+            exchange.response.flush()
             await asyncio.sleep(0)
-        exchange.write(b"23")
-        exchange.finish()
+        exchange.response.write(b"23")
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -405,9 +405,9 @@ def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
     arrived = None
 
     async def handle(exchange):
-        exchange.start(200, PLAIN)
-        exchange.write(b"some")
-        exchange.flush()
+        exchange.response.start(200, PLAIN)
+        exchange.response.write(b"some")
+        exchange.response.flush()
         await arrived.wait()
         raise ValueError("in the middle")
 
@@ -449,9 +449,9 @@ def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
 ])
 def test_what_may_not_be_sent_becomes_a_500(status, headers):
     async def handle(exchange):
-        exchange.start(status, headers)
-        exchange.write(b"body")
-        exchange.finish()
+        exchange.response.start(status, headers)
+        exchange.response.write(b"body")
+        exchange.response.finish()
 
     async def main():
         async with serving(handle) as site:
@@ -467,7 +467,7 @@ def test_what_may_not_be_sent_becomes_a_500(status, headers):
 
 def test_an_exception_before_the_response_becomes_a_500():
     async def handle(exchange):
-        exchange.start(200, PLAIN)
+        exchange.response.start(200, PLAIN)
         raise ValueError("secret")
 
     async def main():
@@ -490,7 +490,7 @@ def test_an_error_hook_is_told_instead_of_the_log():
             await site.get()
             [(exchange, exc)] = told
             assert exchange.error is exc
-            assert exchange.status == 500
+            assert exchange.response.status == 500
 
     run(main)
 
@@ -502,21 +502,21 @@ def test_misuse_of_the_response_raises_in_the_handler(misuse):
         async def handle(exchange):
             if misuse == "write first":
                 with pytest.raises(RuntimeError):
-                    exchange.write(b"x")
+                    exchange.response.write(b"x")
             if misuse == "finish first":
                 with pytest.raises(RuntimeError):
-                    exchange.finish()
-            exchange.start(200, PLAIN)
+                    exchange.response.finish()
+            exchange.response.start(200, PLAIN)
             if misuse == "start twice":
                 with pytest.raises(RuntimeError):
-                    exchange.start(200, PLAIN)
-            exchange.write(b"body")
-            exchange.finish()
+                    exchange.response.start(200, PLAIN)
+            exchange.response.write(b"body")
+            exchange.response.finish()
             if misuse == "write after":
                 with pytest.raises(RuntimeError):
-                    exchange.write(b"more")
+                    exchange.response.write(b"more")
                 with pytest.raises(RuntimeError):
-                    exchange.finish()
+                    exchange.response.finish()
 
         async with serving(handle) as site:
             assert (await site.get()).body == b"body"
@@ -544,8 +544,8 @@ def test_a_handler_that_answers_nothing_is_a_500():
 def test_interim_responses_come_before_the_final_one():
     async def main():
         async def handle(exchange):
-            exchange.inform(103, [(b"link", b"</s.css>; rel=preload")])
-            exchange.respond(200, PLAIN, b"x")
+            exchange.response.inform(103, [(b"link", b"</s.css>; rel=preload")])
+            exchange.response.respond(200, PLAIN, b"x")
 
         async with serving(handle) as site:
             client = await site.connect()
@@ -569,14 +569,14 @@ def test_a_handler_learns_from_its_writes_that_the_client_left(loop_name):
         ended = asyncio.Event()
 
         async def handle(exchange):
-            exchange.start(200, PLAIN)
+            exchange.response.start(200, PLAIN)
             while not exchange.disconnected:
-                wait = exchange.write(bytes(10_000))
+                wait = exchange.response.write(bytes(10_000))
                 if wait is not None:
                     await wait
                 await asyncio.sleep(0)
-            assert exchange.write(b"dropped") is None
-            exchange.finish()
+            assert exchange.response.write(b"dropped") is None
+            exchange.response.finish()
             ended.set()
 
         async with serving(handle) as site:
@@ -628,7 +628,7 @@ def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
     async def main():
         async def handle(exchange):
             exchange.route = "/{x}"
-            exchange.respond(201, (), await exchange.read())
+            exchange.response.respond(201, (), await exchange.read())
 
         async with serving(handle) as site:
             await site.get()
@@ -638,7 +638,8 @@ def test_ended_exchanges_are_remembered_only_while_somebody_wants_them():
                            b"Content-Length: 3\r\n\r\nabc")
             [row] = site.server.recent
             assert (row.head.method, row.head.target) == (b"POST", b"/a?b")
-            assert (row.route, row.status, row.bytes_in, row.bytes_out) == ("/{x}", 201, 3, 3)
+            assert (row.route, row.bytes_in) == ("/{x}", 3)
+            assert (row.response.status, row.response.bytes_out) == (201, 3)
             assert (row.outcome, row.error, row.capture) == ("done", None, None)
             site.server.remember(False)
             assert site.server.recent is None
@@ -682,15 +683,15 @@ def test_the_bytes_of_a_body_are_counted_as_they_were_sent(request_, status, len
     async def handle(exchange):
         headers = [] if length is None else [(b"content-length", length)]
         if how == "respond":
-            exchange.respond(status, headers, body)
+            exchange.response.respond(status, headers, body)
         else:
-            exchange.start(status, headers)
-            exchange.write(body)
-            exchange.finish()
+            exchange.response.start(status, headers)
+            exchange.response.write(body)
+            exchange.response.finish()
 
     if how == "write" and length == b"9":
         count = 0  # cut before it left
-    assert counted(handle, request_).bytes_out == count
+    assert counted(handle, request_).response.bytes_out == count
 
 
 @each_loop
@@ -698,9 +699,10 @@ def test_the_bytes_of_a_body_are_counted_as_they_were_sent(request_, status, len
 def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(loop_name, how):
     async def handle(exchange):
         if how == "respond":
-            exchange.respond(200, [(b"content-length", b"9"), (b"x-one", b"1")], b"Hello")
-        exchange.start(200, [(b"content-length", b"9"), (b"x-one", b"1")])
-        exchange.write_last(b"Hello")
+            exchange.response.respond(200, [(b"content-length", b"9"), (b"x-one", b"1")],
+                                      b"Hello")
+        exchange.response.start(200, [(b"content-length", b"9"), (b"x-one", b"1")])
+        exchange.response.write_last(b"Hello")
 
     async def main():
         async with serving(handle) as site:
@@ -720,9 +722,9 @@ def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(loop_name, 
 def test_after_a_body_shorter_than_promised_a_handler_may_answer_otherwise():
     async def handle(exchange):
         try:
-            exchange.respond(200, [(b"content-length", b"9")], b"Hello")
+            exchange.response.respond(200, [(b"content-length", b"9")], b"Hello")
         except RuntimeError:
-            exchange.respond(502, PLAIN, b"sorry")
+            exchange.response.respond(502, PLAIN, b"sorry")
 
     async def main():
         async with serving(handle) as site:

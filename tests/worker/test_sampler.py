@@ -32,12 +32,14 @@ class FakeServer:
             self.counters.status[2] += 1
             if self.recent is not None:
                 self.recent.append(types.SimpleNamespace(
-                    id=self.counters.requests, begun=0.0, first_byte=0.005, ended=0.01,
+                    id=self.counters.requests, begun=0.0, ended=0.01,
                     connection=types.SimpleNamespace(
-                        id=1, is_tls=False, peer=("127.0.0.1", 1)), event_stream=False,
+                        id=1, is_tls=False, peer=("127.0.0.1", 1)),
+                    response=types.SimpleNamespace(
+                        first_byte=0.005, event_stream=False, status=200, bytes_out=5),
                     proxied=None,
                     head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
-                    route=None, status=200, bytes_in=0, bytes_out=5, throttled=0.0, held=0.0,
+                    route=None, bytes_in=0, throttled=0.0, held=0.0,
                     outcome="done", error=error, capture=capture))
 
     def connect(self, count):

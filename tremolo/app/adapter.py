@@ -258,8 +258,8 @@ class NativeAdapter:
                 body = body.encode("utf-8")
             if (type(body) is bytes and response._fields is None and response._status == 200
                     and response._content_type is handler.wire_type and response.review is None
-                    and not exchange.started):
-                exchange.respond(200, handler.head, body, response._reason)
+                    and not exchange.response.started):
+                exchange.response.respond(200, handler.head, body, response._reason)
                 return
             await answer(body, server, exchange, handler)
         except (ClientDisconnected, asyncio.CancelledError):

@@ -91,7 +91,7 @@ async def before(adapter: Caller, stack: List[Registered], server: Server,
             request.adopt_options(handler.options)
         server["next"] = index
         result = await call_handler(handler, server, adapter)
-        if exchange.finished:
+        if exchange.response.finished:
             return True
         if isinstance(result, BODIES):
             response.adopt(handler.status, handler.content_type)
@@ -154,10 +154,10 @@ async def run(adapter: Caller, handler: Handler, server: Server,
         exchange.set_rate(int(options["rate"]))
     if handler.kind in (STREAM, GENERATOR):
         await stream(result, server, exchange, handler)
-    elif options.get("chunked") and not exchange.started and isinstance(result, BODIES):
+    elif options.get("chunked") and not exchange.response.started and isinstance(result, BODIES):
         body = response.rendered(result)
         if await response.start(chunked=True):
-            exchange.write_last(body)
+            exchange.response.write_last(body)
     else:
         await answer(result, server, exchange, handler)
 
@@ -195,11 +195,11 @@ async def answer(result: Any, server: Server, exchange: "Exchange", handler: Han
     if isinstance(result, BODIES):
         await response.end(response.rendered(result))
     elif result is None:
-        if not exchange.started:
+        if not exchange.response.started:
             _explain_none(handler, server, exchange)
-            exchange.abort()  # the connection is closed with nothing sent: Tremolo's API
-        elif not exchange.finished:
-            exchange.finish()
+            exchange.response.abort()  # the connection is closed with nothing sent: Tremolo's API
+        elif not exchange.response.finished:
+            exchange.response.finish()
     elif result is True:
         await _left_to_handler(exchange)
     elif hasattr(result, "__aiter__"):
@@ -238,13 +238,14 @@ async def stream(source: Any, server: Server, exchange: "Exchange",
     pieces = source.__aiter__()
     try:
         piece, more = await _next_piece(pieces, handler)
-        if not exchange.started and not await response.start(chunked=options.get("chunked")):
+        if not exchange.response.started \
+                and not await response.start(chunked=options.get("chunked")):
             return
-        if exchange.finished:
+        if exchange.response.finished:
             return
         if request.method == b"HEAD":
-            exchange.flush()  # the head as for GET, which does not know its length
-            exchange.finish()
+            exchange.response.flush()  # the head as for GET, which does not know its length
+            exchange.response.finish()
             return
         least = 0
         if options.get("stream") is False:
@@ -252,13 +253,13 @@ async def stream(source: Any, server: Server, exchange: "Exchange",
         while more and not exchange.disconnected:
             if least:
                 piece, more = await _gather(piece, least, pieces, handler)
-            wait = exchange.write(piece)
+            wait = exchange.response.write(piece)
             if wait is not None:
                 await wait
             if more:
                 piece, more = await _next_piece(pieces, handler)
-        if not exchange.finished:
-            exchange.finish()
+        if not exchange.response.finished:
+            exchange.response.finish()
     finally:
         close = getattr(pieces, "aclose", None)
         if close is not None:
@@ -302,10 +303,10 @@ async def fail(adapter: Caller, exc: Exception, server: Server,
     """Answer with an error page, or reset the connection when the response is under way."""
     error = _as_http(exc)
     _report(adapter, exc, error, exchange)
-    if exchange.finished:
+    if exchange.response.finished:
         return
-    if exchange.started:
-        exchange.abort()
+    if exchange.response.started:
+        exchange.response.abort()
         return
     try:
         await _error_page(adapter, error, server, exchange)
@@ -314,7 +315,7 @@ async def fail(adapter: Caller, exc: Exception, server: Server,
     except Exception as second:
         # The page or a middleware failed in its turn: a plain answer, and no further code.
         exchange.connection.server.report(exchange, second)
-        exchange.refuse(500, b"Internal Server Error")
+        exchange.response.refuse(500, b"Internal Server Error")
 
 
 def _as_http(exc: Exception) -> HTTPException:
@@ -356,7 +357,7 @@ async def _error_page(adapter: Caller, error: HTTPException, server: Server,
     if handler is not None:
         response.adopt(handler.status, handler.content_type)
         result = await call_handler(handler, {**server, "exc": error}, adapter)
-        if exchange.finished:
+        if exchange.response.finished:
             return
         if result is None:
             _dress(response, error)  # it may have changed the exception

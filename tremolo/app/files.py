@@ -169,8 +169,8 @@ async def _answer(response: Sending, file: OpenFile, start: int, length: int, et
                 return
     if await response.start(length=length):
         await _send_part(response._exchange, file, start, length)
-        if not response._exchange.finished:
-            response._exchange.finish()
+        if not response._exchange.response.finished:
+            response._exchange.response.finish()
 
 
 async def _send_several(response: Sending, file: OpenFile, start: int,
@@ -182,13 +182,13 @@ async def _send_several(response: Sending, file: OpenFile, start: int,
     for head, wanted in framing:
         await _push(exchange, head)
         await _send_part(exchange, file, start + wanted.start, wanted.length)
-        if exchange.finished:
+        if exchange.response.finished:
             return
-    exchange.write_last(framing.tail)
+    exchange.response.write_last(framing.tail)
 
 
 async def _push(exchange: "Exchange", data: bytes) -> None:
-    wait = exchange.write(data)
+    wait = exchange.response.write(data)
     if wait is not None:
         await wait
 
@@ -197,8 +197,8 @@ async def _send_part(exchange: "Exchange", file: OpenFile, start: int, count: in
     """Send `count` bytes from `start`; resets the connection when the file has become
     shorter."""
     if await send_from_file(exchange, file.fd, start, count) < count \
-            and not exchange.disconnected and not exchange.finished:
-        exchange.abort()
+            and not exchange.disconnected and not exchange.response.finished:
+        exchange.response.abort()
 
 
 # -- folders ----------------------------------------------------------------------------------

@@ -89,13 +89,13 @@ class Response:
 
     def headers_sent(self) -> bool:
         """Whether the head was given, so that it cannot be changed any more."""
-        return self._exchange.started
+        return self._exchange.response.started
 
     @property
     def headers(self) -> Fields:
         """The fields by lower-case name, to be read and changed. Raises InternalServerError
         once the head was sent."""
-        if self._exchange.started:
+        if self._exchange.response.started:
             raise misuse("the response's head has already been sent")
         if self._fields is None:
             self._fields = {b"content-type": [self._content_type]}
@@ -143,7 +143,7 @@ class Response:
 
     def set_status(self, status: int = 200, message: Text = b"") -> None:
         """Set status and reason phrase; without one, the status's usual phrase is sent."""
-        if self._exchange.started:
+        if self._exchange.response.started:
             raise misuse("the response's head has already been sent")
         if not 100 <= int(status) <= 999:
             raise ValueError(f"a status has three digits, got {status!r}")
@@ -156,7 +156,7 @@ class Response:
 
     def set_content_type(self, content_type: Text = DEFAULT_TYPE) -> None:
         """Set the type of the body."""
-        if self._fields is None and not self._exchange.started:
+        if self._fields is None and not self._exchange.response.started:
             self._content_type = self._checked(b"content-type", content_type)[1]
         else:
             self.set_header(b"content-type", content_type)
@@ -167,7 +167,7 @@ class Response:
         if not isinstance(value, (dict, list)):
             return body_bytes(value)
         body = json_bytes(value)
-        if not self._exchange.started and self.content_type == DEFAULT_TYPE:
+        if not self._exchange.response.started and self.content_type == DEFAULT_TYPE:
             self.set_content_type(JSON_TYPE)
         return body
 
@@ -194,7 +194,7 @@ class Response:
     @property
     def http_chunked(self) -> bool:
         """Whether the body is sent chunked."""
-        return self._exchange.writer.chunked
+        return self._exchange.response.writer.chunked
 
     def adopt(self, status: Optional[Tuple[int, bytes]],
               content_type: Optional[bytes]) -> None:
@@ -238,7 +238,8 @@ class Response:
             body = await review(self)
             if body is not None:
                 self._replaced = True
-                self._exchange.respond(self._status, self.wire_fields(), body, self._reason)
+                self._exchange.response.respond(self._status, self.wire_fields(), body,
+                                                self._reason)
         return not self._replaced
 
     async def start(self, *, chunked: Optional[bool] = None,
@@ -253,8 +254,8 @@ class Response:
             fields = [*fields, (b"Transfer-Encoding", b"chunked")]
         elif chunked is False and length is None:
             # The end of the connection is the end of the body, as for HTTP/1.0.
-            self._exchange.writer = ResponseWriter(self.request.method, b"1.0", False)
-        self._exchange.start(self._status, fields, reason=self._reason, length=length)
+            self._exchange.response.writer = ResponseWriter(self.request.method, b"1.0", False)
+        self._exchange.response.start(self._status, fields, reason=self._reason, length=length)
         return True
 
     async def write(self, data: Any = None, *, chunked: Optional[bool] = None,
@@ -268,22 +269,22 @@ class Response:
         exchange = self._exchange
         if rate is not None and rate >= 0:
             exchange.set_rate(rate)
-        started = exchange.started
+        started = exchange.response.started
         if not started and not await self.start(chunked=chunked):
             return
-        if self._replaced or exchange.finished:
+        if self._replaced or exchange.response.finished:
             return
         if data is None:
             if started:
-                exchange.finish()
+                exchange.response.finish()
             else:
-                exchange.flush()
+                exchange.response.flush()
             return
         data = body_bytes(data)
         if not data:
-            exchange.finish()
+            exchange.response.finish()
             return
-        wait = exchange.write(data)
+        wait = exchange.response.write(data)
         if wait is not None:
             await wait
 
@@ -324,36 +325,36 @@ class Response:
         if not data or self._replaced:
             return None
         if self._framed_keep_alive is None:
-            self._framed_keep_alive = exchange.writer.keep_alive
-        return exchange.write_raw(data)
+            self._framed_keep_alive = exchange.response.writer.keep_alive
+        return exchange.response.write_raw(data)
 
     async def end(self, data: Any = b"", *, keepalive: bool = True, **options: Any) -> None:
         """Send the whole body, with its length, and complete the response."""
         exchange = self._exchange
         body = body_bytes(data if data is not None else b"")
-        if exchange.started:
-            if not exchange.finished and not self._replaced:
-                exchange.write_last(body)
+        if exchange.response.started:
+            if not exchange.response.finished and not self._replaced:
+                exchange.response.write_last(body)
             return
         if options.get("rate"):
             exchange.set_rate(options["rate"])
         if not keepalive:
             self.set_header(b"Connection", b"close")
         if self.review is None or await self.reviewed():
-            exchange.respond(self._status, self.wire_fields(), body, self._reason)
+            exchange.response.respond(self._status, self.wire_fields(), body, self._reason)
 
     def close(self, keepalive: bool = False) -> None:
         """Complete the response if it was begun; without `keepalive`, close the connection
         too."""
         exchange = self._exchange
         if not keepalive:
-            exchange.writer.keep_alive = False
+            exchange.response.writer.keep_alive = False
         elif self._framed_keep_alive is not None:
-            exchange.writer.keep_alive = self._framed_keep_alive
-        if exchange.started and not exchange.finished:
-            exchange.finish()
-        elif not exchange.started:
-            exchange.abort()
+            exchange.response.writer.keep_alive = self._framed_keep_alive
+        if exchange.response.started and not exchange.response.finished:
+            exchange.response.finish()
+        elif not exchange.response.started:
+            exchange.response.abort()
 
     async def sendfile(self, path: Any, offset: int = 0, count: int = -1,
                        buffer_size: int = 16384, content_type: Optional[Text] = None,

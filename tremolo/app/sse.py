@@ -47,14 +47,14 @@ class EventStream:
     def _ended(self, _: Any) -> None:
         """The client left, or the stream is whole: nothing of it runs on."""
         self._keeper.cancel()
-        if not self._exchange.finished:
+        if not self._exchange.response.finished:
             self._closed = True
             if self._handler is not None:
                 self._handler.cancel()
 
     def _drain(self) -> None:
         """The server stops, or other code takes over: end the stream properly, now."""
-        if not self._closed and not self._exchange.finished:
+        if not self._closed and not self._exchange.response.finished:
             self._closed = True
             self._keeper.cancel()
             self._keeper = self._leaving = self.request.link.create_task(self._leave())
@@ -67,19 +67,19 @@ class EventStream:
 
     async def _keep(self) -> None:
         """Open a stream without an event yet, and keep it alive."""
-        while not self._exchange.finished:
+        while not self._exchange.response.finished:
             silent = self._loop.time() - self._last
-            if not self._exchange.started:
+            if not self._exchange.response.started:
                 await asyncio.sleep(LOOK)
             elif silent < SILENCE:
                 await asyncio.sleep(SILENCE - silent)
-            if not self._exchange.started or self._loop.time() - self._last >= SILENCE:
+            if not self._exchange.response.started or self._loop.time() - self._last >= SILENCE:
                 await self.comment()
 
     async def _open(self) -> None:
-        if not self._exchange.started:
+        if not self._exchange.response.started:
             await self.response.start()
-            self._exchange.flush()
+            self._exchange.response.flush()
 
     async def _write(self, data: bytes) -> None:
         if self._leaving is not None:
@@ -116,6 +116,6 @@ class EventStream:
         if not self._closed:
             self._closed = True
             self._keeper.cancel()
-            if not self._exchange.finished and not self._exchange.disconnected:
+            if not self._exchange.response.finished and not self._exchange.disconnected:
                 await self._open()
                 self.response.close(keepalive=True)

@@ -193,7 +193,7 @@ class WebSocket:
         """Close with `code`; before the handshake was answered, refuse it with 403. With a
         `timeout`, waits that many seconds for the client to agree."""
         if self._link is None:
-            if not self.request._exchange.started:
+            if not self.request._exchange.response.started:
                 raise exception_for(403, "Forbidden")
             return
         self._link.close(code, reason)

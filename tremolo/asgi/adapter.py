@@ -75,7 +75,7 @@ class ASGIAdapter:
             if cycle.request_broken or _comes_of_a_gone_client(exc):
                 return  # the client's fault, and what the application made of it
             raise
-        if not exchange.finished:
+        if not exchange.response.finished:
             missing = cycle.ended()
             if missing is not None:
                 raise ASGIException(missing)

@@ -21,11 +21,12 @@ class HTTPCycle:
     expected and what came; the client gets a clean 500 or a closed connection.
     """
 
-    __slots__ = ("_body_due", "_exchange", "_headers", "_request_done", "_started", "_trailers",
-                 "_wants_trailers", "request_broken")
+    __slots__ = ("_body_due", "_exchange", "_headers", "_request_done", "_response", "_started",
+                 "_trailers", "_wants_trailers", "request_broken")
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._response = exchange.response
         self._headers: Iterable[Any] = ()
         self._request_done = False
         #: the client left in the middle of its request, or broke its framing
@@ -52,13 +53,13 @@ class HTTPCycle:
             following = exchange.read_nowait() if exchange.connection.parser.at_end else None
         except ClientDisconnected:
             self._request_done = True
-            self.request_broken = not exchange.finished
+            self.request_broken = not exchange.response.finished
             return {"type": "http.disconnect"}
         except ProtocolError as exc:
             # The body broke its framing: the client hears it from us, the application just
             # learns that there is nobody to answer.
             self._request_done = self.request_broken = True
-            exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
+            exchange.response.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
             return {"type": "http.disconnect"}
         self._request_done = following == b""
         return {"type": "http.request", "body": body, "more_body": not self._request_done}
@@ -67,48 +68,48 @@ class HTTPCycle:
         """Take one message of the response. Raises RuntimeError for one out of order,
         ASGIConnectionError (an OSError) when the client is gone."""
         kind = message["type"]
-        exchange = self._exchange
+        response = self._response
         if kind == "http.response.body":
-            if not self._body_due or exchange.connection.state is not EXCHANGE \
-                    or exchange.progress.finished:
+            if not self._body_due or response.connection.state is not EXCHANGE \
+                    or response.progress.finished:
                 self._check_body()
                 if self._left_whole(message):
                     return
             # Asked for with `in` rather than get(): a call less for each key.
             body = message["body"] if "body" in message else b""  # noqa: SIM401
             if "more_body" in message and message["more_body"]:  # noqa: RUF019
-                if exchange.on_drain is None and not self._wants_trailers:
+                if self._exchange.on_drain is None and not self._wants_trailers:
                     self._prepare_to_drain()
                 if body:
-                    wait = exchange.write(body)
+                    wait = response.write(body)
                     if wait is not None:
                         await wait
                 else:
-                    exchange.flush()
+                    response.flush()
                 return
             self._body_due = False
             if self._wants_trailers:
                 if body:
-                    wait = exchange.write(body)
+                    wait = response.write(body)
                     if wait is not None:
                         await wait
                 return
-            exchange.write_last(body)
-            if exchange.connection.outbox.size:
-                await exchange.drained()
+            response.write_last(body)
+            if response.connection.outbox.size:
+                await response.drained()
         elif kind == "http.response.start":
             if self._started:
                 raise RuntimeError("'http.response.start' came twice")
-            if exchange.connection.state is CLOSED:
+            if response.connection.state is CLOSED:
                 raise ASGIConnectionError("the client is gone")
-            if exchange.progress.finished:
+            if response.progress.finished:
                 raise ASGIConnectionError("the request was broken and has been refused")
             self._wants_trailers = "trailers" in message and bool(message["trailers"])
             status = message["status"] if "status" in message else None  # noqa: SIM401
             if type(status) is not int or not 200 <= status <= 999:
                 status = _status(message)
             headers = message["headers"] if "headers" in message else ()  # noqa: SIM401
-            exchange.start(status, headers)
+            response.start(status, headers)
             self._headers = headers
             self._started = self._body_due = True
         else:
@@ -125,15 +126,15 @@ class HTTPCycle:
     def _left_whole(self, message: Message) -> bool:
         """Whether `message` is the end of a body that has left with all that was promised,
         before its client did. Raises ASGIConnectionError when nothing more can be sent."""
-        exchange = self._exchange
-        if exchange.connection.state is CLOSED:
-            writer = exchange.writer
+        response = self._response
+        if response.connection.state is CLOSED:
+            writer = response.writer
             if writer.length == writer.body_bytes and not (
                     message.get("body") or message.get("more_body")):
                 self._body_due = False
                 return True
             raise ASGIConnectionError("the client is gone")
-        if exchange.progress.finished:
+        if response.progress.finished:
             raise ASGIConnectionError("the stream was ended: the server restarts")
         return False
 
@@ -148,34 +149,34 @@ class HTTPCycle:
             self._exchange.connection.server.loop.call_soon(self._end_stream)
 
     def _end_stream(self) -> None:
-        exchange = self._exchange
-        if not exchange.finished and not exchange.connection.lost and self._body_due:
-            exchange.finish()  # send() raises in the application, receive() gives http.disconnect
+        response = self._response
+        if not response.finished and not response.connection.lost and self._body_due:
+            response.finish()  # send() raises in the application, receive() gives http.disconnect
 
     async def _send_other(self, kind: str, message: Message) -> None:
         """The messages of extensions."""
-        exchange = self._exchange
+        response = self._response
         if kind in _FILES:
             await self._send_file(kind, message)
             return
-        if exchange.connection.lost:
+        if response.connection.lost:
             raise ASGIConnectionError("the client is gone")
         if kind == "http.response.trailers":
             if not self._wants_trailers or not self._started or self._body_due:
                 raise RuntimeError(
                     "'http.response.trailers' must follow the last body of a response that was "
                     "started with trailers=True")
-            if exchange.finished:
+            if response.finished:
                 raise RuntimeError("'http.response.trailers' came after more_trailers=False")
             self._trailers += tuple(_pairs(message.get("headers", ())))
             if not message.get("more_trailers", False):
-                exchange.finish(self._trailers)
-                if exchange.connection.outbox.size:
-                    await exchange.drained()
+                response.finish(self._trailers)
+                if response.connection.outbox.size:
+                    await response.drained()
         elif kind == "http.response.early_hint":
             if self._started:
                 raise RuntimeError("'http.response.early_hint' came after the response's start")
-            exchange.inform(103, [(b"link", link) for link in message.get("links", ())])
+            response.inform(103, [(b"link", link) for link in message.get("links", ())])
         else:
             raise RuntimeError(
                 f"expected 'http.response.{'body' if self._started else 'start'}', "
@@ -188,7 +189,7 @@ class HTTPCycle:
         if not self._started:
             raise RuntimeError(f"expected 'http.response.start' before {kind!r}")
         whole = kind == "http.response.pathsend"
-        if not self._body_due or (whole and exchange.bytes_out):
+        if not self._body_due or (whole and self._response.bytes_out):
             raise RuntimeError(f"{kind!r} came after the response's body")
         if exchange.connection.lost:
             raise ASGIConnectionError("the client is gone")
@@ -211,22 +212,23 @@ class HTTPCycle:
                 await loop.run_in_executor(None, os.close, opened)
 
     async def _send_part(self, file: Any, offset: int, count: int, *, more: bool) -> int:
-        exchange = self._exchange
+        response = self._response
         self._body_due = more
         if not more and not self._wants_trailers:
-            exchange.promise(count)
-        sent = await send_file(exchange, file, offset, count)
-        if exchange.connection.lost:
+            response.promise(count)
+        sent = await send_file(self._exchange, file, offset, count)
+        if response.connection.lost:
             raise ASGIConnectionError("the client is gone")
         if not more and not self._wants_trailers:
-            exchange.finish()
-            if exchange.connection.outbox.size:
-                await exchange.drained()
+            response.finish()
+            if response.connection.outbox.size:
+                await response.drained()
         return sent
 
     def ended(self) -> Optional[str]:
         """What was missing when the application returned, or None."""
-        if self._exchange.finished or self._exchange.connection.lost or self.request_broken:
+        response = self._response
+        if response.finished or response.connection.lost or self.request_broken:
             return None
         if not self._started:
             return "the ASGI application returned without starting a response"

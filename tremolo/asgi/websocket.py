@@ -3,8 +3,9 @@
 from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 
 from ..exceptions import ASGIConnectionError, ASGIException
-from ..net.exchange import PLAIN, Exchange
+from ..net.exchange import Exchange
 from ..net.handshake import accept, judge
+from ..net.response import PLAIN
 from ..net.websocket import WebSocketLink
 from ..protocol.websocket import Close, HandshakeError, StateError, Upgrade
 from .scope import websocket_scope
@@ -21,7 +22,7 @@ async def handle(app: Callable[..., Any], exchange: Exchange, root_path: str,
     try:
         upgrade = judge(exchange)
     except HandshakeError as exc:
-        exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
+        exchange.response.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
         return
     scope = websocket_scope(exchange.head, upgrade, exchange.connection.context, root_path, state)
     cycle = WebSocketCycle(exchange, upgrade)
@@ -60,9 +61,10 @@ class WebSocketCycle:
 
     def _stop(self) -> None:
         exchange = self._exchange
-        if self._state == _CONNECTING and not (exchange.finished or exchange.connection.lost):
+        if self._state == _CONNECTING \
+                and not (exchange.response.finished or exchange.connection.lost):
             self._state = _STOPPED
-            exchange.refuse(503, b"Service Unavailable: the server stops")
+            exchange.response.refuse(503, b"Service Unavailable: the server stops")
 
     async def receive(self) -> Message:
         """`websocket.connect`, then messages, then `websocket.disconnect` for ever."""
@@ -152,15 +154,15 @@ class WebSocketCycle:
             self._state = _OPEN
         elif kind == "websocket.close":
             self._state = _CLOSED
-            exchange.writer.keep_alive = False
-            exchange.respond(403, PLAIN, b"Forbidden\n")
+            exchange.response.end_connection()
+            exchange.response.respond(403, PLAIN, b"Forbidden\n")
         elif kind == "websocket.http.response.start":
             status = message.get("status")
             if not isinstance(status, int) or not 200 <= status <= 999:
                 raise ValueError(f"{kind!r} needs a status from 200 to 999, got {status!r}")
             # The extension: "send a HTTP response and then close the connection"
-            exchange.writer.keep_alive = False
-            exchange.start(status, _pairs(message))
+            exchange.response.end_connection()
+            exchange.response.start(status, _pairs(message))
             self._state = _DENYING
         else:
             raise RuntimeError(
@@ -176,19 +178,19 @@ class WebSocketCycle:
         body = message.get("body", b"")
         if message.get("more_body", False):
             if body:
-                return exchange.write(body)
-            exchange.flush()
+                return exchange.response.write(body)
+            exchange.response.flush()
             return None
         self._state = _CLOSED
-        exchange.write_last(body)
-        return exchange.drained() if exchange.connection.outbox.size else None
+        exchange.response.write_last(body)
+        return exchange.response.drained() if exchange.connection.outbox.size else None
 
     def returned(self) -> Optional[str]:
         """The application returned: close what it left open. What was missing, or None."""
         if self._link is not None:
             self._link.close(1000)
             return None
-        if self._exchange.finished or self._exchange.connection.lost:
+        if self._exchange.response.finished or self._exchange.connection.lost:
             return None
         if self._state == _DENYING:
             return "the ASGI application returned without completing its response"

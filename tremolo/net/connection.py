@@ -9,22 +9,17 @@ bytes of it (RFC 9112 section 9.3.2).
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..config import Settings
-from ..protocol.http1 import (
-    END,
-    NEED_DATA,
-    Limits,
-    ProtocolError,
-    RequestHead,
-    RequestParser,
-    ResponseWriter,
-)
+from ..protocol.http1 import ProtocolError, RequestHead, RequestParser, refusal
 from .deadlines import ON_DEADLINE
-from .exchange import DONE, PLAIN, Exchange
+from .ending import LINGER_SECONDS, Ending
+from .exchange import DONE, Exchange
 from .handling import handle
 from .outbox import Outbox
+from .response import Response
+from .runtime import limits_of, server_line
 from .states import (
     CLOSE,
     CLOSED,
@@ -37,7 +32,6 @@ from .states import (
     HEAD_BEGUN,
     IDLE,
     LINGER,
-    LINGERING,
     LOST,
     NEXT,
     REQUEST,
@@ -53,25 +47,12 @@ if TYPE_CHECKING:
     from .contracts import ConnectionServer, Upgraded
 
 READ_AHEAD = 64 * 1024
-#: bytes of a request body that the application left which are worth reading to keep a
-#: connection
-DISCARD_BYTES = 64 * 1024
-#: what is read and thrown away after a last response, so that no reset eats it (RFC 9112
-#: section 9.6)
-LINGER_BYTES = 64 * 1024
-LINGER_SECONDS = 1.0
-
-
-def server_line(settings: Settings) -> bytes:
-    """The header line that names the server; b"" if it has no name."""
-    name = settings.server_name.encode("latin-1")
-    return b"server: " + name + b"\r\n" if name else b""
 
 
 class HTTPConnection(asyncio.BufferedProtocol):
     """The protocol object of one transport."""
 
-    __slots__ = ("_bytes_left", "bytes_in", "context", "current", "deadline", "eof",
+    __slots__ = ("bytes_in", "context", "current", "deadline", "ending", "eof",
                  "handler_timeout", "id", "is_tls", "opened", "outbox", "pace_due", "pacer",
                  "parser", "peer", "requests", "server", "server_line", "settings", "socket",
                  "sockname", "state", "stream", "transport", "upgraded")
@@ -109,8 +90,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.handler_timeout = server.adapter.handler_timeout
         #: in place of the server's own
         self.server_line: Optional[bytes] = None
-        #: how much more is read only to be thrown away, in the states that do so
-        self._bytes_left = 0
+        #: in the closing states
+        self.ending: Optional[Ending] = None
 
     # -- the transport's side ------------------------------------------------------------
 
@@ -130,10 +111,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """Serve this connection, from which nothing was read yet, by settings of its own."""
         server = self.server
         self.settings = settings
-        self.parser = RequestParser(Limits(
-            request_line=settings.client_max_request_line,
-            header_section=settings.client_max_header_size,
-            fields=settings.client_max_fields, body=body_limit), server.header_cache)
+        self.parser = RequestParser(limits_of(settings, body_limit), server.header_cache)
         self.handler_timeout = settings.app_handler_timeout
         if settings.server_name != server.settings.server_name:
             self.server_line = server_line(settings)
@@ -178,7 +156,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
             self.upgraded.data_received(  # type: ignore[union-attr]
                 bytes(server.wide_view[:nbytes]))
         elif state.closing:
-            self._ignore(nbytes)
+            if self.ending is not None:
+                self.ending.received(nbytes)
         else:
             parser = self.parser
             parser.receive_data(bytes(server.wide_view[:nbytes]))
@@ -191,13 +170,6 @@ class HTTPConnection(asyncio.BufferedProtocol):
                 # uvloop reads 32 times in a turn, long before anybody takes it: what waits that
                 # long is no longer in the processor's cache.
                 self.stream.pause_reading()
-
-    def _ignore(self, nbytes: int) -> None:
-        """Something came after the last response."""
-        if self.state is LINGERING:
-            self._bytes_left -= nbytes
-            if self._bytes_left < 0:
-                self.close_transport()
 
     def eof_received(self) -> bool:
         """The client will send nothing more. What it asked for is still answered (a half-closed
@@ -279,39 +251,40 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if not task.done():  # it may have been the matter of one step
             server.tasks.add(task)
 
-    def completed(self, exchange: Exchange) -> None:
-        """The response is whole. Once it has been handed over, go on or end."""
-        if self.state is not EXCHANGE:  # it is closing already
-            exchange.record(DONE)
-            return
+    def completed(self, now: float) -> None:
+        """The response of the exchange in progress is whole. Once it has been handed over, go
+        on or end."""
+        exchange: Exchange = self.current  # type: ignore[assignment]
         outbox = self.outbox
-        if outbox.size or outbox.full:
-            exchange.ended = 0.0
+        if self.state is not EXCHANGE:  # it is closing already
+            exchange.record(DONE, now)
+        elif outbox.size or outbox.full:
             self.state = EXCHANGE.after[FLUSH]
             outbox.on_empty = self._handed_over
             self.watch_writes()
             outbox.flush()
         else:
-            exchange.record(DONE)
+            exchange.record(DONE, now)
             self._go_on(exchange)
+        exchange.answered()
 
     def _handed_over(self) -> None:
         exchange = self.current
         if exchange is not None:
-            exchange.record(DONE)
+            exchange.record(DONE, self.server.clock())
             if not self.state.closing:
                 self._go_on(exchange)
 
     def _go_on(self, exchange: Exchange) -> None:
         """The response is handed over: on to the next request, or to the end."""
         body = exchange.body
+        response = exchange.response
         if body is not None and body.awaited:
-            self._bytes_left = DISCARD_BYTES
             self.state = self.state.after[DISCARD]
             self.deadline = self.server.loop.time() + LINGER_SECONDS
             self._discard()
-        elif not exchange.writer.keep_alive or (self.eof and not self.parser.buffered):
-            faults = exchange.faults
+        elif not response.writer.keep_alive or (self.eof and not self.parser.buffered):
+            faults = response.faults
             if faults is not None and faults.slow_close:
                 self.server.loop.call_later(faults.slow_close, self.end)
             else:
@@ -343,26 +316,16 @@ class HTTPConnection(asyncio.BufferedProtocol):
         body = exchange.body if exchange is not None else None
         if exchange is None or body is None:
             return
-        if body.withheld or not exchange.writer.keep_alive:
+        if body.withheld or not exchange.response.writer.keep_alive:
             self.end()
             return
         try:
-            while True:
-                event = self.parser.next_event()
-                if event is END:
-                    body.done = True
-                    self._next(self.server.loop.time())
-                    return
-                if event is NEED_DATA:
-                    break
-                self._bytes_left -= len(event)  # type: ignore[arg-type]
-                if self._bytes_left < 0:
-                    self.end()
-                    return
+            worthwhile = body.discard()
         except ProtocolError:
-            self.end()
-            return
-        if self.eof:
+            worthwhile = False
+        if body.done:
+            self._next(self.server.loop.time())
+        elif self.eof or not worthwhile:
             self.end()
         else:
             self.stream.resume_reading()
@@ -390,11 +353,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         server = self.server
         server.counters.protocol_errors += 1
         self.current = None
-        writer = ResponseWriter(b"GET", b"1.1", False)
-        body = exc.reason.encode("latin-1", "replace") + b"\n"
-        head = writer.head(exc.status, PLAIN, length=len(body), preface=self.preface)
         server.counters.status[exc.status // 100] += 1
-        self.outbox.push_now(head + writer.body(body) + writer.end())
+        self.outbox.push_now(refusal(exc, self.preface))
         server.refused(self, exc)
         self.end()
 
@@ -405,17 +365,23 @@ class HTTPConnection(asyncio.BufferedProtocol):
         exchange = self.current
         self.current = None
         unread = self.parser.buffered or exchange is None or not exchange.body_done
-        self._end_by(self._linger if unread else self.close_transport)
+        self._end(lingers=bool(unread))
 
     def leave(self) -> None:
         """The WebSocket on this connection has ended: close, the server first (RFC 6455
         section 7.1.1), without a reset that could eat its last frame."""
         self.parser.take_buffered()
-        self._end_by(self._linger)
+        self._end(lingers=True)
 
     def close(self) -> None:
         """Close once what was queued is sent."""
-        self._end_by(self.close_transport)
+        self._end(lingers=False)
+
+    def give_up(self, response: Response) -> None:
+        """This response will not be completed."""
+        exchange = self.current
+        if exchange is not None and exchange.response is response:
+            exchange.give_up()
 
     def cut(self) -> None:
         """Close in the middle of a response, after what was written so far."""
@@ -434,26 +400,16 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.stream.prepare_reset()
         self.abort()
 
-    def _end_by(self, end: Callable[[], None]) -> None:
-        """Begin to close: call `end` once what was queued is handed over."""
+    def _end(self, lingers: bool) -> None:
+        """Begin to close."""
         self.state = self.state.after[CLOSE]
-        if self.outbox.size:
-            self.outbox.on_empty = end
-            self.watch_writes()
-        else:
-            end()
+        self.ending = Ending(self, lingers)
+        self.ending.begin()
 
-    def _linger(self) -> None:
-        """What is queued has left: close, but read for a moment what the client still sends."""
-        if self.lost or self.eof or self.state is not CLOSING:
-            self.close_transport()
-            return
-        self._bytes_left = LINGER_BYTES
+    def linger(self, seconds: float) -> None:
+        """Everything is sent: what comes is read for some seconds."""
         self.state = CLOSING.after[LINGER]
-        self.deadline = self.server.loop.time() + LINGER_SECONDS
-        self.stream.resume_reading()
-        if not self.stream.shut_down() and self.transport.can_write_eof():
-            self.close_transport()
+        self.deadline = self.server.loop.time() + seconds
 
     def close_transport(self) -> None:
         """Close the transport, what it still holds first."""
@@ -470,29 +426,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
             return not self.upgraded.holding
         return self.parser.buffered < READ_AHEAD or self.current is None
 
-    def allow_reading(self) -> None:
-        """The throttle holds reading back no longer; something else still may."""
-        self._excuse(self.server.loop.time())
-        self.stream.reads_blocked = False
-        if self.wants_more():
-            self.stream.resume_reading()
-
-    def read_held(self, size: int) -> bool:
-        """Read at most `size` bytes although the transport is paused, and let it be so. False:
-        that is not possible."""
-        if not self.wants_more():
-            return False
-        nbytes = self.stream.read_now(self.server.read_view[:size])
-        if nbytes:
-            self._excuse(self.server.loop.time())
-            self.buffer_updated(nbytes)
-        return nbytes > 0
-
-    def _excuse(self, now: float) -> None:
-        """What was not read because we held it back is not the client's delay."""
-        stream = self.stream
-        held = now - stream.held_since
-        stream.held_since = now
+    def excuse(self, held: float, now: float) -> None:
+        """What was not read for `held` seconds because we held it back is not the client's
+        delay."""
         if self.current is None:
             if not self.state.closing:
                 self.deadline += held
@@ -530,7 +466,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def on_deadline(self, now: float) -> None:
         """The clock of the present state ran out."""
         if self.stream.reads_blocked:
-            self._excuse(now)
+            self.stream.excuse(now)
             if now < self.deadline:
                 return
         ON_DEADLINE[self.state](self, now)
@@ -550,7 +486,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
     @property
     def unanswered(self) -> bool:
         """A handler runs that has not begun to answer."""
-        return self.state is EXCHANGE and self.current is not None and not self.current.started
+        return self.state is EXCHANGE and self.current is not None \
+            and not self.current.response.started
 
     @property
     def throttled(self) -> bool:
@@ -567,7 +504,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             body = self.current.body
             if body is not None and body.waiter is not None:
                 return "reading"
-            return "sending" if self.current.started else "handling"
+            return "sending" if self.current.response.started else "handling"
         if self.state is IDLE and not self.requests:
             return "new"
         return self.state.word

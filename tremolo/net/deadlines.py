@@ -62,12 +62,12 @@ def _exchange(connection: Timed, now: float) -> None:
         stream = connection.stream
         if now >= stream.stall_deadline:
             if stream.write_stalled():
-                exchange.abort()
+                exchange.response.abort()
                 return
             stream.stall_deadline = now + connection.server.write_timeout
         connection.deadline = stream.stall_deadline
     timeout = connection.handler_timeout
-    if timeout and not exchange.started and exchange.task is not None:
+    if timeout and not exchange.response.started and exchange.task is not None:
         deadline = exchange.begun + exchange.stopped + timeout
         if now >= deadline:
             exchange.timed_out = True

@@ -33,12 +33,13 @@ async def send_file(exchange: "Exchange", file: Union[int, HasDescriptor], offse
     The response must have been started, and is not finished by this. Fewer than `count` are
     sent when the file is shorter, or the client left. The file must stay open until this
     returns; its position does not matter and stays. Raises OSError when it cannot be
-    read, ResponseMisuse as `Exchange.write` does.
+    read, ResponseMisuse as `Response.write` does.
     """
     descriptor = file if isinstance(file, int) else file.fileno()
     connection = exchange.connection
-    exchange.flush()
-    writer = exchange.writer
+    response = exchange.response
+    response.flush()
+    writer = response.writer
     if not writer.body_allowed:
         writer.body_bytes += count
         return count
@@ -46,12 +47,12 @@ async def send_file(exchange: "Exchange", file: Union[int, HasDescriptor], offse
     if writer.length is None or count <= writer.length - writer.body_bytes:
         sent = await _send_by_kernel(exchange, descriptor, offset, count)
     loop = connection.server.loop
-    while sent < count and not connection.lost and not exchange.finished:
+    while sent < count and not connection.lost and not response.finished:
         data = await loop.run_in_executor(
             None, os.pread, descriptor, min(READ, count - sent), offset + sent)
         if not data:
             break
-        wait = exchange.write(data)
+        wait = response.write(data)
         if wait is not None:
             await wait
         sent += len(data)
@@ -68,8 +69,9 @@ async def _send_by_kernel(exchange: "Exchange", descriptor: int, offset: int,
     connection = exchange.connection
     transport = connection.transport
     outbox = connection.outbox
-    if connection.is_tls or exchange.writer.chunked or exchange.faults is not None \
-            or exchange.filtered \
+    response = exchange.response
+    writer = response.writer
+    if connection.is_tls or writer.chunked or response.faults is not None or response.filtered \
             or not hasattr(os, "sendfile"):
         return 0
     for _ in range(2):
@@ -85,7 +87,7 @@ async def _send_by_kernel(exchange: "Exchange", descriptor: int, offset: int,
     target = os.dup(sock.fileno())
     sent = 0
     try:
-        while sent < count and not exchange.finished and not transport.is_closing() \
+        while sent < count and not response.finished and not transport.is_closing() \
                 and outbox.pace is None and not outbox.hold_until and not outbox.size:
             try:
                 n = os.sendfile(target, descriptor, offset + sent, min(SLICE, count - sent))
@@ -102,8 +104,8 @@ async def _send_by_kernel(exchange: "Exchange", descriptor: int, offset: int,
             if not n:
                 break
             sent += n
-            exchange.writer.body_bytes += n
-            exchange.bytes_out += n
+            writer.body_bytes += n
+            response.bytes_out += n
             outbox.bytes_out += n
             counters.bytes_out += n
             await asyncio.sleep(0)

@@ -12,15 +12,23 @@ from ..protocol.http1 import ProtocolError
 from .states import Progress
 
 
+class Answering(Protocol):
+    """Its response, as far as that goes."""
+
+    progress: Progress
+
+    def refuse(self, status: int, body: bytes) -> None: ...
+
+
 class Handled(Protocol):
     """An exchange, as far as its handler goes."""
 
     connection: Any
     task: Any
     timed_out: bool
-    progress: Progress
 
-    def refuse(self, status: int, body: bytes) -> None: ...
+    @property
+    def response(self) -> Answering: ...
     def settle(self) -> None: ...
 
 
@@ -32,16 +40,16 @@ async def handle(exchange: Handled, server: Any) -> None:
         pass
     except asyncio.CancelledError:
         if exchange.timed_out:
-            exchange.refuse(504, b"Gateway Timeout: the handler took too long")
-        elif server.draining and not exchange.progress.started:
-            exchange.refuse(503, b"Service Unavailable: the server stops")
+            exchange.response.refuse(504, b"Gateway Timeout: the handler took too long")
+        elif server.draining and not exchange.response.progress.started:
+            exchange.response.refuse(503, b"Service Unavailable: the server stops")
     except ProtocolError as exc:
-        exchange.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
+        exchange.response.refuse(exc.status, exc.reason.encode("latin-1", "replace"))
     except Exception as exc:
         server.report(exchange, exc)
     finally:
         server.tasks.discard(exchange.task)
-        if not exchange.progress.finished:
+        if not exchange.response.progress.finished:
             exchange.settle()
 
 
@@ -50,7 +58,7 @@ def cancel_if_unanswered(exchange: Handled) -> None:
     that has not begun within the adapter's `close_timeout` never will."""
 
     def cancel() -> None:
-        if not exchange.progress.started and not exchange.progress.finished:
+        if not exchange.response.progress.started and not exchange.response.progress.finished:
             exchange.task.cancel()
 
     _later(exchange, cancel)
@@ -61,7 +69,7 @@ def cancel_if_unfinished(exchange: Handled) -> None:
     it may finish within the adapter's `close_timeout`."""
 
     def cancel() -> None:
-        if not exchange.progress.finished:
+        if not exchange.response.progress.finished:
             exchange.task.cancel()
 
     _later(exchange, cancel)

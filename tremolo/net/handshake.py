@@ -80,14 +80,14 @@ def accept(exchange: "Exchange", upgrade: Upgrade, subprotocol: Optional[str] = 
         if lower == b"upgrade" or (lower.startswith(b"sec-websocket-") and (
                 lower != b"sec-websocket-protocol" or subprotocol is not None)):
             raise ValueError(f"the header {name!r} belongs to the handshake")
-    head = exchange.writer.head(101, own + fields, preface=connection.preface)
-    exchange.upgraded(head)
+    head = exchange.response.switch(own + fields)
+    exchange.switched()
     link = WebSocketLink(exchange, WebSocketEngine(
         settings.ws_max_payload_size if max_message_size is None else max_message_size,
         deflate=agreed, fragments=fragments), agreed is not None)
     link.keepalive.interval = ping_interval
     early = connection.upgrade(link, server.loop.time() + ping_interval)
-    server.throttler.arm(connection, exchange, len(head))
+    server.throttler.arm(connection, exchange.response, len(head))
     connection.outbox.push_now(head)
     connection.stream.resume_reading()
     if early:

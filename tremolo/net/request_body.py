@@ -20,6 +20,8 @@ from .capture import Capture
 from .outbox import Outbox
 from .stream import Stream
 
+#: bytes of a body that the application left which are worth reading to keep a connection
+DISCARD_BYTES = 64 * 1024
 #: a request body must bring this many bytes a second over any window of this many seconds
 BODY_RATE = 500
 BODY_WINDOW = 15.0
@@ -40,11 +42,20 @@ class Pulled(Protocol):
     def lost(self) -> bool: ...
 
 
+class Answer(Protocol):
+    """The response to the request."""
+
+    @property
+    def started(self) -> bool: ...
+    @property
+    def finished(self) -> bool: ...
+    def end_connection(self) -> None: ...
+
+
 class Bodied(Protocol):
     """The exchange whose request has a body."""
 
     head: RequestHead
-    writer: ResponseWriter
     capture: Optional[Capture]
     on_read: Optional[Callable[[bytes], None]]
     bytes_in: int
@@ -53,9 +64,7 @@ class Bodied(Protocol):
     @property
     def connection(self) -> Pulled: ...
     @property
-    def started(self) -> bool: ...
-    @property
-    def finished(self) -> bool: ...
+    def response(self) -> Answer: ...
 
 
 class RequestBody:
@@ -65,7 +74,8 @@ class RequestBody:
     `Expect: 100-continue` (RFC 9110 section 10.1.1).
     """
 
-    __slots__ = ("_exchange", "_mark", "_paused", "_since", "continue_pending", "done", "waiter")
+    __slots__ = ("_discarded", "_exchange", "_mark", "_paused", "_since", "continue_pending",
+                 "done", "waiter")
 
     def __init__(self, exchange: Bodied, expect_continue: bool) -> None:
         self._exchange = exchange
@@ -76,6 +86,7 @@ class RequestBody:
         self._since = 0.0
         self._mark = 0
         self._paused = 0.0
+        self._discarded = 0
 
     def read_nowait(self) -> Optional[bytes]:
         """The next piece that is there; b"" at its end, None if one must wait.
@@ -87,22 +98,22 @@ class RequestBody:
             return b""
         exchange = self._exchange
         connection = exchange.connection
-        if connection.lost or exchange.finished:
+        if connection.lost or exchange.response.finished:
             raise ClientDisconnected("the client is gone")
         try:
             event = connection.parser.next_event()
         except Truncated:
-            exchange.writer.keep_alive = False
+            exchange.response.end_connection()
             raise ClientDisconnected("the client closed in the middle of its body") from None
         except ProtocolError:
-            exchange.writer.keep_alive = False
+            exchange.response.end_connection()
             raise
         if event is NEED_DATA:
             if connection.eof:
                 raise ClientDisconnected("the client closed in the middle of its body")
             if self.continue_pending:
                 self.continue_pending = False
-                if not exchange.started:
+                if not exchange.response.started:
                     # RFC 9110 section 10.1.1: only once somebody wants the body
                     connection.outbox.push_now(ResponseWriter.informational(100, ()))
             connection.stream.resume_reading()
@@ -125,6 +136,20 @@ class RequestBody:
             if piece is not None:
                 return piece
             await self._wait()
+
+    def discard(self) -> bool:
+        """Throw away what came of a body that the application left; `done` once that was all of
+        it. False: it is more than is worth reading. Raises ProtocolError as `read_nowait`."""
+        parser = self._exchange.connection.parser
+        while self._discarded <= DISCARD_BYTES:
+            event = parser.next_event()
+            if event is END:
+                self.done = True
+                return True
+            if event is NEED_DATA:
+                return True
+            self._discarded += len(event)  # type: ignore[arg-type]
+        return False
 
     @property
     def withheld(self) -> bool:
@@ -193,7 +218,7 @@ class RequestBody:
         if over and not held_back \
                 and connection.bytes_in - self._mark < BODY_RATE * BODY_WINDOW:
             if not waiter.done():
-                exchange.writer.keep_alive = False
+                exchange.response.end_connection()
                 waiter.set_exception(ProtocolError(408, "the request body comes too slowly"))
             return
         if over or held_back:

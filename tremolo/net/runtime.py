@@ -1,12 +1,29 @@
-"""What the event loop and the system give a server: a clock, tasks, descriptors."""
+"""What the event loop, the system and the settings give a server: a clock, tasks, descriptors,
+limits."""
 
 import asyncio
 import resource
 import sys
 import time
-from typing import Any, Callable, Coroutine
+from typing import Any, Callable, Coroutine, Optional
+
+from ..config import Settings
+from ..protocol.http1 import Limits
 
 TaskMaker = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+
+def limits_of(settings: Settings, body: Optional[int]) -> Limits:
+    """What requests may cost, their bodies `body` bytes (None: as much as they want)."""
+    return Limits(request_line=settings.client_max_request_line,
+                  header_section=settings.client_max_header_size,
+                  fields=settings.client_max_fields, body=body)
+
+
+def server_line(settings: Settings) -> bytes:
+    """The header line that names the server; b"" if it has no name."""
+    name = settings.server_name.encode("latin-1")
+    return b"server: " + name + b"\r\n" if name else b""
 
 
 def connection_limit(wanted: int) -> int:

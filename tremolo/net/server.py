@@ -16,15 +16,15 @@ from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
 from ..protocol.dates import format_http_date
-from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestHead
+from ..protocol.http1 import HeaderCache, ProtocolError, RequestHead
 from ..throttle import Throttle
 from .acceptor import Acceptor
 from .adapter import Adapter
-from .connection import READ_AHEAD, HTTPConnection, server_line
+from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
 from .exchange import Exchange
 from .message_log import MessageLog
-from .runtime import clock_of, connection_limit, task_maker
+from .runtime import clock_of, connection_limit, limits_of, server_line, task_maker
 from .stream import look_for_hangups, peer_text
 from .throttling.table import ThrottleTable
 from .throttling.throttler import Throttler
@@ -76,10 +76,7 @@ class Server:
         self.on_error: Optional[ErrorHook] = None
         #: makes the exchange of a request; another kind of it may see what applications send
         self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange
-        self.limits = Limits(
-            request_line=settings.client_max_request_line,
-            header_section=settings.client_max_header_size,
-            fields=settings.client_max_fields, body=adapter.body_limit)
+        self.limits = limits_of(settings, adapter.body_limit)
         self.header_cache = HeaderCache()
         #: where everything is read to; WebSockets may read more at once, for long messages
         self.wide_view = memoryview(bytearray(WIDE_READ))
@@ -328,7 +325,7 @@ class Server:
             if connection.upgraded is not None:
                 connection.upgraded.drain()
             elif connection.current is not None and hand_over is None:
-                connection.current.writer.keep_alive = False
+                connection.current.response.end_connection()
             else:
                 self.release(connection)
         for task in tuple(self._setups):

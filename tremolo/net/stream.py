@@ -38,6 +38,9 @@ class Carried(Protocol):
     bytes_in: int
 
     def on_write_pace(self, blocked: bool) -> None: ...
+    def wants_more(self) -> bool: ...
+    def excuse(self, held: float, now: float) -> None: ...
+    def buffer_updated(self, nbytes: int) -> None: ...
 
 
 class Stream:
@@ -104,17 +107,34 @@ class Stream:
         self.held_since = self._server.loop.time()
         self.pause_reading()
 
-    def read_now(self, view: memoryview) -> int:
-        """Read what is there into `view` although the transport is paused; 0: it has to see for
-        itself whether there is nothing, the end or an error. For slow rates that costs a fifth
-        of waking and pausing it each time."""
+    def unblock_reads(self) -> None:
+        """The throttle holds reading back no longer; something else still may."""
+        self.excuse(self._server.loop.time())
+        self.reads_blocked = False
+        if self._connection.wants_more():
+            self.resume_reading()
+
+    def read_held(self, size: int) -> bool:
+        """Read at most `size` bytes although the transport is paused, and let it be so. False:
+        that is not possible, and it has to see for itself whether there is nothing, the end or
+        an error. For slow rates that costs a fifth of waking and pausing it each time."""
         if self.is_tls or self.socket is None or self.over \
-                or not hasattr(os, "readv"):  # PyPy has none
-            return 0
+                or not hasattr(os, "readv") or not self._connection.wants_more():
+            return False
         try:
-            return os.readv(self.socket.fileno(), (view,))
+            nbytes = os.readv(self.socket.fileno(), (self._server.read_view[:size],))
         except OSError:
-            return 0
+            return False
+        if nbytes:
+            self.excuse(self._server.loop.time())
+            self._connection.buffer_updated(nbytes)
+        return nbytes > 0
+
+    def excuse(self, now: float) -> None:
+        """What was not read because the throttle held it back is not the client's delay."""
+        held = now - self.held_since
+        self.held_since = now
+        self._connection.excuse(held, now)
 
     # -- writing -------------------------------------------------------------------------------
 

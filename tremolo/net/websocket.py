@@ -7,7 +7,7 @@ connection, not what the messages mean.
 
 import asyncio
 import collections
-from typing import TYPE_CHECKING, Deque, Optional, Union
+from typing import Deque, Optional, Union
 
 from ..protocol.websocket import (
     CLOSED,
@@ -23,12 +23,10 @@ from ..protocol.websocket import (
     WebSocketEngine,
 )
 from . import states
+from .exchange import DONE, Exchange
 from .keepalive import GIVE_UP, SEND_PING, Keepalive
 from .message_log import BINARY, CLOSE, PING, PONG, TEXT, MessageLog
 from .ticker import NEVER
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
 
 #: bytes (and messages) received ahead of the application
 QUEUED = 64 * 1024
@@ -54,7 +52,7 @@ class WebSocketLink:
                  "_waiting_for_room", "close_code", "close_reason", "closed", "failed", "holding",
                  "keepalive", "messages_in", "messages_out")
 
-    def __init__(self, exchange: "Exchange", engine: WebSocketEngine, deflated: bool) -> None:
+    def __init__(self, exchange: Exchange, engine: WebSocketEngine, deflated: bool) -> None:
         self._exchange = exchange
         self._connection = exchange.connection
         self._outbox = exchange.connection.outbox
@@ -156,7 +154,7 @@ class WebSocketLink:
             self._log(log, True, CLOSE, f"{event.code} {event.reason}".strip().encode())
 
     @property
-    def exchange(self) -> "Exchange":
+    def exchange(self) -> Exchange:
         """The exchange that was its handshake."""
         return self._exchange
 
@@ -321,8 +319,8 @@ class WebSocketLink:
             if not self.holding:  # else the application has messages to take before the end
                 self._pump()
         exchange.bytes_in = connection.bytes_in
-        exchange.bytes_out = self._outbox.bytes_out
-        exchange.record("done")
+        exchange.response.bytes_out = self._outbox.bytes_out
+        exchange.record(DONE, connection.server.clock())
         exchange.peer_left()
 
     # -- sending -------------------------------------------------------------------------------

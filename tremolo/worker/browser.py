@@ -109,12 +109,13 @@ class Browser:
     def _publish(self, event: str, data: Any) -> None:
         encoded = encode_event(json.dumps(data), event)
         for exchange in tuple(self._streams):
-            if exchange.finished:
+            if exchange.response.finished:
                 continue
-            if exchange.write(encoded) is not None:
-                exchange.abort()  # it does not read; when it comes back it hears the newest
+            if exchange.response.write(encoded) is not None:
+                # It does not read; when it comes back it hears the newest.
+                exchange.response.abort()
             else:
-                exchange.flush()
+                exchange.response.flush()
 
     # -- the script's tag --------------------------------------------------------------------
 
@@ -145,26 +146,26 @@ class Browser:
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer a request below PREFIX."""
-        head = exchange.head
+        head, response = exchange.head, exchange.response
         name = head.path[len(PREFIX):]
         if not is_trusted(exchange) or head.header(b"sec-fetch-site") not in _FRIENDS:
-            exchange.respond(403, _TEXT, b"Forbidden\n")
+            response.respond(403, _TEXT, b"Forbidden\n")
         elif name == b"console":
             await self._hear(exchange)
         elif name not in (b"refresh.js", b"token", b"events"):
-            exchange.respond(404, _TEXT, b"Not Found\n")
+            response.respond(404, _TEXT, b"Not Found\n")
         elif head.method != b"GET":
-            exchange.respond(405, [(b"allow", b"GET"), *_TEXT], b"Method Not Allowed\n")
+            response.respond(405, [(b"allow", b"GET"), *_TEXT], b"Method Not Allowed\n")
         elif name == b"refresh.js":
-            exchange.respond(200, _SCRIPT, self._read_script())
+            response.respond(200, _SCRIPT, self._read_script())
         elif name == b"token":
             # Pages elsewhere cannot send this field without being asked for leave first.
             if head.header(b"x-tremolo") == b"refresh":
-                exchange.respond(200, _TEXT, self._token)
+                response.respond(200, _TEXT, self._token)
             else:
-                exchange.respond(403, _TEXT, b"Forbidden\n")
+                response.respond(403, _TEXT, b"Forbidden\n")
         elif not hmac.compare_digest(_parameter(head.query, b"token"), self._token):
-            exchange.respond(403, _TEXT, b"Forbidden\n")
+            response.respond(403, _TEXT, b"Forbidden\n")
         else:
             await self._stream(exchange)
 
@@ -180,31 +181,32 @@ class Browser:
         """Log what the console of a page logs."""
         head = exchange.head
         if head.method != b"POST":
-            exchange.respond(405, [(b"allow", b"POST"), *_TEXT], b"Method Not Allowed\n")
+            exchange.response.respond(405, [(b"allow", b"POST"), *_TEXT], b"Method Not Allowed\n")
         elif head.header(b"x-tremolo") != b"refresh" or not hmac.compare_digest(
                 _parameter(head.query, b"token"), self._token):
-            exchange.respond(403, _TEXT, b"Forbidden\n")
+            exchange.response.respond(403, _TEXT, b"Forbidden\n")
         else:
             exchange.set_body_limit(MAX_BODY)
             body = b"".join([piece async for piece in _pieces(exchange)])
             heard = self.console is None or self.console.take(
                 body, peer_text(exchange.connection.peer))
-            exchange.respond(204 if heard else 400, _COMMON)
+            exchange.response.respond(204 if heard else 400, _COMMON)
 
     async def _stream(self, exchange: Exchange) -> None:
         """Keep a page informed until it leaves, or until this worker does."""
+        response = exchange.response
         if exchange.connection.server.draining:
-            exchange.writer.keep_alive = False  # it shall look for our heir
-        exchange.start(200, _EVENTS)
+            response.end_connection()  # it shall look for our heir
+        response.start(200, _EVENTS)
         now = _now()
-        exchange.write(encode_event(json.dumps({
+        response.write(encode_event(json.dumps({
             "id": self.generation, "good": self._good, "broken": self._broken, "t": now}),
             "generation"))
         since = _parameter(exchange.head.query, b"since")
         missed = self._missed(int(since)) if _TIME.fullmatch(since) else []
         if missed:
-            exchange.write(encode_event(json.dumps({"files": missed, "t": now}), "assets"))
-        exchange.flush()
+            response.write(encode_event(json.dumps({"files": missed, "t": now}), "assets"))
+        response.flush()
         gone = exchange.disconnect_waiter()
         exchange.on_drain = lambda: _finish(exchange)
         self._streams.add(exchange)
@@ -213,8 +215,8 @@ class Browser:
                 await asyncio.wait([gone], timeout=SILENCE)
                 if gone.done():
                     break
-                exchange.write(encode_comment())
-                exchange.flush()
+                response.write(encode_comment())
+                response.flush()
         finally:
             self._streams.discard(exchange)
         _finish(exchange)
@@ -234,8 +236,8 @@ def _now() -> int:
 
 
 def _finish(exchange: Exchange) -> None:
-    if not exchange.finished:
-        exchange.finish()
+    if not exchange.response.finished:
+        exchange.response.finish()
 
 
 def _parameter(query: bytes, name: bytes) -> bytes:

@@ -1,13 +1,14 @@
-"""An exchange whose answer may be declined: the application does not know the path,
-and somebody else is to be asked.
+"""A response that may be declined: the application does not know the path, and somebody else is
+to be asked.
 
-Whatever the application sends of a declined answer goes nowhere, and to it the response is
-complete; `take_over()` makes the exchange one that nobody has answered yet.
+Whatever the application sends of a declined one goes nowhere, and to it the response is complete;
+`take_over()` makes the exchange one that nobody has answered yet.
 """
 
 from typing import Any, Awaitable, Callable, Iterable, List, Optional, Tuple
 
 from ..net.exchange import Exchange
+from ..net.response import Response
 from ..protocol.http1 import ResponseWriter
 
 Header = Tuple[bytes, bytes]
@@ -36,30 +37,22 @@ class Replay:
             self.pieces.append(piece)
 
 
-class DeclinableExchange(Exchange):
+class DeclinableResponse(Response):
     """`declines(status)`, if it is set, decides whether an answer of this status is declined."""
 
     declines: Optional[Callable[[int], bool]] = None
     declined = False
-    #: what was read of the body while the answer might still be declined
-    replay: Optional[Replay] = None
-
-    def may_decline(self, declines: Callable[[int], bool]) -> None:
-        """From now on, until an answer is given. Before anything of the body is read."""
-        self.declines = declines
-        if self.body is not None:
-            self.replay = Replay()
-            self.on_read = self.replay.add
+    #: called once an answer is given that was not declined
+    on_answer: Callable[[], None] = staticmethod(lambda: None)
 
     def take_over(self) -> None:
         """What is sent from now on is the answer, and is not declined."""
         self.declines = None
         self.declined = False
-        self.on_read = self.on_drain = None
         self.status = 0
         self.writer = ResponseWriter(
-            self.head.method, self.head.version,
-            self.head.keep_alive and self.connection.server.keep_alive)
+            self._request.method, self._request.version,
+            self._request.keep_alive and self.connection.server.keep_alive)
 
     @property
     def finished(self) -> bool:
@@ -73,7 +66,7 @@ class DeclinableExchange(Exchange):
             if self.declines(status):
                 self.declined = True
                 return
-            self.on_read = None
+            self.on_answer()
         super().start(status, headers, reason=reason, length=length)
 
     def promise(self, length: int) -> None:
@@ -96,3 +89,28 @@ class DeclinableExchange(Exchange):
             self.take_over()
         self.declines = None
         super().refuse(status, body, **more)
+
+
+class DeclinableExchange(Exchange):
+    """Its answer may be declined, and keeps what was read of the body until it is not."""
+
+    response_kind = DeclinableResponse
+    response: DeclinableResponse
+    #: what was read of the body while the answer might still be declined
+    replay: Optional[Replay] = None
+
+    def may_decline(self, declines: Callable[[int], bool]) -> None:
+        """From now on, until an answer is given. Before anything of the body is read."""
+        self.response.declines = declines
+        if self.body is not None:
+            self.replay = Replay()
+            self.on_read = self.replay.add
+            self.response.on_answer = self._keep_no_more
+
+    def _keep_no_more(self) -> None:
+        self.on_read = None
+
+    def take_over(self) -> None:
+        """What is sent from now on is the answer, and is not declined."""
+        self.on_read = self.on_drain = None
+        self.response.take_over()

@@ -36,7 +36,7 @@ class ErrorReports:
         if self._insight is None or self._insight.is_new(exchange.id, exc):
             head = exchange.head
             self._report(exc, exchange.id, clean(head.method, 16), clean(head.target),
-                         exchange.status or 500)
+                         exchange.response.status or 500)
 
     def _on_raised(self, record: "Record", exc: BaseException) -> None:
         """An exception that the application's framework has an answer for. From any thread."""

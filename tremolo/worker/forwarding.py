@@ -23,8 +23,9 @@ from typing import (
 
 from ..config import Settings
 from ..exceptions import ClientDisconnected, TremoloException
-from ..net.exchange import PLAIN, Exchange
+from ..net.exchange import Exchange
 from ..net.handshake import accept, judge
+from ..net.response import PLAIN
 from ..net.trust import is_trusted
 from ..net.websocket import WebSocketLink
 from ..protocol.http1 import ProtocolError
@@ -103,7 +104,8 @@ class Forwarder:
         for a request's body that is not as it should be.
         """
         if went_round(exchange):
-            exchange.respond(508, PLAIN, f"Loop Detected: {rule.url} leads back here\n".encode())
+            exchange.response.respond(
+                508, PLAIN, f"Loop Detected: {rule.url} leads back here\n".encode())
             return
         if exchange.head.upgrade == b"websocket" and self._settings.ws:
             await self._forward_websocket(exchange, rule)
@@ -147,12 +149,12 @@ class Forwarder:
             raise Unreachable(_reason(exc)) from None
         self._reported.discard(rule.url)
         async with response:
-            exchange.start(response.status, response_fields(response.raw_headers, rule),
+            exchange.response.start(response.status, response_fields(response.raw_headers, rule),
                            reason=(response.reason or "").encode("latin-1", "replace"))
             try:
                 await self._answer(exchange, response.content)
             except (library.ClientError, OSError, asyncio.TimeoutError):
-                exchange.abort()  # it must not look whole
+                exchange.response.abort()  # it must not look whole
 
     async def _answer(self, exchange: Exchange, content: Any) -> None:
         while True:
@@ -162,13 +164,13 @@ class Forwarder:
             piece = await reading
             if not piece:
                 break
-            wait = exchange.write(piece)
+            wait = exchange.response.write(piece)
             if wait is not None:
                 await wait
             else:
-                exchange.flush()
-        if not exchange.finished:
-            exchange.finish()
+                exchange.response.flush()
+        if not exchange.response.finished:
+            exchange.response.finish()
 
     def _url(self, rule: Upstream, exchange: Exchange, scheme: str = "") -> Any:
         head = exchange.head
@@ -185,7 +187,8 @@ class Forwarder:
         try:
             upgrade = judge(exchange)
         except HandshakeError as exc:
-            exchange.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
+            exchange.response.respond(exc.status, [*exc.headers, *PLAIN],
+                                      exc.reason.encode() + b"\n")
             return
         session = await self._client()
         library = await self._library if self._library is not None else None
@@ -195,7 +198,7 @@ class Forwarder:
                 self._url(rule, exchange, "ws"), protocols=upgrade.subprotocols,
                 headers=request_fields(exchange), max_msg_size=MAX_MESSAGE)
         except library.WSServerHandshakeError as exc:
-            exchange.respond(exc.status if exc.status >= 400 else 502, PLAIN,
+            exchange.response.respond(exc.status if exc.status >= 400 else 502, PLAIN,
                              f"{rule.url} refused the WebSocket: {exc.status}\n".encode())
             return
         except (library.ClientError, OSError, asyncio.TimeoutError, ValueError) as exc:
@@ -216,11 +219,11 @@ class Forwarder:
         if rule.url not in self._reported:
             self._reported.add(rule.url)
             self._logger.warning("proxy: %s. %s", what, advice)
-        if exchange.started:
-            exchange.abort()
+        if exchange.response.started:
+            exchange.response.abort()
             return
         if not is_trusted(exchange):
-            exchange.respond(502, PLAIN, b"Bad Gateway\n")
+            exchange.response.respond(502, PLAIN, b"Bad Gateway\n")
             return
         path = ascii(exchange.head.path.decode("latin-1"))[1:-1][:256]
         why = (f"[tool.tremolo.proxy] in pyproject.toml has {rule.url} answer what is below "
@@ -228,7 +231,7 @@ class Forwarder:
                f"The application has no route for {path}, and [tool.tremolo.proxy] in "
                f"pyproject.toml has {rule.url} answer what it does not know")
         headers, body = proxy_page(what, f"{why}.\n\n{advice}", exchange.head)
-        exchange.respond(502, headers, body)
+        exchange.response.respond(502, headers, body)
 
     def _advice(self) -> str:
         if not self._companions:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Coroutine, Mapping, Optional, S
 
 from ..config import Settings
 from ..net.adapter import Adapter, AroundAdapter
-from ..net.exchange import PLAIN, Exchange
+from ..net.exchange import Exchange
+from ..net.response import PLAIN
 from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
 
@@ -64,8 +65,8 @@ class Guard(AroundAdapter):
                   f"it with --allowed-hosts {name}")
         server = exchange.connection.server
         server.refused(exchange.connection, ProtocolError(403, reason))
-        exchange.writer.keep_alive = False
-        exchange.respond(403, [*PLAIN, (b"x-content-type-options", b"nosniff")],
+        exchange.response.end_connection()
+        exchange.response.respond(403, [*PLAIN, (b"x-content-type-options", b"nosniff")],
                          f"Forbidden: {reason}\n".encode())
 
 

@@ -114,7 +114,7 @@ class Response(NamedTuple):
         names = {name.lower() for name, _ in self.headers}
         more = [] if b"content-length" in names or self.status in (204, 304) else [
             (b"content-length", str(len(self.body)).encode())]
-        exchange.respond(self.status, [*self.headers, *more], self.body)
+        exchange.response.respond(self.status, [*self.headers, *more], self.body)
 
 
 def _body(encoded: Any) -> bytes:

@@ -1,8 +1,8 @@
 """Responses of a server in development: error pages that show what happened, and HTML pages that
 load the script which refreshes them.
 
-Two kinds of Exchange, made by the server in place of the plain one. What an application sends
-passes through here on its way to the writer; it never waits here for its end.
+Kinds of Exchange and Response, made by the server in place of the plain ones. What an application
+sends passes through here on its way to the writer; it never waits here for its end.
 """
 
 import logging
@@ -18,16 +18,16 @@ from typing import (
     Tuple,
 )
 
+from ..net.exchange import Exchange
 from ..net.states import HEADED, SENDING
 from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
-from .declining import DeclinableExchange
+from .declining import DeclinableExchange, DeclinableResponse
 from .error_page import exception_page
 from .injection import Injection
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
-    from ..net.exchange import Exchange
 
 Header = Tuple[bytes, bytes]
 
@@ -43,7 +43,7 @@ _WIDE = (b"utf-16", b"utf-32", b"ucs-2", b"iso-10646")
 class Snippets(Protocol):
     """What pages get that they listen by."""
 
-    def snippet(self, exchange: "Exchange", page: "Page") -> bytes: ...
+    def snippet(self, exchange: Exchange, page: "Page") -> bytes: ...
 
 
 def wants_page(head: RequestHead) -> bool:
@@ -66,57 +66,50 @@ class DebugExchange(DeclinableExchange):
 
     def settle(self) -> None:
         error = self.error
-        if error is None or self.progress is SENDING or self.finished or self.connection.lost \
+        response = self.response
+        if error is None or response.progress is SENDING or response.finished \
+                or self.connection.lost \
                 or not self.connection.server.settings.debug or not is_trusted(self):
             super().settle()
             return
         headers, body = exception_page(error, accepts_html(self.head))
-        self.refuse(500, body, headers=headers)
+        response.refuse(500, body, headers=headers)
 
 
-class PageExchange(DebugExchange):
-    """Puts a script into the HTML pages that a browser asks for.
+class PageResponse(DeclinableResponse):
+    """Puts a script into an HTML page that a browser asks for.
 
     The head gives at once how long the body will be, for the script goes in whatever the body
     is: after <head>, or else where the document ends.
     """
 
-    def __init__(self, browser: Snippets, connection: "HTTPConnection",
-                 head: RequestHead) -> None:
-        super().__init__(connection, head)
-        self._browser: Optional[Snippets] = browser
-        self._injection: Optional[Injection] = None
-        #: bytes of the body that the application still owes, None when it promised none
-        self._left: Optional[int] = None
-        self._added = 0
-        self.hidden = head.path.startswith(PREFIX)
-        if not self.hidden and is_trusted(self):
-            # Nothing can be put into a compressed page.
-            head.headers[:] = [(name, b"identity" if name == b"accept-encoding" else value)
-                               for name, value in head.headers]
-        else:
-            self._browser = None
+    _page: Optional[Tuple[Exchange, Snippets]] = None
+    _injection: Optional[Injection] = None
+    #: bytes of the body that the application still owes, None when it promised none
+    _left: Optional[int] = None
+    _added = 0
 
-    # -- what the application sends ----------------------------------------------------------
+    def is_page(self, exchange: Exchange, browser: Snippets) -> None:
+        """It is that of `exchange`, whose page shall listen by what `browser` gives."""
+        self._page = exchange, browser
 
     def start(self, status: int, headers: Iterable[Header], *, reason: bytes = b"",
               length: Optional[int] = None) -> None:
         self._injection = None
         self.filtered = False
-        browser = self._browser
-        if browser is not None and not self.started:
+        if self._page is not None and not self.started:
             headers = tuple(headers)
-            changed = self._prepare(browser, status, headers, length)
+            changed = self._prepare(*self._page, status, headers, length)
             if changed is not None:
                 headers = changed
                 if length is not None:
                     length += self._added
         super().start(status, headers, reason=reason, length=length)
 
-    def _prepare(self, browser: Snippets, status: int, headers: Sequence[Any],
-                 length: Optional[int]) -> Optional[List[Header]]:
+    def _prepare(self, exchange: Exchange, browser: Snippets, status: int,
+                 headers: Sequence[Any], length: Optional[int]) -> Optional[List[Header]]:
         """The headers of this response with the script in its body; None to leave it alone."""
-        if self.proxied is not None:
+        if exchange.proxied is not None:
             return None  # a front end's server has its own way, which a reload would spoil
         if status < 200 or 300 <= status < 400 or status in (204, 205, 206):
             return None
@@ -129,7 +122,7 @@ class PageExchange(DebugExchange):
         own = length if page.length is None else page.length
         if own == 0:
             return None
-        snippet = browser.snippet(self, page)
+        snippet = browser.snippet(exchange, page)
         if not snippet:
             return None
         self._added = len(snippet)
@@ -170,6 +163,23 @@ class PageExchange(DebugExchange):
             if self._left < 0:
                 return injection.feed(data) + injection.end()  # type: ignore[union-attr]
         return injection.feed(data)  # type: ignore[union-attr]
+
+
+class PageExchange(DebugExchange):
+    """The exchange of a request for a page, or for what pages listen by."""
+
+    response_kind = PageResponse
+    response: PageResponse
+
+    def __init__(self, browser: Snippets, connection: "HTTPConnection",
+                 head: RequestHead) -> None:
+        super().__init__(connection, head)
+        self.hidden = head.path.startswith(PREFIX)
+        if not self.hidden and is_trusted(self):
+            # Nothing can be put into a compressed page.
+            head.headers[:] = [(name, b"identity" if name == b"accept-encoding" else value)
+                               for name, value in head.headers]
+            self.response.is_page(self, browser)
 
 
 def dev_exchange(browser: Snippets, connection: "HTTPConnection",

@@ -93,10 +93,11 @@ class ProxyAdapter(AroundAdapter):
         except Exception as exc:
             # Some applications raise for each WebSocket, as the ASGI specification says; and
             # whatever one does after a declined answer is about an answer that nobody gets.
-            if exchange.started or not (exchange.declined or (websocket and declines(404))):
+            response = exchange.response
+            if response.started or not (response.declined or (websocket and declines(404))):
                 raise
             failure = exc
-        if failure is None and not exchange.declined:
+        if failure is None and not exchange.response.declined:
             return
         exchange.take_over()
         pieces = exchange.replay.pieces if exchange.replay is not None else []

@@ -327,7 +327,7 @@ class Sampler:
                 yield exchange
 
     def _ended(self, exchange: Exchange) -> SizedRow:
-        first, begun, ended = exchange.first_byte, exchange.begun, exchange.ended
+        first, begun, ended = exchange.response.first_byte, exchange.begun, exchange.ended
         held = exchange.held
         row = self._row(exchange, ended - begun - held, (first or ended) - begun - held,
                         exchange.throttled, exchange.outcome)
@@ -336,8 +336,8 @@ class Sampler:
         capture = exchange.capture
         if capture is not None and self.detail > 1:
             request, response, size = messages(
-                capture, exchange.head.method, exchange.status, exchange.bytes_in,
-                exchange.bytes_out)
+                capture, exchange.head.method, exchange.response.status, exchange.bytes_in,
+                exchange.response.bytes_out)
             if size <= self._messages_left:
                 self._messages_left -= size
                 row["request"], row["response"] = request, response
@@ -345,7 +345,7 @@ class Sampler:
         return SizedRow(row)
 
     def _live(self, exchange: Exchange, now: float) -> SizedRow:
-        first, begun = exchange.first_byte, exchange.begun
+        first, begun = exchange.response.first_byte, exchange.begun
         outbox = exchange.connection.outbox
         row = self._row(exchange, now - begun, first - begun if first else 0.0,
                         outbox.throttle_seconds - exchange.throttle_mark, "live")
@@ -376,22 +376,22 @@ class Sampler:
             "id": exchange.id, "conn": connection.id, "t": round(exchange.begun + self._wall, 4),
             "method": clean(head.method, 16), "path": path,
             "route": clean(grouped(path) if route is None else readable(route)),
-            "status": exchange.status,
-            "bytes_in": exchange.bytes_in, "bytes_out": exchange.bytes_out,
+            "status": exchange.response.status,
+            "bytes_in": exchange.bytes_in, "bytes_out": exchange.response.bytes_out,
             "ms": round(seconds * 1000, 3), "ttfb_ms": round(ttfb * 1000, 3),
             "throttle_ms": round(throttled * 1000, 3), "state": state,
             "error": None if error is None else _one_line(error),
             "http": clean(head.version, 8), "secure": connection.is_tls,
             "peer": clean(peer_text(connection.peer), 64),
         }
-        if exchange.event_stream:
+        if exchange.response.event_stream:
             row["sse"] = True
         if exchange.proxied is not None:
             row["proxied"] = exchange.proxied
         if self._insight is not None:
-            more = self._insight.row(exchange.id, exchange.status, state != "live",
-                                     self._loop.time(), None if exchange.event_stream
-                                     or exchange.status == 101 else seconds)
+            more = self._insight.row(exchange.id, exchange.response.status, state != "live",
+                                     self._loop.time(), None if exchange.response.event_stream
+                                     or exchange.response.status == 101 else seconds)
             if exchange.proxied is None:
                 row.update(more)
         return row

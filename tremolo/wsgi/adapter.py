@@ -192,11 +192,11 @@ class Call:
         held, self._held = self._held, None
         exchange = self._exchange
         try:
-            if not exchange.started:
+            if not exchange.response.started:
                 status, reason, headers = self._head
-                exchange.start(status, headers, reason=reason)
-            exchange.write(held)
-            exchange.flush()
+                exchange.response.start(status, headers, reason=reason)
+            exchange.response.write(held)
+            exchange.response.flush()
         except (RuntimeError, ValueError) as exc:
             self._failure = exc  # raised by the next piece or the end
 
@@ -209,13 +209,13 @@ class Call:
         if self._held is not None and self._head is not None:
             held, self._held = self._held, None
             status, reason, headers = self._head
-            exchange.start(status, headers, reason=reason)
-            exchange.write(held)
-        wait = exchange.write(data)
+            exchange.response.start(status, headers, reason=reason)
+            exchange.response.write(held)
+        wait = exchange.response.write(data)
         if wait is not None:
             await wait
         else:
-            exchange.flush()
+            exchange.response.flush()
 
     async def send_file(self, file: FileWrapper) -> None:
         """Send a file as the whole body."""
@@ -230,7 +230,7 @@ class Call:
         for name, value in headers:
             if name.lower() == b"content-length" and value.isdigit():
                 count = min(count, int(value))
-        exchange.start(status, headers, reason=reason, length=count)
+        exchange.response.start(status, headers, reason=reason, length=count)
         await send_file(exchange, file.filelike, offset, count)
 
     def complete(self) -> None:
@@ -240,13 +240,13 @@ class Call:
         if self._failure is not None:
             raise self._failure
         if self._left:
-            exchange.abort()
-        elif exchange.started:
-            if not exchange.finished:
-                exchange.finish()
+            exchange.response.abort()
+        elif exchange.response.started:
+            if not exchange.response.finished:
+                exchange.response.finish()
         elif self._head is not None:
             status, reason, headers = self._head
-            exchange.respond(status, headers, self._held or b"", reason)
+            exchange.response.respond(status, headers, self._held or b"", reason)
 
     def cancel(self) -> None:
         self._ended = True

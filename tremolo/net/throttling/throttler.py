@@ -24,18 +24,26 @@ if TYPE_CHECKING:
 READ_SIZE = 64 * 1024
 
 
+class PacedResponse(Protocol):
+    """A response, as far as the throttle goes."""
+
+    writer: ResponseWriter
+    faults: Optional[Faults]
+    breaking: Optional[BreakingPace]
+
+    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False) -> None: ...
+
+
 class PacedExchange(Protocol):
     """An exchange, as far as the throttle goes."""
 
     begun: float
     head: RequestHead
-    writer: ResponseWriter
     rate: int
-    faults: Optional[Faults]
-    breaking: Optional[BreakingPace]
     task: Any
 
-    def refuse(self, status: int, body: bytes, *, keep_alive: bool = False) -> None: ...
+    @property
+    def response(self) -> PacedResponse: ...
 
 
 class Paced(Breakable, Protocol):
@@ -52,8 +60,6 @@ class Paced(Breakable, Protocol):
 
     @property
     def current(self) -> Optional[PacedExchange]: ...
-    def allow_reading(self) -> None: ...
-    def read_held(self, size: int) -> bool: ...
 
 
 class Throttled(Protocol):
@@ -111,20 +117,20 @@ class Throttler:
         if latency:
             connection.outbox.hold_until = now + latency
         faults = pacer.faults(self._chance())
-        exchange.faults = None if faults == NO_FAULTS else faults
+        exchange.response.faults = None if faults == NO_FAULTS else faults
         if faults.status is not None:
-            exchange.refuse(faults.status, b"Injected by the throttle", keep_alive=True)
+            exchange.response.refuse(faults.status, b"Injected by the throttle", keep_alive=True)
             server.tasks.discard(exchange.task)
             return True
         return False
 
-    def arm(self, connection: Paced, exchange: PacedExchange, head: int) -> None:
+    def arm(self, connection: Paced, response: PacedResponse, head: int) -> None:
         """A response with faults begins, with a head of `head` bytes: break it where its
         faults say. The nearest one happens."""
-        faults = exchange.faults
+        faults = response.faults
         if faults is None:
             return
-        length = exchange.writer.length
+        length = response.writer.length
         plans: List[Tuple[int, str]] = []
         if faults.reset is not None:
             plans.append((faults.offset(faults.reset, length), "reset"))
@@ -135,9 +141,9 @@ class Throttler:
         if plans:
             offset, action = min(plans)
             outbox = connection.outbox
-            exchange.breaking = BreakingPace(self._server.loop, connection, outbox.pace, action,
-                                         outbox.size + head, offset)
-            outbox.pace = exchange.breaking
+            response.breaking = BreakingPace(self._server.loop, connection, outbox.pace, action,
+                                             outbox.size + head, offset)
+            outbox.pace = response.breaking
 
     def set(self, scope: str, throttle: Optional[Throttle]) -> None:
         """Put `throttle` in force for `scope` (None: remove it), running transfers included."""
@@ -183,7 +189,7 @@ class Throttler:
             if connection.outbox.hold_until:
                 connection.outbox.hold_until = exchange.begun + pacer.latency(self._chance())
             if pacer.rule is None or not pacer.rule.throttle.faulty:
-                exchange.faults = exchange.breaking = None
+                exchange.response.faults = exchange.response.breaking = None
         self._apply(connection, pacer)
 
     def _pacer(self, connection: Paced) -> Pacer:
@@ -197,13 +203,13 @@ class Throttler:
     def _apply(self, connection: Paced, pacer: Pacer) -> None:
         outbox = connection.outbox
         outbox.pace = pacer.download if pacer.download.active else None
-        exchange = connection.current
-        if exchange is not None and exchange.breaking is not None:
-            if exchange.breaking.stalled:
-                exchange.breaking = None  # a stall lasts until the throttle changes
+        response = None if connection.current is None else connection.current.response
+        if response is not None and response.breaking is not None:
+            if response.breaking.stalled:
+                response.breaking = None  # a stall lasts until the throttle changes
             else:
-                exchange.breaking.inner = outbox.pace
-                outbox.pace = exchange.breaking
+                response.breaking.inner = outbox.pace
+                outbox.pace = response.breaking
         if pacer.rule is None:
             outbox.hold_until = 0.0
         if not pacer.active and pacer.rule is None:
@@ -212,7 +218,7 @@ class Throttler:
         if pacer.upload.shut:
             connection.stream.block_reads()
         elif connection.stream.reads_blocked and not pacer.upload.active:
-            connection.allow_reading()
+            connection.stream.unblock_reads()
         outbox.repace()
         if (outbox.blocked_since and not outbox.hold_until) or connection.stream.reads_blocked:
             self._server.ticker.pace(connection)  # it may have been given up as shut
@@ -248,8 +254,8 @@ class Throttler:
         if connection.stream.reads_blocked:
             pacer = connection.pacer
             allowed = READ_SIZE if pacer is None else pacer.upload.allowance(now, READ_SIZE)
-            if allowed >= READ_SIZE or (allowed and not connection.read_held(allowed)):
-                connection.allow_reading()
+            if allowed >= READ_SIZE or (allowed and not connection.stream.read_held(allowed)):
+                connection.stream.unblock_reads()
             elif pacer is not None:
                 due = min(due, pacer.upload.ready_at(now, READ_SIZE))
         connection.pace_due = due

@@ -7,7 +7,7 @@ sends; counts the body, so that no response is ever longer or shorter than it pr
 from http import HTTPStatus
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
-from .errors import ExcessBody, ResponseError, ShortBody
+from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody
 from .fields import Field, list_elements
 from .grammar import KNOWN_NAMES, NOT_IN_TRAILERS, OWS, TEXT, TOKEN
 
@@ -323,3 +323,13 @@ class ResponseWriter:
             raise ValueError(f"{status} is not the status of an interim response")
         block, _ = _encode(headers)
         return b"%b%b\r\n" % (_status_line(status, b""), block.lines)
+
+
+def refusal(fault: ProtocolError, preface: bytes) -> bytes:
+    """The whole response to what is no request, after which the connection is closed. `preface`
+    as for `ResponseWriter.head`."""
+    writer = ResponseWriter(b"GET", b"1.1", False)
+    body = fault.reason.encode("latin-1", "replace") + b"\n"
+    head = writer.head(fault.status, [(b"content-type", b"text/plain; charset=utf-8")],
+                       length=len(body), preface=preface)
+    return head + writer.body(body) + writer.end()
