@@ -173,6 +173,7 @@ class Client:
         self.errors: List[BaseException] = []
         self.server: Server = None  # type: ignore[assignment]  # once entered
         self._idle: List[Connection] = []
+        self._websockets: List[WebSocketClient] = []
 
     async def __aenter__(self) -> "Client":
         await self.adapter.startup()
@@ -184,7 +185,11 @@ class Client:
     async def __aexit__(self, *exc_info: Any) -> None:
         for connection in self._idle:
             connection.close()
+        leaving = [asyncio.ensure_future(websocket.leave()) for websocket in self._websockets]
         await self.server.drain(1.0)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
         await self.adapter.shutdown()
 
     def connect(self, *, peer: Optional[Peer] = None) -> Connection:
@@ -280,7 +285,9 @@ class Client:
         if response.status != 101:
             await response.read()
             raise HandshakeRefused(response)
-        return WebSocketClient(response)
+        websocket = WebSocketClient(response)
+        self._websockets.append(websocket)
+        return websocket
 
     async def finished(self, response: Response) -> None:
         """Keep the connection of a response that was read, close another's."""
@@ -332,6 +339,7 @@ class WebSocketClient:
                 return event.data
             if isinstance(event, (Close, Failed)):
                 self.close_code, self.close_reason = event.code, event.reason
+                await self._ended()
                 return None
             if event is NEED_DATA:
                 data = await self.connection.receive()
@@ -346,6 +354,18 @@ class WebSocketClient:
         self._flush()
         while await self.receive() is not None:
             pass
+
+    async def leave(self) -> None:
+        """Answer the server's close, as a browser does whatever its page is about."""
+        while not self.connection.closed and await self.receive() is not None:
+            pass
+
+    async def _ended(self) -> None:
+        """The server is the first to close the connection (RFC 6455 section 7.1.1), and waits
+        for the client to do so."""
+        while not self.connection.closed and await self.connection.receive():
+            pass
+        self.connection.close()
 
     def _flush(self) -> None:
         data = b"".join(self._engine.data_to_send())

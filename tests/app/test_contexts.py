@@ -115,6 +115,7 @@ def test_the_handler_timeout_and_the_name_of_an_address_count_for_its_connection
         connection = client.connect()
         connection.send(b"nonsense\r\n\r\n")
         assert b"\r\nserver: Other\r\n" in await connection.receive_all()
+        connection.close()
         client.address = ("127.0.0.1", 8001)
         response = await client.get("/wait")
         assert (response.status, response.header("server")) == (200, "Tremolo")
@@ -140,6 +141,7 @@ def test_the_compression_of_websockets_is_that_of_their_address(wanted):
         head = await connection.receive_until(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 ")
         assert (b"permessage-deflate" in head) is wanted
+        connection.close()
 
     serve(app, scenario, websocket_deflate=not wanted)
 

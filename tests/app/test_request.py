@@ -202,7 +202,9 @@ def test_reading_longer_than_the_timeout_is_408():
     async def scenario(client):
         connection = client.connect()
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
-        return await connection.receive_until(b"\r\n")
+        line = await connection.receive_until(b"\r\n")
+        connection.close()
+        return line
 
     # The rest never comes, so that nothing but the timeout can answer.
     assert serve(handler(show), scenario).startswith(b"HTTP/1.1 408 ")
@@ -221,6 +223,7 @@ def test_100_continue_is_sent_when_the_body_is_first_read():
             connection.send(b"abc")
             await connection.receive_until(b"\r\n")
             line += await connection.receive_until(b"\r\n")
+        connection.close()
         return line
 
     async def scenario(client):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.app.serving import get, handler, serve
+from tests.support.serving import until
 from tremolo import Tremolo
 from tremolo.app.websocket import WebSocket
 from tremolo.exceptions import WebSocketClientClosed, WebSocketServerClosed
@@ -294,6 +295,34 @@ def test_handlers_end_when_the_client_vanishes():
 
     talk(show, scenario)
     assert ended == [1006]
+
+
+def test_who_leaves_with_an_open_websocket_answers_the_close_of_the_server():
+    ended, left = [], []
+
+    async def show(websocket=None):
+        try:
+            await websocket.receive()
+        except WebSocketClientClosed as exc:
+            ended.append(exc.code)
+
+    async def scenario(client):
+        left.append(await client.websocket("/"))
+
+    serve(handler(show), scenario)
+    assert left[0].close_code == 1001 and ended == [1001]
+
+
+def test_a_websocket_that_the_server_closed_is_a_connection_that_has_ended():
+    async def accept(websocket=None):
+        await websocket.accept()
+
+    async def scenario(websocket, client):
+        assert await websocket.receive() is None
+        assert websocket.connection.closed
+        await until(lambda: not client.server.connections)  # nobody waits for anything
+
+    talk(accept, scenario)
 
 
 def frames(*frames):
