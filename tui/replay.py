@@ -166,17 +166,23 @@ class _Body:
         return len(data)
 
 
-async def counted(answer: Answer, session: Session) -> Answer:
-    """`answer` with the queries that were made for it, as soon as that is told; where nothing is
-    told of queries at all, as it is."""
-    if answer.error or not answer.peer or not session.insight.counts_queries:
+async def as_reported(answer: Answer, session: Session) -> Answer:
+    """`answer` with what the server reports of it, as soon as that is told: how long it took
+    there, as its row has it, and the queries that were made for it. What is not told in time
+    stays as it is; where nothing is told of queries at all, they are not waited for."""
+    if answer.error or not answer.peer:
         return answer
     deadline = time.monotonic() + TOLD
     while True:
         row = session.traffic.newest_of(answer.peer)
         facts = session.insight.of(row.pid, row.id) if row is not None else None
         late = time.monotonic() > deadline
-        if facts is not None or late:
-            known = 0 if row is not None else -1  # a request without facts made none
-            return answer._replace(queries=known if facts is None else facts.query_count)
+        if late or facts is not None or row is not None and not session.insight.counts_queries:
+            break
         await asyncio.sleep(0.02)
+    if row is not None and row.state != "live":
+        answer = answer._replace(ms=row.ms)
+    if session.insight.counts_queries:  # a request without facts made none
+        answer = answer._replace(queries=facts.query_count if facts is not None
+                                 else 0 if row is not None else -1)
+    return answer

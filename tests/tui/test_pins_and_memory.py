@@ -16,7 +16,8 @@ from tui.model.differences import lines_of
 from tui.model.pins import Answer, Pins, compare, refusal
 from tui.model.requests import Request
 from tui.model.session import Session
-from tui.replay import counted, send
+from tui.replay import as_reported, send
+from tui.replays import Replays
 
 
 async def serve(answer, use):
@@ -196,18 +197,46 @@ def test_pins_survive_the_dashboard_in_a_file_of_the_users_own(tmp_path):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
-def test_the_queries_of_an_answer_are_those_of_its_row():
+def test_the_time_and_the_queries_of_an_answer_are_those_of_its_row():
     async def main():
         session, player = Session(), FeedPlayer()
         answer = answer_with(b"", peer="127.0.0.1:5001")
-        assert (await counted(answer, session)).queries == -1
-        row = player.row(4711, peer="127.0.0.1:5001")
+        assert await as_reported(answer._replace(error="cut off"), session) == answer._replace(
+            error="cut off")
+        row = player.row(4711, peer="127.0.0.1:5002", ms=7.25)
+        session.apply(player.frame(4711, [row]))
+        other = answer._replace(peer="127.0.0.1:5002")
+        assert await as_reported(other, session) == other._replace(ms=7.25, queries=-1)
+        row = player.row(4711, peer="127.0.0.1:5001", ms=12.5)
         facts = {"v": 1, "kind": "insight", "pid": 4711, "request": row["id"], "query_count": 7}
         session.apply(facts)
-        waiting = asyncio.ensure_future(counted(answer, session))
+        waiting = asyncio.ensure_future(as_reported(answer, session))
         await asyncio.sleep(0)
         session.apply(player.frame(4711, [row]))
-        assert (await waiting).queries == 7
+        assert (await waiting)[3:5] + ((await waiting).queries,) == (12.5, answer.gen, 7)
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("method, times, said", [
+    ("GET", [10.0, 300.0, 11.0], "as before"), ("GET", [10.0, 300.0, 280.0], "10.0 → 280.0 ms"),
+    ("POST", [10.0, 300.0], "10.0 → 300.0 ms"), ("GET", [10.0, 30.0], "as before")])
+def test_the_first_request_of_new_code_is_not_blamed_for_its_time(method, times, said):
+    request, sent = Request(method, "/", (), b""), list(times)
+
+    class Scripted(Replays):
+        async def _answer(self, request):
+            return Answer(200, 1, "a", sent.pop(0))
+
+    async def main():
+        session = Session()
+        session.pins.toggle(request)
+        replays = Scripted(session)
+        for _ in range(2):
+            replays.send([request], by_hand=False)
+            while replays.running:
+                await asyncio.sleep(0)
+        assert not sent
+        assert said in session.notices.newest.text
     asyncio.run(main())
 
 

@@ -127,6 +127,12 @@ class Pin:
                 return before, self.answers[-1]
         return None
 
+    def only_slower(self, answer: Answer, slower_ms: float = SLOWER_MS) -> bool:
+        """Whether nothing but the time tells `answer` from the newest one."""
+        before = self.answers[-1:]
+        return bool(before) and bool(compare(before[0], answer, slower_ms)) and not compare(
+            before[0], answer._replace(ms=before[0].ms), slower_ms)
+
     def changes(self, slower_ms: float = SLOWER_MS) -> Optional[List[str]]:
         """Of the newest answer against the one before; None if there is only one."""
         if len(self.answers) < 2:
