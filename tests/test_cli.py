@@ -329,4 +329,5 @@ def test_numbers_agree_with_their_nouns(number, text):
 
 
 def test_no_duration_is_shown_where_there_was_no_request():
-    assert (format_latency(0.0), format_latency(1.26)) == ("–", "1.3 ms")
+    assert [format_latency(ms) for ms in (0.0, 1.26, 9.96, 130.0)] == [
+        "–", "1.3 ms", "10 ms", "130 ms"]

@@ -87,8 +87,11 @@ def format_duration(seconds: float) -> str:
 
 
 def format_latency(milliseconds: float) -> str:
-    """"1.3 ms"; 0.0 is that of no request at all, and is shown as "–"."""
-    return f"{milliseconds:.1f} ms" if milliseconds else "–"
+    """A percentile, of which two digits are known: "1.3 ms", "130 ms"; 0.0 is that of no request
+    at all, and is shown as "–"."""
+    if not milliseconds:
+        return "–"
+    return f"{milliseconds:.{1 if milliseconds < 9.95 else 0}f} ms"
 
 
 def _three_digits(value: float, units: Tuple[Tuple[str, float], ...]) -> str:

@@ -67,7 +67,7 @@ def test_buckets_are_contiguous_and_agree_with_the_counters():
         assert histogram.bucket(seconds) == latency_bucket(seconds)
 
 
-def test_quantiles_are_within_an_eighth():
+def test_quantiles_have_two_digits_and_are_those_of_the_nearest_rank():
     values = [i / 1000 for i in range(1, 1001)]
     counts = {}
     for value in values:
@@ -75,5 +75,11 @@ def test_quantiles_are_within_an_eighth():
         counts[index] = counts.get(index, 0) + 1
     for share in (0.5, 0.95, 0.99):
         found, = histogram.quantiles(counts, share)
-        assert found == pytest.approx(share, rel=0.125)
+        assert found == pytest.approx(share, rel=1 / 32 + 0.005)
+        assert found == float(f"{found:.2g}")
+    for alone in (0.000_003, 0.0041, 0.7016, 12.0):
+        few = {histogram.bucket(alone): 1, histogram.bucket(alone / 100): 1}
+        assert histogram.quantiles(few, 0.5, 0.51, 0.99, 1.0) == pytest.approx(
+            [alone / 100, alone, alone, alone], rel=0.1, abs=1e-6)
+    assert histogram.quantiles({histogram.bucket(0.7016): 5}, 0.99) == [0.70]
     assert list(histogram.quantiles({}, 0.5, 0.9)) == [0.0, 0.0]

@@ -124,9 +124,8 @@ async def test_rows_that_were_never_in_view_are_never_formatted(d):
     original = traffic.pieces
     traffic.pieces = lambda index, width: formatted.append(index) or original(index, width)
     for _ in range(10):
-        d.sock.setblocking(True)
-        d.sock.sendall(b"".join(line(rows(d.player, 100)) for _ in range(5)))
-        d.sock.setblocking(False)
+        burst = b"".join(line(rows(d.player, 100)) for _ in range(5))  # more than a socket holds
+        await asyncio.get_running_loop().sock_sendall(d.sock, burst)
         wanted = d.app.session.traffic.seen
         await d.until(lambda wanted=wanted: d.app.session.traffic.seen > wanted)
     await d.until(lambda: d.app.session.traffic.seen == 5_000)

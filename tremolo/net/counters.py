@@ -5,8 +5,8 @@ Everything here only grows, so that a reader that misses a sample loses nothing.
 
 from typing import List
 
-#: four buckets for each power of two of microseconds, up to 71 minutes
-LATENCY_BUCKETS = 124
+#: sixteen buckets for each power of two of microseconds, up to 71 minutes
+LATENCY_BUCKETS = 464
 
 
 class Counters:
@@ -33,12 +33,12 @@ class Counters:
 
 
 def latency_bucket(seconds: float) -> int:
-    """Index of the bucket of a duration: microseconds below 4 count singly, then each power
-    of two is cut in four."""
+    """Index of the bucket of a duration: microseconds below 16 count singly, then each power
+    of two is cut in sixteen."""
     us = int(seconds * 1e6)
-    if us < 4:
+    if us < 16:
         return us if us > 0 else 0
     bits = us.bit_length()
     if bits > 32:
         return LATENCY_BUCKETS - 1
-    return (bits - 2) * 4 + ((us >> (bits - 3)) & 3)
+    return (bits - 4) * 16 + ((us >> (bits - 5)) & 15)

@@ -43,7 +43,7 @@ class Route:
         """Counts by octave of milliseconds, for the small histogram."""
         bins = [0] * BINS
         for index, count in self.now.buckets.items():
-            octave = (index >> 2) - 8  # bucket 4*8.. begins at 2**9 us, half a millisecond
+            octave = (index >> 4) - 6  # bucket 16*6 begins at 2**9 us, half a millisecond
             bins[min(BINS - 1, max(0, octave))] += count
         return bins
 

@@ -149,7 +149,16 @@ def millis(ms: Optional[float]) -> str:
 
 def duration(ms: Optional[float]) -> str:
     """As `millis`, with the unit: "3.1 ms", "12.4s", "2m05s"."""
-    words = millis(ms)
+    return _with_unit(millis(ms), ms)
+
+
+def percentile(ms: Optional[float], unit: bool = False) -> str:
+    """As `millis` or `duration`, but of two digits, which is what is known of it: "0.7", "110"."""
+    words = f"{ms:.0f}" if ms is not None and 9.95 <= ms < 9999.5 else millis(ms)
+    return _with_unit(words, ms) if unit else words
+
+
+def _with_unit(words: str, ms: Optional[float]) -> str:
     return f"{words} ms" if ms is not None and ms < 9999.5 else words
 
 

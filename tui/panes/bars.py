@@ -129,7 +129,7 @@ class HeadBar(Bar):
             (6, [("4xx ", dim), (_percent(share4), self.style("refused" if share4 else "dim"))])]
         for rank, name in ((4, "p50"), (2, "p95"), (5, "p99")):
             value = totals.latency.get(name)
-            figures.append((rank, [(name + " ", dim), (text.duration(value), plain)]))
+            figures.append((rank, [(name + " ", dim), (text.percentile(value, unit=True), plain)]))
         opened: List[Piece] = [("open ", dim), (text.number(sums.gauges["open"]), plain)]
         figures.append((3, opened))
         if sums.gauges["websockets"]:

@@ -70,8 +70,8 @@ class RoutesPane(LinePane):
             ("▌" if route.name == self.selected else " ", self.style("key")),
             (fit(middle_cut(route.name, name), name), plain),
             (right(text.number(route.now.count), 8), plain),
-            (right(text.millis(now[0]), 7), dim), (right(text.millis(now[1]), 7), plain),
-            (right(text.millis(now[2]), 8), dim), (right(change, 8), self.style(kind)),
+            (right(text.percentile(now[0]), 7), dim), (right(text.percentile(now[1]), 7), plain),
+            (right(text.percentile(now[2]), 8), dim), (right(change, 8), self.style(kind)),
             (right(str(route.now.failures or "0"), 6),
              self.style("error" if route.now.failures else "dim")),
         ]
@@ -119,5 +119,5 @@ def _change(route: Route, p95: float) -> Sequence[str]:
     difference = p95 - route.before.quantiles()[1]
     if abs(difference) < max(1.0, p95 * 0.15):
         return "=", "dim"
-    return (f"▲+{text.millis(difference)}", "warning") if difference > 0 else (
-        f"▼-{text.millis(-difference)}", "good")
+    return (f"▲+{text.percentile(difference)}", "warning") if difference > 0 else (
+        f"▼-{text.percentile(-difference)}", "good")
