@@ -177,7 +177,8 @@ async def as_reported(answer: Answer, session: Session) -> Answer:
         row = session.traffic.newest_of(answer.peer)
         facts = session.insight.of(row.pid, row.id) if row is not None else None
         late = time.monotonic() > deadline
-        if late or facts is not None or row is not None and not session.insight.counts_queries:
+        whole = facts is not None or not session.insight.counts_queries
+        if late or (row is not None and whole):
             break
         await asyncio.sleep(0.02)
     if row is not None and row.state != "live":

@@ -67,7 +67,7 @@ def quantiles(counts: Mapping[int, int], *wanted: float) -> Sequence[float]:
         for index, count in ordered:
             seen += count
             if seen >= rank:
+                middle = (lower_bound(index) + lower_bound(index + 1)) / 2
+                found.append(float(f"{middle:.2g}"))
                 break
-        middle = (lower_bound(index) + lower_bound(index + 1)) / 2
-        found.append(float(f"{middle:.2g}"))
     return found

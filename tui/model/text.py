@@ -153,7 +153,7 @@ def duration(ms: Optional[float]) -> str:
 
 
 def percentile(ms: Optional[float], unit: bool = False) -> str:
-    """As `millis` or `duration`, but of two digits, which is what is known of it: "0.7", "110"."""
+    """As `millis` or `duration`, but of the two digits that are known of it: "0.7", "110"."""
     words = f"{ms:.0f}" if ms is not None and 9.95 <= ms < 9999.5 else millis(ms)
     return _with_unit(words, ms) if unit else words
 

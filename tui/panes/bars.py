@@ -128,8 +128,8 @@ class HeadBar(Bar):
             (1, [("5xx ", dim), (_percent(share5), self.style("failed" if share5 else "dim"))]),
             (6, [("4xx ", dim), (_percent(share4), self.style("refused" if share4 else "dim"))])]
         for rank, name in ((4, "p50"), (2, "p95"), (5, "p99")):
-            value = totals.latency.get(name)
-            figures.append((rank, [(name + " ", dim), (text.percentile(value, unit=True), plain)]))
+            value = text.percentile(totals.latency.get(name), unit=True)
+            figures.append((rank, [(name + " ", dim), (value, plain)]))
         opened: List[Piece] = [("open ", dim), (text.number(sums.gauges["open"]), plain)]
         figures.append((3, opened))
         if sums.gauges["websockets"]:
