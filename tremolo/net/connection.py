@@ -1,40 +1,31 @@
-"""One HTTP connection: the cycle of its exchanges, its deadlines, its end.
+"""One HTTP connection: the protocol object of a transport, its state, its deadlines, its end.
 
 It is in one state of `tremolo.net.states`, which says what the next bytes mean, what happens at
 `deadline` and what displays call it. It has a `stream` (its transport), an `outbox` before that,
-a parser, and while it answers a request the `current` exchange.
-
-One exchange at a time: what a client sends ahead waits in the parser, at most `READ_AHEAD`
-bytes of it (RFC 9112 section 9.3.2).
+and the `cycle` of its exchanges, for which at most `READ_AHEAD` bytes are read ahead.
 """
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..config import Settings
-from ..protocol.http1 import ProtocolError, RequestHead, RequestParser, refusal
+from ..protocol.http1 import RequestParser
+from .cycle import Cycle
 from .deadlines import ON_DEADLINE
-from .ending import LINGER_SECONDS, Ending
-from .exchange import DONE, Exchange
-from .handling import handle
+from .ending import Ending
+from .exchange import Exchange
 from .outbox import Outbox
-from .response import Response
 from .runtime import limits_of, server_line
 from .states import (
     CLOSE,
     CLOSED,
     CLOSING,
-    DISCARD,
     DISCARDING,
     EXCHANGE,
-    FLUSH,
     HEAD,
-    HEAD_BEGUN,
     IDLE,
     LINGER,
     LOST,
-    NEXT,
-    REQUEST,
     UPGRADE,
     UPGRADED,
     State,
@@ -52,9 +43,9 @@ READ_AHEAD = 64 * 1024
 class HTTPConnection(asyncio.BufferedProtocol):
     """The protocol object of one transport."""
 
-    __slots__ = ("bytes_in", "context", "current", "deadline", "ending", "eof",
+    __slots__ = ("bytes_in", "context", "cycle", "deadline", "ending", "eof",
                  "handler_timeout", "id", "is_tls", "opened", "outbox", "pace_due", "pacer",
-                 "parser", "peer", "requests", "server", "server_line", "settings", "socket",
+                 "peer", "server", "server_line", "settings", "socket",
                  "sockname", "state", "stream", "transport", "upgraded")
 
     #: set by `connection_made`
@@ -71,12 +62,10 @@ class HTTPConnection(asyncio.BufferedProtocol):
         self.server = server
         self.id = server.next_id()
         self.state: State = IDLE
-        self.parser = RequestParser(server.limits, server.header_cache)
-        self.current: Optional[Exchange] = None
+        self.cycle = Cycle(self, RequestParser(server.limits, server.header_cache))
         self.upgraded: Optional[Upgraded] = None
         #: a slot for the adapter
         self.context: Any = None
-        self.requests = 0
         self.bytes_in = 0
         #: the client will send nothing more
         self.eof = False
@@ -111,7 +100,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """Serve this connection, from which nothing was read yet, by settings of its own."""
         server = self.server
         self.settings = settings
-        self.parser = RequestParser(limits_of(settings, body_limit), server.header_cache)
+        self.cycle = Cycle(self, RequestParser(limits_of(settings, body_limit),
+                                               server.header_cache))
         self.handler_timeout = settings.app_handler_timeout
         if settings.server_name != server.settings.server_name:
             self.server_line = server_line(settings)
@@ -134,7 +124,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
             return server.read_view
         if state is UPGRADED:
             return server.wide_view
-        exchange = self.current
+        exchange = self.cycle.current
         if exchange is not None and exchange.body is not None and not exchange.head.chunked \
                 and exchange.body.waiter is not None:
             # It is taken at once, as it is, for two thirds of what 64 KiB each time cost. Chunks
@@ -150,8 +140,9 @@ class HTTPConnection(asyncio.BufferedProtocol):
             server.throttler.charge_upload(self, nbytes)
         state = self.state
         if state is IDLE or state is HEAD:
-            self.parser.receive_data(bytes(server.wide_view[:nbytes]))
-            self._advance()
+            cycle = self.cycle
+            cycle.parser.receive_data(bytes(server.wide_view[:nbytes]))
+            cycle.advance()
         elif state is UPGRADED:
             self.upgraded.data_received(  # type: ignore[union-attr]
                 bytes(server.wide_view[:nbytes]))
@@ -159,11 +150,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
             if self.ending is not None:
                 self.ending.received(nbytes)
         else:
-            parser = self.parser
+            parser = self.cycle.parser
             parser.receive_data(bytes(server.wide_view[:nbytes]))
-            body = self.current.body  # type: ignore[union-attr]
+            body = self.cycle.current.body  # type: ignore[union-attr]
             if state is DISCARDING:
-                self._discard()
+                self.cycle.discard()
             elif body is not None and body.waiter is not None and not body.waiter.done():
                 body.arrived()
             elif parser.buffered >= READ_AHEAD:
@@ -184,28 +175,30 @@ class HTTPConnection(asyncio.BufferedProtocol):
         if self.upgraded is not None:
             self.upgraded.eof_received()
             return False
-        self.parser.receive_eof()
-        if self.current is None:
-            self._advance()
+        self.cycle.parser.receive_eof()
+        exchange = self.cycle.current
+        if exchange is None:
+            self.cycle.advance()
         elif state is DISCARDING:
             self.end()
         else:
-            self.current.half_closed()
+            exchange.half_closed()
         return not self.is_tls and not self.state.closing
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self.state = self.state.after[LOST]
         self.stream.over = True
         self.deadline = NEVER
-        if self.current is not None and self.upgraded is None:
-            self.current.drop_unsent()
+        exchange = self.cycle.current
+        if exchange is not None and self.upgraded is None:
+            exchange.drop_unsent()
         self.outbox.lost()
         server = self.server
         server.remove(self)
         if self.upgraded is not None:
             self.upgraded.connection_lost()
-        elif self.current is not None:
-            self.current.lost()
+        elif exchange is not None:
+            exchange.lost()
         server.adapter.connection_lost(self)
 
     def pause_writing(self) -> None:
@@ -214,129 +207,19 @@ class HTTPConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.outbox.resume_writing()
 
-    # -- the cycle of exchanges ------------------------------------------------------------
+    # -- its states ------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        """Take up the next request, if its head is there."""
-        state = self.state
-        if state is not IDLE and state is not HEAD:
-            return
-        parser = self.parser
-        try:
-            event = parser.next_event()
-        except ProtocolError as exc:
-            self.refuse(exc)
-            return
-        if type(event) is RequestHead:
-            self._begin(event)
-        elif self.eof:
-            self.close()
-        elif state is IDLE and parser.in_head:
-            self.state = IDLE.after[HEAD_BEGUN]
-            if self.requests:
-                # The first head's clock runs from the accept, a later one's from its first byte.
-                self.deadline = self.server.loop.time() + self.settings.request_timeout
-
-    def _begin(self, head: RequestHead) -> None:
-        server = self.server
-        self.state = self.state.after[REQUEST]
-        self.requests += 1
-        exchange = self.current = server.new_exchange(self, head)
-        timeout = self.handler_timeout
-        self.deadline = exchange.begun + timeout if timeout else NEVER
-        if (server.throttle.active or self.pacer is not None) \
-                and server.throttler.begin(self, exchange):
-            return
-        task = exchange.task = server.create_task(handle(exchange, server))
-        if not task.done():  # it may have been the matter of one step
-            server.tasks.add(task)
-
-    def completed(self, now: float) -> None:
-        """The response of the exchange in progress is whole. Once it has been handed over, go
-        on or end."""
-        exchange: Exchange = self.current  # type: ignore[assignment]
-        outbox = self.outbox
-        if self.state is not EXCHANGE:  # it is closing already
-            exchange.record(DONE, now)
-        elif outbox.size or outbox.full:
-            self.state = EXCHANGE.after[FLUSH]
-            outbox.on_empty = self._handed_over
-            self.watch_writes()
-            outbox.flush()
-        else:
-            exchange.record(DONE, now)
-            self._go_on(exchange)
-        exchange.answered()
-
-    def _handed_over(self) -> None:
-        exchange = self.current
-        if exchange is not None:
-            exchange.record(DONE, self.server.clock())
-            if not self.state.closing:
-                self._go_on(exchange)
-
-    def _go_on(self, exchange: Exchange) -> None:
-        """The response is handed over: on to the next request, or to the end."""
-        body = exchange.body
-        response = exchange.response
-        if body is not None and body.awaited:
-            self.state = self.state.after[DISCARD]
-            self.deadline = self.server.loop.time() + LINGER_SECONDS
-            self._discard()
-        elif not response.writer.keep_alive or (self.eof and not self.parser.buffered):
-            faults = response.faults
-            if faults is not None and faults.slow_close:
-                self.server.loop.call_later(faults.slow_close, self.end)
-            else:
-                self.end()
-        else:
-            self._next(exchange.ended)
-
-    def _next(self, now: float) -> None:
-        """Wait for the next request, which may have come already."""
-        self.state = self.state.after[NEXT]
-        self.current = None
-        server = self.server
-        ahead = self.parser.next_cycle()
-        if self.stream.paused:
-            self.stream.resume_reading()
-        if ahead:
-            # Not from within the handler's task: the next one must not inherit its context
-            # variables.
-            server.call_soon(self._advance)
-        self.deadline = now + self.settings.keepalive_timeout
-        if server.draining:
-            server.release(self)
-        elif server.full:
-            server.accept_again()
-
-    def _discard(self) -> None:
-        """Read what the application left of the request's body, up to a limit."""
-        exchange = self.current
-        body = exchange.body if exchange is not None else None
-        if exchange is None or body is None:
-            return
-        if body.withheld or not exchange.response.writer.keep_alive:
-            self.end()
-            return
-        try:
-            worthwhile = body.discard()
-        except ProtocolError:
-            worthwhile = False
-        if body.done:
-            self._next(self.server.loop.time())
-        elif self.eof or not worthwhile:
-            self.end()
-        else:
-            self.stream.resume_reading()
+    def enter(self, state: State, deadline: float) -> None:
+        """It comes to this state, which is looked at again at `deadline`."""
+        self.state = state
+        self.deadline = deadline
 
     def upgrade(self, upgraded: "Upgraded", deadline: float) -> bytes:
         """From now on the connection is `upgraded`'s, which is looked at at `deadline`. Gives
         what came early for it."""
-        self.state = self.state.after[UPGRADE]
+        self.enter(self.state.after[UPGRADE], deadline)
         self.upgraded = upgraded
-        self.deadline = deadline
-        return self.parser.take_buffered()
+        return self.cycle.parser.take_buffered()
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -348,45 +231,26 @@ class HTTPConnection(asyncio.BufferedProtocol):
             return self.server.preface
         return self.server.date_line + self.server_line
 
-    def refuse(self, exc: ProtocolError) -> None:
-        """Answer a request that cannot be understood; nothing after it is looked at."""
-        server = self.server
-        server.counters.protocol_errors += 1
-        self.current = None
-        server.counters.status[exc.status // 100] += 1
-        self.outbox.push_now(refusal(exc, self.preface))
-        server.refused(self, exc)
-        self.end()
-
     def end(self) -> None:
         """Close after everything is sent, without a reset that could eat the response."""
         if self.lost:
             return
-        exchange = self.current
-        self.current = None
-        unread = self.parser.buffered or exchange is None or not exchange.body_done
-        self._end(lingers=bool(unread))
+        self._end(lingers=self.cycle.stop())
 
     def leave(self) -> None:
         """The WebSocket on this connection has ended: close, the server first (RFC 6455
         section 7.1.1), without a reset that could eat its last frame."""
-        self.parser.take_buffered()
+        self.cycle.parser.take_buffered()
         self._end(lingers=True)
 
     def close(self) -> None:
         """Close once what was queued is sent."""
         self._end(lingers=False)
 
-    def give_up(self, response: Response) -> None:
-        """This response will not be completed."""
-        exchange = self.current
-        if exchange is not None and exchange.response is response:
-            exchange.give_up()
-
     def cut(self) -> None:
         """Close in the middle of a response, after what was written so far."""
-        if self.current is not None:
-            self.current.give_up()
+        if self.cycle.current is not None:
+            self.cycle.current.give_up()
         self.outbox.lost()
         self.close_transport()
 
@@ -408,8 +272,7 @@ class HTTPConnection(asyncio.BufferedProtocol):
 
     def linger(self, seconds: float) -> None:
         """Everything is sent: what comes is read for some seconds."""
-        self.state = CLOSING.after[LINGER]
-        self.deadline = self.server.loop.time() + seconds
+        self.enter(CLOSING.after[LINGER], self.server.loop.time() + seconds)
 
     def close_transport(self) -> None:
         """Close the transport, what it still holds first."""
@@ -424,28 +287,28 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """Whether there is room for what would be read."""
         if self.upgraded is not None:
             return not self.upgraded.holding
-        return self.parser.buffered < READ_AHEAD or self.current is None
+        return self.cycle.parser.buffered < READ_AHEAD or self.cycle.current is None
 
     def excuse(self, held: float, now: float) -> None:
         """What was not read for `held` seconds because we held it back is not the client's
         delay."""
-        if self.current is None:
+        if self.cycle.current is None:
             if not self.state.closing:
                 self.deadline += held
-        elif self.current.body is not None:
-            self.current.body.held(held, now)
+        elif self.cycle.current.body is not None:
+            self.cycle.current.body.held(held, now)
 
     def hung_up(self, gone: bool) -> None:
         """The client closed its side, or (`gone`) both, behind data that is not read yet."""
         if gone:
             self.abort()
-        elif self.current is not None:
-            self.current.peer_left()
+        elif self.cycle.current is not None:
+            self.cycle.current.peer_left()
 
     def watch_writes(self) -> None:
         """Somebody waits for the client to read: it must make progress from now on."""
         due = self.stream.watch_writes()
-        if self.current is None or due < self.deadline:
+        if self.cycle.current is None or due < self.deadline:
             self.deadline = due
 
     def on_write_pace(self, blocked: bool) -> None:
@@ -460,8 +323,8 @@ class HTTPConnection(asyncio.BufferedProtocol):
         """The process did not run for a while: no clock shall have run either."""
         self.deadline += seconds
         self.stream.stall_deadline += seconds
-        if self.current is not None:
-            self.current.shift(seconds)
+        if self.cycle.current is not None:
+            self.cycle.current.shift(seconds)
 
     def on_deadline(self, now: float) -> None:
         """The clock of the present state ran out."""
@@ -471,7 +334,20 @@ class HTTPConnection(asyncio.BufferedProtocol):
                 return
         ON_DEADLINE[self.state](self, now)
 
-    # -- for viewers -------------------------------------------------------------------------
+    # -- for viewers, and for who comes from outside ---------------------------------------------
+
+    @property
+    def current(self) -> Optional[Exchange]:
+        """The exchange in progress."""
+        return self.cycle.current
+
+    @property
+    def parser(self) -> RequestParser:
+        return self.cycle.parser
+
+    @property
+    def requests(self) -> int:
+        return self.cycle.requests
 
     @property
     def lost(self) -> bool:
@@ -481,13 +357,13 @@ class HTTPConnection(asyncio.BufferedProtocol):
     @property
     def idle(self) -> bool:
         """Nothing is in progress and nothing has been sent ahead."""
-        return self.state is IDLE and not self.parser.buffered and not self.outbox.size
+        return self.state is IDLE and not self.cycle.parser.buffered and not self.outbox.size
 
     @property
     def unanswered(self) -> bool:
         """A handler runs that has not begun to answer."""
-        return self.state is EXCHANGE and self.current is not None \
-            and not self.current.response.started
+        return self.state is EXCHANGE and self.cycle.current is not None \
+            and not self.cycle.current.response.started
 
     @property
     def throttled(self) -> bool:
@@ -500,11 +376,11 @@ class HTTPConnection(asyncio.BufferedProtocol):
     @property
     def word(self) -> str:
         """One word for displays: the state's, or a closer one."""
-        if self.state is EXCHANGE and self.current is not None:
-            body = self.current.body
+        if self.state is EXCHANGE and self.cycle.current is not None:
+            body = self.cycle.current.body
             if body is not None and body.waiter is not None:
                 return "reading"
-            return "sending" if self.current.response.started else "handling"
+            return "sending" if self.cycle.current.response.started else "handling"
         if self.state is IDLE and not self.requests:
             return "new"
         return self.state.word

@@ -32,10 +32,9 @@ class Timed(Protocol):
     server: Any
     outbox: Outbox
     stream: Any
-    current: Any
+    cycle: Any
     upgraded: Any
 
-    def refuse(self, exc: ProtocolError) -> None: ...
     def end(self) -> None: ...
     def close(self) -> None: ...
     def close_transport(self) -> None: ...
@@ -48,13 +47,13 @@ def _idle(connection: Timed, now: float) -> None:
 
 def _head(connection: Timed, now: float) -> None:
     seconds = connection.settings.request_timeout
-    connection.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
+    connection.cycle.refuse(ProtocolError(408, f"request timeout after {seconds:g}s"))
 
 
 def _exchange(connection: Timed, now: float) -> None:
     """See which of the exchange's clocks ran out: the client's, who has to read; the handler's;
     or that of the request's body."""
-    exchange = connection.current
+    exchange = connection.cycle.current
     if exchange is None:
         return
     connection.deadline = NEVER

@@ -72,7 +72,7 @@ class Exchange:
         #: seconds for which a viewer held the request
         self.held = 0.0
         #: None for all exchanges that nobody waits for
-        self._waiters: Optional[Waiters] = None
+        self.waiters: Optional[Waiters] = None
         #: the request's body, None if the head announces none
         body = self.body = RequestBody(self, head.expect_continue) if head.has_body else None
         capture = None
@@ -138,14 +138,10 @@ class Exchange:
         """The response is a 101: what follows on the connection is not ours."""
         if self.body is not None:
             self.body.done = True
-        self.answered()
+        if self.waiters is not None:
+            self.waiters.disconnected()
 
     # -- the end ------------------------------------------------------------------------------
-
-    def answered(self) -> None:
-        """The response is whole, though perhaps not all of it was handed over."""
-        if self._waiters is not None:
-            self._waiters.disconnected()
 
     def give_up(self) -> None:
         """The response will not be completed."""
@@ -164,8 +160,8 @@ class Exchange:
             return
         self.outcome = outcome
         self.ended = now
-        if self._waiters is not None:
-            self._waiters.ended()
+        if self.waiters is not None:
+            self.waiters.ended()
         server = self.connection.server
         response = self.response
         if response.status != 101 and not response.event_stream:
@@ -182,8 +178,8 @@ class Exchange:
         """The client closed its side: notify those who wait for just that."""
         if self.body is not None:
             self.body.arrived()
-        if self._waiters is not None:
-            self._waiters.disconnected()
+        if self.waiters is not None:
+            self.waiters.disconnected()
 
     def half_closed(self) -> None:
         """The client closed its side. It may still read, so an answer that has begun goes on."""
@@ -193,8 +189,8 @@ class Exchange:
     def lost(self) -> None:
         """The connection ended."""
         self.peer_left()
-        if self._waiters is not None:
-            self._waiters.ended()
+        if self.waiters is not None:
+            self.waiters.ended()
         if self.response.finished or self.task is None:
             self.give_up()  # or it is whole, but not all of it was handed over
         else:
@@ -220,6 +216,6 @@ class Exchange:
         return self._waited().for_end(bool(self.outcome) or self.connection.lost)
 
     def _waited(self) -> Waiters:
-        if self._waiters is None:
-            self._waiters = Waiters(self.connection.server.loop)
-        return self._waiters
+        if self.waiters is None:
+            self.waiters = Waiters(self.connection.server.loop)
+        return self.waiters

@@ -30,7 +30,6 @@ BODY_WINDOW = 15.0
 class Pulled(Protocol):
     """The connection that a body is pulled from."""
 
-    parser: RequestParser
     outbox: Outbox
     stream: Stream
     eof: bool
@@ -38,6 +37,8 @@ class Pulled(Protocol):
     bytes_in: int
     server: Any
 
+    @property
+    def parser(self) -> RequestParser: ...
     @property
     def lost(self) -> bool: ...
 

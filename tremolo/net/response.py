@@ -5,10 +5,9 @@ closed connection. Knows the connection that it is written to; how far it is is 
 `tremolo.net.states`. What follows once it is whole or given up, the connection knows.
 """
 
-import re
 from typing import TYPE_CHECKING, Awaitable, Iterable, Optional, Tuple
 
-from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody
+from ..protocol.http1 import ExcessBody, RequestHead, ResponseWriter, ShortBody, raw_head
 from .capture import Capture
 from .message_log import EVENT
 from .request_body import RequestBody
@@ -37,8 +36,6 @@ PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 UNCOPIED = 128 * 1024
 #: in the head of a response that is a stream of server-sent events
 EVENT_STREAM = b"text/event-stream"
-#: a response's head as an application may write it itself (RFC 9112 section 4)
-RAW_HEAD = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r].*?\r\n\r\n", re.DOTALL)
 
 
 class ResponseMisuse(RuntimeError):
@@ -212,7 +209,7 @@ class Response:
     def _log_events(self, data: bytes, waited: bool) -> None:
         connection = self.connection
         log = connection.server.message_log
-        exchange = connection.current  # ours, as long as its response is not whole
+        exchange = connection.cycle.current  # ours, as long as its response is not whole
         if log is not None and exchange is not None and not exchange.hidden:
             log.add(connection.server.loop.time(), connection.id, exchange.id, False, EVENT,
                     data, waited)
@@ -224,7 +221,7 @@ class Response:
             raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
         if connection.state is CLOSED or progress.abandoned:
-            connection.give_up(self)
+            connection.cycle.give_up(self)
             return
         if progress.finished:
             raise ResponseMisuse("the response is already complete")
@@ -270,7 +267,7 @@ class Response:
         else:
             outbox.flush()
         # With the head it is all in one turn: the clock need not be asked again.
-        connection.completed(self.first_byte if head else connection.server.clock())
+        connection.cycle.completed(self.first_byte if head else connection.server.clock())
 
     def finish(self, trailers: Headers = ()) -> None:
         """Complete the response. Raises ResponseMisuse for fewer bytes than were promised; the
@@ -304,7 +301,7 @@ class Response:
         self.progress = SENDING.after[COMPLETE]
         self.bytes_out += len(last)
         self.connection.outbox.push_now(head + last)
-        self.connection.completed(self.connection.server.clock())
+        self.connection.cycle.completed(self.connection.server.clock())
 
     # -- what others frame, and what is no response ---------------------------------------------
 
@@ -318,12 +315,9 @@ class Response:
             return None
         data = bytes(data)
         if progress is WAITING:
-            match = RAW_HEAD.match(data)
-            status = 0 if match is None else int(match.group(1))
-            if match is not None and match.end() == len(data) and status // 100 == 1 \
-                    and status != 101:
+            status, head = raw_head(data)
+            if len(head) == len(data) and status // 100 == 1 and status != 101:
                 return self.connection.outbox.push(data)
-            head = b"" if match is None else match.group()
             self._begin_raw(status, head)
             data = data[len(head):]
         elif not progress.finished:
@@ -389,7 +383,7 @@ class Response:
 
     def abort(self) -> None:
         """Reset the connection: what was promised cannot be delivered."""
-        self.connection.give_up(self)
+        self.connection.cycle.give_up(self)
         if not self.connection.lost:
             self.connection.reset()
 

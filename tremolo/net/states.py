@@ -10,7 +10,7 @@ displays say of it and what the next bytes mean follow from that state.
 To edit the table: a row is a state, with the state after each event that may happen in it. An
 event that is in no row of the present state is a bug of ours and raises `KeyError`, so add the
 transition only together with the code that makes it sensible. CLOSE, LINGER and LOST lead to the
-end and never back. A new state also needs its entry in `HTTPConnection`'s table of deadlines.
+end and never back. A new state also needs its entry in the table of `deadlines`.
 `tests/net/test_states.py` walks the tables.
 
 Code asks by identity, `connection.state is IDLE`, and moves by `state.after[EVENT]`: neither

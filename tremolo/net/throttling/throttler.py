@@ -56,8 +56,9 @@ class Paced(Breakable, Protocol):
     pace_due: float
     outbox: Outbox
     stream: Stream
-    parser: RequestParser
 
+    @property
+    def parser(self) -> RequestParser: ...
     @property
     def current(self) -> Optional[PacedExchange]: ...
 

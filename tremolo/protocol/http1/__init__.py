@@ -4,7 +4,7 @@ from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody, Truncat
 from .fields import Field, Limits
 from .head import HeaderCache, RequestHead
 from .parser import END, NEED_DATA, Event, RequestParser, Signal
-from .writer import ResponseWriter, refusal
+from .writer import ResponseWriter, raw_head, refusal
 
 __all__ = [
     "END",
@@ -22,5 +22,6 @@ __all__ = [
     "ShortBody",
     "Signal",
     "Truncated",
+    "raw_head",
     "refusal",
 ]

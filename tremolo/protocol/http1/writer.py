@@ -4,6 +4,7 @@ Decides framing from method, version, status, fields and known length; checks al
 sends; counts the body, so that no response is ever longer or shorter than it promised.
 """
 
+import re
 from http import HTTPStatus
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -20,6 +21,9 @@ _NO_BODY = frozenset((101, 204, 205, 304))
 _NO_LENGTH = frozenset((101, 204, 205))
 
 _WAITING, _BODY, _ENDED = range(3)
+
+# RFC 9112 section 4
+_RAW_HEAD = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r].*?\r\n\r\n", re.DOTALL)
 
 
 class _Block:
@@ -333,3 +337,10 @@ def refusal(fault: ProtocolError, preface: bytes) -> bytes:
     head = writer.head(fault.status, [(b"content-type", b"text/plain; charset=utf-8")],
                        length=len(body), preface=preface)
     return head + writer.body(body) + writer.end()
+
+
+def raw_head(data: bytes) -> Tuple[int, bytes]:
+    """Status and bytes of the whole head of a response that `data`, which is written as it is,
+    begins with; 0 and b"" if it begins with none."""
+    match = _RAW_HEAD.match(data)
+    return (0, b"") if match is None else (int(match.group(1)), match.group())
