@@ -32,7 +32,8 @@ from .model.traffic import Row
 from .modes import NAMES
 from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
-from .panes.detail import DetailPane, Subject
+from .panes.contents import Subject
+from .panes.detail import DetailPane
 from .panes.errors import ErrorsPane
 from .panes.lines import LinePane
 from .panes.log import LogPane

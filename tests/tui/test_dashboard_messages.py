@@ -167,9 +167,9 @@ async def test_a_quiet_detail_is_not_made_anew_for_each_log_line(d):
     await d.press("up", "enter")
     detail = d.app.detail
     row = detail.subject
-    made = detail._messages.headers(detail, row, detail.size.width - 1, False)
+    made = detail.contents.messages.headers(detail, row, detail.size.width - 1, False)
     await d.say(d.player.log("a line"))
-    assert detail._messages.headers(detail, row, detail.size.width - 1, False) is made
+    assert detail.contents.messages.headers(detail, row, detail.size.width - 1, False) is made
 
 
 @drive(LARGE)

@@ -145,9 +145,9 @@ KEYS = {
     "detail.previous": (DETAIL, lambda d: d.app.detail.tab == "All"),
     "detail.find": (DETAIL, lambda d: d.app.entry.display),
     "detail.again": ([*DETAIL, "slash", "l", "enter"], words("n next")),
-    "detail.whole": (DETAIL, lambda d: d.app.detail._whole),
-    "detail.control": (DETAIL, lambda d: d.app.detail._control),
-    "detail.fold": (DETAIL, lambda d: d.app.detail._unfold),
+    "detail.whole": (DETAIL, lambda d: d.app.detail.reading.whole),
+    "detail.control": (DETAIL, lambda d: d.app.detail.reading.control),
+    "detail.fold": (DETAIL, lambda d: d.app.detail.reading.unfold),
     "routes.only": (["2", "g"], lambda d: d.app.session.traffic.filter_text.startswith("route:")),
     "routes.sort": (["2"], lambda d: d.app.session.routes.sort == "p50"),
     "routes.reverse": (["2"], lambda d: d.app.session.routes.reverse),
@@ -240,7 +240,8 @@ async def reset(d):
     app.detail.find("", again=False)
     detail, app.panes["log"].wrap = app.detail, False
     app.panes["errors"]._unfold = False
-    detail._unfold = detail._whole = detail._control = detail._reveal = False
+    how = detail.reading
+    how.unfold = how.whole = how.control = how.reveal = False
     app.detail.subject, app.detail._wanted = None, ""
     control = app.throttle_pane
     control.row, control.scope = 0, EVERYTHING

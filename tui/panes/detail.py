@@ -1,40 +1,24 @@
 """One request, error or log line in full, beside or below the list it was opened from."""
 
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence
 
 from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding
 
 from ..clipboard import copy, copy_body, copy_curl
-from ..draw import Piece, fit, found_in, spread, wrapped
+from ..draw import Piece, fit, spread
 from ..model import bodies, text
-from ..model.logs import Error, LogLine
+from ..model.logs import Error
 from ..model.messages import Message
 from ..model.notices import Notices
-from ..model.pins import Pin
 from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
-from . import insight, summaries
-from .errors import traceback_pieces
+from .contents import Contents, Reading, Subject
 from .lines import LinePane
-from .messages import MessageSections
-from .page import STATUS_KINDS, STATUS_MARKS, fact, heading
-from .tabs import (
-    ALL,
-    cookie_lines,
-    curl_lines,
-    error_lines,
-    flame_lines,
-    message_lines,
-    names_for,
-    tab_pieces,
-    timing_lines,
-)
-
-COMMAND_LINES = 200  # of a curl command
-Subject = Union[Row, Error, LogLine, Worker, Reload, Notices, Pin]
+from .page import STATUS_KINDS, STATUS_MARKS
+from .tabs import names_for, tab_pieces
 
 
 class DetailPane(LinePane):
@@ -74,13 +58,8 @@ class DetailPane(LinePane):
         self.tab = ""  # of a request
         self._wanted = ""  # the tab that the user chose last
         self._names: List[str] = []
-        self._unfold = False
-        self._reveal = False
-        self._whole = False  # messages of streams: each in full
-        self._control = False  # and pings and pongs among them
-        self._words = ""  # that are looked for
-        self._depth: Optional[int] = None  # levels of JSON that are unfolded; None: all
-        self._messages = MessageSections()
+        self.reading = Reading()
+        self.contents = Contents(self, self.reading)
         self._body: List[Sequence[Piece]] = []
 
     def show_subject(self, subject: Subject, along: bool = False) -> None:
@@ -89,8 +68,7 @@ class DetailPane(LinePane):
         if subject is not self.subject:
             self.top = 0
             self.follow = True
-            self._reveal = False
-            self._depth = None
+            self.reading.reveal, self.reading.depth = False, None
             if not along:
                 self._wanted = ""
         self.subject = subject
@@ -115,8 +93,7 @@ class DetailPane(LinePane):
         row = subject if isinstance(subject, Row) else None
         moving = row is not None and row.state == "live"
         moving = moving or isinstance(subject, (Worker, Reload))
-        return (id(subject), self.tab, self._unfold, self._reveal, self._whole, self._control,
-                self._depth,
+        return (id(subject), self.tab, self.reading.key,
                 row and (id(row.request), id(row.response)), session.pins.revision,
                 session.workers.revision if moving else 0,
                 session.reload.at if isinstance(subject, Reload) else 0,
@@ -132,21 +109,8 @@ class DetailPane(LinePane):
             if subject.state == "live":
                 subject = self.subject = self._newest(subject)
             self._body = self._request_lines(subject, width)
-        elif isinstance(subject, Error):
-            self._body = self._error_lines(subject, width)
-        elif isinstance(subject, LogLine):
-            self._body = self._log_lines(subject, width)
-        elif isinstance(subject, Worker):
-            self._body = summaries.worker_lines(self, subject, width)
-        elif isinstance(subject, Reload):
-            self._body = summaries.reload_lines(self, subject, width)
-        elif isinstance(subject, Pin):
-            self._body = [[(f" {text.clean(subject.request.name, 200)}", self.style("strong"))],
-                          *summaries.pin_lines(self, subject, width)]
-        elif isinstance(subject, Notices):
-            self._body = summaries.notice_lines(self, subject, width, self.host.wall_clock())
         else:
-            self._body = []
+            self._body = self.contents.of(subject, width, self.host.wall_clock())
         following, self.follow = self.follow, self.follow and self.tab == "Messages"
         super()._settle()
         self.follow = following
@@ -174,8 +138,8 @@ class DetailPane(LinePane):
         return self._body[index]
 
     def title_end(self) -> str:
-        if self._words:
-            return f"/{self._words} · n next"
+        if self.reading.words:
+            return f"/{self.reading.words} · n next"
         if self.tab == "Messages" and self.subject is not None:
             return "FOLLOW" if self.follow else "G follows"
         return "Esc closes"
@@ -220,92 +184,13 @@ class DetailPane(LinePane):
         self._names = names_for(self.session, row, self.error is not None, pinned)
         if self.tab not in self._names:
             self.tab = self._wanted if self._wanted in self._names else self._names[0]
-        lines = self._tab_lines(self.tab, row, width)
-        if self.tab in ("Messages", ALL) or not self._words:
-            return lines
-        found = [self._words.lower()]
-        return [found_in(line, found, self.style("found")) for line in lines]
-
-    def _tab_lines(self, tab: str, row: Row, width: int) -> List[Sequence[Piece]]:
-        if tab == ALL:
-            return self._all_lines(row, width)
-        if tab == "Trace" and self.error is not None:
-            trace = traceback_pieces(self, self.error, self._unfold)
-            return [*error_lines(self, self.error, trace, width),
-                    *insight.variable_lines(self, self.error)]
-        if tab == "Messages":
-            words = [self._words.lower()] if self._words else []
-            return message_lines(self, row, width, self._whole, self._control, words)
-        if tab in ("Response", "Request"):
-            message = row.response if tab == "Response" else row.request
-            return self._messages.body(self, tab, message, width, self._reveal, self._depth)
-        if tab == "Headers":
-            return self._messages.headers(self, row, width, self._reveal)
-        if tab == "Cookies":
-            return cookie_lines(self, row, width, self._reveal)
-        if tab == "Pin":
-            pin = self.session.pins.find(key_of(row))
-            return summaries.pin_lines(self, pin, width) if pin is not None else []
-        if tab == "SQL":
-            return insight.query_lines(self, row, width)
-        if tab == "Calls":
-            return insight.call_lines(self, row, width)
-        if tab == "Flame":
-            return flame_lines(self, row, width)
-        if tab == "Log":
-            return insight.log_lines(self, row, width)
-        if tab == "Curl":
-            return curl_lines(self, row, width, self._reveal, COMMAND_LINES)
-        return timing_lines(self, row, width)
-
-    def _all_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
-        """Everything below each other; what is found in it is marked."""
-        lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("text"))]
-                                        for part in wrapped(row.shown_path, width - 2)]
-        if row.error:
-            lines += [[(" ", None), (part, self.style("error"))]
-                      for part in wrapped(row.error, width - 2)]
-        for name in self._names:
-            if name == ALL:
-                continue
-            part = self._tab_lines(name, row, width)
-            titled = name in ("Request", "Response", "Headers", "Cookies", "Pin", "SQL", "Calls",
-                              "Flame")
-            lines += [[], *([] if titled else heading(self, name, "", width)), *part]
-        return [found_in(line, [self._words.lower()], self.style("found")) if self._words
-                else line for line in lines]
-
-    # -- an error, a log line
-
-    def _error_lines(self, error: Error, width: int) -> List[Sequence[Piece]]:
-        plain = self.style("text")
-        lines: List[Sequence[Piece]] = [[(" ", None), (part, self.style("error"))]
-                                        for part in wrapped(error.title, width - 2)]
-        if error.path:
-            lines.append(fact(self, "request", f"{error.method} {error.path}"))
-        lines += [fact(self, "where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
-                  fact(self, "at", error.place or "–"), []]
-        for pieces in traceback_pieces(self, error, self._unfold):
-            whole = "".join(part for part, _ in pieces)
-            style = pieces[-1][1] or plain
-            lines += [[(part, style)] for part in wrapped(whole, width)]
-        return [*lines, [], *insight.variable_lines(self, error)]
-
-    def _log_lines(self, line: LogLine, width: int) -> List[Sequence[Piece]]:
-        clean = "".join(run for _, run in text.colour_runs(line.raw))
-        return [
-            fact(self, "at", text.clock(line.t, fraction=True)),
-            fact(self, "from", f"{line.stream} {line.name} · {line.level} · pid {line.pid} · "
-                               f"gen {line.gen}"),
-            *([fact(self, "page", f"{line.page} · request {line.request} · client "
-                                  f"{line.client}")] if line.page else []), [],
-            *([(" " + part, self.style("text"))] for part in wrapped(clean, width - 2))]
+        return self.contents.request(row, self.error, self._names, self.tab, width)
 
     # -- keys
 
     def find(self, words: str, again: bool) -> None:
         """Mark where `words` stand, and go to the next place from here; "": mark nothing."""
-        self._words = words
+        self.reading.words = words
         if words:
             self.follow = False
             self._settle()
@@ -319,8 +204,8 @@ class DetailPane(LinePane):
         self.redraw()
 
     def action_next(self) -> None:
-        if self._words:
-            self.find(self._words, again=True)
+        if self.reading.words:
+            self.find(self.reading.words, again=True)
 
     def action_tab(self, step: int) -> None:
         """The next tab, or the one before."""
@@ -344,7 +229,7 @@ class DetailPane(LinePane):
 
     def action_whole(self) -> None:
         """Messages of streams in full, or one line each."""
-        self._whole = not self._whole
+        self.reading.whole = not self.reading.whole
         self.redraw()
 
     async def action_send(self) -> None:
@@ -366,13 +251,13 @@ class DetailPane(LinePane):
 
     def action_depth(self, step: int) -> None:
         """Fold what lies deeper in JSON, or unfold a level of it."""
-        depth = bodies.DEEPEST if self._depth is None else self._depth
+        depth = bodies.DEEPEST if self.reading.depth is None else self.reading.depth
         message = self._shown_message()
         if message is None or bodies.kind_of(message) != "json":
             self.session.notify("no JSON here to fold", "info")
             return
         depth = max(1, min(depth, bodies.depth_of(message)) + step)
-        self._depth = None if depth >= bodies.depth_of(message) else depth
+        self.reading.depth = None if depth >= bodies.depth_of(message) else depth
         self.redraw()
 
     def _shown_message(self) -> Optional[Message]:
@@ -384,16 +269,16 @@ class DetailPane(LinePane):
 
     def action_control(self) -> None:
         """Show pings and pongs, or hide them."""
-        self._control = not self._control
+        self.reading.control = not self.reading.control
         self.redraw()
 
     def action_fold(self) -> None:
-        self._unfold = not self._unfold
+        self.reading.unfold = not self.reading.unfold
         self.redraw()
 
     def reveal(self) -> None:
         """Show secrets, until another subject is opened; or mask them again."""
-        self._reveal = not self._reveal
+        self.reading.reveal = not self.reading.reveal
         self.redraw()
 
     def action_curl(self) -> None:

@@ -5,9 +5,8 @@ changed, and the pane is visible, are its lines drawn again. Lines are made on d
 fits on the screen, however long the list is. Selection is by a stable key, not by position.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
-from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Region, Size
@@ -16,8 +15,9 @@ from textual.strip import Strip
 
 from tremolo.telemetry.filters import FilterError
 
-from ..draw import Piece, spread, strip_of
+from ..draw import Piece, strip_of
 from ..model.session import Session
+from .frame import Edge, thumb_lines, title_pieces
 from .surface import Surface
 
 CACHE = 1024
@@ -51,7 +51,7 @@ class LinePane(Surface, can_focus=True):
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(session, **kwargs)
         self.titled = False
-        self.edge = False  # another pane stands to the right: the last column is a rule
+        self._edge = Edge(self)
         self.condensed = False  # the whole pane is one line
         self.typing = False  # the entry lies over the place that `entry_region` says
         self.mistake: Optional[FilterError] = None  # in what is typed
@@ -63,7 +63,6 @@ class LinePane(Surface, can_focus=True):
         #: how many lines had something on them when they were drawn; None: unknown
         self._used: Optional[int] = None
         self._cache: Dict[Any, Strip] = {}
-        self._marks: Dict[str, Segment] = {}
         self._width = self._height = 0  # of the lines, and of the body, while they are drawn
         self._settled_for = Size(0, 0)
         self._thumb = range(0)  # lines of the body beside which the scroll bar lies
@@ -121,6 +120,15 @@ class LinePane(Surface, can_focus=True):
     @property
     def heads(self) -> int:
         return self.HEADS
+
+    @property
+    def edge(self) -> bool:
+        """Another pane stands to the right: the last column is a rule."""
+        return self._edge.ruled
+
+    @edge.setter
+    def edge(self, ruled: bool) -> None:
+        self._edge.ruled = ruled
 
     def entry_region(self) -> Region:
         """Where on the screen the entry lies while something is typed for this pane."""
@@ -199,7 +207,7 @@ class LinePane(Surface, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._cache.clear()
-        self._marks.clear()
+        self._edge.clear()
 
     # -- drawing
 
@@ -209,7 +217,7 @@ class LinePane(Surface, can_focus=True):
             self._settle()  # its first drawing comes before it is told its size
         self.draws += 1
         self._width, self._height = self.size.width, self.body_height
-        self._thumb = self._thumb_lines()
+        self._thumb = thumb_lines(self.top, self.count(), self._height)
 
     def render_line(self, y: int) -> Strip:
         width, base = self._width, self.base_style
@@ -218,16 +226,18 @@ class LinePane(Surface, can_focus=True):
         line = y
         if self.titled:
             if line == 0:
-                return strip_of(self._title_pieces(width), width, base)
+                title = title_pieces(self, self.NUMBER, self.TITLE, self.title_end(), width,
+                                     self.edge)
+                return strip_of(title, width, base)
             line -= 1
         if line < self.heads:
-            return self._edged(strip_of(self.head_pieces(line, width - 1), width - 1, base))
+            return self._edge.closed(strip_of(self.head_pieces(line, width - 1), width - 1, base))
         line -= self.heads
         index = self.top + line
         if index >= self.count():
             empty = self.empty_lines(width - 1) if not self.count() else ()
             pieces = empty[line] if line < len(empty) else ()
-            return self._edged(strip_of(pieces, width - 1, base))
+            return self._edge.closed(strip_of(pieces, width - 1, base))
         return self._body_line(index, line in self._thumb)
 
     def _body_line(self, index: int, thumb: bool) -> Strip:
@@ -243,50 +253,12 @@ class LinePane(Surface, can_focus=True):
         if chosen:
             base = base + self.style("cursor" if self.has_focus else "cursor-far")
         strip = strip_of(self.pieces(index, width - 1), width - 1, base)
-        strip = self._with_thumb(strip) if thumb else self._edged(strip)
+        strip = self._edge.closed(strip, thumb)
         if cached is not None:
             if len(self._cache) >= CACHE:
                 self._cache.clear()
             self._cache[cached] = strip
         return strip
-
-    def _thumb_lines(self) -> range:
-        """Where the visible part lies within the whole."""
-        count, height = self.count(), self._height
-        if count <= height or height < 4:
-            return range(0)
-        size = max(1, height * height // count)
-        start = round(self.top / max(1, count - height) * (height - size))
-        return range(start, start + size)
-
-    def _with_thumb(self, strip: Strip) -> Strip:
-        return Strip([*strip, self._column("┃", "dim")], strip.cell_length + 1)
-
-    def _edged(self, strip: Strip) -> Strip:
-        """The last column is a rule where another pane stands beside this one."""
-        end = self._column("│", "faint") if self.edge else self._column(" ", "text")
-        return Strip([*strip, end], strip.cell_length + 1)
-
-    def _column(self, mark: str, name: str) -> Segment:
-        found = self._marks.get(mark)
-        if found is None:
-            found = self._marks[mark] = Segment(mark, self.base_style + self.style(name))
-        return found
-
-    def _title_pieces(self, width: int) -> List[Piece]:
-        name = "title-focus" if self.has_focus else "title"
-        line = self.style("rule")
-        left: List[Piece] = [("─", line), (f" {self.NUMBER} " if self.NUMBER else " ",
-                                           self.style("dim")),
-                             (self.TITLE + " ", self.style(name))]
-        used = sum(len(text) for text, _ in left)
-        end = self.title_end()
-        end_pieces: List[Piece] = [(f" {end} ", self.style("dim")), ("─", line)] if end else []
-        room = width - used - sum(len(text) for text, _ in end_pieces)
-        left.append(("─" * max(0, room), line))
-        if self.edge:
-            return [*spread(left, end_pieces, width - 1), ("┬", line)]
-        return spread(left, end_pieces, width)
 
     # -- moving
 
