@@ -1,7 +1,26 @@
 """For all tests: assertions of the modules that support them are rewritten as those of tests are,
-so that they explain themselves, and hold under `python -O`."""
+so that they explain themselves, and hold under `python -O`.
+
+And what a run of thousands of tests would otherwise pay again and again: bytecode of rewritten
+tests is kept even where Python shall write none, for to make it takes longer than all else of
+collecting them; and garbage is not looked for among what is there once they are collected, and
+stays."""
+
+import gc
+import sys
 
 import pytest
 
 pytest.register_assert_rewrite(
     "tests.support", "tests.app", "tests.frameworks", "tests.protocol", "tests.worker")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    wanted, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    gc.disable()
+    yield
+    sys.dont_write_bytecode = wanted
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()
+    gc.enable()
