@@ -79,4 +79,4 @@ def run(feed: socket.socket, info: Mapping[str, Any], first: Optional["FirstFram
     from .outside import last_words
 
     last_words(dashboard)
-    return int(dashboard.exit_code)
+    return int(dashboard.ending.exit_code)

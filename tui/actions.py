@@ -1,237 +1,132 @@
-"""What the dashboard's own keys do, apart from leaving: the app's base class."""
+"""What the dashboard's own keys do, apart from leaving and what is typed.
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union, cast
+A part of the app's class, and of nothing else: what its methods ask of that is `Acting`.
+"""
 
-from textual.app import App
+from typing import List, Optional, Tuple
 
 from tremolo.scope import EVERYTHING, Scope
 
-from .feed import Feed
-from .host import Host
-from .layout import Layout
+from .acting import Acting
+from .in_question import (
+    place_in_question,
+    request_in_question,
+    row_in_question,
+    scope_under_cursor,
+)
 from .model.holding import Held
-from .model.logs import Error
 from .model.pins import answer_of
-from .model.requests import HARMLESS, Key, Request, key_of, refusal_of, request_of
-from .model.session import Session
+from .model.requests import HARMLESS, Key, Request, key_of
 from .model.throttling import PRESETS
-from .model.traffic import Endpoint, Row
-from .panes.connections import ConnectionsPane
-from .panes.detail import DetailPane
-from .panes.errors import ErrorsPane
-from .panes.lines import LinePane
-from .panes.routes import RoutesPane
-from .panes.throttle import ThrottlePane
-from .panes.traffic import TrafficPane
-from .replays import Replays, shown
-
-if TYPE_CHECKING:
-    from .entry import Entry
+from .model.traffic import Row
+from .replays import shown
 
 ALARM = 8.0  # seconds that a notice stands
 ALARM_AGAIN = 30.0  # and until the same one may come again
 
 
-class Actions(App[int]):
-    """Of `Dashboard`, which brings the session, the panes and their arrangement."""
+class Actions:
+    """A part of `Dashboard`: its methods are those of an app that is `Acting`."""
 
-    session: Session
-    feed: Feed
-    replays: Replays
-    debugger: List[str]
-    stopping: int
-    panes: Dict[str, LinePane]
-    arrangement: Optional[Layout]
-    entry: Optional["Entry"]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._alarms: Dict[str, float] = {}
-        self._breakpoints: List[Tuple[int, str]] = []
-
-    # -- what it acts on
-
-    @property
-    def host(self) -> Host:
-        """Itself, as helpers see it."""
-        return cast(Host, self)
-
-    @property
-    def busy(self) -> bool:
-        """Something is being typed, or a dialogue is open."""
-        return (self.entry is not None and bool(self.entry.display)) or len(self.screen_stack) > 1
-
-    def pane_titles(self) -> List[Tuple[int, str]]:
+    def pane_titles(self: Acting) -> List[Tuple[int, str]]:
         return sorted((pane.NUMBER, pane.TITLE) for pane in self.panes.values() if pane.NUMBER)
 
-    @property
-    def traffic(self) -> TrafficPane:
-        pane = self.panes["traffic"]
-        assert isinstance(pane, TrafficPane)
-        return pane
-
-    @property
-    def throttle_pane(self) -> ThrottlePane:
-        pane = self.panes["throttle"]
-        assert isinstance(pane, ThrottlePane)
-        return pane
-
-    @property
-    def detail(self) -> DetailPane:
-        pane = self.panes["detail"]
-        assert isinstance(pane, DetailPane)
-        return pane
-
-    def selected_row(self) -> Optional[Row]:
+    def selected_row(self: Acting) -> Optional[Row]:
         return self.traffic.selected_row()
 
     # -- keys that act
 
-    def action_pause(self) -> None:
+    def action_pause(self: Acting) -> None:
         traffic = self.session.traffic
         traffic.pause(not traffic.paused)
         self.traffic.redraw()
 
-    def action_reload(self) -> None:
+    def action_reload(self: Acting) -> None:
         self.session.notify("reloading …", "info")
         self.session.commands.give("reload", {}, "reload")
 
-    def action_help(self) -> None:
-        from .help import HelpScreen, groups_of
-
-        panes = sorted(self.panes.values(), key=lambda pane: pane.NUMBER or 9)
-        self.push_screen(HelpScreen(groups_of(self, [type(pane) for pane in panes])))
-
-    def action_open_url(self) -> None:
+    def action_open_url(self: Acting) -> None:
         from .outside import open_url
 
-        open_url(self.host)
+        open_url(self)
 
-    def action_edit(self) -> None:
+    def action_edit(self: Acting) -> None:
         from .outside import edit
 
-        edit(self.host, self._place_in_question())
+        edit(self, place_in_question(self))
 
-    def _place_in_question(self) -> Union[Error, Endpoint, None]:
-        """What the editor opens: the exception that is shown, or that of the request in
-        question, or what answered that; else the newest exception."""
-        focus = self.detail if self.detail.has_focus else self.traffic
-        row = self.detail.subject if focus is self.detail else (
-            self.traffic.selected_row() if self.traffic.has_focus else None)
-        if isinstance(row, Row):
-            error = self.session.errors.of_request(row.pid, row.id)
-            if error is not None or row.endpoint is not None:
-                return error or row.endpoint
-        return self.shown_error()
-
-    def action_plain(self) -> None:
+    def action_plain(self: Acting) -> None:
         from .outside import plain_log
 
-        plain_log(self.host)
+        plain_log(self)
 
-    def action_command_palette(self) -> None:
-        from .palette import DashboardCommands
-
-        type(self).COMMANDS = {DashboardCommands}
-        super().action_command_palette()
-
-    def shown_error(self) -> Optional[Error]:
-        """The exception in the detail or the errors pane, else the newest."""
-        if self.arrangement is not None and self.arrangement.detail and self.detail.error:
-            return self.detail.error
-        pane = self.panes["errors"]
-        assert isinstance(pane, ErrorsPane)
-        chosen = pane.selected_error() if pane.display else None
-        items = self.session.errors.items
-        return chosen or (items[-1] if items else None)
-
-    def action_notices(self) -> None:
-        self.host.show_in_detail(self.session.notices)
+    def action_notices(self: Acting) -> None:
+        self.show_in_detail(self.session.notices)
         self.session.notices.seen()
 
-    def action_last_reload(self) -> None:
+    def action_last_reload(self: Acting) -> None:
         reload = self.session.reload
         if not reload.parts and not reload.error:
             self.session.notify("no start or reload was seen yet", "info")
             return
-        self.host.show_in_detail(reload)
+        self.show_in_detail(reload)
 
-    def alarm(self, title: str, words: str) -> None:
+    def alarm(self: Acting, title: str, words: str) -> None:
         """A notice that goes away by itself; the same one not again and again."""
         now = self.session.clock()
-        if now - self._alarms.get(words, -1e9) < ALARM_AGAIN:
+        if now - self.alarms.get(words, -1e9) < ALARM_AGAIN:
             return
-        self._alarms = {known: at for known, at in self._alarms.items()
+        self.alarms = {known: at for known, at in self.alarms.items()
                         if now - at < ALARM_AGAIN}
-        self._alarms[words] = now
+        self.alarms[words] = now
         self.notify(words, title=title, severity="error", timeout=ALARM, markup=False)
 
     # -- breakpoints
 
-    def stopped_at(self, pid: int, words: str) -> None:
+    def stopped_at(self: Acting, pid: int, words: str) -> None:
         """A breakpoint waits in the worker `pid`: its debugger gets the terminal, unless
         something is being typed into it."""
-        self._breakpoints.append((pid, words))
+        self.breakpoints.append((pid, words))
         if self.busy:
             self.session.notify(f"{words.partition(': ')[0]}: D is the debugger", "warning")
         else:
             self.call_later(self.action_debug)
 
-    def action_debug(self) -> None:
-        if not self._breakpoints:
+    def action_debug(self: Acting) -> None:
+        if not self.breakpoints:
             self.session.notify("no breakpoint waits", "info")
             return
         from .outside import debug
 
-        debug(self.host, *self._breakpoints.pop(0))
+        debug(self, *self.breakpoints.pop(0))
 
     # -- sending requests again
 
-    def _row_in_question(self) -> Optional[Row]:
-        """The request in the detail if that has the keys, else the one under the cursor; says
-        so if there is none."""
-        subject = self.detail.subject if self.detail.has_focus else None
-        row = subject if isinstance(subject, Row) else self.traffic.selected_row()
-        if row is None:
-            self.session.notify("select a request first", "warning")
-        return row
-
-    def _request_in_question(self) -> Optional[Request]:
-        """What replay, pin and edit are about; says why if it cannot be sent again."""
-        row = self._row_in_question()
-        if row is None:
-            return None
-        why = refusal_of(row)
-        if why:
-            self.session.notify(why, "warning")
-            return None
-        return request_of(row)
-
-    def action_replay(self) -> None:
-        request = self._request_in_question()
+    def action_replay(self: Acting) -> None:
+        request = request_in_question(self)
         if request is not None:
             self.send_now(request)
 
-    def send_now(self, request: Request) -> None:
+    def send_now(self: Acting, request: Request) -> None:
         self.session.notify(f"{shown(request)} is sent again …", "info")
         self.replays.send([request], by_hand=True)
 
-    def action_edit_request(self) -> None:
-        request = self._request_in_question()
+    def action_edit_request(self: Acting) -> None:
+        request = request_in_question(self)
         if request is not None:
             from .outside import edit_request
 
-            edit_request(self.host, request)
+            edit_request(self, request)
 
-    def action_pin(self) -> None:
-        row = self._row_in_question()
+    def action_pin(self: Acting) -> None:
+        row = row_in_question(self)
         if row is None:
             return
         pins = self.session.pins
         if key_of(row) in pins:
             self.unpin(key_of(row))
         else:
-            request = self._request_in_question()
+            request = request_in_question(self)
             if request is None:
                 return
             pins.toggle(request)
@@ -247,103 +142,88 @@ class Actions(App[int]):
                 self.session.notify(f"pinned {shown(request)}: it will be sent after each "
                                   "reload, whatever it changes", "warning")
         self.traffic.redraw()
-        self.host.remember()
+        self.remember()
 
-    def unpin(self, key: Key) -> None:
+    def unpin(self: Acting, key: Key) -> None:
         pin = self.session.pins.find(key)
         if pin is not None:
             self.session.pins.unpin(key)
             self.session.notify(f"unpinned {shown(pin.request)}", "info")
             self.traffic.redraw()
-            self.host.remember()
+            self.remember()
 
-    async def action_hold(self) -> None:
+    async def action_hold(self: Acting) -> None:
         from .dialogues import ask_hold
 
-        await ask_hold(self.host)
+        await ask_hold(self)
 
-    def action_hold_mail(self) -> None:
+    def action_hold_mail(self: Acting) -> None:
         self.session.switch_mail()
 
-    async def action_mock(self) -> None:
+    async def action_mock(self: Acting) -> None:
         from .dialogues import ask_mock
 
-        await ask_mock(self.host, self.traffic.selected_row())
+        await ask_mock(self, self.traffic.selected_row())
 
-    def action_held(self) -> None:
+    def action_held(self: Acting) -> None:
         """All requests that are held, to let go, change, or answer."""
         if not self.session.holding.held:
             self.session.notify("no request is held: I says which to hold", "info")
             return
         from .held_list import HeldList
 
-        self.push_screen(HeldList(self.host))
+        self.push_screen(HeldList(self))
 
-    async def ask_decision(self, held: Held, answer: bool) -> None:
+    async def ask_decision(self: Acting, held: Held, answer: bool) -> None:
         from .dialogues import ask_decision
 
-        await ask_decision(self.host, held, answer)
+        await ask_decision(self, held, answer)
 
-    async def action_write(self) -> None:
+    async def action_write(self: Acting) -> None:
         from .dialogues import ask_file
 
-        await ask_file(self.host)
+        await ask_file(self)
 
-    def action_pins(self) -> None:
+    def action_pins(self: Acting) -> None:
         """All pins, to look at one, to send them again, to take one down."""
         if not len(self.session.pins):
             self.session.notify("nothing is pinned: p on a request pins it", "info")
             return
         from .pin_list import PinList
 
-        self.push_screen(PinList(self.host))
+        self.push_screen(PinList(self))
 
-    def send_pins(self) -> None:
+    def send_pins(self: Acting) -> None:
         self.replays.send(self.session.pins.requests(), by_hand=True)
 
-    def replay_pins(self) -> None:
+    def replay_pins(self: Acting) -> None:
         """A new generation serves: does it answer as the one before?"""
         if len(self.session.pins) and not self.session.recorded:
             self.replays.send(self.session.pins.requests(), by_hand=False)
 
     # -- what the detail shows of a request
 
-    def action_reveal(self) -> None:
+    def action_reveal(self: Acting) -> None:
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.reveal()
 
-    def action_detail_tab(self, step: int) -> None:
+    def action_detail_tab(self: Acting, step: int) -> None:
         if self.arrangement is not None and self.arrangement.detail:
             self.detail.action_tab(step)
 
-    def action_copy_body(self) -> None:
+    def action_copy_body(self: Acting) -> None:
         from .clipboard import copy_body
 
-        row = self._row_in_question()
+        row = row_in_question(self)
         if row is not None:
-            copy_body(self.host, row)
+            copy_body(self, row)
 
     # -- the throttle
 
-    def action_throttle(self) -> None:
-        self.open_throttle(self._scope_under_cursor())
+    def action_throttle(self: Acting) -> None:
+        self.open_throttle(scope_under_cursor(self))
 
-    def _scope_under_cursor(self) -> Optional[Scope]:
-        """What the selected line of the focused list is about; None: nothing is selected."""
-        pane, control = self.focused, self.throttle_pane
-        if isinstance(pane, ConnectionsPane):
-            connection = pane.selected_connection()
-            if connection is not None:
-                control.client = connection.client
-            return connection.scope if connection else None
-        if isinstance(pane, RoutesPane) and str(pane.selected or "").startswith("/"):
-            control.route = str(pane.selected)
-            return Scope(control.route)
-        if isinstance(pane, TrafficPane) and pane.selected_row() is not None:
-            return Scope(control.route) if control.route else None
-        return None
-
-    def open_throttle(self, scope: Optional[Scope]) -> None:
+    def open_throttle(self: Acting, scope: Optional[Scope]) -> None:
         if scope is not None:
             pane = self.throttle_pane
             pane.scope = scope
@@ -351,37 +231,37 @@ class Actions(App[int]):
                 pane.connection = (scope.connection[0], scope.connection[1])
         if self.arrangement is not None:
             self.arrangement.toggle_throttle(scope is not None)
-        self.host.news()
+        self.news()
 
-    def action_close_throttle(self) -> None:
+    def action_close_throttle(self: Acting) -> None:
         if self.arrangement is not None:
             self.arrangement.close_throttle()
 
-    def action_toggle_throttle(self) -> None:
+    def action_toggle_throttle(self: Acting) -> None:
         self.session.switch_throttle()
 
-    def throttle_all(self, name: str) -> None:
+    def throttle_all(self: Acting, name: str) -> None:
         self.session.wish_throttle(EVERYTHING, PRESETS[name])
 
-    async def ask_throttle(self, scope: Scope) -> None:
+    async def ask_throttle(self: Acting, scope: Scope) -> None:
         from .dialogues import ask_throttle
 
-        await ask_throttle(self.host, scope)
+        await ask_throttle(self, scope)
 
-    async def ask_message(self, row: Row) -> None:
+    async def ask_message(self: Acting, row: Row) -> None:
         from .dialogues import ask_message
 
-        await ask_message(self.host, row)
+        await ask_message(self, row)
 
-    async def ask_close(self, row: Row) -> None:
+    async def ask_close(self: Acting, row: Row) -> None:
         from .dialogues import ask_close
 
-        await ask_close(self.host, row)
+        await ask_close(self, row)
 
-    async def ask_scope(self) -> None:
+    async def ask_scope(self: Acting) -> None:
         from .dialogues import ask_scope
 
-        await ask_scope(self.host)
+        await ask_scope(self)
 
-    def choose_scope(self, scope: Scope) -> None:
+    def choose_scope(self: Acting, scope: Scope) -> None:
         self.throttle_pane.choose_scope(scope)

@@ -7,23 +7,23 @@ new. When drawing is slow the ticks become rarer.
 
 import asyncio
 import os
-import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
 
 from textual import events
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
 from textual.driver import Driver
 
 from tremolo.scope import Scope
-from tremolo.telemetry.filters import FilterError
 
 from .actions import Actions
+from .asking import Asking
 from .colours import preferred
 from .draw_timer import DrawTimer
+from .ending import Ending
 from .feed import Feed
 from .layout import Layout
 from .model.logs import Error
@@ -47,15 +47,13 @@ from .saved_state import load, save
 from .theme import LIGHT, TREMOLO, tones
 
 if TYPE_CHECKING:
-    from .entry import Entry
     from .first_frame import FirstFrame
 
-ASK_AGAIN = 6.0  # seconds in which the key to quit has to be pressed again
 PANES = (TrafficPane, ConnectionsPane, ErrorsPane, DetailPane, RoutesPane, LogPane,
          ThrottlePane, WorkersPane)
 
 
-class Dashboard(Actions):
+class Dashboard(Actions, App[int]):
     CSS_PATH = "dashboard.tcss"
     TITLE = "Tremolo"
     ENABLE_COMMAND_PALETTE = True
@@ -103,25 +101,22 @@ class Dashboard(Actions):
         self.feed = Feed(sock, self.session)
         self.replays = Replays(self.session)
         self.feed.on_news = self.session.on_news = self.news
-        self.feed.on_end = self.server_ended
         self.feed.observe = info.get("observe")
         self.session.on_ready = self.replay_pins
         self.session.on_alarm = self.alarm
         self.session.on_breakpoint = self.stopped_at
-        #: another has started the server: leaving leaves it running
-        self.guest = bool(info.get("guest")) or bool(info.get("recording"))
         self.recording = str(info.get("recording") or "")
         self.debugger: List[str] = list(info.get("debugger") or ())
         self.project = str(info.get("folder") or "")  # what is remembered belongs to it
         self.wall_clock = time.time
-        self.exit_code = 0
         self.failure: Optional[BaseException] = None
-        self.stopping = 0  # how often leaving was asked for
-        self._asked_at = -1e9  # when the user was asked whether to leave
+        self.ending = Ending(self, guest=bool(info.get("guest")) or bool(self.recording))
+        self.feed.on_end = self.ending.server_ended
+        self.asking = Asking(self)
+        self.alarms: Dict[str, float] = {}
+        self.breakpoints: List[Tuple[int, str]] = []
         self.draw_timer: Optional[DrawTimer] = None
-        self.entry: Optional[Entry] = None
         self.first_frame: Optional[FirstFrame] = None  # that is on the screen already
-        self._histories: Dict[str, List[str]] = {}
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
 
@@ -131,6 +126,31 @@ class Dashboard(Actions):
         if action in ("filter", "throttle", "pane") and self.busy:
             return False
         return super().check_action(action, parameters)
+
+    # -- what it is made of
+
+    @property
+    def busy(self) -> bool:
+        """Something is being typed, or a dialogue is open."""
+        return self.asking.asks or len(self.screen_stack) > 1
+
+    @property
+    def traffic(self) -> TrafficPane:
+        pane = self.panes["traffic"]
+        assert isinstance(pane, TrafficPane)
+        return pane
+
+    @property
+    def throttle_pane(self) -> ThrottlePane:
+        pane = self.panes["throttle"]
+        assert isinstance(pane, ThrottlePane)
+        return pane
+
+    @property
+    def detail(self) -> DetailPane:
+        pane = self.panes["detail"]
+        assert isinstance(pane, DetailPane)
+        return pane
 
     # -- building
 
@@ -175,9 +195,9 @@ class Dashboard(Actions):
             self.session.pins.restore(saved.get("pins"))
         self.arrangement.apply()
         self.screen.set_focus(self.panes[NAMES[self.arrangement.active]])
-        self.set_timer(0.3, self._make_entry)
+        self.set_timer(0.3, self.asking.make)
         loop = asyncio.get_running_loop()
-        self._take_signals(loop)
+        self.ending.take_signals(loop, self._continued)
         self.draw_timer = DrawTimer(loop, self.session.tick, self.draw_changes)
         self.feed.attach(loop)
         if self.recording:
@@ -196,25 +216,6 @@ class Dashboard(Actions):
             self.failure = exc
             self.exit()
 
-    def _take_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
-            loop.add_signal_handler(signal.SIGHUP, self._signalled, signal.SIGHUP)
-            loop.add_signal_handler(signal.SIGINT, self.action_leave)
-            loop.add_signal_handler(signal.SIGCONT, self._continued)
-        except (ValueError, RuntimeError, NotImplementedError):
-            return  # not the main thread: somebody else has the signals
-
-    def _signalled(self, number: int) -> None:
-        self.exit_code = 128 + number
-        if number == signal.SIGHUP:
-            # The terminal may be gone, and Textual's writer with it: leave in any case.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(3)
-        if not self.guest:
-            self._ask_to_stop(now=False)
-        self.exit()
-
     def _continued(self) -> None:
         """The process goes on, after Ctrl+Z, after a stop that it could not see coming, or
         without a stop at all: whatever the terminal is like now, take it anew and draw all.
@@ -232,8 +233,7 @@ class Dashboard(Actions):
     def on_resize(self, event: events.Resize) -> None:
         if self.arrangement is not None:
             self.arrangement.resized(event.size)
-        if self.entry is not None and self.entry.display:
-            self.call_after_refresh(self.entry.settle)
+        self.asking.resized()
 
     def on_unmount(self) -> None:
         if self.draw_timer is not None:
@@ -276,50 +276,27 @@ class Dashboard(Actions):
             self.call_after_refresh(self.draw_timer.drawn)
         return drawn
 
-    # -- the feed
+    # -- pages
 
-    def server_ended(self, cause: str) -> None:
-        """The supervisor is gone, and with it everything this could show."""
-        if not self.stopping:
-            self.exit_code = self.exit_code or 1
-            self.session.notify("server ended" + (f": {cause}" if cause else ""), "error")
-            self.draw_changes()
-        self.exit()
+    def action_help(self) -> None:
+        from .help import HelpScreen, groups_of
+
+        panes = sorted(self.panes.values(), key=lambda pane: pane.NUMBER or 9)
+        self.push_screen(HelpScreen(groups_of(self, [type(pane) for pane in panes])))
+
+    def action_command_palette(self) -> None:
+        from .palette import DashboardCommands
+
+        type(self).COMMANDS = {DashboardCommands}
+        super().action_command_palette()
 
     # -- leaving
 
-    def _ask_to_stop(self, now: bool) -> None:
-        self.stopping += 1
-        self.session.commands.give("stop", {"now": now}, "stop")
-
     def action_quit_or_ask(self) -> None:
-        """Leave; where something is live, not before the key is pressed again."""
-        if self.guest:
-            self.exit()
-            return
-        now = self.session.clock()
-        live = self.session.in_progress()
-        if live and not self.stopping and now - self._asked_at > ASK_AGAIN:
-            self._asked_at = now
-            self.session.notify(f"{live} live · q again ends the server", "warning")
-            self.news()
-        else:
-            self.action_leave()
+        self.ending.quit_or_ask()
 
     def action_leave(self) -> None:
-        """Finish what runs, then end; asked a second time: end at once. A guest just leaves."""
-        if self.guest:
-            self.exit()
-            return
-        if self.stopping:
-            self._ask_to_stop(now=True)
-            self.set_timer(1.5, self.exit)
-            return
-        self._ask_to_stop(now=False)
-        active = self.session.totals.sums().gauges["active"]
-        self.session.notify(f"finishing {active} request{'' if active == 1 else 's'} · "
-                          "q again ends at once" if active else "stopping", "warning")
-        self.news()
+        self.ending.leave()
 
     def _fatal_error(self) -> None:
         """Instead of Textual's page of traceback: the caller gets the exception."""
@@ -368,29 +345,21 @@ class Dashboard(Actions):
         if self.arrangement is not None:
             self.arrangement.back()
 
-    # -- the entry
+    # -- what is typed
 
     async def action_filter(self) -> None:
         """Search where the focus is, in the log or in the detail; else filter the requests."""
         from .dialogues import ask_filter, ask_find, ask_search
 
         if self.panes["log"].has_focus:
-            await ask_search(self.host)
+            await ask_search(self)
         elif self.detail.has_focus:
-            await ask_find(self.host)
+            await ask_find(self)
         else:
-            await ask_filter(self.host)
+            await ask_filter(self)
 
     def find_in_detail(self, text: str, again: bool) -> None:
         self.detail.find(text, again)
-
-    def mark_mistake(self, error: Optional[FilterError]) -> None:
-        if self.entry is not None:
-            self.entry.mark(None if error is None else error.place)
-        for pane in self.panes.values():
-            if pane.typing and pane.mistake != error:
-                pane.mistake = error
-                pane.redraw()
 
     def show_traffic(self) -> None:
         if self.arrangement is not None:
@@ -404,29 +373,3 @@ class Dashboard(Actions):
         if self.arrangement is not None:
             self.arrangement.choose(1)
         self.traffic.redraw()
-
-    async def open_entry(self, kind: str, value: str, placeholder: str,
-                         changed: Callable[[str], None],
-                         finished: Callable[[str, bool], bool], label: str = "") -> None:
-        """Type something for the pane `kind`; `label` says what, where it is not its filter."""
-        await self._make_entry()
-        if self.entry is not None and not self.entry.display:
-            pane = self.panes[kind]
-            pane.typing, pane.label = True, label
-            pane.redraw()
-            history = self._histories.setdefault(kind, [])
-            self.entry.ask(value, placeholder, history, pane.entry_region, changed, finished)
-
-    async def _make_entry(self) -> None:
-        """Once, after the first paint: keys that follow quickly must find it there."""
-        if self.entry is None and self.screen_stack and not self._exit:
-            from .entry import Entry
-
-            self.entry = Entry()
-            await self.screen_stack[0].mount(self.entry, before="#body")
-
-    def close_entry(self, focus: str) -> None:
-        if self.entry is not None:
-            self.entry.display = False
-        self.panes[focus].typing, self.panes[focus].mistake = False, None
-        self.screen_stack[0].set_focus(self.panes[focus])

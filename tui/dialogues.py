@@ -45,10 +45,10 @@ async def ask_throttle(app: Host, scope: Scope) -> None:
                 return False
             session.wish_throttle(*found, exempt=":" in value and found[0] != EVERYTHING)
             app.choose_scope(found[0])
-        app.close_entry("throttle")
+        app.asking.close("throttle")
         return True
 
-    await app.open_entry("throttle", text, "down=1.5Mbit latency=150ms or /api/*: slow-4g",
+    await app.asking.open("throttle", text, "down=1.5Mbit latency=150ms or /api/*: slow-4g",
                          changed, finished)
 
 
@@ -63,10 +63,10 @@ async def ask_scope(app: Host) -> None:
             except ConfigurationError as exc:
                 session.notify(clean(str(exc)), "warning")
                 return False
-        app.close_entry("throttle")
+        app.asking.close("throttle")
         return True
 
-    await app.open_entry("throttle", "", "all /api/* client:10.0.0.7 #88 total",
+    await app.asking.open("throttle", "", "all /api/* client:10.0.0.7 #88 total",
                          lambda value: None, finished)
 
 
@@ -77,7 +77,7 @@ async def ask_filter(app: Host) -> None:
 
     def changed(value: str) -> None:
         session.traffic.set_filter(value)
-        app.mark_mistake(session.traffic.filter_error)
+        app.asking.mark(session.traffic.filter_error)
         app.redraw_pane("traffic")
 
     def finished(value: str, accepted: bool) -> bool:
@@ -85,12 +85,12 @@ async def ask_filter(app: Host) -> None:
             return False
         if not accepted:
             session.traffic.set_filter(before)
-        app.close_entry("traffic")
+        app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
 
     app.show_traffic()
-    await app.open_entry("traffic", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
+    await app.asking.open("traffic", before, "m:post s:5xx ms>50 route:/api/* !static a|b",
                          changed, finished)
 
 
@@ -101,7 +101,7 @@ async def ask_search(app: Host) -> None:
 
     def changed(value: str) -> None:
         log.search(value)
-        app.mark_mistake(log.search_error)
+        app.asking.mark(log.search_error)
         if log.search_error is not None:
             app.session.notify(str(log.search_error), "warning")
         app.redraw_pane("log")
@@ -111,11 +111,11 @@ async def ask_search(app: Host) -> None:
             return False
         if not accepted:
             log.search(before)
-        app.close_entry("log")
+        app.asking.close("log")
         app.redraw_pane("log")
         return True
 
-    await app.open_entry("log", before, "words pid:4711 level:error name:shop !debug a|b",
+    await app.asking.open("log", before, "words pid:4711 level:error name:shop !debug a|b",
                          changed, finished)
 
 
@@ -128,10 +128,10 @@ async def ask_find(app: Host) -> None:
     def finished(value: str, accepted: bool) -> bool:
         if not accepted:
             app.find_in_detail("", again=False)
-        app.close_entry("detail")
+        app.asking.close("detail")
         return True
 
-    await app.open_entry("detail", "", "text in this tab", changed, finished)
+    await app.asking.open("detail", "", "text in this tab", changed, finished)
 
 
 async def ask_file(app: Host) -> None:
@@ -148,13 +148,13 @@ async def ask_file(app: Host) -> None:
                 session.notify(clean(f"{exc.strerror}: {value}"), "error")
                 return False
             session.notify(clean(f"{count:,} requests, secrets and all, in {value}"), "good")
-        app.close_entry("traffic")
+        app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
 
     app.show_traffic()
     session.notify("a name in .har makes it a HAR; what is filtered out is left out", "info")
-    await app.open_entry("traffic", suggested(session), "session.jsonl or requests.har",
+    await app.asking.open("traffic", suggested(session), "session.jsonl or requests.har",
                          lambda value: None, finished, "write to")
 
 
@@ -173,10 +173,10 @@ async def ask_message(app: Host, row: Row) -> None:
                 what = {"data64": base64.b64encode(data).decode("ascii")}
             app.session.commands.give("message", {"pid": row.pid, "conn": row.conn, **what},
                                       "message")
-        app.close_entry("detail")
+        app.asking.close("detail")
         return True
 
-    await app.open_entry("detail", "", "a message for the client; 0x00 ff for bytes",
+    await app.asking.open("detail", "", "a message for the client; 0x00 ff for bytes",
                          lambda value: None, finished)
 
 
@@ -192,10 +192,10 @@ async def ask_close(app: Host, row: Row) -> None:
             app.session.commands.give("message", {"pid": row.pid, "conn": row.conn,
                                                   "close": int(code), "reason": reason},
                                       f"close {code}")
-        app.close_entry("detail")
+        app.asking.close("detail")
         return True
 
-    await app.open_entry("detail", "1000", "1011 out of lamps", lambda value: None, finished)
+    await app.asking.open("detail", "1000", "1011 out of lamps", lambda value: None, finished)
 
 
 async def ask_hold(app: Host) -> None:
@@ -210,7 +210,7 @@ async def ask_hold(app: Host) -> None:
         return None
 
     def changed(value: str) -> None:
-        app.mark_mistake(mistake_of(value))
+        app.asking.mark(mistake_of(value))
 
     def finished(value: str, accepted: bool) -> bool:
         if accepted:
@@ -219,12 +219,12 @@ async def ask_hold(app: Host) -> None:
             holding.hold = value.strip()
             app.session.commands.give("intercept", holding.wanted(),
                                       f"hold {value}" if value.strip() else "hold nothing")
-        app.close_entry("traffic")
+        app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
 
     app.show_traffic()
-    await app.open_entry("traffic", holding.hold, "POST /api/* h:cookie | ip:10.; empty: none",
+    await app.asking.open("traffic", holding.hold, "POST /api/* h:cookie | ip:10.; empty: none",
                          changed, finished, "hold")
 
 
@@ -255,11 +255,11 @@ async def ask_mock(app: Host, row: Optional[Row]) -> None:
             count = len(holding.mocks)
             app.session.commands.give("intercept", holding.wanted(),
                                       f"{count} route{'' if count == 1 else 's'} mocked")
-        app.close_entry("traffic")
+        app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
 
-    await app.open_entry("traffic", text, 'GET /api/* 503 {"error": 1}; empty: not mocked',
+    await app.asking.open("traffic", text, 'GET /api/* 503 {"error": 1}; empty: not mocked',
                          lambda value: None, finished, "mock")
 
 
@@ -288,11 +288,11 @@ async def ask_decision(app: Host, held: Held, answer: bool) -> None:
                 return False
             app.session.commands.give("release", {"pid": held.pid, "id": held.id, **what},
                                       f"{held.method} {held.path}")
-        app.close_entry("traffic")
+        app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
 
     app.show_traffic()
-    await app.open_entry("traffic", "200 " if answer else f"{held.method} {held.path}",
+    await app.asking.open("traffic", "200 " if answer else f"{held.method} {held.path}",
                          "404 not here" if answer else "PUT /other X-Role: admin | Cookie: || {}",
                          lambda value: None, finished, "answer" if answer else "change")

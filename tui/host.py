@@ -11,6 +11,7 @@ from textual.binding import Binding
 from tremolo.scope import Scope
 from tremolo.telemetry.filters import FilterError
 
+from .ending import Ending
 from .feed import Feed
 from .model.holding import Held
 from .model.logs import Error
@@ -20,12 +21,27 @@ from .model.traffic import Row
 from .panes.page import Styled
 
 
+class Asks(Protocol):
+    """What is typed in the one-line entry."""
+
+    async def open(self, kind: str, value: str, placeholder: str,
+                   changed: Callable[[str], None], finished: Callable[[str, bool], bool],
+                   label: str = "") -> None: ...
+
+    def close(self, focus: str) -> None: ...
+
+    def mark(self, error: Optional[FilterError]) -> None: ...
+
+
 class Host(Protocol):
     session: Session
     feed: Feed
     debugger: List[str]  # the command that attaches to a breakpoint
-    stopping: int  # how often leaving was asked for
+    ending: Ending
     wall_clock: Callable[[], float]
+
+    @property
+    def asking(self) -> Asks: ...
 
     @property
     def palette(self) -> Styled: ...
@@ -70,8 +86,6 @@ class Host(Protocol):
 
     def redraw_pane(self, name: str) -> None: ...
 
-    def mark_mistake(self, error: Optional[FilterError]) -> None: ...
-
     def find_in_detail(self, text: str, again: bool) -> None: ...
 
     def open_throttle(self, scope: Optional[Scope]) -> None: ...
@@ -89,12 +103,6 @@ class Host(Protocol):
     async def ask_scope(self) -> None: ...
 
     def choose_scope(self, scope: Scope) -> None: ...
-
-    async def open_entry(self, kind: str, value: str, placeholder: str,
-                         changed: Callable[[str], None],
-                         finished: Callable[[str, bool], bool], label: str = "") -> None: ...
-
-    def close_entry(self, focus: str) -> None: ...
 
     def action_pane(self, number: int) -> None: ...
 

@@ -258,7 +258,7 @@ def last_words(app: Host) -> None:
     lines = [line for line in session.log.lines if line.stream not in ("tremolo", "companion")]
     for line in lines[-LAST_LINES:]:
         print("".join(run for _, run in text.colour_runs(line.raw)))
-    if feed.ended is not None and not app.stopping:
+    if feed.ended is not None and not app.ending.asked:
         error = session.errors.items[-1] if session.errors.items else None
         cause = feed.ended or (f"{error.where}: {error.title}" if error else "")
         if error is not None and error.type == "ConfigurationError" and not feed.ended:

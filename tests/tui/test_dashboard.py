@@ -62,7 +62,7 @@ async def test_the_filter_is_live_and_escape_brings_back_the_old_one(d):
     await d.press(*" ms", "greater_than_sign")
     assert "ms needs a number" in d.text() and "/drop" not in d.text()
     await d.press("backspace", "backspace", "backspace", "enter")
-    assert d.app.session.traffic.filter_text == "keep" and not d.app.entry.display
+    assert d.app.session.traffic.filter_text == "keep" and not d.app.asking.entry.display
     await d.press("slash", "x", "escape")
     assert d.app.session.traffic.filter_text == "keep"
     await d.press("escape")
@@ -88,10 +88,10 @@ async def test_a_throttle_preset_is_one_key_and_shown_when_confirmed(d):
 @drive(SMALL)
 async def test_a_throttle_of_ones_own_is_typed_and_wrong_ones_are_explained(d):
     await d.press("7", "enter")
-    d.app.entry.value = "down=fast"
+    d.app.asking.entry.value = "down=fast"
     await d.press("enter")
     assert d.commands() == [] and "down" in d.screen()[-2]
-    d.app.entry.value = "down=1.5Mbit latency=100ms"
+    d.app.asking.entry.value = "down=1.5Mbit latency=100ms"
     await d.press("enter")
     (command,) = await d.obey()
     assert command["args"]["throttle"]["download"] == 187_500
@@ -114,7 +114,7 @@ async def test_sliders_move_with_keys_and_the_scope_follows_the_selection(d):
 
 @drive(SMALL)
 async def test_keys_typed_in_one_go_all_arrive_where_they_belong(d):
-    await d.app._make_entry()
+    await d.app.asking.make()
     for key, char in (("slash", "/"), ("s", "s"), ("x", "x"), ("q", "q")):
         d.app.post_message(events.Key(key, char))
     await d.until(lambda: d.app.session.traffic.filter_text == "sxq")

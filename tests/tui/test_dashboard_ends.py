@@ -42,14 +42,14 @@ async def test_the_end_of_the_feed_after_quit_is_a_good_end(d):
     await d.press("q")
     d.sock.close()
     await d.until(lambda: d.app._exit)
-    assert d.app.exit_code == 0
+    assert d.app.ending.exit_code == 0
 
 
 @drive(SMALL)
 async def test_the_end_of_the_feed_by_itself_is_told_and_no_good_end(d):
     d.sock.close()
     await d.until(lambda: d.app._exit)
-    assert d.app.exit_code == 1 and "server ended" in d.app.session.notices.newest.text
+    assert d.app.ending.exit_code == 1 and "server ended" in d.app.session.notices.newest.text
 
 
 @drive(SMALL)

@@ -66,7 +66,7 @@ async def test_what_is_not_known_yet_is_refused_at_its_place(d):
     assert row.index("╰") == len(" hold POST ")
     assert "s: cannot be held by: that is known only once it was answered" in row
     await d.press("enter")
-    assert d.app.entry.display and d.commands() == []
+    assert d.app.asking.entry.display and d.commands() == []
     await d.press("escape")
     assert "cannot be held by" not in d.text()
 
@@ -76,8 +76,8 @@ async def test_one_that_is_held_is_changed_or_answered(d):
     await d.say(held())
     for key, typed, name in (("e", "PUT /other", "target"), ("a", "404 not here", "answer")):
         await d.press("H", key)
-        await d.until(lambda: d.app.entry.display)
-        d.app.entry.value = typed
+        await d.until(lambda: d.app.asking.entry.display)
+        d.app.asking.entry.value = typed
         await d.press("enter")
         (command,) = d.commands()
         assert command["name"] == "release" and name in command["args"]
@@ -95,7 +95,7 @@ async def test_a_route_is_mocked_from_what_was_recorded(d):
     assert base64.b64decode(mock["body64"]) == b"hello"
     assert mock["headers"] == [["Content-Type", "text/plain"]]
     await d.press("A")
-    d.app.entry.value = ""
+    d.app.asking.entry.value = ""
     await d.press("enter")
     assert d.commands()[-1]["args"]["mocks"] == []
 
@@ -130,7 +130,7 @@ async def test_a_message_is_typed_for_an_open_websocket(d):
     await d.press("up", "enter")
     d.app.detail.focus()
     await d.press("a", *"hello", "enter", "C")
-    d.app.entry.value = "4001 out of lamps"
+    d.app.asking.entry.value = "4001 out of lamps"
     await d.press("enter")
     first, second = d.commands()
     assert first["args"] == {"pid": 4711, "conn": 9, "text": "hello"}

@@ -68,7 +68,7 @@ LAST, FAILED = "/last?q=1", "/failed"
 
 #: id of the binding: keys before it, and what is to be seen after it
 KEYS = {
-    "app.filter": (["1"], lambda d: d.app.entry.display),
+    "app.filter": (["1"], lambda d: d.app.asking.entry.display),
     "app.palette": ([], words("Search for commands")),
     "app.throttle": (["1"], words("preset")),
     "app.toggle": ([], words("nothing was throttled yet")),
@@ -84,15 +84,16 @@ KEYS = {
     "app.notices": ([], words("Notices")),
     "app.pins": ([], words("nothing is pinned")),
     "app.plain": ([], call("plain_log")),
-    "app.hold": (["4"], lambda d: d.app.entry.display),
+    "app.hold": (["4"], lambda d: d.app.asking.entry.display),
     "app.mail": ([], commands("mail")),
     "app.held": ([], words("no request is held")),
-    "traffic.mock": (["1", "up"], lambda d: d.app.entry.value == "GET /last 200"),
+    "traffic.mock": (["1", "up"], lambda d: d.app.asking.entry.value == "GET /last 200"),
     "detail.send": (DETAIL, words("only over a WebSocket that is open")),
     "detail.hang_up": (DETAIL, words("only over a WebSocket that is open")),
     "detail.less": (DETAIL, words("no JSON here to fold")),
     "detail.more": (DETAIL, words("no JSON here to fold")),
-    "app.write": (["4"], lambda d: d.app.entry.display and d.app.entry.value.endswith(".jsonl")),
+    "app.write": (["4"], lambda d: d.app.asking.asks
+                  and d.app.asking.entry.value.endswith(".jsonl")),
     "app.back": (["4"], words("all requests")),
     "1": (["4"], words("all requests")), "2": ([], words("ROUTE")), "3": ([], words("PEER")),
     "4": ([], words("all lines")), "5": ([], words("KeyError")), "6": ([], words("REQUESTS")),
@@ -143,7 +144,7 @@ KEYS = {
     "detail.copy": (DETAIL, words("copied")),
     "detail.next": (DETAIL, lambda d: d.app.detail.tab == "Headers"),
     "detail.previous": (DETAIL, lambda d: d.app.detail.tab == "All"),
-    "detail.find": (DETAIL, lambda d: d.app.entry.display),
+    "detail.find": (DETAIL, lambda d: d.app.asking.entry.display),
     "detail.again": ([*DETAIL, "slash", "l", "enter"], words("n next")),
     "detail.whole": (DETAIL, lambda d: d.app.detail.reading.whole),
     "detail.control": (DETAIL, lambda d: d.app.detail.reading.control),
@@ -151,7 +152,7 @@ KEYS = {
     "routes.only": (["2", "g"], lambda d: d.app.session.traffic.filter_text.startswith("route:")),
     "routes.sort": (["2"], lambda d: d.app.session.routes.sort == "p50"),
     "routes.reverse": (["2"], lambda d: d.app.session.routes.reverse),
-    "log.search": (["4"], lambda d: d.app.entry.display),
+    "log.search": (["4"], lambda d: d.app.asking.entry.display),
     "log.level": (["4"], lambda d: d.app.session.log.threshold > 0),
     "log.wrap": (["4"], words("wrapped")),
     "log.open": (["4", "up"], words("Esc closes")),
@@ -163,9 +164,9 @@ KEYS = {
     "throttle.much_more": (["7", "down", "down", "down", "down"], throttled(download=None)),
     "throttle.up": (["7", "down"], lambda d: d.app.throttle_pane.row == 0),
     "throttle.down": (["7"], lambda d: d.app.throttle_pane.row == 1),
-    "throttle.own": (["7"], lambda d: d.app.entry.display),
+    "throttle.own": (["7"], lambda d: d.app.asking.entry.display),
     "throttle.scope": (["1", "up", "7"], lambda d: d.app.throttle_pane.scope == "/last"),
-    "throttle.type_scope": (["7"], lambda d: d.app.entry.display),
+    "throttle.type_scope": (["7"], lambda d: d.app.asking.entry.display),
     "throttle.off": (["7", "right"], lambda d: d.commands()[-1]["args"]["throttle"] is None),
     "throttle.close": (["7"], words("all requests")),
     "workers.open": (["6", "g"], words("Esc closes")),
@@ -213,14 +214,14 @@ async def reset(d):
     app, session = d.app, d.app.session
     while len(app.screen_stack) > 1:
         app.pop_screen()
-    if app.entry is not None and app.entry.display:
-        app.entry.action_cancel()
+    if app.asking.entry is not None and app.asking.entry.display:
+        app.asking.entry.action_cancel()
     layout, traffic = app.arrangement, session.traffic
     layout.active, layout.detail, layout.strip, layout.alone = 1, False, False, False
     layout.apply()
     traffic.set_filter("")
     traffic.pause(False)
-    traffic.sort, traffic.reverse, app.stopping = "time", False, 0
+    traffic.sort, traffic.reverse, app.ending.asked = "time", False, 0
     for entry in traffic.entries:
         if isinstance(entry, Row):
             entry.marked = False

@@ -174,16 +174,16 @@ async def test_w_writes_what_the_filter_lets_through_for_this_user_alone(d):
     for name in ("one.jsonl", "two.har"):
         path = os.path.join(os.environ["XDG_STATE_HOME"], name)
         await d.press("w")
-        d.app.entry.value = path
+        d.app.asking.entry.value = path
         await d.press("enter")
-        assert "3 requests" in d.screen()[-2] and not d.app.entry.display
+        assert "3 requests" in d.screen()[-2] and not d.app.asking.entry.display
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         session = Session()
         assert files.read(session, path)[0] == 3
     await d.press("w")
-    d.app.entry.value = path
+    d.app.asking.entry.value = path
     await d.press("enter")
-    assert "File exists" in d.screen()[-2] and d.app.entry.display
+    assert "File exists" in d.screen()[-2] and d.app.asking.entry.display
 
 
 @pytest.fixture(autouse=True)

@@ -252,7 +252,7 @@ async def test_a_path_is_typed_as_scope_and_sliders_act_on_it(d):
     (command,) = await d.obey()
     assert command["args"]["scope"] == "/api/*"
     await d.press("up", "S", *"nonsense", "enter")
-    assert d.app.entry.display and "is no scope" in d.screen()[-2]
+    assert d.app.asking.entry.display and "is no scope" in d.screen()[-2]
     await d.press("escape")
     assert d.app.throttle_pane.scope == "/api/*"
 
@@ -260,13 +260,13 @@ async def test_a_path_is_typed_as_scope_and_sliders_act_on_it(d):
 @drive(SMALL)
 async def test_a_whole_rule_is_typed_and_off_in_one_exempts(d):
     await d.press("7", "enter")
-    d.app.entry.value = "/api/*: latency=300ms"
+    d.app.asking.entry.value = "/api/*: latency=300ms"
     await d.press("enter")
     (command,) = await d.obey()
     assert (command["args"]["scope"], command["args"]["throttle"]["latency"]) == ("/api/*", 0.3)
     assert d.app.throttle_pane.scope == "/api/*" and "on /api/*" in d.screen()[0]
     await d.press("enter")
-    d.app.entry.value = "/api/*: off"
+    d.app.asking.entry.value = "/api/*: off"
     await d.press("enter")
     (command,) = await d.obey()
     assert command["args"]["throttle"]["latency"] == 0
