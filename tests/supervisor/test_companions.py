@@ -59,7 +59,7 @@ def family(server, count=1):
 
 
 def status(server):
-    return json.loads(server.control("status", "--json"))
+    return server.status()
 
 
 def all_gone(pids):

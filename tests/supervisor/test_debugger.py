@@ -1,6 +1,5 @@
 """`breakpoint()` in a worker whose terminal is somebody else's."""
 
-import json
 import subprocess
 import sys
 
@@ -62,4 +61,4 @@ def test_reading_the_terminal_says_what_to_do_instead(tmp_path):
         assert "breakpoint()" in note
         assert "--plain" in note
         assert server.wait_for("error", type="EOFError")["where"] == "request"
-        assert json.loads(server.control("status", "--json"))["gen"] == 1
+        assert server.status()["gen"] == 1

@@ -1,6 +1,5 @@
 """What is said when code cannot be started: by lines, by JSON, and by the page that answers."""
 
-import json
 
 import pytest
 
@@ -133,10 +132,10 @@ def test_json_and_status_say_the_same_of_a_failed_start(tmp_path):
         assert server.wait_for("hello")["failed"]["then"] == "waits"
         server.wait_for("worker", gen=0, state="serving")
         shop.write_text(hello("one"))
-        wait_until(lambda: server.text() == "one", "the repaired application")
+        server.wait_for_text("one")
         shop.write_text("1/0\n")
         assert server.wait_for("reload", gen=3, state="failed")["then"] == "serves"
-        status = json.loads(server.control("status", "--json"))
+        status = server.status()
         assert (status["failed"]["then"], status["failed"]["serving"]) == ("serves", 2)
 
 

@@ -17,7 +17,7 @@ def dev(folder, *more, **options):
 
 
 def served(server, text):
-    wait_until(lambda: server.text() == text, f"the text {text}")
+    server.wait_for_text(text)
 
 
 @pytest.fixture(params=["zygote", "spawn"])

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.support.processes import Server, hello, wait_until
+from tests.support.processes import Server, hello
 
 DATABASE = """
 import sqlite3
@@ -94,7 +94,7 @@ def test_what_somebody_else_holds_is_an_error_that_answers_and_is_repaired(tmp_p
         assert status == 503
         assert b"Address already in use" in page
         shop.write_text(hello("three"))
-        wait_until(lambda: server.text() == "three", "the repaired application")
+        server.wait_for_text("three")
 
 
 def test_a_server_in_production_only_names_the_option(tmp_path):

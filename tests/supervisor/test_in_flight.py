@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import http.client
-import json
 import os
 import random
 import signal
@@ -174,4 +173,4 @@ def test_a_transfer_that_outlives_the_limit_does_not_hold_up_the_new_code(tmp_pa
             with pytest.raises((OSError, http.client.HTTPException)):
                 while response.read(1 << 16):
                     pass
-        assert json.loads(server.control("status", "--json"))["totals"]["aborted"] == 1
+        assert server.status()["totals"]["aborted"] == 1

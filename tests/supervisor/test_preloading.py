@@ -1,7 +1,6 @@
 """Modules that are imported ahead of the fork, in real servers: after a save the program means
 what it meant at its first start."""
 
-import json
 import os
 
 import pytest
@@ -55,18 +54,12 @@ class Project:
         return self.server.__exit__(*exc)
 
     def status(self):
-        return json.loads(self.server.control("status", "--json"))
+        return self.server.status()
 
     def is_ahead(self):
-        """Wait until the zygote has imported what it was told to."""
-        seen = []
-
-        def done():
-            status = self.status()
-            seen.append((status["zygote"], status["preloaded"]))
-            return status["preloaded"] and seen[-2:-1] == seen[-1:]
-
-        wait_until(done, "the zygote to be done")
+        """Wait until the zygote has imported all that the last worker told of: only then
+        another worker stands by."""
+        wait_until(lambda: self.status()["standby"], "the zygote to be done")
 
     def save(self, source, path=None):
         """Save, and give the event of the new code."""

@@ -1,7 +1,6 @@
 """Signals, crashes and the end: nothing is left behind, nothing is left unsaid."""
 
 import http.client
-import json
 import os
 import signal
 import socket
@@ -185,13 +184,13 @@ def test_a_dead_zygote_is_replaced(tmp_path):
     with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode",
                 "zygote") as server:
         assert server.text() == "one"
-        status = json.loads(server.control("status", "--json"))
+        status = server.status()
         os.kill(status["zygote"], signal.SIGKILL)
         shop.write_text(hello("two"))
         event = server.wait_for("reload", gen=2, state="ready")
         assert event["mode"] == "zygote"
         assert server.text() == "two"
-        assert json.loads(server.control("status", "--json"))["zygote"] != status["zygote"]
+        assert server.status()["zygote"] != status["zygote"]
 
 
 def test_a_blocked_loop_is_noticed_and_its_place_is_named(tmp_path):

@@ -75,7 +75,7 @@ def test_a_module_that_is_imported_late_reads_as_at_startup(tmp_path):
     with dev(tmp_path) as server:
         assert server.text() == "one"
         (tmp_path / "words.csv").write_text("two")
-        wait_until(lambda: server.text() == "two", "the new words")
+        server.wait_for_text("two")
 
 
 @pytest.mark.parametrize("name", ["site.css", "about.html", "logo.svg"])
@@ -149,7 +149,7 @@ for number in range(1, 61):
     time.sleep(0.05)
 """], cwd=tmp_path)
         try:
-            wait_until(lambda: server.text() == "60", "what was written last")
+            server.wait_for_text("60")
             files = reloads(server)
             assert files == [["data.json"]] * len(files)
             assert len(files) <= 6
@@ -172,7 +172,7 @@ def test_a_file_that_is_edited_while_new_code_starts_is_not_missed(tmp_path):
         wait_until((tmp_path / "started").exists, "the start of the new code")
         (tmp_path / "page.html").write_text("two")
         (tmp_path / "wait").unlink()
-        wait_until(lambda: server.text() == "two", "the new page")
+        server.wait_for_text("two")
 
 
 def test_a_file_that_was_deleted_and_came_back_is_one_reload(tmp_path):
@@ -182,7 +182,7 @@ def test_a_file_that_was_deleted_and_came_back_is_one_reload(tmp_path):
         assert server.text() == "one"
         (tmp_path / "page.html").unlink()
         (tmp_path / "page.html").write_text("two")
-        wait_until(lambda: server.text() == "two", "the new page")
+        server.wait_for_text("two")
         wait_until(lambda: reloads(server) == [["page.html"]], "its only reload")
         assert not server.find("reload", state="failed")
 
@@ -209,7 +209,7 @@ def test_a_linked_template_counts_where_it_lies(tmp_path):
     with dev(project) as server:
         assert server.text() == "one"
         (shared / "page.html").write_text("two")
-        wait_until(lambda: server.text() == "two", "the new page")
+        server.wait_for_text("two")
 
 
 def test_a_style_sheet_that_nobody_read_only_refreshes_browsers(tmp_path):

@@ -1,6 +1,5 @@
 """Saving files while the server runs: real processes, real saves."""
 
-import json
 import os
 import signal
 import socket
@@ -46,7 +45,7 @@ def test_two_saves_of_one_size_in_one_second_run_the_last(tmp_path):
             text = f"{number:03d}"
             shop.write_text(hello(text))
             os.utime(shop, (1_700_000_000, 1_700_000_000))
-            wait_until(lambda text=text: server.text() == text, f"the text {text}")
+            server.wait_for_text(text)
 
 
 def test_unchanged_content_is_no_change(tmp_path):
@@ -73,7 +72,7 @@ def test_a_module_that_the_application_imported_counts(tmp_path):
         temporary = tmp_path / "words.py.new"
         temporary.write_text("text = 'two'")
         os.replace(temporary, words)  # an editor's atomic save
-        wait_until(lambda: server.text() == "two", "the new text")
+        server.wait_for_text("two")
 
 
 @pytest.mark.parametrize(("source", "name"), [
@@ -100,7 +99,7 @@ def test_broken_code_keeps_the_old_serving_and_a_repair_recovers(tmp_path, sourc
             assert "tremolo" not in failed["error"]["traceback"]
         assert server.text() == "one"
         shop.write_text(hello("two"))
-        wait_until(lambda: server.text() == "two", "the repaired text")
+        server.wait_for_text("two")
 
 
 def test_a_failing_lifespan_keeps_the_old_serving(tmp_path):
@@ -126,7 +125,7 @@ def test_an_endless_import_gives_way_to_the_next_save(tmp_path):
         shop.write_text("while True: pass\n")
         server.wait_for("worker", gen=2, state="starting")
         shop.write_text(hello("two"))
-        wait_until(lambda: server.text() == "two", "the repaired text")
+        server.wait_for_text("two")
 
 
 def test_a_start_that_takes_too_long_fails(tmp_path):
@@ -146,7 +145,7 @@ def test_a_broken_first_start_answers_503_and_recovers(tmp_path):
         assert status == 503
         assert b"RuntimeError: out of order" in page
         shop.write_text(hello("fine"))
-        wait_until(lambda: server.text() == "fine", "the repaired application")
+        server.wait_for_text("fine")
 
 
 def test_no_request_fails_over_many_saves(tmp_path):
@@ -186,7 +185,7 @@ def test_no_request_fails_over_many_saves(tmp_path):
         try:
             for number in range(1, 9):
                 shop.write_text(hello(f"gen {number}"))
-                wait_until(lambda n=number: server.text() == f"gen {n}", f"text {number}")
+                server.wait_for_text(f"gen {number}")
         finally:
             done.set()
             for thread in threads:
@@ -218,19 +217,21 @@ def test_an_idle_connection_is_handed_over_and_goes_on(tmp_path):
 
 def test_a_running_request_is_finished_by_the_old_code(tmp_path):
     shop = project(tmp_path, "one")
-    shop.write_text("import asyncio\n" + hello("old").replace(
+    shop.write_text("import asyncio, os\n" + hello("old").replace(
         "    await send({\"type\": \"http.response.start\"",
-        "    await asyncio.sleep(0.7)\n    await send({\"type\": \"http.response.start\""))
+        "    while not os.path.exists('go'): await asyncio.sleep(0.01)\n"
+        "    await send({\"type\": \"http.response.start\""))
     with dev(tmp_path) as server:
         server.wait_for("hello")
         answers = []
         thread = threading.Thread(target=lambda: answers.append(server.text()))
         thread.start()
-        wait_until(lambda: json.loads(server.control("status", "--json"))["totals"]["active"],
+        wait_until(lambda: server.status()["totals"]["active"],
                    "the running request")
         shop.write_text(hello("new"))
-        wait_until(lambda: server.find("reload", gen=2, state="ready"), "the new code")
+        server.wait_for("reload", gen=2, state="ready")
         assert server.text() == "new"
+        (tmp_path / "go").touch()
         thread.join()
         assert answers == ["old"]
 
@@ -254,7 +255,7 @@ def test_a_changed_env_file_reaches_new_code(tmp_path):
     with dev(tmp_path, "--env-file", ".env") as server:
         assert server.text() == "hi"
         env.write_text("export GREETING=ho\n")
-        wait_until(lambda: server.text() == "ho", "the new variable")
+        server.wait_for_text("ho")
 
 
 def test_without_watchfiles_modification_times_are_looked_at(tmp_path):
@@ -267,7 +268,7 @@ def test_without_watchfiles_modification_times_are_looked_at(tmp_path):
         wait_until(lambda: any("watchfiles is not installed" in event["text"]
                                for event in server.find("log")), "the note")
         shop.write_text(hello("two"))
-        wait_until(lambda: server.text() == "two", "the new text")
+        server.wait_for_text("two")
 
 
 def test_hangup_renews_the_workers_of_a_headless_server(tmp_path):

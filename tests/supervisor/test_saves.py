@@ -26,7 +26,7 @@ def mode(request):
 
 
 def served(server, text):
-    wait_until(lambda: server.text() == text, f"the text {text}")
+    server.wait_for_text(text)
 
 
 def save(path, text):

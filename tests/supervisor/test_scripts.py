@@ -1,6 +1,5 @@
 """Scripts that call run(): in this process, or as a supervisor with workers."""
 
-import json
 import signal
 import sys
 
@@ -100,7 +99,7 @@ def test_addresses_of_the_application_are_bound_beside(tmp_path):
         "if __name__", "app.listen(str('web.sock'))\nif __name__"))
     with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
         assert server.text().startswith("here")
-        status = json.loads(server.control("status", "--json"))
+        status = server.status()
         assert status["addresses"] == [server.address, "unix:web.sock"]
         (tmp_path / "shop.py").write_text(native("two").replace(
             "if __name__", "app.listen(str('web.sock'))\nif __name__"))

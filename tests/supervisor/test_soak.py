@@ -3,7 +3,6 @@
 A few by default; `TREMOLO_SOAK=200` for as many as it takes to see a slow leak.
 """
 
-import json
 import os
 
 import pytest
@@ -40,7 +39,7 @@ def children(pid):
 
 def stands_by(server):
     """Whether the worker of the next generation has been forked."""
-    return json.loads(server.control("status", "--json"))["standby"] is not None
+    return server.status()["standby"] is not None
 
 
 @pytest.mark.slow
@@ -54,7 +53,7 @@ def test_reloads_leave_no_descriptors_memory_or_zombies_behind(tmp_path, mode):
                 fresh=True) as server:
         supervisor = server.process.pid
         assert server.text() == "gen 0"
-        zygote = json.loads(server.control("status", "--json"))["zygote"]
+        zygote = server.status()["zygote"]
         observed = [pid for pid in (supervisor, zygote) if pid]
         before = {}
         for number in range(1, count + 1):

@@ -1,6 +1,5 @@
 """The worker that is forked before the next save, so that the save does not wait for it."""
 
-import json
 import os
 import signal
 
@@ -20,7 +19,7 @@ LOADED = sorted(name for name in sys.modules if name.startswith("tremolo."))
 
 def standby(server):
     """The process id of the worker that stands by, once there is one."""
-    return wait_until(lambda: json.loads(server.control("status", "--json"))["standby"],
+    return wait_until(lambda: server.status()["standby"],
                       "the next worker")
 
 

@@ -1,6 +1,5 @@
 """Workers that are replaced or counted: by signals, by limits, because they stand still."""
 
-import json
 import os
 import re
 import signal
@@ -149,12 +148,13 @@ def test_an_installed_package_that_changes_is_loaded_anew(tmp_path):
     shop.write_text("import library\n" + hello("x").replace('b"x"', "library.text.encode()"))
     with dev(tmp_path, PYTHONPATH=os.pathsep.join((ROOT, str(packages)))) as server:
         assert server.text() == "old"
-        zygote = json.loads(server.control("status", "--json"))["zygote"]
+        wait_until(lambda: server.status()["standby"], "all that was imported to be known")
+        zygote = server.status()["zygote"]
         library.write_text("text = 'newer'\n")
         event = server.wait_for("reload", state="ready", cause="packages")
         assert event["mode"] == "zygote"
         assert server.text() == "newer"
-        assert json.loads(server.control("status", "--json"))["zygote"] != zygote
+        assert server.status()["zygote"] != zygote
 
 
 def test_a_crash_right_after_the_fork_makes_forking_suspect(tmp_path):

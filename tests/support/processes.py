@@ -9,12 +9,16 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
 from tests.support.launcher import launcher
+from tremolo.supervisor.running import connect
+from tremolo.telemetry.builders import command
+from tremolo.telemetry.codec import LineDecoder, encode
 
 ROOT = str(pathlib.Path(__file__).resolve().parents[2])
 DEADLINE = 45.0  # seconds; a busy machine may need some of them
@@ -171,6 +175,37 @@ class Server:
 
     def text(self):
         return self.get()[1].decode()
+
+    def wait_for_text(self, text):
+        """Wait until the answer is `text`. Asked again only when another worker serves, or after
+        a while: each question costs processor time, which what is waited for needs."""
+        asked = None
+
+        def answered():
+            nonlocal asked
+            now = len(self.find("worker", state="serving")), time.monotonic() // 0.1
+            if now == asked:
+                return False
+            asked = now
+            return self.text() == text
+
+        wait_until(answered, f"the text {text}")
+
+    def status(self):
+        """What `tremolo status --json` prints, without a process that does so. The server has
+        closed the connection afterwards."""
+        with connect(str(self.runtime / "tremolo" / f"{self.port}.sock")) as sock:
+            sock.settimeout(DEADLINE)
+            sock.sendall(encode(command(1, "status", {})))
+            decoder, found = LineDecoder(), None
+            while True:
+                data = sock.recv(65536)
+                if not data:
+                    return found
+                for _, message in decoder.feed(data):
+                    if message["kind"] == "ack":
+                        found = message["result"]
+                        sock.shutdown(socket.SHUT_WR)
 
     def control(self, *arguments, check=True):
         """Run a `tremolo` command against it; its output."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.processes import ROOT, Server, hello, wait_until
+from tests.support.processes import ROOT, Server, hello
 from tremolo.worker.absent import where_looked
 
 LOAD = """
@@ -202,4 +202,4 @@ def test_a_file_in_a_package_is_served_and_reloaded(tmp_path):
     with Server(tmp_path, "dev", "src/shop/main.py", "--port", "0") as server:
         assert server.text() == "models"
         (path / "models.py").write_text("value = 'new models'\n")
-        wait_until(lambda: server.text() == "new models", "the new models")
+        server.wait_for_text("new models")
