@@ -20,6 +20,7 @@ BUILT = [
     ("log", builders.log_event("a line", "warning", pid=4711)),
     ("log", builders.left_out_event(1200, 7, 3)),
     ("insight", builders.insight_event(4711, 3, {"request": 5})),
+    ("change", builders.change_event(4, "GET", "/items", (30, 14), True)),
     ("throttle", builders.throttle_event({"*": {"download": 1000.0}})),
     ("stats", builders.stats_event(3, {"requests": 5}, {"requests": 0.5}, {"p50": 1.0})),
     ("frame", builders.frame(4711, 3, 0, 9, 1.0, totals={"requests": 5})),

@@ -80,6 +80,16 @@ def test_totals_are_exact_whatever_frames_were_lost(session, player, clock, lose
     assert session.rejected == 0
 
 
+def test_the_session_says_in_its_notices_what_became_of_a_route_since_the_save(session):
+    for gen, queries in ((1, 3), (2, 41)):
+        session.apply({"v": 1, "kind": "frame", "t": 100.0, "pid": gen, "gen": gen, "seq": 1,
+                       "rows": [{"id": number, "method": "GET", "route": "/items",
+                                 "path": "/items", "ms": 1.0, "status": 200, "queries": queries,
+                                 "state": "done"} for number in range(3)]})
+    assert session.notices.newest.text == (
+        "since the save: GET /items 3 → 41 queries (2 requests, 3 before)")
+
+
 def test_a_frame_older_than_the_newest_changes_nothing(session, player):
     old = player.frame(4711, [player.row(4711)])
     new = player.frame(4711, [player.row(4711)])

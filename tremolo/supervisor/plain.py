@@ -6,11 +6,14 @@ A consumer like the dashboard: what it prints is in the messages, and nowhere el
 import os
 import sys
 import time
-from typing import Any, Dict, List, Mapping, Optional, TextIO, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, TextIO
 
 from ..telemetry.builders import error_line
 from ..telemetry.codec import encode_cut
 from ..telemetry.sanitize import clean_lines, clock
+
+if TYPE_CHECKING:
+    from ..telemetry.changes import Changes
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
@@ -81,7 +84,7 @@ class PlainConsumer:
         self._requests = self._level <= _LEVELS["info"]
         self._logs = logs
         self._dropped: Dict[int, int] = {}
-        self._announced: Tuple[Any, ...] = ()
+        self._changes: Optional[Changes] = None
 
     def handle(self, message: Mapping[str, Any]) -> None:
         action = getattr(self, f"_on_{message['kind']}", None)
@@ -95,6 +98,7 @@ class PlainConsumer:
                   f"({workers} {noun}){f', also {local}' if local else ''}", "", "info")
 
     def _on_hello(self, hello: Mapping[str, Any]) -> None:
+        self._changes = self._changes or _changes(hello)
         if not hello.get("gen"):  # nothing serves that was asked for
             verb = "answers 503 for" if hello.get("failed") else "starts"
             self._print({"t": time.time()}, f"tremolo {verb} {hello.get('app', '')} on "
@@ -120,6 +124,10 @@ class PlainConsumer:
             self._dropped.pop(pid, None)
         if lines:
             self._out.write("".join(lines))
+        if self._changes is not None:
+            for change in self._changes.of_frame(frame):
+                self._print(change, self._changes.line_of(change),
+                            "yellow" if change["worse"] else "green", "info")
 
     def _request(self, row: Mapping[str, Any], gen: int, pid: int) -> str:
         status = row.get("status", 0)
@@ -203,18 +211,30 @@ def _paint(text: str, colour: str, on: bool) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on and colour else text
 
 
+def _changes(hello: Mapping[str, Any]) -> Optional["Changes"]:
+    """What finds changes since the last save, where the code may change."""
+    if not hello.get("reload"):
+        return None
+    from ..telemetry.changes import Changes
+
+    return Changes()
+
+
 class JSONConsumer:
-    """One object a line on `out`: request, insight, reload, assets, error, log, stats, worker,
-    throttle."""
+    """One object a line on `out`: request, insight, change, reload, assets, error, log, stats,
+    worker, throttle."""
 
     KINDS = frozenset(("reload", "error", "log", "stats", "worker", "throttle", "hello",
                        "assets", "insight"))
 
     def __init__(self, out: Optional[TextIO] = None) -> None:
         self._out = Output(out or sys.stdout)
+        self._changes: Optional[Changes] = None
 
     def handle(self, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
+        if kind == "hello":
+            self._changes = self._changes or _changes(message)
         if kind in self.KINDS:
             self._out.write(encode_cut(message).decode("ascii"))
         elif kind == "frame":
@@ -223,3 +243,6 @@ class JSONConsumer:
             self._out.write("".join(
                 encode_cut({**head, **row, **tail}).decode("ascii")
                 for row in message.get("rows", ()) if row.get("state") != "live"))
+            if self._changes is not None:
+                for change in self._changes.of_frame(message):
+                    self._out.write(encode_cut(change).decode("ascii"))

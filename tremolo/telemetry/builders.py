@@ -32,7 +32,7 @@ from .messages import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from .insight_messages import InsightEvent
+    from .insight_messages import ChangeEvent, InsightEvent
 
 
 def wall() -> float:
@@ -117,6 +117,13 @@ def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo"
 
 def insight_event(pid: int, gen: int, facts: "InsightEvent") -> "InsightEvent":
     return {**facts, "v": VERSION, "kind": "insight", "t": wall(), "pid": pid, "gen": gen}
+
+
+def change_event(gen: int, method: str, route: str, requests: Sequence[int],
+                 worse: bool) -> "ChangeEvent":
+    """`requests` before and since the save; what is different is added."""
+    return {"v": VERSION, "kind": "change", "t": wall(), "gen": gen, "method": method,
+            "route": route, "requests": list(requests), "worse": worse}
 
 
 def throttle_event(throttle: Dict[str, Any]) -> ThrottleEvent:

@@ -69,6 +69,26 @@ class Profile(TypedDict):
     tree: List[List[Any]]  # [depth, label, samples], in the order of reading
 
 
+class ChangeEvent(TypedDict, total=False):
+    """kind "change": what is different about the requests of one method and route since the last
+    save, once there are enough of them to say so. Each of `queries`, `ms` and `failed` is only
+    there where it is different, and told once a generation. Pairs are before and since.
+
+    Not sent by the server: whoever reads the feed finds it in the rows."""
+
+    v: int
+    kind: str
+    t: float
+    gen: int
+    method: str
+    route: str  # as in RequestRow
+    requests: List[int]  # that were answered, which this rests on; of 100 at most, their time
+    queries: List[List[int]]  # of a request: the fewest and the most
+    ms: List[float]  # medians, without the throttle
+    failed: int  # requests since, where none did before
+    worse: bool
+
+
 class InsightEvent(TypedDict, total=False):
     """kind "insight": what a request did, once it has ended; again, whole, if more follows in its
     name. What was cut is the difference between the counts and the lists."""

@@ -3,22 +3,35 @@
 Rows are a sample under load, so counts here are of rows; the shape of the latencies holds.
 """
 
-from typing import Callable, Dict, List, Optional, Set
+from typing import Dict, List, Optional
 
-from tremolo.telemetry.histogram import bucket
+from tremolo.telemetry.changes import BEFORE
+from tremolo.telemetry.histogram import bucket, quantiles
 
-from .changes import BEFORE, Timings, news_of
 from .traffic import Row
 
 MAX_ROUTES = 500
 SORTS = ("count", "p50", "p95", "p99", "change", "5xx", "name")
 OTHERS = "(others)"
-COMPARED_AGAIN = 16  # after a sixteenth more rows
 BINS = 12  # of the small histogram, an octave each: half a millisecond to two seconds
 
 
+class Timings:
+    """The rows of one route in one generation."""
+
+    __slots__ = ("buckets", "count", "failures")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failures = 0
+        self.buckets: Dict[int, int] = {}
+
+    def quantiles(self) -> List[float]:
+        return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
+
+
 class Route:
-    __slots__ = ("before", "compared_at", "gen", "name", "now", "told")
+    __slots__ = ("before", "gen", "name", "now")
 
     def __init__(self, name: str, gen: int) -> None:
         self.name = name
@@ -26,8 +39,6 @@ class Route:
         self.now = Timings()
         #: of the last generation that had requests enough to compare with
         self.before: Optional[Timings] = None
-        self.told: Set[str] = set()  # kinds of changes that were said of this generation
-        self.compared_at = 0  # rows of this generation from which on to compare again
 
     def amount(self, column: str) -> float:
         """What a column of the table shows."""
@@ -53,8 +64,6 @@ class Routes:
         self.revision = 0
         self.sort, self.reverse = "count", False
         self._routes: Dict[str, Route] = {}
-        #: called with a line on what is different since the save, and whether it is worse
-        self.on_change: Callable[[str, bool], None] = lambda text, worse: None
 
     def add(self, row: Row) -> None:
         name = row.route or row.path.split("?", 1)[0]
@@ -71,29 +80,12 @@ class Routes:
             if route.before is None or route.now.count >= BEFORE:
                 route.before = route.now
             route.now, route.gen = Timings(), row.gen
-            route.told.clear()
-            route.compared_at = 0
         timings = route.now
-        timings.fewest = row.queries if not timings.count else min(timings.fewest, row.queries)
-        timings.most = max(timings.most, row.queries)
         timings.count += 1
-        if row.status >= 500 or row.state == "aborted":
-            timings.failures += 1
-            if timings.failures == 1:
-                route.compared_at = 0
+        timings.failures += row.status >= 500 or row.state == "aborted"
         index = bucket(row.ms / 1000)
         timings.buckets[index] = timings.buckets.get(index, 0) + 1
         self.revision += 1
-        if route.before is not None and timings.count >= route.compared_at and not row.stream:
-            self._compare(route)
-
-    def _compare(self, route: Route) -> None:
-        """Each row may change what there is to say while there are few; once there are many,
-        quantiles are not computed again for each of thousands a second."""
-        route.compared_at = route.now.count + 1 + route.now.count // COMPARED_AGAIN
-        text, worse = news_of(route.name, route.before, route.now, route.told)
-        if text:
-            self.on_change(text, worse)
 
     def sort_by(self, column: str) -> None:
         """Order by one of SORTS; by the same one again: the other way round."""

@@ -8,6 +8,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from tremolo.scope import EVERYTHING, Scope
+from tremolo.telemetry.changes import Changes
 from tremolo.telemetry.messages import ADVICE, SLOW_START
 
 from . import live
@@ -52,8 +53,7 @@ class Session:
         self.pid = 0
         self.traffic = Traffic()
         self.routes = Routes()
-        self.routes.on_change = lambda text, worse: self.notify(
-            text, "warning" if worse else "info", minor=True)
+        self.changes = Changes()
         self.connections = Connections()
         self.live = live.Live()
         self.conversations = Conversations()
@@ -181,6 +181,10 @@ class Session:
             if self.pins.lacking and row.request is not None and key_of(row) in self.pins:
                 self.pins.seen(request_of(row))
             self.routes.add(row)
+            change = self.changes.add(data, gen)
+            if change is not None:
+                self.notify(clean(self.changes.line_of(change)),
+                            "warning" if change["worse"] else "info", minor=True)
             self.live.finished(row)
             self.meters.row(row, now)
         if message.get("final"):
