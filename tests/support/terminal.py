@@ -33,8 +33,10 @@ class Terminal:
                 # COLUMNS and LINES would win over the size of this terminal.
                 inherited = {name: value for name, value in os.environ.items()
                              if name not in ("CI", "COLUMNS", "LINES", "NO_COLOR")}
+                # Bytecode is written as where people work: without it, all is compiled each time.
                 os.execvpe(argv[0], [str(arg) for arg in argv],
-                           {**inherited, "TERM": "xterm-256color", **(env or {})})
+                           {**inherited, "TERM": "xterm-256color",
+                            "PYTHONDONTWRITEBYTECODE": "", **(env or {})})
             finally:
                 os._exit(127)
 

@@ -48,7 +48,8 @@ class Screen:
                 os.dup2(self.slave, fd)
             os.chdir(ROOT)
             os.execve(sys.executable, [sys.executable, "-c", PROGRAM, mode],
-                      {**os.environ, "TERM": "xterm-256color"})
+                      {**os.environ, "TERM": "xterm-256color",
+                       "PYTHONDONTWRITEBYTECODE": ""})
 
     def read_until(self, wanted, seconds=15.0, start=0):
         deadline = time.monotonic() + seconds
