@@ -11,6 +11,7 @@ from .acting import Acting
 from .in_question import (
     place_in_question,
     request_in_question,
+    resendable,
     row_in_question,
     scope_under_cursor,
 )
@@ -21,6 +22,7 @@ from .model.throttling import PRESETS
 from .model.traffic import Row
 from .replays import shown
 
+RESENDING = ("app.replay", "app.pin")
 ALARM = 8.0  # seconds that a notice stands
 ALARM_AGAIN = 30.0  # and until the same one may come again
 
@@ -33,6 +35,10 @@ class Actions:
 
     def selected_row(self: Acting) -> Optional[Row]:
         return self.traffic.selected_row()
+
+    def hides_key(self: Acting, action: str) -> bool:
+        """A key that could only say why it does nothing here is not offered."""
+        return action in RESENDING and not resendable(self)
 
     # -- keys that act
 

@@ -27,6 +27,11 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width - 1) + "…"
 
 
+def shortened(text: str, width: int) -> str:
+    """`text` in at most `width` cells, cut with an ellipsis."""
+    return fit(text, width) if cell_len(text) > width else text
+
+
 def right(text: str, width: int) -> str:
     """`text` flush right in exactly `width` cells."""
     length = len(text) if text.isascii() else cell_len(text)

@@ -27,8 +27,9 @@ class Entry(Input):
     """`changed(text)` on each key, `finished(text, accepted)` once; up and down recall."""
 
     BINDINGS = [
+        Binding("enter", "submit", "accept", key_display="⏎"),
         Binding("escape", "cancel", "cancel", key_display="Esc", priority=True),
-        Binding("up", "recall(-1)", "earlier", show=False),
+        Binding("up", "recall(-1)", "earlier ones", key_display="↑"),
         Binding("down", "recall(1)", "later", show=False),
     ]
 

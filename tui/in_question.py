@@ -48,6 +48,12 @@ def row_in_question(app: Acting) -> Optional[Row]:
     return row
 
 
+def resendable(app: Acting) -> bool:
+    """Whether what is under the cursor, if anything is, can be sent again."""
+    subject = app.detail.subject if app.detail.has_focus else app.traffic.selected_row()
+    return not isinstance(subject, Row) or not refusal_of(subject)
+
+
 def request_in_question(app: Acting) -> Optional[Request]:
     """What replay, pin and edit are about; says why if it cannot be sent again."""
     row = row_in_question(app)

@@ -3,15 +3,17 @@
     python -m tests.support.pictures FOLDER    writes an SVG of each state and size
     python -m tests.support.pictures --readme  writes the picture that opens README.md
 
+With NO_COLOR in the environment they have no colours.
 Clock, pids and ports are the session's own, so a state looks the same each time.
 """
 
+import argparse
 import asyncio
 import contextlib
 import json
 import os
 import pathlib
-import sys
+import time
 
 from tests.support.dashboard_driver import Driver
 from tests.support.feed_player import FeedPlayer
@@ -49,7 +51,7 @@ async def playing(size, theme="tremolo"):
         async with app.run_test(size=size) as pilot:
             app.draw_timer.stop()
             driver = Driver(app, pilot, theirs, FeedPlayer(clock=app.wall_clock))
-            driver.now = now
+            driver.now, driver.played = now, 0
             await driver.obey()
             yield driver
     finally:
@@ -58,9 +60,11 @@ async def playing(size, theme="tremolo"):
 
 
 async def play(driver, until=lambda message: False):
-    """Take in the session up to the message that `until` knows, which is taken in as well."""
+    """Take in the session from where it is up to the message that `until` knows, which is taken
+    in as well."""
     session = driver.app.session
-    for message in messages():
+    for message in messages()[driver.played:]:
+        driver.played += 1
         driver.now[0] = max(driver.now[0], message.get("t", 0.0))
         session.apply(message)
         session.tick()
@@ -76,7 +80,8 @@ async def shown(driver):
 
 
 def broken(message):
-    return message["kind"] == "reload" and message["state"] == "failed"
+    """The code that does not start has failed, and its worker is gone."""
+    return message["kind"] == "worker" and message["gen"] == 3 and message["state"] == "exited"
 
 
 async def select(driver, wanted):
@@ -158,10 +163,30 @@ async def write_readme():
                           encoding="utf-8")
 
 
-if __name__ == "__main__":
+def size_of(word):
+    width, by, height = word.partition("x")
+    if not (by and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{word!r} is no size such as 80x24")
+    return int(width), int(height)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.support.pictures", allow_abbrev=False,
+                                     description="Pictures of the recorded session, as SVG.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", nargs="?", type=pathlib.Path, help="where to write all states")
+    what.add_argument("--readme", action="store_true", help="write the one that opens README.md")
+    parser.add_argument("--size", action="append", type=size_of, metavar="WIDTHxHEIGHT",
+                        help="only this one; can be repeated")
+    given = parser.parse_args(argv)
     os.environ["TZ"] = "UTC"
-    os.environ.pop("NO_COLOR", None)
-    if sys.argv[1:] == ["--readme"]:
+    time.tzset()
+    if given.readme:
+        os.environ.pop("NO_COLOR", None)
         asyncio.run(write_readme())
     else:
-        asyncio.run(write(pathlib.Path(sys.argv[1]), SIZES, ("tremolo", "tremolo-light")))
+        asyncio.run(write(given.folder, given.size or SIZES, ("tremolo", "tremolo-light")))
+
+
+if __name__ == "__main__":
+    main()

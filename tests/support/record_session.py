@@ -6,6 +6,7 @@ A server of `recorded_shop.py` is started, clients use it, its code is saved wel
 a viewer gets is written down, with processes, ports and instants that are always the same.
 """
 
+import argparse
 import http.client
 import json
 import pathlib
@@ -157,7 +158,9 @@ def stable(messages, port, folder):
     return [clean(message) for message in messages]
 
 
-def main():
+def main(argv=None):
+    argparse.ArgumentParser(prog="python -m tests.support.record_session", allow_abbrev=False,
+                            description=f"Record a session into {OUTPUT.name}.").parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name, "shop")
         folder.mkdir()

@@ -70,6 +70,29 @@ async def test_the_filter_is_live_and_escape_brings_back_the_old_one(d):
 
 
 @drive(SMALL)
+async def test_only_keys_that_can_do_something_are_offered(d):
+    await d.say(rows(d.player, 1, method="GET", path="/ws/chat", status=101, http="ws"),
+                rows(d.player, 1, method="GET", path="/page", status=200))
+    await d.press("up")
+    assert "r replay" in d.screen()[-1] and "p pin" in d.screen()[-1]
+    await d.press("up")
+    assert "replay" not in d.screen()[-1] and "pin" not in d.screen()[-1]
+    await d.press("r")
+    assert "a WebSocket is not replayed" in d.text()
+    await d.press("slash")
+    assert "R reload" not in d.screen()[-1], "that is a letter now"
+    assert "Esc cancel" in d.screen()[-1] and "⏎ accept" in d.screen()[-1]
+
+
+@drive(SMALL)
+async def test_a_selected_row_is_not_followed(d):
+    await d.say(rows(d.player, 40))
+    d.app.traffic.select_index(3)
+    await d.say(rows(d.player, 40))
+    assert "FOLLOW" not in d.text() and d.app.traffic.selected is not None
+
+
+@drive(SMALL)
 async def test_a_throttle_preset_is_one_key_and_shown_when_confirmed(d):
     await d.press("t", "right")
     assert "▼" not in d.screen()[0]

@@ -235,11 +235,8 @@ def test_it_is_drawn_anew_for_another_size():
         assert shown.screen.splitlines()[19].endswith("? keys q quit")
 
 
-@pytest.mark.parametrize("environ", [{"COLORTERM": ""}, {"COLORTERM": "truecolor"},
-                                     {"COLORTERM": "", "COLORFGBG": "0;15"}],
-                         ids=["256", "all", "light"])
-def test_the_dashboard_draws_over_it_and_gets_the_keys_that_were_typed(environ, usual):
-    with terminal(PLAYED, **environ) as shown:
+def test_the_dashboard_draws_over_it_and_gets_the_keys_that_were_typed(usual):
+    with terminal(PLAYED, COLORTERM="", COLORFGBG="0;15") as shown:
         shown.expect("shop:app", "starting", "q quit")
         before = {place: cell(shown, *place) for place in ((0, 1), (0, 79), (1, 0), (10, 40),
                                                            (23, 0), (23, 79))}

@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("textual")
 
-from tests.support.pictures import SIZES, grid, playing, states
+from tests.support.pictures import SIZES, grid, main, playing, states
+from tui.panes.exchange_line import columns, head_pieces
 
 FOLDER = pathlib.Path(__file__).parent / "recorded"
 ACCEPT = bool(os.environ.get("TREMOLO_ACCEPT"))
@@ -95,3 +96,23 @@ def test_each_tone_is_read_well_on_its_background(theme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{name} on {theme}"  # WCAG 2, 1.4.3
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--reedme"], ["--readme", "folder"], [],
+                                  ["folder", "--size", "80"]], ids=" ".join)
+def test_the_script_writes_nothing_for_what_it_does_not_know(argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(argv)
+    assert not list(tmp_path.iterdir()) and "usage:" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("scale, words", [(0.5, "0.5 ms"), (50, "50 ms"), (1000, "1 s"),
+                                          (20_000, "20 s")])
+def test_a_scale_is_said_in_the_unit_that_fits(scale, words):
+    class Plain:
+        def style(self, name):
+            return None
+
+    pieces = head_pieces(Plain(), columns(120), scale, "time", False)
+    assert pieces[-1][0].startswith("0 ") and pieces[-1][0].endswith(f" {words}")

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Tuple
 
 from rich.cells import cell_len
 from textual import events
+from textual.binding import Binding
 from textual.geometry import Region
 from textual.strip import Strip
 
@@ -232,7 +233,7 @@ class NoticeBar(Bar):
         words = kind if loud else "text" if fresh else "dim"
         at = self.host.wall_clock() - (now - notice.at)
         left: List[Piece] = [(f" {mark} ", self.style(kind)),
-                             (text.clock(at) + " ", self.style("dim")),
+                             (text.clock(at) + " " if width >= 60 else "", self.style("dim")),
                              (notice.text, self.style(words))]
         if notice.count > 1:
             left.append((f" ×{notice.count}", self.style("dim")))
@@ -248,14 +249,20 @@ class KeyBar(Bar):
     """The keys that act now, made from the bindings of what has the focus."""
 
     def version(self) -> Any:
-        return (self.screen, self.screen.focused, self.size.width)
+        focused = self.screen.focused
+        hidden = [binding.key for binding in getattr(focused, "BINDINGS", ())
+                  if isinstance(binding, Binding) and self.host.hides_key(binding.action)]
+        return (self.screen, focused, self.size.width, hidden)
 
     def _keys(self) -> List[Tuple[str, str]]:
         keys = []
         seen = set()
+        focused, typing = self.screen.focused, self.host.asking.asks
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or binding.action in seen:
+            if typing and active.node is not focused:
+                continue  # letters are text now
+            if not binding.show or binding.action in seen or self.host.hides_key(binding.action):
                 continue
             seen.add(binding.action)
             keys.append((self.app.get_key_display(binding), binding.description))

@@ -97,7 +97,7 @@ class Contents:
         pane, how = self.pane, self.reading
         if tab == "Trace" and error is not None:
             return [*error_lines(pane, error, traceback_pieces(pane, error, how.unfold), width),
-                    *insight.variable_lines(pane, error)]
+                    *insight.variable_lines(pane, error, width)]
         if tab == "Messages":
             words = [how.words.lower()] if how.words else []
             return message_lines(pane, row, width, how.whole, how.control, words)
@@ -149,7 +149,7 @@ class Contents:
             whole = "".join(part for part, _ in pieces)
             style = pieces[-1][1] or pane.style("text")
             lines += [[(part, style)] for part in wrapped(whole, width)]
-        return [*lines, [], *insight.variable_lines(pane, error)]
+        return [*lines, [], *insight.variable_lines(pane, error, width)]
 
     def _log_line(self, line: LogLine, width: int) -> Lines:
         pane = self.pane

@@ -1,5 +1,6 @@
 """Exceptions: a list, and the traceback of the selected one below it."""
 
+import os
 from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
@@ -142,11 +143,13 @@ class ErrorsPane(LinePane):
             since = f"gen {error.first_gen}" if error.first_gen else ""
             end.append((f"  {since:<7}", dim))
         where = error.place or (f"{error.method} {error.path}" if error.path else error.where)
+        if error.place and len(where) > width // 3:
+            where = os.path.basename(where)  # the name of the file tells more than its folder
         end.append((f"  {middle_cut(where, width // 3)} ", self.style("link" if error.place
                                                                       else "dim")))
         left: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")),
-            (text.clock(error.t), dim), (" ", None),
+            (f"{text.clock(error.t)} " if width >= 56 else "", dim),
             (fit(f"×{text.number(error.count)}" if error.count > 1 else "", 6),
              self.style("strong")),
             (error.type, self.style("failed")),

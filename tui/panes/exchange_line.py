@@ -79,7 +79,7 @@ def head_pieces(pane: Styled, at: Columns, scale: float, sort: str, reverse: boo
         words = right(label, cells) if flush_right else fit(label, cells)
         pieces += [(words, pane.style("query" if chosen else "head")), (" ", None)]
     if at.bar:
-        end = text.duration(scale).replace(".0 ", " ")
+        end = f"{scale / 1000:g} s" if scale >= 1000 else f"{scale:g} ms"
         pieces.append(("0" + " " * (at.bar - 1 - len(end)) + end, pane.style("faint")))
     return pieces
 

@@ -3,7 +3,9 @@
 import os
 from typing import List, Sequence
 
-from ..draw import Piece, wrapped_pieces
+from rich.cells import cell_len
+
+from ..draw import Piece, shortened, wrapped_pieces
 from ..model import text
 from ..model.insight import Mail
 from ..model.logs import Error
@@ -12,7 +14,7 @@ from .lines import LinePane
 from .page import heading
 
 
-def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
+def variable_lines(pane: LinePane, error: Error, width: int) -> List[Sequence[Piece]]:
     """The variables of the project's frames, from the place of the exception outwards."""
     dim, plain, strong = pane.style("dim"), pane.style("text"), pane.style("second")
     lines: List[Sequence[Piece]] = []
@@ -23,8 +25,9 @@ def variable_lines(pane: LinePane, error: Error) -> List[Sequence[Piece]]:
                 continue
             place = f"{os.path.basename(frame.file)}:{frame.line} in {frame.name}"
             lines.append([(" " + place, strong)])
-            lines += [[(f"   {name} = ", dim), (value, plain)]
-                      for name, value in frame.variables.items()]
+            for name, value in frame.variables.items():
+                start = f"   {name} = "
+                lines.append([(start, dim), (shortened(value, width - cell_len(start)), plain)])
     return lines
 
 

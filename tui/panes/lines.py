@@ -271,6 +271,7 @@ class LinePane(Surface, can_focus=True):
         if not count:
             return
         index = max(0, min(index, count - 1))
+        self.follow = False
         self.selected = self.key_at(index)
         self._selected_at = index
         height = max(1, self.body_height)
@@ -309,13 +310,13 @@ class LinePane(Surface, can_focus=True):
             index = self.count() if step < 0 or self.follow else -1
             if self.follow:
                 step = -1
-        self.follow = False
         target = index + step
         while 0 <= target < self.count() and self.key_at(target) is None:
             target += 1 if step > 0 else -1
         if 0 <= target < self.count():
             self.select_index(target)
         else:
+            self.follow = False
             self.redraw()
 
     def action_page(self, direction: int) -> None:
@@ -324,7 +325,6 @@ class LinePane(Surface, can_focus=True):
         if not self.SELECTABLE or index is None:
             self.scroll_lines(step)
             return
-        self.follow = False
         self.select_index(index + step)
 
     def action_first(self) -> None:
@@ -365,7 +365,6 @@ class LinePane(Surface, can_focus=True):
         if key == self.selected:
             self.post_message(self.Selected(self))
             return
-        self.follow = False
         self.select_index(index)
 
     def body_index(self, y: int) -> Optional[int]:

@@ -72,6 +72,8 @@ class Measured:
         meters, now = self._pane.session.measured(self._pane.scope), self._pane.session.clock()
         for mark, meter, limits in zip("↓↑", meters, self._limits(1)):
             words = self._words(mark, meter.rate(now), limits[-1], short=width < 100)
+            if cells(words) >= half:  # the sliders above say the limit, too
+                words = self._words(mark, meter.rate(now), None, short=True)
             room = half - cells(words) - 2
             if room >= 6:
                 values = meter.columns(now, min(room, 30))

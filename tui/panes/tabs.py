@@ -6,7 +6,7 @@ from rich.cells import cell_len
 
 from tremolo.units import counted
 
-from ..draw import Piece, fit, found_in, wrapped, wrapped_pieces
+from ..draw import Piece, fit, found_in, shortened, wrapped, wrapped_pieces
 from ..model import text
 from ..model.conversations import CONTROL, Conversation, StreamMessage
 from ..model.export import curl
@@ -160,19 +160,22 @@ def curl_lines(pane: Page, row: Row, width: int, reveal: bool, most: int) -> Lin
 
 def error_lines(pane: Styled, error: Error, trace: Sequence[Sequence[Piece]], width: int
                 ) -> Lines:
-    lines: Lines = [[(" ", None), (error.type, pane.style("failed"))]]
+    words: List[Piece] = [(" ", None), (error.type, pane.style("failed"))]
     if error.text:
-        lines += [[(" ", None), (part, pane.style("text"))]
-                  for part in wrapped(error.text, width - 2)]
+        words.append((f": {error.text}", pane.style("text")))
+    lines: Lines = [*wrapped_pieces(words, width - 1, 1)]
     if error.place:
-        lines.append([(" ", None), (error.place, pane.style("link")),
-                      ("  e", pane.style("key")), (" opens the editor", pane.style("dim"))])
+        hint: List[Piece] = [("  e", pane.style("key")), (" opens the editor",
+                                                          pane.style("dim"))]
+        room = cell_len(error.place) + sum(len(part) for part, _ in hint) < width
+        lines.append([(" ", None), (shortened(error.place, width - 2), pane.style("link")),
+                      *(hint if room else ())])
     lines.append([])
     whole = True  # the line above is one line here, too
     for pieces in trace:
-        words = "".join(part for part, _ in pieces)
-        if words.strip() and set(words.strip()) <= set("^~-"):
-            if whole and cell_len(words) < width:  # else they would point at something else
+        line = "".join(part for part, _ in pieces)
+        if line.strip() and set(line.strip()) <= set("^~-"):
+            if whole and cell_len(line) < width:  # else they would point at something else
                 lines.append(pieces)
         else:
             wrapped_lines = wrapped_pieces(pieces, width - 1, 6)

@@ -169,9 +169,9 @@ class ThrottlePane(LinePane):
         return pieces
 
     def _scope_line(self, line: int, width: int) -> Sequence[Piece]:
-        end = self._force_pieces()
         choices = self.choices()
         labels = [fit(label, min(24, len(label))) for label in (scope.label for scope in choices)]
+        end = self._force_pieces(width - 14 - len(labels[choices.index(self.scope)]))
         first, last = _around(labels, choices.index(self.scope), width - cells(end) - 13)
         pieces: List[Piece] = [self._mark(1), ("scope  ", self.style("dim")),
                                ("‹ " if first else "  ", self.style("faint"))]
@@ -190,8 +190,8 @@ class ThrottlePane(LinePane):
         pieces.append((" ›" if last < len(choices) - 1 else "", self.style("faint")))
         return spread(pieces, end, width)
 
-    def _force_pieces(self) -> List[Piece]:
-        """What the server says is in force for the scope."""
+    def _force_pieces(self, room: int) -> List[Piece]:
+        """What the server says is in force for the scope; nothing without room for that."""
         words, kind = self._state_words()
         force = self.session.throttling.table.get(self.scope)
         around = self.session.throttling.force.get(model.EVERYTHING)
@@ -203,9 +203,9 @@ class ThrottlePane(LinePane):
             named = model.describe(force or model.OFF)
         end: List[Piece] = [(" in force: ", self.style("dim")),
                             (named, self.style("strong")), (" ", None)]
-        if words and not self.titled:
+        if words and not self.titled and cells(end) + len(words) + 3 <= room:
             end += [("· " + words + " ", self.style(kind))]
-        return end
+        return end if cells(end) <= room else []
 
     def _slider_line(self, line: int, start: int, across: int, width: int) -> Sequence[Piece]:
         throttle = self.session.throttling.at(self.scope)

@@ -211,7 +211,7 @@ class TrafficPane(LinePane):
         else:
             left += [("all requests", dim)]
         end: List[Piece] = []
-        if traffic.filtered:
+        if traffic.filtered and (width >= 60 or not self.typing):
             shown = sum(isinstance(entry, Row) for entry in self._lines)
             whole = sum(isinstance(entry, Row) for entry in traffic.entries)
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
@@ -303,7 +303,6 @@ class TrafficPane(LinePane):
         for offset in range(1, count + 1):
             index = (start + step * offset) % count
             if self._is_kind(kind, index):
-                self.follow = False
                 self.select_index(index)
                 return
         words = {"failed": "no request here has failed", "gen": "all are of one generation",
