@@ -38,12 +38,14 @@ def freeze():
 # -- in the process that forks -------------------------------------------------------------------
 
 def main(life, listening):
-    from tremolo.supervisor.spawner import CORE
+    from tremolo.supervisor.spawner import CORE, LOOP
 
     for name in [name for name in sys.modules if name.startswith("tremolo")]:
         del sys.modules[name]  # its package, which no zygote has
     for name in (*CORE, "tremolo.supervisor.zygote"):
         importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        importlib.import_module(LOOP)
     asked = serve(life, listening)
     if asked is not None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:

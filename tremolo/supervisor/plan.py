@@ -36,17 +36,18 @@ class Plan:
         # A worker started afresh has less at its base than one that was forked.
         known = set(self.base)
         self.base = self.base + [name for name in base
-                                 if name not in known and not self._is_refused(name)]
+                                 if name not in known and not self.is_refused(name)]
         self._imported = imported
         self._make()
 
-    def _is_refused(self, name: str) -> bool:
+    def is_refused(self, name: str) -> bool:
+        """Whether a module belongs to a package that is never to be imported ahead."""
         return any(name == refused or name.startswith(refused + ".")
                    for refused in self._no_preload)
 
     def _reason(self, step: Mapping[str, Any]) -> str:
         name = str(step["name"])
-        if self._is_refused(name):
+        if self.is_refused(name):
             return "--no-preload"
         return self.excluded.get(name) or str(step.get("reason") or "")
 

@@ -33,11 +33,14 @@ from .zygote_link import SpawnedProcess, ZygoteLink
 FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
-CORE = ("asyncio", "ssl", "tremolo.worker.main", "tremolo.worker.ahead", "tremolo.net.server",
-        "tremolo.asgi.adapter", "tremolo.asgi.websocket", "tremolo.app.adapter",
-        "tremolo.net.tls", "tremolo.envfile", "tremolo.worker.browser",
-        "tremolo.worker.error_page", "tremolo.insight.insight",
+CORE = ("asyncio", "concurrent.futures.thread", "ssl", "tremolo.worker.main",
+        "tremolo.worker.ahead", "tremolo.net.server", "tremolo.asgi.adapter",
+        "tremolo.asgi.websocket", "tremolo.app.adapter", "tremolo.net.tls", "tremolo.envfile",
+        "tremolo.worker.browser", "tremolo.worker.error_page", "tremolo.insight.insight",
         "tremolo.insight.sources.native", "tremolo.insight.sources.threads")
+#: what makes a loop if it is installed and `--loop` allows it. Imported later, it would
+#: be one more reason to look at the whole world in which imports are made
+LOOP = "uvloop"
 GROWTH = 1.5
 GROWTH_BYTES = 32 << 20
 
@@ -100,8 +103,9 @@ class Spawner:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mode: str,
                  note: Callable[..., None], environment: Callable[[], Dict[str, str]],
-                 no_preload: Iterable[str] = ()) -> None:
+                 no_preload: Iterable[str] = (), loop_name: str = "") -> None:
         self._loop = loop
+        self._core = (*CORE, LOOP) if loop_name in ("auto", LOOP) else CORE
         self.mode = mode if mode == "spawn" or hasattr(os, "fork") else "spawn"
         self._note = note
         self._environment = environment
@@ -240,7 +244,8 @@ class Spawner:
             pass_fds=(theirs.fileno(),), env=self._environment())
         theirs.close()
         self._zygote = ZygoteLink(self._loop, ours, process, self._judge)
-        self._zygote.preload(list(CORE), now=True)
+        self._zygote.preload(
+            [name for name in self._core if not self.plan.is_refused(name)], now=True)
         self._zygote.make(self.plan, 0)
 
     def _judge(self, link: ZygoteLink, message: Mapping[str, Any]) -> None:

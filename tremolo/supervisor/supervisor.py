@@ -111,7 +111,8 @@ class Supervisor:
         """Make what starts and observes workers, and obeys viewers."""
         settings, loop = self._launch.settings, self._loop
         self._spawner = Spawner(
-            loop, choose_mode(settings), self.note, self._environment, settings.no_preload)
+            loop, choose_mode(settings), self.note, self._environment, settings.no_preload,
+            settings.loop)
         self._packages = Packages()
         self._observer = WorkerObserver(
             self._feed, self._throttle, self._intercepts, self._mail, self._spawner,
