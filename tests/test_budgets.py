@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import logging
 import platform
 import socket
 import sys
@@ -9,6 +10,8 @@ import sys
 import pytest
 
 from tests.support.serving import run, serving_asgi, until
+from tremolo.insight.insight import Insight
+from tremolo.net.recent import RECENT
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
 START = {"type": "http.response.start", "status": 200,
@@ -18,6 +21,7 @@ END = {"type": "http.response.body", "body": b"Hello, World!"}
 #: from 3.12 on a handler's first step takes no turn of the loop
 FUNCTION_CALLS = 80 if sys.version_info >= (3, 12) else 105
 CALLS_WITH_DASHBOARD = 3
+CALLS_UNDER_LOAD = 6
 WRITES_OF_A_STREAM = 3
 
 cpython_only = pytest.mark.skipif(platform.python_implementation() != "CPython",
@@ -59,12 +63,17 @@ def ask(port):
             yield
 
 
-def measure(remember=False):
-    """Calls, tasks and writes of the server for one request, the loop's own work included."""
+def measure(remember=False, insight=None):
+    """Calls, tasks and writes of the server for one request, the loop's own work included. With
+    `insight` there are more requests than can be looked into."""
     async def main():
         async with serving_asgi(hello, lifespan="off") as site:
             server, loop = site.server, asyncio.get_running_loop()
-            server.remember(remember)
+            server.remember(remember or insight is not None)
+            if insight is not None:
+                insight.serve(server, asgi=server.adapter)
+                insight.watch(1)
+                server.recent.renew(-RECENT, 10_000)
             client = ask(site.port)
             for _ in range(2):  # connect; then warm up
                 await loop.run_in_executor(None, next, client)
@@ -87,6 +96,9 @@ def measure(remember=False):
                 sys.setprofile(None)
             writes = server.counters.writes - writes
             client.close()
+            if insight is not None:
+                assert len(insight._records) <= 2  # the first one
+                insight.watch(0)
             return sum(calls.names.values()) / REQUESTS, len(tasks) / REQUESTS, \
                 writes / REQUESTS, calls.names.most_common()
 
@@ -106,6 +118,13 @@ def test_hello_over_keep_alive_stays_within_its_function_calls():
 def test_being_watched_costs_three_calls_more_at_most():
     alone, watched = measure()[0], measure(remember=True)[0]
     assert watched - alone < CALLS_WITH_DASHBOARD + 1
+
+
+@cpython_only
+def test_being_looked_into_costs_little_where_requests_are_too_many_for_that():
+    alone = measure()[0]
+    watched = measure(insight=Insight(logging.getLogger("test")))
+    assert watched[0] - alone < CALLS_UNDER_LOAD + 1, watched[3]
 
 
 def test_a_thousand_small_yields_are_three_writes_at_most():

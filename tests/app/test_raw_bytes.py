@@ -28,7 +28,7 @@ def ended(func, seen):
     """What the server remembers of a request to `func`, once it is over."""
     async def scenario(client):
         client.server.remember(True)
-        client.server.captures_left = 1
+        client.server.recent.captures_left = 1
         connection = client.connect()
         connection.send(ASK)
         connection.send_eof()

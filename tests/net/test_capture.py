@@ -49,7 +49,7 @@ def test_the_beginning_of_both_bodies_is_kept_and_nothing_of_their_framing(
     async def main():
         async with serving_asgi(echo, lifespan="off") as site:
             site.server.remember(True)
-            site.server.captures_left = 1
+            site.server.recent.captures_left = 1
             body = pattern(size)
             [(response, kept)] = await ask(site, post(body, chunked))
             assert response.body == body
@@ -66,11 +66,11 @@ def test_no_more_exchanges_are_kept_than_were_asked_for():
         async with serving_asgi(echo, lifespan="off") as site:
             site.server.remember(True)
             assert (await ask(site, post(b"x")))[0][1] is None
-            site.server.captures_left = 2
+            site.server.recent.captures_left = 2
             found = await ask(site, *[post(b"%d" % n) for n in range(4)])
             assert [kept and bytes(kept.request_body) for _, kept in found] \
                 == [b"0", b"1", None, None]
-            assert site.server.captures_left == 0
+            assert site.server.recent.captures_left == 0
 
     run(main)
 
@@ -84,7 +84,7 @@ def test_a_body_that_is_not_sent_is_not_kept():
     async def main():
         async with serving_asgi(app, lifespan="off") as site:
             site.server.remember(True)
-            site.server.captures_left = 1
+            site.server.recent.captures_left = 1
             client = await site.connect()
             await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
             await until(lambda: site.server.recent)

@@ -237,3 +237,24 @@ def test_a_name_with_control_characters_is_shown_on_one_line(routes):
     routes.requests(1, BEFORE, route="/a\n\x1b[31m", queries=1)
     routes.requests(2, AFTER, route="/a\n\x1b[31m", queries=2)
     assert routes.lines[0].isprintable()
+
+
+# -- a sample
+
+def test_of_a_sample_what_it_stands_for_is_counted(routes):
+    routes.requests(1, WITHOUT_ERROR, weight=30.5)
+    routes.requests(2, WITHOUT_ERROR, weight=100.0)
+    routes.requests(2, 1, status=500)
+    assert routes.lines == ["since the save: GET /items new error: 1 of "
+                            f"{100 * WITHOUT_ERROR + 1:,} requests, none of "
+                            f"{305 * WITHOUT_ERROR // 10:,} before"]
+
+
+def test_what_is_shown_because_it_was_slow_is_not_compared(routes):
+    """Of what nobody looked into only the slow ones have rows, and none says its queries."""
+    routes.requests(1, TIMED, queries=3)
+    routes.requests(2, 50, ms=900.0, unobserved=True)
+    routes.requests(2, TIMED, queries=3)
+    assert routes.lines == []
+    routes.requests(2, 1, status=500, unobserved=True)
+    assert "new error: 1 of 63 requests" in routes.lines[0]

@@ -54,6 +54,20 @@ async def test_enter_opens_the_request_and_escape_closes_it(d):
     assert "Esc closes" not in d.text()
 
 
+@drive(LARGE)
+async def test_a_sample_is_said_to_be_one(d):
+    await d.say(rows(d.player, 2, path="/few", route="/few"),
+                rows(d.player, 2, path="/many", route="/many", weight=31.5),
+                rows(d.player, 1, path="/late", route="/late", unobserved=True))
+    lines = d.screen()
+    [many] = [line for line in lines if " /many " in line and "~63" in line]
+    assert many and not any("~" in line for line in lines if " /few " in line)
+    await d.press("up", "enter")
+    assert "not looked into: too many requests came at once" in d.text()
+    await d.press("up")
+    assert "about 32 like it" in d.text() and "not looked into" not in d.text()
+
+
 @drive(SMALL)
 async def test_the_filter_is_live_and_escape_brings_back_the_old_one(d):
     await d.say(rows(d.player, 3, path="/keep"), rows(d.player, 3, path="/drop"))

@@ -7,6 +7,7 @@ import pytest
 from tests.support.feed_player import FeedPlayer
 from tremolo.throttle import OFF, PRESETS, Throttle
 from tui.model import throttling
+from tui.model.routes import Routes
 from tui.model.session import Session
 from tui.model.traffic import Row, Rule, Traffic
 
@@ -545,3 +546,21 @@ def test_a_profile_is_kept_for_its_request(session):
     facts = session.insight.of(5, 7)
     assert [(node.depth, node.label) for node in facts.flame] == [
         (0, "view views.py:3"), (1, "slow db.py:9")]
+
+
+def test_routes_count_what_rows_stand_for():
+    routes = Routes()
+
+    def add(times, **more):
+        for _ in range(times):
+            routes.add(Row(1, 5, 1, {"route": "/items", "path": "/items", "status": 200, **more}))
+
+    add(5, ms=10.0)
+    [route] = routes.list()
+    assert not route.now.is_sample and route.amount("count") == 5
+    add(10, ms=10.0, weight=30.0)
+    add(10, ms=400.0, status=500)
+    assert route.now.is_sample and route.amount("count") == 315
+    assert route.amount("5xx") == 10
+    assert route.now.quantiles()[0] < 20  # most took 10 ms, though as many rows took 400
+    assert sum(route.bins()) == 315

@@ -1,17 +1,18 @@
 """Frames: what is in them, how big they get, what happens when nobody reads."""
 
 import asyncio
-import collections
 import json
 import os
-import time
 import types
 
 from tremolo.net.capture import CAPTURED, Capture
-from tremolo.net.counters import Counters
+from tremolo.net.counters import Counters, latency_bucket
+from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
+from tremolo.net.states import WHOLE
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
-from tremolo.worker.sampler import MESSAGES, Sampler
+from tremolo.worker.pacing import MIN_ROWS, MOST_CAPTURES
+from tremolo.worker.sampler import TICK, Sampler
 from tremolo.worker.stats_pipe import StatsPipe
 
 
@@ -23,24 +24,30 @@ class FakeServer:
         self.throttle = ThrottleTable()
         self.message_log = None
 
-    def remember(self, wanted, most=2000):
-        self.recent = collections.deque(self.recent or (), maxlen=most) if wanted else None
+    def remember(self, wanted):
+        self.recent = (self.recent or Recent()) if wanted else None
 
-    def finish(self, count=1, target=b"/x", error=None, capture=None):
+    def finish(self, count=1, target=b"/x", error=None, capture=None, status=200, seconds=0.01):
         for _ in range(count):
             self.counters.requests += 1
-            self.counters.status[2] += 1
+            self.counters.status[status // 100] += 1
+            self.counters.latency[latency_bucket(seconds)] += 1
+            exchange = types.SimpleNamespace(
+                id=self.counters.requests, begun=0.0, ended=seconds,
+                connection=types.SimpleNamespace(
+                    id=1, is_tls=False, peer=("127.0.0.1", 1),
+                    outbox=types.SimpleNamespace(throttle_seconds=0.0)),
+                response=types.SimpleNamespace(
+                    first_byte=0.005, event_stream=False, status=status, bytes_out=5,
+                    progress=WHOLE),
+                proxied=None, head=types.SimpleNamespace(
+                    method=b"GET", target=target, version=b"1.1", headers=[]),
+                route=None, bytes_in=0, throttle_mark=0.0, held=0.0,
+                outcome="done", error=error, capture=None, choice=SAMPLED)
             if self.recent is not None:
-                self.recent.append(types.SimpleNamespace(
-                    id=self.counters.requests, begun=0.0, ended=0.01,
-                    connection=types.SimpleNamespace(
-                        id=1, is_tls=False, peer=("127.0.0.1", 1)),
-                    response=types.SimpleNamespace(
-                        first_byte=0.005, event_stream=False, status=200, bytes_out=5),
-                    proxied=None,
-                    head=types.SimpleNamespace(method=b"GET", target=target, version=b"1.1"),
-                    route=None, bytes_in=0, throttled=0.0, held=0.0,
-                    outcome="done", error=error, capture=capture))
+                self.recent.begin(exchange)
+                exchange.capture = capture
+                self.recent.end(exchange)
 
     def connect(self, count):
         for number in range(1, count + 1):
@@ -129,28 +136,107 @@ def test_what_is_left_out_is_counted():
     assert shown + frames[-1]["totals"]["rows_dropped"] == 5001
 
 
-def test_no_more_is_remembered_than_can_be_told_in_time():
-    """What is remembered for nothing costs each request."""
-    server = FakeServer()
-    loop = asyncio.new_event_loop()
+class Processor:
+    """Clocks of processor seconds: each frame costs, and the process does nothing else, or
+    works all the time."""
 
-    def slow(frame):
-        time.sleep(0.005)
-        server.finish()
-        if server.recent.maxlen <= 100:
-            loop.stop()
+    def __init__(self, a_frame, busy):
+        self.a_frame, self.busy = a_frame, busy
+        self.told = self.at = 0.0
+
+    def sink(self, frame):
+        self.told += self.a_frame
         return True
 
-    made = Sampler(server, slow, loop)
+    def process(self):
+        self.at += self.busy * TICK
+        return self.at
+
+
+def watched_under_load(processor, a_turn, turns=40):
+    """A server that answers so many requests before each turn, and how many rows each had."""
+    loop = asyncio.new_event_loop()
+    server, rows = FakeServer(), []
+
+    def sink(frame):
+        rows.append(len(frame.get("rows", ())))
+        return processor.sink(frame)
+
+    made = Sampler(server, sink, loop, thread_cpu=lambda: processor.told,
+                   occupied=processor.process)
     made.set_detail(1)
-    server.finish()
-    made.start()
-    guard = loop.call_later(10, loop.stop)
-    loop.run_forever()
-    made.stop()
-    guard.cancel()
+    told = []
+    for _ in range(turns):
+        rows.clear()
+        server.finish(a_turn)
+        made._turn()
+        made.stop()
+        told.append(sum(rows))
     loop.close()
-    assert server.recent.maxlen <= 100
+    return server, told
+
+
+def test_no_more_is_shown_than_can_be_told_in_time():
+    """What is looked into and remembered for nothing costs each request."""
+    _, told = watched_under_load(Processor(a_frame=0.02, busy=1.0), a_turn=2000)
+    assert told[0] == RECENT + MOST_FIRST - MOST_FIRST + 1  # a burst, and the first beyond it
+    assert told[-1] <= MIN_ROWS + MOST_FIRST
+    assert min(told) > 0
+
+
+def test_all_is_shown_where_telling_costs_little():
+    server, told = watched_under_load(Processor(a_frame=0.0, busy=1.0), a_turn=100)
+    assert told == [100] * 40
+    assert server.recent.take().left_out == 0
+
+
+def test_a_server_at_rest_may_tell_more_than_one_at_work():
+    at_work, at_rest = (sum(watched_under_load(Processor(0.0005, busy), a_turn=300)[1])
+                        for busy in (1.0, 0.1))
+    assert at_rest == 300 * 40
+    assert at_work < at_rest / 2
+
+
+def test_what_is_shown_stands_for_what_is_not():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    server.finish(RECENT + 500)
+    server.finish(3, error=ValueError("no"), status=500)
+    made.sample(1.0)
+    rows = [row for frame in frames for row in frame["rows"]]
+    failed = [row for row in rows if row["status"] == 500]
+    assert len(failed) == 3 and not any("weight" in row for row in failed)
+    assert abs(sum(row.get("weight", 1) for row in rows) - (RECENT + 503)) < 10
+    assert frames[0]["totals"]["rows_dropped"] == RECENT + 503 - len(rows)
+
+
+def test_slow_is_what_takes_longer_than_nearly_all_in_the_last_second():
+    _, sink = collect()
+    server, made = sampler(sink)
+    made._each_second(1.0)
+    assert server.recent.slow == float("inf")
+    server.finish(200, seconds=0.001)
+    made._each_second(2.0)
+    assert server.recent.slow == 0.025
+    server.finish(200, seconds=0.3)
+    made._each_second(3.0)
+    assert 0.25 < server.recent.slow < 0.4
+    server.finish(5, seconds=0.001)
+    made._each_second(4.0)
+    assert server.recent.slow > 0.25  # five say nothing
+
+
+def test_rows_of_many_connections_come_as_often_as_their_cost_allows():
+    frames, sink = collect()
+    server, made = sampler(sink)
+    server.connect(100)
+    spent = [0.0]
+    made._thread_cpu = lambda: spent.append(spent[-1] + 0.002) or spent[-1]
+    for turn in range(40):
+        server.finish()
+        made.sample(100 + turn / 10)
+    with_connections = sum("connections" in frame for frame in frames)
+    assert len(frames) == 40 and 16 <= with_connections <= 20  # 2 ms in 0.2 s are 1 %
 
 
 def test_a_full_pipe_loses_rows_but_never_a_count_or_a_line():
@@ -192,7 +278,7 @@ def test_messages_are_told_only_to_who_asks_and_so_many_a_turn():
     frames, sink = collect()
     for level, told in ((1, 0), (2, 30)):
         server, made = sampler(sink, detail=level)
-        assert server.captures_left == (MESSAGES if level > 1 else 0)
+        assert server.recent.captures_left == (MOST_CAPTURES if level > 1 else 0)
         for _ in range(30):
             server.finish(capture=kept(100))
         frames.clear()
@@ -213,12 +299,13 @@ def test_long_messages_go_with_the_first_rows_only_and_no_row_is_lost():
     told = [row["id"] for row in rows if "request" in row]
     assert len(rows) == 40 and frames[-1].get("totals", frames[0]["totals"])["rows_dropped"] == 0
     assert told == list(range(1, len(told) + 1)) and 2 <= len(told) < 40
-    server.captures_left = 0
+    server.recent.captures_left = 0
     made._renew()
     server.finish(capture=kept(CAPTURED))
     frames.clear()
     made.sample(2.0)
-    assert "request" in frames[0]["rows"][0] and server.captures_left == MESSAGES
+    assert "request" in frames[0]["rows"][0] and server.recent.captures_left == \
+        MOST_CAPTURES - 1
 
 
 def test_demand_is_told_only_under_a_cap_of_the_whole_server():

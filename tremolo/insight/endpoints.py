@@ -5,7 +5,7 @@ import inspect
 import sys
 from typing import Any, Optional
 
-from ..telemetry.messages import Endpoint
+from ..telemetry.rows import Endpoint
 from ..telemetry.sanitize import clean
 
 

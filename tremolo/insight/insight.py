@@ -15,7 +15,9 @@ from weakref import ReferenceType, ref
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..telemetry.insight_messages import InsightEvent
-from ..telemetry.messages import Raised, RequestRow
+from ..telemetry.messages import Raised
+from ..telemetry.rows import RequestRow
+from ..telemetry.templates import grouped
 from .arrivals import Arrivals
 from .events import event_of, has_facts
 from .frames import chain_of
@@ -35,14 +37,18 @@ TELLING = 0.003
 MAX_UNTOLD = 1000
 #: statements and calls that are kept of exchanges that have ended
 MAX_KEPT = 20_000
+#: kinds of paths of which the route is remembered
+MAX_ROUTES = 500
 
 
 class Watched(AroundAdapter):
-    """An adapter around an adapter; see `tremolo.net.adapter.Adapter`."""
+    """An adapter around an adapter; see `tremolo.net.adapter.Adapter`. With `each` every exchange
+    is looked into, else those that viewers are shown."""
 
     def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str,
-                 profiler: Profiler) -> None:
+                 profiler: Profiler, each: bool) -> None:
         self.adapter = adapter
+        self._each = each
         self._profiler = profiler
         self._records = records
         self._root_path = root_path
@@ -50,7 +56,7 @@ class Watched(AroundAdapter):
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Runs within the exchange's task, whose context is its own."""
-        if not exchange.hidden:
+        if (exchange.choice or self._each) and not exchange.hidden:
             head = exchange.head
             record = Record(exchange.id, head.method, head.target, self._root_path)
             record.queue_seconds = max(0.0, monotonic() - exchange.begun)
@@ -97,6 +103,8 @@ class Insight:
         self._lock = RLock()
         self._weighed = 0.0
         self._pace = Pace()
+        #: the route, by method and path with its identifiers grouped
+        self._routes: Dict[str, str] = {}
         self._profiler: Optional[Profiler] = None
         self._sources: Dict[str, Source] = {}
         self._arrivals: Optional[Arrivals] = None
@@ -155,7 +163,7 @@ class Insight:
         self._arrivals.look()  # before the first request, which may come before the first tick
         self._profiler = Profiler(self._pace, self.is_project)
         self._server.adapter = Watched(self._server.adapter, self._records, self._root_path,
-                                       self._profiler)
+                                       self._profiler, self.needed)
         if self._asgi is not None:
             self._sources["asgi"] = source = self._source("asgi")
             source.replace(self._asgi, "app", _scope_noted)
@@ -236,9 +244,25 @@ class Insight:
             if self._output is not None:
                 self._output.flush(record)
         row = record.row()
-        if ended and seconds is not None:
-            self._pace.add(route_of(record), seconds)
+        if ended:
+            if "route" in row:
+                self._remember_route(record, row["route"])
+            if seconds is not None:
+                self._pace.add(route_of(record), seconds)
         return row
+
+    def _remember_route(self, record: Record, route: str) -> None:
+        like = f"{record.method} {grouped(record.path)}"
+        if self._routes.setdefault(like, route) != route:
+            self._routes[like] = grouped(record.path)  # two look the same: neither is said
+        while len(self._routes) > MAX_ROUTES:
+            del self._routes[next(iter(self._routes))]
+
+    def route_like(self, method: str, path: str) -> str:
+        """The route of an exchange that was not looked into: that of those that look the same,
+        else the path with its identifiers grouped."""
+        like = grouped(path)
+        return self._routes.get(f"{method} {like}", like)
 
     def keep(self, unfinished: Set[int]) -> None:
         """All exchanges but these ended, and nobody will ask for their rows."""

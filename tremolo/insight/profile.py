@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from weakref import ref
 
 from ..telemetry.sanitize import clean
-from .pace import Pace, route_of
+from .pace import LEAST, Pace, route_of
 from .record import Record, running
 
 STEP = 0.01  # seconds between samples
@@ -69,29 +69,38 @@ class Profiler:
 
     def _run(self) -> None:
         pause = threading.Event()
+        step = LEAST  # what has just begun is not slow before that
         while not self._stopped:
             self._wake.wait()
-            pause.wait(STEP)
+            pause.wait(step)
+            step = LEAST
             if not self._running:
                 self._wake.clear()
                 if self._running:  # one began meanwhile
                     self._wake.set()
                 continue
             try:
-                self._turn(perf_counter())
+                step = self._turn(perf_counter())
             except RuntimeError:
-                continue  # a dictionary changed while it was looked at: the next turn will do
+                step = STEP  # a dictionary changed while it was looked at: the next turn will do
 
-    def _turn(self, now: float) -> None:
+    def _turn(self, now: float) -> float:
+        """Sample what is slow; seconds until the next turn, for each takes the interpreter from
+        whoever answers."""
         slow: List[Record] = []
+        step = LEAST
         for id, record in list(self._running.items()):
             task = _task_of(record)
             if task is None or task.done() or record.samples >= MAX_SAMPLES:
                 self._running.pop(id, None)
-            elif len(slow) < MAX_SLOW and now - record.began > self._pace.limit(route_of(record)):
+                continue
+            soon = record.began + self._pace.limit(route_of(record)) - now
+            step = min(step, soon)
+            if soon < 0 and len(slow) < MAX_SLOW:
                 slow.append(record)
         if slow:
             self._sample(slow)
+        return max(step, STEP)
 
     def _sample(self, slow: List[Record]) -> None:
         frames = sys._current_frames()

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 from weakref import ReferenceType
 
 from ..telemetry.insight_messages import Mail
-from ..telemetry.messages import RequestRow
+from ..telemetry.rows import RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of

@@ -1,7 +1,7 @@
 """What is captured of one exchange for viewers: both heads, and where the bodies begin.
 
 Knows bytes only; a module of its own, for an exchange and its request's body, which the exchange
-imports, both add to one. Made for few exchanges at a time: see `Server.captures_left`.
+imports, both add to one. Made for few exchanges at a time: see `Recent.captures_left`.
 """
 
 from typing import List, Tuple

@@ -6,13 +6,14 @@ can be used below another.
 """
 
 import asyncio
-from typing import Any, Callable, Deque, Dict, Optional, Protocol, Set
+from typing import Any, Callable, Dict, Optional, Protocol, Set
 
 from ..config import Settings
 from ..protocol.http1 import HeaderCache, Limits, ProtocolError, RequestParser
 from .counters import Counters
 from .message_log import MessageLog
 from .outbox import Outbox
+from .recent import Recent
 from .states import State
 from .stream import Stream
 from .throttling.pacer import Pacer
@@ -53,8 +54,7 @@ class ConnectionServer(Protocol):
     create_task: Callable[..., "asyncio.Task[None]"]
     tasks: "Set[asyncio.Task[None]]"
     paused: Dict[int, Any]
-    recent: Optional[Deque[Any]]
-    captures_left: int
+    recent: Optional[Recent]
     message_log: Optional[MessageLog]
 
     @property

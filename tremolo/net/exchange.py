@@ -11,6 +11,7 @@ from ..protocol.http1 import RequestHead
 from .capture import Capture
 from .counters import latency_bucket
 from .handling import cancel_if_unanswered, cancel_if_unfinished
+from .recent import SAMPLED
 from .request_body import RequestBody
 from .response import Response
 from .states import SENDING
@@ -42,9 +43,11 @@ class Exchange:
     error: Optional[BaseException] = None
     #: its handler was cancelled for taking too long
     timed_out = False
-    #: seconds of throttling: of the connection when it began; its own, once it is over
+    #: seconds of throttling: of the connection when it began; its own, once it is shown
     throttle_mark = 0.0
     throttled = 0.0
+    #: how it came to be shown to viewers, or did not
+    choice = SAMPLED
     #: for viewers that want to see messages; None for nearly all exchanges
     capture: Optional[Capture] = None
     #: sees each piece of the request's body as it is read
@@ -75,10 +78,7 @@ class Exchange:
         self.waiters: Optional[Waiters] = None
         #: the request's body, None if the head announces none
         body = self.body = RequestBody(self, head.expect_continue) if head.has_body else None
-        capture = None
-        if server.captures_left > 0:
-            server.captures_left -= 1
-            capture = self.capture = Capture(head.headers)
+        capture = None if server.recent is None else server.recent.begin(self)
         throttled = connection.outbox.throttle_seconds
         if throttled:
             self.throttle_mark = throttled
@@ -169,8 +169,7 @@ class Exchange:
         if outcome != DONE:
             server.counters.aborted += 1
         if server.recent is not None and not self.hidden:
-            self.throttled = self.connection.outbox.throttle_seconds - self.throttle_mark
-            server.recent.append(self)
+            server.recent.end(self)
 
     # -- the client's leaving, and those who wait ------------------------------------------------
 

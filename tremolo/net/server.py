@@ -4,7 +4,6 @@ Knows the adapter that answers and the settings in force; nothing of processes.
 """
 
 import asyncio
-import collections
 import contextvars
 import logging
 import os
@@ -12,7 +11,7 @@ import socket
 import ssl
 import time
 from functools import partial
-from typing import Callable, Deque, Dict, List, Optional, Sequence, Set
+from typing import Callable, Dict, List, Optional, Sequence, Set
 
 from ..config import Settings
 from ..protocol.dates import format_http_date
@@ -24,6 +23,7 @@ from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
 from .exchange import Exchange
 from .message_log import MessageLog
+from .recent import Recent
 from .runtime import clock_of, connection_limit, limits_of, server_line, task_maker
 from .stream import look_for_hangups, peer_text
 from .throttling.table import ThrottleTable
@@ -31,8 +31,6 @@ from .throttling.throttler import Throttler
 from .ticker import Ticker
 from .tls import end_silent, speaks_tls
 
-#: requests that are remembered for those who want to see them
-RECENT = 2000
 #: seconds that an accepted connection has to send its request while the server stops
 UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
@@ -67,10 +65,7 @@ class Server:
         #: connections that do not read at present, by id
         self.paused: Dict[int, HTTPConnection] = {}
         #: exchanges that ended, while somebody wants to see them
-        self.recent: Optional[Deque[Exchange]] = None
-        #: of how many of the next exchanges heads and bodies are captured; whoever takes `recent`
-        #: renews it
-        self.captures_left = 0
+        self.recent: Optional[Recent] = None
         #: messages of streams, for viewers that want to see them; None where there is none
         self.message_log: Optional[MessageLog] = None
         self.on_error: Optional[ErrorHook] = None
@@ -264,13 +259,13 @@ class Server:
             for connection in sorted(idle, key=lambda c: c.deadline)[:surplus]:
                 connection.close()
 
-    def remember(self, wanted: bool, most: int = RECENT) -> None:
-        """Keep (or no longer keep) exchanges that ended in `recent`, the last `most` of them:
-        each that lives on costs a request 4 %, for the collector has to look at it."""
+    def remember(self, wanted: bool) -> None:
+        """Keep (or no longer keep) exchanges that ended in `recent`: as few as that says, for
+        each that lives on costs a request 4 %, since the collector has to look at it."""
         if not wanted:
             self.recent = None
-        elif self.recent is None or self.recent.maxlen != most:
-            self.recent = collections.deque(self.recent or (), maxlen=most)
+        elif self.recent is None:
+            self.recent = Recent()
 
     def cut(self, connection_id: int) -> bool:
         """Reset a connection; False if it is gone already."""

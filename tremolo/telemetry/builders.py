@@ -13,7 +13,6 @@ from .messages import (
     Ack,
     AssetsEvent,
     Command,
-    ConnectionRow,
     ErrorEvent,
     Frame,
     HeldEvent,
@@ -21,13 +20,12 @@ from .messages import (
     LogEvent,
     MailEvent,
     ReloadEvent,
-    RequestRow,
     StatsEvent,
-    StreamMessageRow,
     ThrottleEvent,
     Totals,
     WorkerEvent,
 )
+from .rows import ConnectionRow, RequestRow, StreamMessageRow
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

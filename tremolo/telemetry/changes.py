@@ -27,11 +27,12 @@ KINDS = ("queries", "ms", "failed")
 class Answers:
     """The requests of one method and route in one generation, or in some that were like it."""
 
-    __slots__ = ("count", "failed", "fewest", "most", "ms")
+    __slots__ = ("asked", "count", "failed", "fewest", "most", "ms")
 
     def __init__(self) -> None:
-        self.count = 0  # without those that failed
-        self.failed = 0
+        self.count = 0  # rows, without those that failed
+        #: requests that the rows stand for: those that did not fail, and those that did
+        self.asked = self.failed = 0.0
         self.fewest = self.most = 0  # queries of a request
         self.ms: Deque[float] = deque(maxlen=KEPT)
 
@@ -49,6 +50,7 @@ class Answers:
         now.fewest = min(self.fewest, now.fewest) if now.count else self.fewest
         now.most = max(self.most, now.most)
         now.count += self.count
+        now.asked += self.asked
         now.failed += self.failed
         now.ms = deque([*self.ms, *now.ms], maxlen=KEPT)
         return now
@@ -77,7 +79,8 @@ class Route:
 
 
 class Changes:
-    """Of all routes. Rows are a sample under load, which the comparison allows for."""
+    """Of all routes. Under load rows are a sample: those that were looked into are compared, for
+    the others are there because they were slow."""
 
     def __init__(self) -> None:
         self._routes: Dict[Tuple[str, str], Route] = {}
@@ -101,15 +104,18 @@ class Changes:
             if gen < route.gen:
                 return None  # a late row of a generation that drains
             route.begin(gen)
-        now = route.now
+        now, weight = route.now, row.get("weight", 1.0)
         if failed:
-            now.failed += 1
-            if now.failed == 1:
+            if not now.failed:
                 route.compared_at = 0
+            now.failed += weight
         else:
+            now.asked += weight
+            if row.get("unobserved"):
+                return None
             now.add(row.get("queries", 0), max(
                 0.0, row.get("ms", 0.0) - row.get("throttle_ms", 0.0)))
-        seen = now.count + now.failed
+        seen = now.count + int(now.failed)
         if seen < route.compared_at:
             return None
         # Each row may change what there is to say while there are few; once there are many,
@@ -151,7 +157,8 @@ class Changes:
         if not fresh:
             return None
         route.told |= fresh
-        event = change_event(route.gen, *name, (route.before.count, route.now.count), any(
+        event = change_event(route.gen, *name, (
+            round(route.before.asked), round(route.now.asked)), any(
             found[kind][1] for kind in fresh))
         if "queries" in fresh:
             event["queries"] = found["queries"][0]
@@ -181,7 +188,7 @@ def compared(before: Answers, now: Answers) -> Dict[str, Tuple[Any, bool]]:
         if worse or (new_high * FACTOR < old_low and old - new >= LEAST_MS):
             found["ms"] = ([round(old, 1), round(new, 1)], worse)
     if now.failed and not before.failed and before.count >= WITHOUT_ERROR:
-        found["failed"] = (now.failed, True)
+        found["failed"] = (round(now.failed), True)
     return found
 
 

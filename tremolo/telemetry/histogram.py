@@ -53,7 +53,7 @@ def subtract(later: Mapping[int, int], earlier: Mapping[int, int]) -> Dict[int, 
     return found
 
 
-def quantiles(counts: Mapping[int, int], *wanted: float) -> Sequence[float]:
+def quantiles(counts: Mapping[int, float], *wanted: float) -> Sequence[float]:
     """The durations in seconds of which the `wanted` shares (0..1) of the counts are not longer,
     by the nearest rank, to two significant digits. All zero when nothing was counted.
     """
@@ -63,7 +63,7 @@ def quantiles(counts: Mapping[int, int], *wanted: float) -> Sequence[float]:
     ordered = sorted(counts.items())
     found = []
     for share in wanted:
-        rank, seen = max(1, math.ceil(share * total - 1e-9)), 0
+        rank, seen = max(1, math.ceil(share * total - 1e-9)), 0.0
         for index, count in ordered:
             seen += count
             if seen >= rank:

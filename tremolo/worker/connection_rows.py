@@ -4,7 +4,7 @@ import heapq
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 from ..net.stream import peer_text
-from ..telemetry.messages import ConnectionRow
+from ..telemetry.rows import ConnectionRow
 from ..telemetry.sanitize import clean
 
 if TYPE_CHECKING:

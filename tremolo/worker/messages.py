@@ -1,6 +1,6 @@
 """Requests and responses as they stand in rows: header fields, and the beginning of the body.
 
-Bytes in, JSON values out (`HTTPMessage` in `tremolo.telemetry.messages`). Nothing is cleaned or
+Bytes in, JSON values out (`HTTPMessage` in `tremolo.telemetry.rows`). Nothing is cleaned or
 masked: what is here is enough to send a request again.
 """
 
@@ -10,7 +10,7 @@ from typing import List, Sequence, Tuple
 
 from ..net.capture import Capture
 from ..net.message_log import StreamMessage
-from ..telemetry.messages import HTTPMessage, StreamMessageRow
+from ..telemetry.rows import HTTPMessage, StreamMessageRow
 
 #: bytes of JSON that the two messages of a row may take: a line has 64 KiB
 MOST = 48 * 1024

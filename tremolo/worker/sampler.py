@@ -2,37 +2,26 @@
 
 Only this end knows both `net` and the messages. It never waits: what the pipe does not take
 is dropped and counted, and counters are cumulative, so the next frame has everything. It
-times itself and sends fewer rows when reporting costs too much. Header fields and bodies, and the
-secrets in them, are sent only to who asks for that level of detail.
+times itself, and shows fewer exchanges when telling costs too much (`pacing`). Header fields and
+bodies, and the secrets in them, are sent only to who asks for that level of detail.
 """
 
 import asyncio
 import os
 import time
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from ..net.exchange import Exchange
 from ..net.message_log import MessageLog
-from ..net.stream import peer_text
 from ..telemetry import histogram
 from ..telemetry.builders import frame as frame_of
 from ..telemetry.codec import CodecError
-from ..telemetry.messages import Frame, RequestRow
-from ..telemetry.sanitize import clean
-from ..telemetry.templates import grouped, readable
+from ..telemetry.messages import Frame
+from ..telemetry.rows import RequestRow
 from .connection_rows import ConnectionRows, bounded
-from .messages import messages, stream_lines
+from .messages import stream_lines
+from .pacing import Pacing
+from .rows import ExchangeRows
+from .usage import Occupied, resident
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -43,36 +32,11 @@ if TYPE_CHECKING:
 
 TICK = 0.1
 KEEP_ALIVE = 1.0
-MAX_ROWS = 1000  # a tick
-MIN_ROWS = 50
 LINE_SIZE = 60 * 1024  # by estimate; the limit of a line is 64 KiB
-COST_LIMIT = 0.01  # of wall time
-CROWD = 2000  # connections from which looking at all of them is done once a second only
-MESSAGES = 20  # exchanges of which heads and bodies are kept, a tick
-MESSAGES_SIZE = 192 * 1024  # bytes of them that are sent, a tick
-MAX_REPORTED = 500
-LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
+#: slow is what takes longer than 99 of 100 did in the last second, if those say anything
+LEAST_SLOW, ENOUGH = 0.025, 100
 
 Sink = Callable[[Mapping[str, Any]], bool]
-
-
-def _resident() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        import resource
-        import sys
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-
-
-class SizedRow(NamedTuple):
-    """A row, and about how many bytes of JSON its messages are."""
-
-    row: RequestRow
-    size: int = 0
 
 
 class Sampler:
@@ -82,13 +46,16 @@ class Sampler:
     the requests and responses, at a human's pace.
     `insight` knows more about requests, if there is one.
     `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
-    resident bytes once a second.
+    resident bytes once a second. `thread_cpu` is a clock of processor
+    seconds, `occupied` one of those that there was something to do in.
     """
 
     def __init__(self, server: "Server", sink: Sink, loop: asyncio.AbstractEventLoop, *,
                  gen: int = 0, slot: int = 0, on_tick: Optional[Callable[[], None]] = None,
                  on_memory: Optional[Callable[[int], None]] = None,
-                 insight: "Optional[Insight]" = None) -> None:
+                 insight: "Optional[Insight]" = None,
+                 thread_cpu: Callable[[], float] = time.thread_time,
+                 occupied: Optional[Callable[[], float]] = None) -> None:
         self._insight = insight
         self._server = server
         self._sink = sink
@@ -101,18 +68,22 @@ class Sampler:
         self._handle: Optional[asyncio.TimerHandle] = None
         self._due = 0.0
         self._lag = 0.0
-        self._cost = 0.0
-        self._dropped = 0
-        self._budget = MAX_ROWS
+        self._thread_cpu = thread_cpu
+        self._occupied: Callable[[], float] = occupied or Occupied()
+        self._pacing = Pacing()
+        self._rows = ExchangeRows(server, insight)
+        self._told = 0  # rows of exchanges, at this turn
+        self._unsent = 0  # that the pipe did not take, at all turns
+        self._begun = server.counters.requests
+        self._latency: Dict[int, int] = {}
         self._last_sent = float("-inf")
         self._last_mark: Tuple[int, ...] = ()
         self._last_second = float("-inf")
         self._rss = 0
         self._cpu_start = time.process_time()
+        self._occupied_last = self._occupied()
+        self._last_turn = loop.time()
         self._connections = ConnectionRows()
-        self._last_id = 0
-        self._messages_left = 0
-        self._reported: Dict[int, None] = {}  # exchanges in progress whose heads were sent
         # Rows carry wall-clock times; they follow from one reading of both clocks a second.
         self._wall = time.time() - loop.time()
 
@@ -127,17 +98,20 @@ class Sampler:
 
     def set_detail(self, level: int) -> None:
         self.detail = level
-        self._server.remember(level > 0, self._budget)
+        self._server.remember(level > 0)
         if self._insight is not None:
             self._insight.watch(level)
+        if (self._server.message_log is None) == (level > 1):
+            self._server.message_log = MessageLog() if level > 1 else None
         self._renew()
 
     def _renew(self) -> None:
-        """So much may be sent until the next turn."""
-        self._server.captures_left = MESSAGES if self.detail > 1 else 0
-        if (self._server.message_log is None) == (self.detail > 1):
-            self._server.message_log = MessageLog() if self.detail > 1 else None
-        self._messages_left = MESSAGES_SIZE
+        """So much may be shown at the next turn."""
+        recent, requests = self._server.recent, self._server.counters.requests
+        if recent is not None:
+            recent.renew(self._pacing.rows, requests - self._begun)
+            recent.captures_left = self._pacing.captures if self.detail > 1 else 0
+        self._begun = requests
 
     # -- one turn --------------------------------------------------------------------
 
@@ -146,7 +120,7 @@ class Sampler:
         late = now - self._due
         if late < 60.0:  # more is a machine that slept
             self._lag = max(self._lag, late)
-        started = time.perf_counter()
+        started = self._thread_cpu()
         if self._on_tick is not None:
             self._on_tick()
         if self._insight is not None:
@@ -154,24 +128,26 @@ class Sampler:
         if now - self._last_second >= 1.0:
             self._each_second(now)
         self.sample(now)
+        occupied = self._occupied()
+        self._pacing.turned(self._told, self._thread_cpu() - started,
+                            occupied - self._occupied_last, max(now - self._last_turn, TICK / 2))
+        self._occupied_last, self._last_turn, self._told = occupied, now, 0
         self._renew()
-        cost = time.perf_counter() - started
-        self._cost += cost
-        if cost > COST_LIMIT * TICK:
-            self._budget = max(MIN_ROWS, self._budget // 2)
-        elif self._budget < MAX_ROWS:
-            self._budget = min(MAX_ROWS, self._budget + max(1, self._budget // 50))
-        if self.detail:
-            self._server.remember(True, self._budget)
         self._due = max(self._due + TICK, now + TICK / 2)
         self._handle = self._loop.call_at(self._due, self._turn)
 
     def _each_second(self, now: float) -> None:
         self._last_second = now
         self._wall = time.time() - now
-        self._rss = _resident()
+        self._rss = resident()
         if self._on_memory is not None:
             self._on_memory(self._rss)
+        if self._server.recent is not None:
+            latency = histogram.dense(self._server.counters.latency)
+            fresh = histogram.subtract(latency, self._latency)
+            self._latency = latency
+            if sum(fresh.values()) >= ENOUGH:
+                self._server.recent.slow = max(LEAST_SLOW, histogram.quantiles(fresh, 0.99)[0])
 
     def sample(self, now: float) -> None:
         """Send what changed; without a change, a sign of life once in a while."""
@@ -182,15 +158,14 @@ class Sampler:
                 sum(counters.status))
         if mark == self._last_mark and now - self._last_sent < KEEP_ALIVE:
             return
-        frame = self.frame(now)
-        rest = self._put_rows(frame, now)
+        frame, rest = self._whole_frame(now)
         if not self._send(frame):
-            self._dropped += len(frame.get("rows", ())) + sum(len(rows) for rows in rest)
+            self._unsent += len(frame.get("rows", ())) + sum(len(rows) for rows in rest)
             return
         self._last_mark, self._last_sent, self._lag = mark, now, 0.0
         for rows in rest:
             if not self._send(self._headed(now, rows=rows)):
-                self._dropped += len(rows)
+                self._unsent += len(rows)
         self._send_messages(now)
 
     def _send_messages(self, now: float) -> None:
@@ -208,8 +183,7 @@ class Sampler:
     def final(self) -> Frame:
         """The last frame: exact counters, and the rows that still wait."""
         now = self._loop.time()
-        frame = self.frame(now)
-        rest = self._put_rows(frame, now)
+        frame, rest = self._whole_frame(now)
         for rows in rest:
             self._send(self._headed(now, rows=rows))
         frame["final"] = True
@@ -220,7 +194,7 @@ class Sampler:
         try:
             return self._sink(frame)
         except CodecError:
-            self._dropped += len(frame.pop("rows", ()))
+            self._unsent += len(frame.pop("rows", ()))
             frame.pop("connections", None)
             return self._sink(frame)
 
@@ -250,14 +224,14 @@ class Sampler:
             "aborted": counters.aborted,
             "protocol_errors": counters.protocol_errors,
             "errors": counters.errors,
-            "rows_dropped": self._dropped,
-            "telemetry_us": int(self._cost * 1e6),
+            "rows_dropped": self._rows.left_out + self._unsent,
+            "telemetry_us": int(self._pacing.spent * 1e6),
             "cpu_us": int((time.process_time() - self._cpu_start) * 1e6),
             "latency": histogram.sparse(counters.latency),
             "open": len(connections),
             "active": active,
             "websockets": websockets,
-            "rss": self._rss or _resident(),
+            "rss": self._rss or resident(),
             "lag_us": int(self._lag * 1e6),
         })
         table = server.throttle
@@ -265,19 +239,24 @@ class Sampler:
             frame["waiting"] = [table.total_download.waiting, table.total_upload.waiting]
         return frame
 
-    def _put_rows(self, frame: Frame, now: float) -> List[List[RequestRow]]:
-        """Put rows into `frame`; those that need lines of their own are returned."""
+    def _whole_frame(self, now: float) -> Tuple[Frame, List[List[RequestRow]]]:
+        """A frame with what the level of detail asks for, and the rows that need lines of their
+        own."""
         if not self.detail:
-            return []
+            return self.frame(now), []
+        rows = self._rows.take(now, self._wall, self.detail > 1)
+        self._told += len(rows)
+        frame = self.frame(now)
         size = 2048
-        crowd = len(self._server.connections) > CROWD
-        if not crowd or self._last_second == now:
+        if self._pacing.wants_connections(now):
+            started = self._thread_cpu()
             frame["connections"], frame["connections_left_out"], taken = self._connections.rows(
                 self._server.connections, now)
+            self._pacing.told_connections(now, self._thread_cpu() - started)
             size += taken
         lines: List[List[RequestRow]] = [[]]
-        for row, messages_size in self._rows(now):
-            need = 480 + bounded(row["path"]) + bounded(row["error"] or "") + len(
+        for row, messages_size in rows:
+            need = 520 + bounded(row["path"]) + bounded(row["error"] or "") + len(
                 row["route"] or "") * 6 + messages_size + len(row.get("proxied", ""))
             if "endpoint" in row:
                 need += 60 + bounded(row["endpoint"]["name"] + row["endpoint"]["file"])
@@ -287,120 +266,4 @@ class Sampler:
             size += need
             lines[-1].append(row)
         frame["rows"] = lines[0]
-        return lines[1:]
-
-    def _rows(self, now: float) -> List[SizedRow]:
-        """What ended since the last turn, the newest if it is too much, and what runs long."""
-        recent = self._server.recent
-        rows: List[SizedRow] = []
-        if recent is None:
-            return rows
-        count = len(recent)
-        for exchange in self._unfinished():
-            if now - exchange.begun >= LIVE_AFTER and not exchange.hidden:
-                rows.append(self._live(exchange, now))
-                if len(rows) >= MIN_ROWS:
-                    break
-        if not count:
-            return rows
-        # The deque forgets the oldest by itself: ids that are missing were dropped.
-        newest = recent[-1].id
-        surplus = max(0, count - self._budget)
-        for _ in range(surplus):
-            recent.popleft()
-        self._dropped += surplus
-        if count == recent.maxlen:
-            self._dropped += max(0, newest - self._last_id - count)
-        self._last_id = max(self._last_id, newest)
-        while recent:
-            rows.append(self._ended(recent.popleft()))
-        if self._insight is not None and (surplus or count == recent.maxlen):
-            self._insight.keep({exchange.id for exchange in self._unfinished()})
-        return rows
-
-    def _unfinished(self) -> Iterator[Exchange]:
-        for connection in self._server.connections.values():
-            exchange = connection.current
-            if exchange is None and connection.upgraded is not None:
-                exchange = getattr(connection.upgraded, "exchange", None)
-            if exchange is not None:
-                yield exchange
-
-    def _ended(self, exchange: Exchange) -> SizedRow:
-        first, begun, ended = exchange.response.first_byte, exchange.begun, exchange.ended
-        held = exchange.held
-        row = self._row(exchange, ended - begun - held, (first or ended) - begun - held,
-                        exchange.throttled, exchange.outcome)
-        if held:
-            row["held_ms"] = round(held * 1000, 3)
-        capture = exchange.capture
-        if capture is not None and self.detail > 1:
-            request, response, size = messages(
-                capture, exchange.head.method, exchange.response.status, exchange.bytes_in,
-                exchange.response.bytes_out)
-            if size <= self._messages_left:
-                self._messages_left -= size
-                row["request"], row["response"] = request, response
-                return SizedRow(row, size)
-        return SizedRow(row)
-
-    def _live(self, exchange: Exchange, now: float) -> SizedRow:
-        first, begun = exchange.response.first_byte, exchange.begun
-        outbox = exchange.connection.outbox
-        row = self._row(exchange, now - begun, first - begun if first else 0.0,
-                        outbox.throttle_seconds - exchange.throttle_mark, "live")
-        link = exchange.connection.upgraded
-        if link is not None:
-            row["http"], row["bytes_out"] = "ws", outbox.bytes_out
-            row["bytes_in"] = exchange.connection.bytes_in
-        capture = exchange.capture
-        if capture is not None and self.detail > 1 and capture.response_head:
-            # Once, with its heads: what is to come is sent as messages, or when it has ended.
-            request, response, size = messages(
-                capture, exchange.head.method, 101, 0, 0)
-            if size <= self._messages_left and exchange.id not in self._reported:
-                self._messages_left -= size
-                self._reported[exchange.id] = None
-                while len(self._reported) > MAX_REPORTED:
-                    del self._reported[next(iter(self._reported))]
-                row["request"], row["response"] = request, response
-                return SizedRow(row, size)
-        return SizedRow(row)
-
-    def _row(self, exchange: Exchange, seconds: float, ttfb: float, throttled: float,
-             state: str) -> RequestRow:
-        head, connection, route, error = (
-            exchange.head, exchange.connection, exchange.route, exchange.error)
-        path = clean(head.target)
-        row: RequestRow = {
-            "id": exchange.id, "conn": connection.id, "t": round(exchange.begun + self._wall, 4),
-            "method": clean(head.method, 16), "path": path,
-            "route": clean(grouped(path) if route is None else readable(route)),
-            "status": exchange.response.status,
-            "bytes_in": exchange.bytes_in, "bytes_out": exchange.response.bytes_out,
-            "ms": round(seconds * 1000, 3), "ttfb_ms": round(ttfb * 1000, 3),
-            "throttle_ms": round(throttled * 1000, 3), "state": state,
-            "error": None if error is None else _one_line(error),
-            "http": clean(head.version, 8), "secure": connection.is_tls,
-            "peer": clean(peer_text(connection.peer), 64),
-        }
-        if exchange.response.event_stream:
-            row["sse"] = True
-        if exchange.proxied is not None:
-            row["proxied"] = exchange.proxied
-        if self._insight is not None:
-            more = self._insight.row(exchange.id, exchange.response.status, state != "live",
-                                     self._loop.time(), None if exchange.response.event_stream
-                                     or exchange.response.status == 101 else seconds)
-            if exchange.proxied is None:
-                row.update(more)
-        return row
-
-
-def _one_line(error: Any) -> str:
-    if isinstance(error, BaseException):
-        try:
-            return clean(f"{type(error).__name__}: {error}")
-        except Exception:  # a __str__ of the application's that raises itself
-            return clean(type(error).__name__)
-    return clean(str(error))
+        return frame, lines[1:]

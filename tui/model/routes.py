@@ -1,6 +1,7 @@
 """A table of routes from the rows seen: how many, how slow, and against the last generation.
 
-Rows are a sample under load, so counts here are of rows; the shape of the latencies holds.
+Under load rows are a sample, in which each says how many requests it stands for: what is counted
+is then an estimate, of times as well.
 """
 
 from typing import Dict, List, Optional
@@ -17,14 +18,20 @@ BINS = 12  # of the small histogram, an octave each: half a millisecond to two s
 
 
 class Timings:
-    """The rows of one route in one generation."""
+    """The rows of one route in one generation: how many there are, and of the requests that they
+    stand for, how many those are, how many failed, and how long they took."""
 
-    __slots__ = ("buckets", "count", "failures")
+    __slots__ = ("buckets", "count", "estimated", "failures")
 
     def __init__(self) -> None:
         self.count = 0
-        self.failures = 0
-        self.buckets: Dict[int, int] = {}
+        self.estimated = self.failures = 0.0
+        self.buckets: Dict[int, float] = {}
+
+    @property
+    def is_sample(self) -> bool:
+        """Not each request has a row."""
+        return self.estimated > self.count
 
     def quantiles(self) -> List[float]:
         return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
@@ -43,7 +50,7 @@ class Route:
     def amount(self, column: str) -> float:
         """What a column of the table shows."""
         if column == "count":
-            return self.now.count
+            return self.now.estimated
         if column == "5xx":
             return self.now.failures
         if column == "change":
@@ -52,11 +59,11 @@ class Route:
 
     def bins(self) -> List[int]:
         """Counts by octave of milliseconds, for the small histogram."""
-        bins = [0] * BINS
+        bins = [0.0] * BINS
         for index, count in self.now.buckets.items():
             octave = (index >> 4) - 6  # bucket 16*6 begins at 2**9 us, half a millisecond
             bins[min(BINS - 1, max(0, octave))] += count
-        return bins
+        return [round(count) for count in bins]
 
 
 class Routes:
@@ -82,9 +89,11 @@ class Routes:
             route.now, route.gen = Timings(), row.gen
         timings = route.now
         timings.count += 1
-        timings.failures += row.status >= 500 or row.state == "aborted"
+        timings.estimated += row.weight
+        if row.status >= 500 or row.state == "aborted":
+            timings.failures += row.weight
         index = bucket(row.ms / 1000)
-        timings.buckets[index] = timings.buckets.get(index, 0) + 1
+        timings.buckets[index] = timings.buckets.get(index, 0) + row.weight
         self.revision += 1
 
     def sort_by(self, column: str) -> None:

@@ -73,6 +73,8 @@ class Row:
         "throttle_ms",
         "ttfb_ms",
         "uid",
+        "unobserved",
+        "weight",
     )
 
     def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
@@ -109,6 +111,9 @@ class Row:
         self.http = clean_known(get("http", "1.1"), 8)
         self.secure = bool(get("secure", False))
         self.endpoint = Endpoint.of(get("endpoint"))
+        #: how many requests it stands for, itself included; whether nobody looked into it
+        self.weight = max(1.0, float(get("weight", 1.0)))
+        self.unobserved = bool(get("unobserved", False))
         self.rate = 0.0
         self.request: Optional[Message] = None
         self.response: Optional[Message] = None

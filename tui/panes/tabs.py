@@ -92,6 +92,11 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         lines.append(fact(pane, "proxied", f"{row.proxied} answered"))
     if row.route and row.route != row.path:
         lines.append(fact(pane, "route", row.route))
+    if row.unobserved:
+        lines.append(fact(pane, "within", "not looked into: too many requests came at once"))
+    if row.weight > 1:
+        lines.append(fact(pane, "stands for",
+                          f"about {text.number(round(row.weight))} like it, the others unlisted"))
     return lines
 
 

@@ -1,0 +1,190 @@
+"""Where more requests come than can be looked into: which are, and that nothing is said of the
+others that is not known."""
+
+import asyncio
+
+from tests.support.serving import run, serving, until
+from tremolo.insight.insight import Insight
+from tremolo.insight.record import running
+from tremolo.net.recent import RECENT
+from tremolo.worker.sampler import Sampler
+
+MORE = 30
+
+
+class Log:
+    def __getattr__(self, name):
+        return lambda *told, **more: None
+
+
+async def ask(site, target, count=1):
+    client = await site.connect()
+    for _ in range(count):
+        await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
+        await client.line(b"\r\n\r\n")
+    client.close()
+    await until(lambda: not site.server.tasks)
+
+
+def watched(check, handle, **settings):
+    """Run `check(site, insight, told, sampler)`; `told` gets the rows of frames."""
+    async def main():
+        async with serving(handle, **settings) as site:
+            insight, told = Insight(Log()), []
+            insight.serve(site.server)
+            sampler = Sampler(site.server, lambda frame: bool(
+                told.extend(frame.get("rows", ())) or True), asyncio.get_running_loop(),
+                insight=insight)
+            sampler.set_detail(1)
+            try:
+                await check(site, insight, told, sampler)
+            finally:
+                sampler.set_detail(0)
+
+    run(main)
+
+
+class Handler:
+    """Answers, and counts for how many requests there was a record."""
+
+    def __init__(self):
+        self.named, self.asked = 0, 0
+
+    async def __call__(self, exchange):
+        self.asked += 1
+        record = running.get()
+        if record is not None:
+            self.named += 1
+            if b"/things/" in exchange.head.target:
+                record.routed("/things/{thing}")
+        if exchange.head.target.endswith(b"/fails"):
+            raise ValueError("no")
+        exchange.response.respond(204, [])
+
+
+def test_each_request_is_looked_into_at_an_ordinary_rate():
+    handler = Handler()
+
+    async def check(site, insight, told, sampler):
+        for turn in range(10):
+            await asyncio.gather(*(ask(site, b"/x", 4) for _ in range(5)))
+            sampler.sample(float(turn))
+            sampler._renew()
+        assert handler.named == handler.asked == len(told) == 200
+        assert not any("unobserved" in row or "weight" in row for row in told)
+
+    watched(check, handler)
+
+
+def test_under_load_those_are_looked_into_that_are_shown():
+    handler = Handler()
+
+    async def check(site, insight, told, sampler):
+        site.server.recent.renew(MORE - RECENT, 300)
+        await ask(site, b"/x", 300)
+        made = handler.named
+        assert MORE // 2 <= made <= MORE + 1 and len(insight._records) == made
+        sampler.sample(1.0)
+        assert len(told) == made and not insight._records
+        assert not any("unobserved" in row for row in told)
+        frame = sampler.frame(2.0)
+        assert frame["totals"]["rows_dropped"] == 300 - made
+        assert frame["totals"]["requests"] == 300
+
+    watched(check, handler)
+
+
+def test_an_error_of_a_request_that_was_not_looked_into_is_reported_and_shown():
+    handler = Handler()
+
+    async def check(site, insight, told, sampler):
+        errors = []
+        site.server.on_error = lambda exchange, exc: errors.append(
+            (exchange.id, insight.is_new(exchange.id, exc)))
+        await ask(site, b"/things/1")
+        sampler.sample(0.5)
+        site.server.recent.renew(-RECENT, 10_000)
+        await ask(site, b"/things/fails")  # the first for its target
+        site.server.recent.renew(0, 10_000)
+        site.server.recent._first_left = 0
+        await ask(site, b"/things/fails")
+        sampler.sample(1.0)
+        assert errors == [(2, True), (3, True)]
+        assert [row.get("unobserved", False) for row in told] == [False, False, True]
+        assert [row["status"] for row in told] == [204, 500, 500]
+        assert told[2]["error"] == "ValueError: no"
+        # The route is what requests that look the same had.
+        assert [row["route"] for row in told] == ["/things/{thing}"] * 3
+
+    watched(check, handler)
+
+
+def test_who_builds_upon_what_is_seen_has_all_of_it():
+    handler = Handler()
+
+    async def main():
+        async with serving(handler) as site:
+            insight, told = Insight(Log()), []
+            insight.needed = True
+            insight.serve(site.server)
+            sampler = Sampler(site.server, lambda frame: bool(
+                told.extend(frame.get("rows", ())) or True), asyncio.get_running_loop(),
+                insight=insight)
+            sampler.set_detail(1)
+            try:
+                site.server.recent.renew(MORE - RECENT, 100)
+                await ask(site, b"/x", 100)
+                assert handler.named == 100
+                sampler.sample(1.0)
+                assert len(told) < 100 and not insight._records  # nobody asks for the others
+                assert not any("unobserved" in row for row in told)
+            finally:
+                insight.needed = False
+                sampler.set_detail(0)
+
+    run(main)
+
+
+def test_what_runs_long_is_shown_to_its_end():
+    go_on = []
+
+    async def handle(exchange):
+        go_on.append(asyncio.get_running_loop().create_future())
+        await go_on[-1]
+        exchange.response.respond(204, [])
+
+    async def check(site, insight, told, sampler):
+        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent._first_left = 0
+        asking = asyncio.ensure_future(ask(site, b"/long"))
+        await until(lambda: go_on)
+        now = asyncio.get_running_loop().time()
+        sampler.sample(now + 5.0)
+        go_on[0].set_result(None)
+        await asking
+        sampler.sample(now + 6.0)
+        assert [(row["state"], row.get("unobserved")) for row in told] == [
+            ("live", True), ("done", True)]
+
+    watched(check, handle)
+
+
+def test_two_routes_that_look_the_same_are_not_guessed():
+    names = iter(("/a/{one}", "/a/{two}"))
+
+    async def handle(exchange):
+        record = running.get()
+        if record is not None:
+            record.routed(next(names))
+        exchange.response.respond(204, [])
+
+    async def check(site, insight, told, sampler):
+        await ask(site, b"/a/1")
+        sampler.sample(1.0)
+        assert insight.route_like("GET", "/a/7") == "/a/{one}"
+        await ask(site, b"/a/2")
+        sampler.sample(2.0)
+        assert insight.route_like("GET", "/a/7") == "/a/{int}"
+        assert insight.route_like("GET", "/b/7") == "/b/{int}"
+
+    watched(check, handle)

@@ -1,0 +1,207 @@
+"""Which exchanges viewers are shown: all of few, a sample of many, and what is remarkable."""
+
+import types
+
+import pytest
+
+from tremolo.net.recent import (
+    FIRST,
+    LATE,
+    LEFT_OUT,
+    MOST_FIRST,
+    MOST_REMARKABLE,
+    RECENT,
+    REMARKABLE,
+    RESERVED,
+    SAMPLED,
+    Recent,
+)
+from tremolo.net.states import ABANDONED, WHOLE
+
+
+def exchange(target=b"/", seconds=0.001, status=200, error=None, stream=False, progress=WHOLE,
+             held=0.0):
+    return types.SimpleNamespace(
+        head=types.SimpleNamespace(target=target, headers=[]), begun=1.0,
+        ended=1.0 + seconds + held, held=held, error=error, choice=SAMPLED, capture=None,
+        response=types.SimpleNamespace(status=status, event_stream=stream, progress=progress),
+        throttle_mark=0.5,
+        connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0)))
+
+
+def ended(recent, count=1, **more):
+    """So many exchanges, which began and ended one after the other."""
+    found = [exchange(**more) for _ in range(count)]
+    for each in found:
+        recent.begin(each)
+        recent.end(each)
+    return found
+
+
+def busy(more=10, begun=10_000):
+    """Its room is used up, and many more are expected than it has room for."""
+    recent = Recent()
+    ended(recent, RECENT)
+    recent.take()
+    recent.renew(more, begun)
+    ended(recent, 1)  # the first of its target
+    return recent
+
+
+def test_all_are_kept_while_there_are_few():
+    recent = Recent()
+    for turn in range(30):
+        shown = ended(recent, 100, target=b"/%d" % turn)
+        assert [each for each, weight in recent.take().exchanges if weight == 1] == shown
+        recent.renew(100, 100)
+
+
+def test_a_pause_makes_room_for_a_burst():
+    recent = busy()
+    for _ in range(RECENT // 10):
+        recent.renew(10, 0)
+    ended(recent, RECENT)
+    assert recent.take().left_out == 0
+
+
+def test_of_many_as_many_are_kept_as_there_is_room_for_spread_evenly():
+    recent = busy(more=50, begun=5_000)
+    recent.take()
+    shown = [index for index, each in enumerate(ended(recent, 5_000)) if each.choice]
+    assert 40 <= len(shown) <= 50
+    assert max(b - a for a, b in zip(shown, shown[1:])) <= 200
+    assert shown[-1] > 4_000
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 10, 32])
+def test_requests_that_come_in_turns_all_have_their_share(period):
+    recent = busy(more=500, begun=16_000)
+    recent.take()
+    counts = [0] * period
+    for index in range(16_000):
+        [each] = ended(recent, target=b"/")
+        counts[index % period] += each.choice == SAMPLED
+    assert min(counts) > sum(counts) / period / 3, counts
+
+
+def test_those_that_are_left_out_are_stood_for_and_counted():
+    recent = busy()
+    recent.take()
+    shown, left_out, weights = 0, 0, 0.0
+    for _ in range(20):
+        recent.renew(10, 1_000)
+        ended(recent, 1_000)
+        taken = recent.take()
+        shown += len(taken.exchanges)
+        left_out += taken.left_out
+        weights += sum(weight for _, weight in taken.exchanges)
+        assert len(taken.exchanges) + taken.left_out == 1_000
+    assert 150 <= shown <= 250
+    assert weights == pytest.approx(20_000) and left_out == 20_000 - shown
+
+
+def test_where_nothing_is_kept_that_could_stand_for_them_they_are_counted_all_the_same():
+    recent = busy(more=1)
+    ended(recent, 20_000)
+    recent.take()
+    recent.renew(0, 20_000)
+    ended(recent, 10)
+    taken = recent.take()
+    assert taken.left_out == 9 and [weight for _, weight in taken.exchanges] == [1.0]
+    assert recent.take().left_out == 0
+    recent.renew(5, 1)
+    ended(recent, 1)
+    taken = recent.take()
+    assert taken.left_out == 0 and taken.exchanges[0][1] == 10
+
+
+REMARKABLE_ONES = {
+    "failed": {"status": 503}, "raised": {"error": ValueError()}, "slow": {"seconds": 0.2},
+    "a WebSocket": {"status": 101}, "a stream": {"stream": True},
+    "given up": {"progress": ABANDONED},
+}
+
+
+@pytest.mark.parametrize("kind", REMARKABLE_ONES.values(), ids=list(REMARKABLE_ONES))
+def test_what_is_remarkable_is_kept_beyond_the_sample(kind):
+    recent = busy()
+    recent.slow = 0.1
+    recent.take()
+    ended(recent, 1_000)
+    [each] = ended(recent, **kind)
+    assert each.choice in (LATE, REMARKABLE)
+    assert (each, 1.0) in recent.take().exchanges
+
+
+def test_what_is_kept_knows_how_long_it_was_throttled():
+    recent = Recent()
+    [each] = ended(recent)
+    assert each.throttled == 1.5
+
+
+def test_what_a_viewer_held_is_not_slow_for_that():
+    recent = busy()
+    recent.slow = 0.1
+    [each] = ended(recent, 300, held=9.0)[-1:]
+    assert each.choice == LEFT_OUT and each not in recent
+
+
+def test_after_a_failure_the_next_for_its_target_is_looked_into_from_its_beginning():
+    recent = busy()
+    ended(recent, 1_000)
+    [failed] = ended(recent, status=500)
+    assert failed.choice == LATE
+    after = exchange()
+    recent.begin(after)
+    assert after.choice == FIRST
+
+
+def test_a_flood_of_failures_is_sampled_too():
+    recent = busy()
+    recent.take()
+    ended(recent, 5_000, status=500)
+    taken = recent.take()
+    kept = len(taken.exchanges)
+    assert kept <= 2 * MOST_REMARKABLE + MOST_FIRST + 10 and taken.left_out == 5_000 - kept
+    assert sum(weight for _, weight in taken.exchanges) == pytest.approx(5_000)
+
+
+def test_the_first_for_each_target_is_found_in_a_flood_for_another():
+    recent = busy()
+    ended(recent, 1_000)
+    [own] = ended(recent, target=b"/login")
+    ended(recent, 1_000)
+    assert own.choice == FIRST and (own, 1.0) in recent.take().exchanges
+
+
+def test_a_flood_for_ever_new_targets_does_not_pass_as_first_ones():
+    recent = busy()
+    recent.take()
+    for number in range(5_000):
+        ended(recent, target=b"/%d" % number)
+    assert len(recent) <= 10 + MOST_FIRST
+    [failed] = ended(recent, status=500, target=b"/failed")
+    assert failed.choice == LATE  # there is still room for what fails
+
+
+def test_captures_are_of_those_that_are_shown_and_some_are_kept_for_first_ones():
+    recent = busy(more=20, begun=2_000)
+    recent.captures_left = RESERVED + 2
+    found = ended(recent, 2_000)
+    captured = [each for each in found if each.capture is not None]
+    assert len(captured) == 2 and all(each.choice for each in captured)
+    [own] = ended(recent, target=b"/login")
+    assert own.capture is not None
+
+
+def test_what_began_before_anybody_looked_is_kept():
+    recent = busy()
+    each = exchange()
+    recent.end(each)
+    assert each in recent
+
+
+def test_nobody_who_comes_does_not_make_it_grow_for_ever():
+    recent = Recent()
+    ended(recent, 20_000)
+    assert len(recent) <= RECENT + MOST_FIRST

@@ -1,0 +1,133 @@
+"""Which exchanges viewers are shown: all while there are few, a sample when there are many.
+
+Whether one is looked into is decided at its beginning, whether it is shown at its end. Beyond the
+sample is shown what is remarkable: what failed, was slow or is a stream, and the first request
+for each target, so that one made by hand is found under load. All of it is bounded, and what is
+left out is counted. Knows no clock: whoever takes what ended says how much may come until the
+next time.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from .capture import Capture
+
+#: how an exchange came to be shown, or did not: what is `LATE` turned out to be remarkable when
+#: nobody had looked into it
+LEFT_OUT, SAMPLED, FIRST, REMARKABLE, LATE = range(5)
+#: exchanges that are kept of a burst, and for somebody who does not come
+RECENT = 1000
+#: that are shown beyond the sample, until the next time: first ones, and other remarkable ones
+MOST_FIRST = 10
+MOST_REMARKABLE = 20
+#: captures that only first ones may have while there is a sample
+RESERVED = 5
+#: steps of this share of a whole fill it evenly, however many there are
+GOLDEN = 0.6180339887498949
+
+
+class Taken(NamedTuple):
+    """Exchanges that ended, each with how many it stands for, itself included; and how many were
+    left out since the last time."""
+
+    exchanges: List[Tuple[Any, float]]
+    left_out: int
+
+
+class Recent(List[Any]):
+    """Exchanges that ended, in that order, for viewers; an exchange calls `begin` and `end`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: of how many of those that begin heads and bodies are captured; whoever takes renews it
+        self.captures_left = 0
+        #: seconds from which an exchange is slow
+        self.slow = float("inf")
+        #: how many may still be chosen for the sample; how many begin for each that is chosen
+        self._room = RECENT
+        self._stride = 1
+        self._until_next = 1
+        self._phase, self._place = 0.0, 0
+        self._first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
+        #: targets of first ones
+        self._seen: Set[bytes] = set()
+        #: how many ended and are not here, for which nothing that was taken stands yet
+        self._plain_out = self._remarkable_out = 0
+        #: that were counted already
+        self._counted = 0
+
+    def renew(self, more: int, begun: int) -> None:
+        """So many `more` may be chosen. As many exchanges as have `begun` since the last time are
+        expected until the next."""
+        self._room = min(RECENT, self._room + more)
+        self._stride = max(1, begun // max(1, self._room))
+        self._until_next = min(self._until_next, self._stride)
+        self._place = 0
+        self._first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
+        self._seen.clear()
+
+    # Each request passes here: attributes are read once, the most likely first.
+
+    def begin(self, exchange: Any) -> Optional[Capture]:
+        """Choose whether `exchange` is looked into. Its capture, if it is to have one."""
+        until_next = self._until_next = self._until_next - 1
+        if until_next <= 0 and self._room:
+            self._room -= 1
+            # One of each `_stride`, but not always at the same place of it: requests that come in
+            # turns shall all have their share.
+            self._phase = (self._phase + GOLDEN) % 1.0
+            place = int(self._phase * self._stride)
+            self._until_next = self._stride - self._place + place
+            self._place = place
+        elif self._first_left and exchange.head.target not in self._seen:
+            self._seen.add(exchange.head.target)
+            self._first_left -= 1
+            exchange.choice = FIRST
+        else:
+            exchange.choice = LEFT_OUT
+            return None
+        if self.captures_left <= (0 if self._stride == 1 or exchange.choice == FIRST
+                                  else RESERVED):
+            return None
+        self.captures_left -= 1
+        capture = exchange.capture = Capture(exchange.head.headers)
+        return capture
+
+    def end(self, exchange: Any) -> None:
+        """Keep `exchange`, or count it."""
+        choice, response = exchange.choice, exchange.response
+        if exchange.ended - exchange.begun - exchange.held < self.slow \
+                and 101 < response.status < 500 and not response.event_stream \
+                and exchange.error is None and not response.progress.abandoned:
+            if not choice:
+                self._plain_out += 1
+                return
+        elif not choice:
+            # The next one for its target is looked into from its beginning.
+            self._seen.discard(exchange.head.target)
+            if not self._remarkable_left:
+                self._remarkable_out += 1
+                return
+            self._remarkable_left -= 1
+            exchange.choice = LATE
+        elif choice != LATE:
+            exchange.choice = REMARKABLE
+        exchange.throttled = exchange.connection.outbox.throttle_seconds - exchange.throttle_mark
+        self.append(exchange)
+
+    def take(self) -> Taken:
+        """What ended since the last time."""
+        choices = [exchange.choice for exchange in self]
+        left_out = self._plain_out + self._remarkable_out - self._counted
+        weights: Dict[int, float] = {FIRST: 1.0}
+        count = choices.count(SAMPLED)
+        if count:
+            weights[SAMPLED] = (count + self._plain_out) / count
+            self._plain_out = 0
+        count = choices.count(REMARKABLE) + choices.count(LATE)
+        if count:
+            weights[REMARKABLE] = weights[LATE] = (count + self._remarkable_out) / count
+            self._remarkable_out = 0
+        self._counted = self._plain_out + self._remarkable_out
+        taken = [(exchange, weights[exchange.choice]) for exchange in self]
+        self.clear()
+        return Taken(taken, left_out)
