@@ -445,7 +445,7 @@ def test_an_exception_is_a_500_or_a_broken_response(loop_name, steps, status):
         async def app(scope, receive, send):
             for message in (START, body(b"part"))[:steps]:
                 await send(message)
-            await asyncio.sleep(0.01)
+            await settle()
             raise ValueError("oh")
 
         async with serving_asgi(app, lifespan="off") as site:

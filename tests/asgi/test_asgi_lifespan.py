@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.serving import run, serving_asgi, within
+from tests.support.serving import run, serving_asgi, settle, until, within
 from tremolo.asgi.adapter import ASGIAdapter
 from tremolo.config import Settings
 from tremolo.exceptions import LifespanError
@@ -182,15 +182,17 @@ def test_startup_waits_for_the_application():
         go_on = asyncio.Event()
 
         async def app(scope, receive, send):
-            await receive()
+            asked.append(await receive())
             await go_on.wait()
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
+        asked = []
         adapter = adapter_of(app)
         starting = asyncio.ensure_future(adapter.startup())
-        await asyncio.sleep(0.01)
+        await until(lambda: asked)
+        await settle()
         assert not starting.done()
         go_on.set()
         await within(starting)

@@ -763,12 +763,8 @@ def test_a_large_denial_waits_for_a_slow_client():
         async with serving_asgi(app) as site:
             client = await open_client(site, receive_buffer=4096)
             await client.send(handshake())
-            await until(lambda: sent)
-            count = 0
-            while count != len(sent):  # until it stands still
-                count = len(sent)
-                await asyncio.sleep(0.05)
-            assert count < 200
+            await until(lambda: site.connection.outbox.full)
+            assert len(sent) < 200
             response = await client.response()
             assert len(response.body) == 400 * 65536
             client.close()

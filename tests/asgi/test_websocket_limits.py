@@ -223,11 +223,8 @@ def test_a_client_that_does_not_read_holds_up_the_sender(loop_name):
     async def main():
         app = Recorder(script)
         async with serving_asgi(app) as site, peer(site, receive_buffer=4096) as ws:
-            await until(lambda: sent)
-            count = 0
-            while count != len(sent):
-                count = len(sent)
-                await asyncio.sleep(0.05)
+            await until(lambda: site.connection.outbox.full)
+            count = len(sent)
             assert count < 500
             transport = site.connection.transport
             assert site.connection.outbox.size + transport.get_write_buffer_size() < 400_000
@@ -250,7 +247,6 @@ def test_a_client_that_never_reads_is_given_up():
         app = Recorder(script)
         async with serving_asgi(app) as site, peer(site, receive_buffer=4096):
             await until(lambda: site.server.connections and site.connection.outbox.full)
-            await asyncio.sleep(0.05)
             await pass_time(70)
             await until(lambda: app.done)
             assert isinstance(app.error, OSError)
@@ -276,14 +272,11 @@ def test_an_application_that_does_not_receive_holds_up_the_client(loop_name, siz
             ws.client.sock.setblocking(False)
             wanted = b"".join([data] * (6_000_000 // (size + 20)))
             written = ws.client.send_what_fits(wanted)
-            idle = 0
-            while idle < 50:  # until nothing is taken any more
-                more = ws.client.send_what_fits(wanted[written:written + 65536])
-                written += more
-                idle = 0 if more else idle + 1
-                await asyncio.sleep(0.001)
             link = site.connection.upgraded
-            assert link.holding
+            while not link.holding:
+                written += ws.client.send_what_fits(wanted[written:written + 65536])
+                await asyncio.sleep(0)
+            await settle()
             assert link._queued <= QUEUED + size
             assert link._engine.buffered <= 4 * 65536
             assert site.connection.bytes_in < 1_000_000
@@ -406,7 +399,7 @@ def test_an_application_hears_of_the_end_although_its_client_never_answers(hand_
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         app.messages.append(await receive())
-        await asyncio.sleep(0.05)  # a moment to clean up
+        await settle()  # a moment to clean up
         app.messages.append("cleaned up")
 
     async def main():
@@ -607,7 +600,7 @@ def test_what_the_throttle_holds_back_is_not_the_clients_silence():
             loop = asyncio.get_running_loop()
             for _ in range(3):  # the pings would wait behind the message
                 site.connection.deadline = loop.time()
-                await asyncio.sleep(0.3)
+                await until(lambda: site.connection.deadline > loop.time())
             assert site.connection.upgraded.open
             assert not app.done
             ws.client.reset()

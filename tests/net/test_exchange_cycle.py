@@ -197,7 +197,7 @@ def test_pipelined_requests_are_answered_in_order_one_at_a_time(loop_name):
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.001 if exchange.head.target == b"/0" else 0)
+        await settle(50 if exchange.head.target == b"/0" else 1)
         running -= 1
         exchange.response.respond(200, PLAIN, exchange.head.target)
 
@@ -248,13 +248,10 @@ def test_what_is_sent_ahead_is_bounded(loop_name):
             connection = site.connection
             sent = 0
             ahead = get(b"/", b"Filler: %b\r\n" % (b"x" * 20000))
-            quiet = 0
-            while quiet < 20:
-                size = client.send_what_fits((ahead * 10)[sent % len(ahead):])
-                sent += size
-                quiet = 0 if size else quiet + 1
-                await asyncio.sleep(0.001)
-            assert connection.stream.paused
+            while not connection.stream.paused:
+                sent += client.send_what_fits((ahead * 10)[sent % len(ahead):])
+                await asyncio.sleep(0)
+            await settle()
             assert connection.parser.buffered <= 2 * 64 * 1024
             go_on.set()
             for _ in range(1 + sent // len(ahead)):
@@ -403,7 +400,7 @@ def test_a_half_closed_connection_is_answered(loop_name):
 @each_loop
 def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(loop_name):
     async def slow(exchange):
-        await asyncio.sleep(0.01)
+        await until(lambda: exchange.connection.eof)
         exchange.response.respond(200, PLAIN, exchange.head.target)
 
     async def main():

@@ -51,8 +51,7 @@ def test_a_stall_lasts_until_the_throttle_changes(loop_name):
             await until(lambda: connections(site) and connections(site)[0].current
                         and connections(site)[0].current.response.breaking
                         and connections(site)[0].current.response.breaking.stalled)
-            await asyncio.sleep(0.05)
-            assert not site.server.ticker._paced
+            await until(lambda: not site.server.ticker._paced)
             site.server.set_throttle("all", OFF)
             assert (await client.response()).body == pattern(1_000_000)
             client.close()

@@ -14,6 +14,7 @@ from tests.support.serving import (
     LOOPS,
     Handling,
     each_loop,
+    pass_time,
     pattern,
     run,
     serving,
@@ -173,7 +174,7 @@ def test_what_came_with_the_head_of_a_throttled_path_is_a_debt():
             await until(lambda: connections(site) and connections(site)[0].bytes_in)
             at_first = connections(site)[0].bytes_in
             await client.send(body[20_000:])
-            await asyncio.sleep(0.2)
+            await settle()
             if at_first > 15_000:  # the kernel gave it to us in one piece
                 assert connections(site)[0].bytes_in == at_first
             site.server.set_throttle("/slow/*", None)
@@ -361,17 +362,13 @@ def test_a_throttle_over_idle_connections_has_nothing_to_do():
 
 def test_a_request_that_we_hold_back_is_not_too_slow():
     async def main():
-        loop = asyncio.get_running_loop()
         async with serving(answer, request_timeout=2.0, keepalive_timeout=2.0) as site:
             site.server.set_throttle("all", PRESETS["offline"])
             client = await site.connect()
             body = bytes(20_000)
             await client.send(request(10, b"/", body) + body)
             await until(lambda: site.server.connections)
-            for _ in range(40):
-                loop.moved += 1.0
-                await asyncio.sleep(0.001)
-                await settle()
+            await pass_time(40)
             assert site.server.connections
             site.server.set_throttle("all", None)
             assert (await client.response()).body == pattern(10)
@@ -383,16 +380,12 @@ def test_a_request_that_we_hold_back_is_not_too_slow():
 
 def test_a_client_that_sends_nothing_is_too_slow_under_a_throttle_too():
     async def main():
-        loop = asyncio.get_running_loop()
         async with serving(answer) as site:
             site.server.set_throttle("all", Throttle(upload=1_000_000))
             client = await site.connect()
             await client.send(request(10, b"/", bytes(1000)))
             await until(lambda: site.server.tasks)
-            for _ in range(40):
-                loop.moved += 0.5
-                await settle()
-                await asyncio.sleep(0.001)
+            await pass_time(20)
             assert (await client.response()).status == 408
             client.close()
 

@@ -45,190 +45,161 @@ async def count(exchange):
     exchange.response.respond(200, (), b"%d" % total)
 
 
+def reading(site):
+    return until(lambda: site.server.connections and site.connection.word == "reading")
+
+
 # Bodies that the application leaves
 
 
 @each_loop
 @pytest.mark.parametrize("length", [1, 64, 1000, 60000])
-def test_a_short_unread_body_is_drained_and_the_connection_kept(loop_name, length):
-    async def main():
-        async with serving(ignore_body) as site:
-            client = await site.connect()
-            body = (SMUGGLED * (length // len(SMUGGLED) + 1))[:length]
-            await client.send(post(length) + body + GET)
-            assert (await client.response()).body == b"/"
-            assert (await client.response()).body == b"/next"
-            client.close()
+def test_a_short_unread_body_is_drained_and_the_connection_kept(conversation, length):
+    async def talk(site, client):
+        body = (SMUGGLED * (length // len(SMUGGLED) + 1))[:length]
+        await client.send(post(length) + body + GET)
+        assert (await client.response()).body == b"/"
+        assert (await client.response()).body == b"/next"
 
-    run(main, loop_name)
+    conversation(ignore_body, talk)
 
 
-def test_a_short_unread_body_that_comes_after_the_response_is_drained():
-    async def main():
-        async with serving(ignore_body) as site:
-            client = await site.connect()
-            await client.send(post(len(SMUGGLED)))
-            assert (await client.response()).body == b"/"
-            await client.send(SMUGGLED[:10])
-            await settle()
-            await client.send(SMUGGLED[10:] + GET)
-            assert (await client.response()).body == b"/next"
-            client.close()
+def test_a_short_unread_body_that_comes_after_the_response_is_drained(conversation):
+    async def talk(site, client):
+        await client.send(post(len(SMUGGLED)))
+        assert (await client.response()).body == b"/"
+        await client.send(SMUGGLED[:10])
+        await settle()
+        await client.send(SMUGGLED[10:] + GET)
+        assert (await client.response()).body == b"/next"
 
-    run(main)
+    conversation(ignore_body, talk)
 
 
 @each_loop
-def test_a_long_unread_body_closes_the_connection_and_is_not_parsed(loop_name):
+def test_a_long_unread_body_closes_the_connection_and_is_not_parsed(conversation):
     seen = []
 
     async def handle(exchange):
         seen.append(exchange.head.target)
         await ignore_body(exchange)
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(200000))
-            response = await client.response()
-            assert response["connection"] == "close"
-            try:
-                await client.send(SMUGGLED * 1000)
-            except OSError:
-                pass
-            assert await client.closed()
-            assert seen == [b"/"]
-            client.close()
+    async def talk(site, client):
+        await client.send(post(200000))
+        response = await client.response()
+        assert response["connection"] == "close"
+        try:
+            await client.send(SMUGGLED * 1000)
+        except OSError:
+            pass
+        assert await client.closed()
+        assert seen == [b"/"]
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
-def test_a_long_unread_chunked_body_closes_the_connection():
+def test_a_long_unread_chunked_body_closes_the_connection(conversation):
     seen = []
 
     async def handle(exchange):
         seen.append(exchange.head.target)
         await ignore_body(exchange)
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(chunked(*[bytes(10000)] * 5))
-            assert (await client.response()).status == 200
-            try:
+    async def talk(site, client):
+        await client.send(chunked(*[bytes(10000)] * 5))
+        assert (await client.response()).status == 200
+        try:
+            await client.send(b"2710\r\n" + bytes(10000) + b"\r\n")
+            for _ in range(20):
                 await client.send(b"2710\r\n" + bytes(10000) + b"\r\n")
-                for _ in range(20):
-                    await client.send(b"2710\r\n" + bytes(10000) + b"\r\n")
-            except OSError:
-                pass
-            assert await client.closed()
-            assert seen == [b"/"]
-            client.close()
+        except OSError:
+            pass
+        assert await client.closed()
+        assert seen == [b"/"]
 
-    run(main)
+    conversation(handle, talk)
 
 
-def test_an_unread_body_that_never_comes_does_not_hold_the_connection():
-    async def main():
-        async with serving(ignore_body) as site:
-            client = await site.connect()
-            await client.send(post(100))
-            await client.response()
-            for _ in range(6):  # dripping does not extend it
-                await client.send(b"x")
-                await pass_time(0.5)
-            assert await client.closed()
-            client.close()
+def test_an_unread_body_that_never_comes_does_not_hold_the_connection(conversation):
+    async def talk(site, client):
+        await client.send(post(100))
+        await client.response()
+        for _ in range(6):  # dripping does not extend it
+            await client.send(b"x")
+            await pass_time(0.5)
+        assert await client.closed()
 
-    run(main)
+    conversation(ignore_body, talk)
 
 
 # Expect: 100-continue (RFC 9110 section 10.1.1)
 
 
 @each_loop
-def test_continue_is_sent_only_when_the_body_is_read(loop_name):
-    async def main():
-        go_on = asyncio.Event()
+def test_continue_is_sent_only_when_the_body_is_read(conversation, late):
+    async def talk(site, client):
+        await client.send(post(3, b"Expect: 100-continue\r\n"))
+        await until(lambda: site.server.tasks)
+        await settle()
+        assert site.server.counters.writes == 0
+        late.let()
+        assert (await client.response()).status == 100
+        await client.send(b"abc" + GET)
+        assert (await client.response()).body == b"3"
+        assert (await client.response()).status == 200
 
-        async def handle(exchange):
-            await go_on.wait()
-            await count(exchange)
-
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(3, b"Expect: 100-continue\r\n"))
-            assert await client.silent(0.05)
-            go_on.set()
-            assert (await client.response()).status == 100
-            await client.send(b"abc" + GET)
-            assert (await client.response()).body == b"3"
-            assert (await client.response()).status == 200
-            client.close()
-
-    run(main, loop_name)
+    conversation(late.before(count), talk)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_final_answer_without_continue_closes(streamed):
+def test_a_final_answer_without_continue_closes(conversation, streamed):
     async def handle(exchange):
         exchange.response.start(403, ())
         if streamed:
             exchange.response.write(b"no")
         exchange.response.finish()
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(len(SMUGGLED), b"Expect: 100-continue\r\n"))
-            response = await client.response()
-            assert response.status == 403
-            assert response["connection"] == "close"
-            await client.send(SMUGGLED)
-            assert await client.closed()
-            client.close()
+    async def talk(site, client):
+        await client.send(post(len(SMUGGLED), b"Expect: 100-continue\r\n"))
+        response = await client.response()
+        assert response.status == 403
+        assert response["connection"] == "close"
+        await client.send(SMUGGLED)
+        assert await client.closed()
 
-    run(main)
+    conversation(handle, talk)
 
 
-def test_continue_is_not_sent_when_the_body_has_come_already():
-    async def main():
-        async with serving(count) as site:
-            client = await site.connect()
-            await client.send(post(3, b"Expect: 100-continue\r\n") + b"abc")
-            assert (await client.response()).status == 200
-            client.close()
+def test_continue_is_not_sent_when_the_body_has_come_already(conversation):
+    async def talk(site, client):
+        await client.send(post(3, b"Expect: 100-continue\r\n") + b"abc")
+        assert (await client.response()).status == 200
 
-    run(main)
+    conversation(count, talk)
 
 
 @each_loop
 @pytest.mark.parametrize("handle", [count, ignore_body])
-def test_a_body_that_does_not_wait_for_continue_keeps_the_connection(loop_name, handle):
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(3, b"Expect: 100-continue\r\n") + b"abc" + GET)
-            first = await client.response()
-            assert first.status == 200 and first.body in (b"3", b"/")
-            assert (await client.response()).body in (b"0", b"/next")
-            client.close()
+def test_a_body_that_does_not_wait_for_continue_keeps_the_connection(conversation, handle):
+    async def talk(site, client):
+        await client.send(post(3, b"Expect: 100-continue\r\n") + b"abc" + GET)
+        first = await client.response()
+        assert first.status == 200 and first.body in (b"3", b"/")
+        assert (await client.response()).body in (b"0", b"/next")
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
-def test_continue_is_not_sent_to_http_1_0():
-    async def main():
-        async with serving(count) as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.0\r\nContent-Length: 3\r\n"
-                              b"Expect: 100-continue\r\n\r\n")
-            assert await client.silent(0.03)
-            await client.send(b"abc")
-            assert (await client.response()).body == b"3"
-            client.close()
+def test_continue_is_not_sent_to_http_1_0(conversation):
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.0\r\nContent-Length: 3\r\n"
+                          b"Expect: 100-continue\r\n\r\n")
+        await reading(site)
+        assert site.server.counters.writes == 0
+        await client.send(b"abc")
+        assert (await client.response()).body == b"3"
 
-    run(main)
+    conversation(count, talk)
 
 
 # Limits
@@ -254,50 +225,41 @@ def test_a_body_past_the_limit_is_refused_at_its_head(loop_name):
 
 
 @each_loop
-def test_a_chunked_body_past_the_limit_is_refused_while_it_comes(loop_name):
-    async def main():
-        async with serving(Handling(count, body_limit=1000)) as site:
-            client = await site.connect()
-            await client.send(chunked(bytes(999)))
-            await settle()
-            await client.send(b"2\r\nab\r\n")
-            response = await client.response()
-            assert (response.status, response["connection"]) == (413, "close")
-            assert await client.closed()
-            client.close()
+def test_a_chunked_body_past_the_limit_is_refused_while_it_comes(conversation):
+    async def talk(site, client):
+        await client.send(chunked(bytes(999)))
+        await settle()
+        await client.send(b"2\r\nab\r\n")
+        response = await client.response()
+        assert (response.status, response["connection"]) == (413, "close")
+        assert await client.closed()
 
-    run(main, loop_name)
+    conversation(Handling(count, body_limit=1000), talk)
 
 
-def test_a_handler_can_allow_itself_a_bigger_body():
+def test_a_handler_can_allow_itself_a_bigger_body(conversation):
     async def handle(exchange):
         exchange.set_body_limit(None)
         await count(exchange)
 
-    async def main():
-        async with serving(Handling(handle, body_limit=1000)) as site:
-            client = await site.connect()
-            await client.send(chunked(bytes(5000)) + b"0\r\n\r\n")
-            assert (await client.response()).body == b"5000"
-            client.close()
+    async def talk(site, client):
+        await client.send(chunked(bytes(5000)) + b"0\r\n\r\n")
+        assert (await client.response()).body == b"5000"
 
-    run(main)
+    conversation(Handling(handle, body_limit=1000), talk)
 
 
-def test_a_handler_can_allow_itself_a_smaller_body():
+def test_a_handler_can_allow_itself_a_smaller_body(conversation):
     async def handle(exchange):
         exchange.set_body_limit(10)
         await count(exchange)
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(11) + bytes(11))
-            assert (await client.response()).status == 413
-            assert await client.closed()
-            client.close()
+    async def talk(site, client):
+        await client.send(post(11) + bytes(11))
+        assert (await client.response()).status == 413
+        assert await client.closed()
 
-    run(main)
+    conversation(handle, talk)
 
 
 @pytest.mark.parametrize("bad", [b"zz\r\n", b"3\r\nabcX\n", b"-1\r\n"])
@@ -330,58 +292,47 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(loop_name):
     run(main, loop_name)
 
 
-def test_a_client_that_sends_for_ever_after_a_refusal_is_cut_off():
-    async def main():
-        async with serving(Handling(count, body_limit=1000)) as site:
-            client = await site.connect()
-            sent = 0
-            try:
-                await client.send(post(10**9))
-                while sent < 50_000_000:
-                    await client.send(bytes(65536))
-                    sent += 65536
-            except OSError:
-                pass
-            assert sent < 50_000_000
-            await until(lambda: not site.server.connections)
-            assert site.server.counters.bytes_in < 1_000_000
-            client.close()
+def test_a_client_that_sends_for_ever_after_a_refusal_is_cut_off(conversation):
+    async def talk(site, client):
+        sent = 0
+        try:
+            await client.send(post(10**9))
+            while sent < 50_000_000:
+                await client.send(bytes(65536))
+                sent += 65536
+        except OSError:
+            pass
+        assert sent < 50_000_000
+        await until(lambda: not site.server.connections)
+        assert site.server.counters.bytes_in < 1_000_000
 
-    run(main)
+    conversation(Handling(count, body_limit=1000), talk)
 
 
 # Back-pressure
 
 
 @each_loop
-def test_a_body_that_nobody_reads_stays_with_the_client(loop_name):
-    async def main():
-        go_on = asyncio.Event()
-        size = 20_000_000
+def test_a_body_that_nobody_reads_stays_with_the_client(conversation, late):
+    size = 20_000_000
 
-        async def handle(exchange):
-            await go_on.wait()
-            await count(exchange)
+    async def talk(site, client):
+        await client.send(post(size))
+        sending = asyncio.ensure_future(client.send(bytes(size)))
+        await until(lambda: site.server.connections and site.connection.stream.paused)
+        await settle()
+        assert site.connection.parser.buffered <= 2 * 64 * 1024
+        assert not sending.done()
+        late.let()
+        await sending
+        assert (await client.response()).body == b"%d" % size
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(size))
-            sending = asyncio.ensure_future(client.send(bytes(size)))
-            await until(lambda: site.server.connections and site.connection.stream.paused)
-            await settle()
-            assert site.connection.parser.buffered <= 2 * 64 * 1024
-            assert not sending.done()
-            go_on.set()
-            await sending
-            assert (await client.response()).body == b"%d" % size
-            client.close()
-
-    run(main, loop_name)
+    conversation(late.before(count), talk)
 
 
 @each_loop
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_large_body_arrives_unchanged(loop_name, framing):
+def test_a_large_body_arrives_unchanged(conversation, framing):
     data = pattern(3_000_000)
 
     async def handle(exchange):
@@ -394,122 +345,97 @@ def test_a_large_body_arrives_unchanged(loop_name, framing):
             pieces.append(piece)
         exchange.response.respond(200, (), b"same" if b"".join(pieces) == data else b"different")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            if framing == "length":
-                await client.send(post(len(data)) + data)
-            else:
-                await client.send(chunked(
-                    *(data[n:n + 70_001] for n in range(0, len(data), 70_001))) + b"0\r\n\r\n")
-            assert (await client.response()).body == b"same"
-            client.close()
+    async def talk(site, client):
+        if framing == "length":
+            await client.send(post(len(data)) + data)
+        else:
+            await client.send(chunked(
+                *(data[n:n + 70_001] for n in range(0, len(data), 70_001))) + b"0\r\n\r\n")
+        assert (await client.response()).body == b"same"
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 # Progress: 500 bytes a second over any 15 seconds
 
 
-def reading(site):
-    return until(lambda: site.server.connections and site.connection.word == "reading")
+def test_a_body_that_comes_too_slowly_is_refused(conversation):
+    async def talk(site, client):
+        await client.send(post(100_000) + b"x")
+        await reading(site)
+        for _ in range(15):
+            await client.send(b"x" * 400)
+            await pass_time(1)
+        await pass_time(0.5)
+        response = await client.response()
+        assert (response.status, response["connection"]) == (408, "close")
+
+    conversation(count, talk)
 
 
-def test_a_body_that_comes_too_slowly_is_refused():
-    async def main():
-        async with serving(count) as site:
-            client = await site.connect()
-            await client.send(post(100_000) + b"x")
-            await reading(site)
-            for _ in range(15):
-                await client.send(b"x" * 400)
-                await pass_time(1)
-            await pass_time(0.5)
-            response = await client.response()
-            assert (response.status, response["connection"]) == (408, "close")
-            client.close()
-
-    run(main)
-
-
-def test_a_body_that_comes_just_fast_enough_is_read():
-    async def main():
-        async with serving(count) as site:
-            client = await site.connect()
-            await client.send(post(60 * 600))
-            await reading(site)
-            for _ in range(60):
-                await client.send(b"x" * 600)
-                await settle()
-                await pass_time(1)
-            assert (await client.response()).body == b"36000"
-            client.close()
-
-    run(main)
-
-
-def test_the_time_that_the_application_takes_is_not_the_clients():
-    async def main():
-        release = asyncio.Event()
-
-        async def handle(exchange):
-            assert await exchange.read() == b"x"
-            await release.wait()
-            await count(exchange)
-
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(3) + b"x")
+def test_a_body_that_comes_just_fast_enough_is_read(conversation):
+    async def talk(site, client):
+        await client.send(post(60 * 600))
+        await reading(site)
+        for _ in range(60):
+            await client.send(b"x" * 600)
             await settle()
-            await pass_time(30)
-            release.set()
-            await reading(site)
-            await pass_time(10)
-            await client.send(b"yz")
-            assert (await client.response()).body == b"2"
-            client.close()
+            await pass_time(1)
+        assert (await client.response()).body == b"36000"
 
-    run(main)
+    conversation(count, talk)
 
 
-def test_a_body_that_the_handler_stops_waiting_for_is_no_fault():
-    async def main():
-        async def handle(exchange):
-            try:
-                await asyncio.wait_for(exchange.read(), 1.0)
-            except asyncio.TimeoutError:
-                exchange.response.respond(200, (), b"too slow for me")
+def test_the_time_that_the_application_takes_is_not_the_clients(conversation, late):
+    async def handle(exchange):
+        assert await exchange.read() == b"x"
+        await late.before(count)(exchange)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(3))
-            await reading(site)
-            await pass_time(1.5)
-            assert (await client.response()).body == b"too slow for me"
-            client.close()
+    async def talk(site, client):
+        await client.send(post(3) + b"x")
+        await until(lambda: late.waits)
+        await pass_time(30)
+        late.let()
+        await reading(site)
+        await pass_time(10)
+        await client.send(b"yz")
+        assert (await client.response()).body == b"2"
 
-    run(main)
+    conversation(handle, talk)
 
 
-def test_two_tasks_cannot_read_one_body():
-    async def main():
-        async def handle(exchange):
-            first = asyncio.ensure_future(exchange.read())
-            await settle()
-            with pytest.raises(RuntimeError):
-                await exchange.read()
-            exchange.response.respond(200, (), await first)
+def test_a_body_that_the_handler_stops_waiting_for_is_no_fault(conversation):
+    async def handle(exchange):
+        try:
+            await asyncio.wait_for(exchange.read(), 1.0)
+        except asyncio.TimeoutError:
+            exchange.response.respond(200, (), b"too slow for me")
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(post(3))
-            await reading(site)
-            await settle()
-            await client.send(b"abc")
-            assert (await client.response()).body == b"abc"
-            client.close()
+    async def talk(site, client):
+        await client.send(post(3))
+        await reading(site)
+        await pass_time(1.5)
+        assert (await client.response()).body == b"too slow for me"
 
-    run(main)
+    conversation(handle, talk)
+
+
+def test_two_tasks_cannot_read_one_body(conversation):
+    async def handle(exchange):
+        first = asyncio.ensure_future(exchange.read())
+        await settle()
+        with pytest.raises(RuntimeError):
+            await exchange.read()
+        exchange.response.respond(200, (), await first)
+
+    async def talk(site, client):
+        await client.send(post(3))
+        await reading(site)
+        await settle()
+        await client.send(b"abc")
+        assert (await client.response()).body == b"abc"
+
+    conversation(handle, talk)
 
 
 def test_a_fault_of_the_body_raises_in_the_handler():
