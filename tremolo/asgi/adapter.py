@@ -75,7 +75,8 @@ class ASGIAdapter:
             if cycle.request_broken or _comes_of_a_gone_client(exc):
                 return  # the client's fault, and what the application made of it
             raise
-        if not exchange.response.finished:
+        response = exchange.response
+        if not response.progress.finished and not response.finished:  # it may be declined
             missing = cycle.ended()
             if missing is not None:
                 raise ASGIException(missing)

@@ -85,11 +85,11 @@ class Cycle:
             connection.enter(EXCHANGE.after[FLUSH], connection.deadline)
             outbox.on_empty = self._emptied
             connection.watch_writes()
+            if exchange.waiters is not None:
+                exchange.waiters.disconnected()
             outbox.flush()
         else:
             self._handed_over(exchange, now)
-        if exchange.waiters is not None:
-            exchange.waiters.disconnected()
 
     def _emptied(self) -> None:
         exchange = self.current

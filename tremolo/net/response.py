@@ -170,13 +170,10 @@ class Response:
         connection closed after it (RFC 9112 section 6.3).
         """
         progress = self.progress
-        if progress is WAITING:
-            raise ResponseMisuse("the response's body came before its start")
         connection = self.connection
-        if connection.state is CLOSED or progress.abandoned:
+        if (progress is not HEADED and progress is not SENDING) or connection.state is CLOSED:
+            self._check_order("the response's body came before its start")
             return None
-        if progress.finished:
-            raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
             # It may wait here while its owner changes it.
             data = bytes(memoryview(data))
@@ -206,6 +203,14 @@ class Response:
             self._log_events(data, wait is not None)
         return wait
 
+    def _check_order(self, too_early: str) -> None:
+        """Raise for what is written out of order; else nobody gets it."""
+        if self.progress is WAITING:
+            raise ResponseMisuse(too_early)
+        if self.progress.finished and not self.progress.abandoned \
+                and self.connection.state is not CLOSED:
+            raise ResponseMisuse("the response is already complete")
+
     def _log_events(self, data: bytes, waited: bool) -> None:
         connection = self.connection
         log = connection.server.message_log
@@ -217,14 +222,11 @@ class Response:
     def write_last(self, data: bytes, trailers: Headers = ()) -> None:
         """`write` and `finish` in one, for the last piece of a body."""
         progress = self.progress
-        if progress is WAITING:
-            raise ResponseMisuse("the response was finished before it was started")
         connection = self.connection
-        if connection.state is CLOSED or progress.abandoned:
+        if (progress is not HEADED and progress is not SENDING) or connection.state is CLOSED:
+            self._check_order("the response was finished before it was started")
             connection.cycle.give_up(self)
             return
-        if progress.finished:
-            raise ResponseMisuse("the response is already complete")
         if type(data) is not bytes:
             data = bytes(memoryview(data))
         size = len(data)

@@ -47,5 +47,6 @@ class Waiters:
 
     def ended(self) -> None:
         """Nothing more can be sent."""
+        self.disconnected()
         if self._end is not None and not self._end.done():
             self._end.set_result(None)

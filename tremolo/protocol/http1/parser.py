@@ -50,8 +50,8 @@ class RequestParser:
 
     __slots__ = (
         "_begun", "_block", "_body_limit", "_cache", "_data", "_empty_lines", "_eof", "_fault",
-        "_last_block", "_last_head", "_last_line", "_last_section", "_last_size", "_limits",
-        "_pos", "_reader", "_section", "_size", "_state", "_target_room",
+        "_last_block", "_last_head", "_last_line", "_last_section", "_last_size", "_last_target",
+        "_limits", "_pos", "_reader", "_section", "_size", "_state", "_target_room",
         "_waiting", "_waiting_bytes", "trailers",
     )  # fmt: skip
 
@@ -73,9 +73,11 @@ class RequestParser:
         self._last_section = b""  # from the version to the empty line
         self._last_size = 0  # of it, with the space before it
         self._block: Optional[FieldBlock] = None
-        # A read that was one head and nothing else, and what it said: who polls repeats it.
+        # A read that was one head and nothing else, and what it said: who polls repeats it. Kept
+        # from the second request in a row for one target on, for many never have a second.
         self._last_head: Optional[bytes] = None
         self._last_line: Tuple[bytes, bytes, bytes, bytes]
+        self._last_target = b""
         self._last_block: FieldBlock
         self._reader: Optional[BodyReader] = None
         self._body_limit = limits.body
@@ -136,7 +138,9 @@ class RequestParser:
             self._pos = second + self._last_size
             path, _, query = target.partition(b"?")
             block = known
-            if self._pos == self._size <= _REPEATED_HEAD and not pos:
+            if target != self._last_target:
+                self._last_target = target
+            elif self._pos == self._size <= _REPEATED_HEAD and not pos:
                 self._last_head = data
                 self._last_line = method, target, path, query
                 self._last_block = block
