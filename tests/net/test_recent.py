@@ -1,13 +1,14 @@
 """Which exchanges viewers are shown: all of few, a sample of many, and what is remarkable."""
 
+import contextlib
 import types
 
 import pytest
 
+from tests.support.serving import run, serving, until
 from tremolo.net.recent import (
     FIRST,
     LATE,
-    LEFT_OUT,
     MOST_FIRST,
     MOST_REMARKABLE,
     RECENT,
@@ -16,25 +17,21 @@ from tremolo.net.recent import (
     SAMPLED,
     Recent,
 )
-from tremolo.net.states import ABANDONED, WHOLE
 
 
-def exchange(target=b"/", seconds=0.001, status=200, error=None, stream=False, progress=WHOLE,
-             held=0.0):
+def exchange(target=b"/"):
     return types.SimpleNamespace(
-        head=types.SimpleNamespace(target=target, headers=[]), begun=1.0,
-        ended=1.0 + seconds + held, held=held, error=error, choice=SAMPLED, capture=None,
-        response=types.SimpleNamespace(status=status, event_stream=stream, progress=progress),
+        head=types.SimpleNamespace(target=target, headers=[]), choice=SAMPLED, capture=None,
         throttle_mark=0.5,
         connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0)))
 
 
-def ended(recent, count=1, **more):
+def ended(recent, count=1, target=b"/", seconds=0.001, remarkable=False):
     """So many exchanges, which began and ended one after the other."""
-    found = [exchange(**more) for _ in range(count)]
+    found = [exchange(target) for _ in range(count)]
     for each in found:
         recent.begin(each)
-        recent.end(each)
+        recent.end(each, seconds, remarkable)
     return found
 
 
@@ -115,14 +112,7 @@ def test_where_nothing_is_kept_that_could_stand_for_them_they_are_counted_all_th
     assert taken.left_out == 0 and taken.exchanges[0][1] == 10
 
 
-REMARKABLE_ONES = {
-    "failed": {"status": 503}, "raised": {"error": ValueError()}, "slow": {"seconds": 0.2},
-    "a WebSocket": {"status": 101}, "a stream": {"stream": True},
-    "given up": {"progress": ABANDONED},
-}
-
-
-@pytest.mark.parametrize("kind", REMARKABLE_ONES.values(), ids=list(REMARKABLE_ONES))
+@pytest.mark.parametrize("kind", [{"remarkable": True}, {"seconds": 0.2}], ids=["", "slow"])
 def test_what_is_remarkable_is_kept_beyond_the_sample(kind):
     recent = busy()
     recent.slow = 0.1
@@ -133,23 +123,64 @@ def test_what_is_remarkable_is_kept_beyond_the_sample(kind):
     assert (each, 1.0) in recent.take().exchanges
 
 
+STREAM = [(b"content-type", b"text/event-stream")]
+
+
+async def answered(exchange):
+    exchange.response.respond(204, [])
+
+
+async def failed(exchange):
+    exchange.response.respond(503, [])
+
+
+async def raised(exchange):
+    raise ValueError("no")
+
+
+async def streamed(exchange):
+    exchange.response.start(200, STREAM)
+    exchange.response.write(b"data: 1\n\n")
+    exchange.response.finish()
+
+
+async def given_up(exchange):
+    exchange.response.start(200, [])
+    exchange.response.write(b"a part")
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("handle, kept", [
+    (answered, False), (failed, True), (raised, True), (streamed, True), (given_up, True)])
+def test_what_failed_was_given_up_or_is_a_stream_is_remarkable(handle, kept):
+    async def main():
+        async with serving(handle) as site:
+            site.server.on_error = lambda exchange, exc: None
+            site.server.remember(True)
+            site.server.recent.renew(-RECENT, 10_000)
+            for _ in range(2):  # the first for its target, and one more
+                site.server.recent.take()
+                with contextlib.suppress(ConnectionResetError):  # what was given up
+                    await site.ask(b"GET / HTTP/1.0\r\n\r\n")
+                await until(lambda: not site.server.connections)
+                site.server.recent._first_left = 0
+            await until(lambda: not site.server.tasks)
+            taken = site.server.recent.take()
+            assert (len(taken.exchanges), taken.left_out) == (kept, not kept)
+
+    run(main)
+
+
 def test_what_is_kept_knows_how_long_it_was_throttled():
     recent = Recent()
     [each] = ended(recent)
     assert each.throttled == 1.5
 
 
-def test_what_a_viewer_held_is_not_slow_for_that():
-    recent = busy()
-    recent.slow = 0.1
-    [each] = ended(recent, 300, held=9.0)[-1:]
-    assert each.choice == LEFT_OUT and each not in recent
-
-
 def test_after_a_failure_the_next_for_its_target_is_looked_into_from_its_beginning():
     recent = busy()
     ended(recent, 1_000)
-    [failed] = ended(recent, status=500)
+    [failed] = ended(recent, remarkable=True)
     assert failed.choice == LATE
     after = exchange()
     recent.begin(after)
@@ -159,7 +190,7 @@ def test_after_a_failure_the_next_for_its_target_is_looked_into_from_its_beginni
 def test_a_flood_of_failures_is_sampled_too():
     recent = busy()
     recent.take()
-    ended(recent, 5_000, status=500)
+    ended(recent, 5_000, remarkable=True)
     taken = recent.take()
     kept = len(taken.exchanges)
     assert kept <= 2 * MOST_REMARKABLE + MOST_FIRST + 10 and taken.left_out == 5_000 - kept
@@ -180,7 +211,7 @@ def test_a_flood_for_ever_new_targets_does_not_pass_as_first_ones():
     for number in range(5_000):
         ended(recent, target=b"/%d" % number)
     assert len(recent) <= 10 + MOST_FIRST
-    [failed] = ended(recent, status=500, target=b"/failed")
+    [failed] = ended(recent, remarkable=True, target=b"/failed")
     assert failed.choice == LATE  # there is still room for what fails
 
 
@@ -197,7 +228,7 @@ def test_captures_are_of_those_that_are_shown_and_some_are_kept_for_first_ones()
 def test_what_began_before_anybody_looked_is_kept():
     recent = busy()
     each = exchange()
-    recent.end(each)
+    recent.end(each, 0.001, False)
     assert each in recent
 
 

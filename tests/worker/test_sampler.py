@@ -8,7 +8,6 @@ import types
 from tremolo.net.capture import CAPTURED, Capture
 from tremolo.net.counters import Counters, latency_bucket
 from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
-from tremolo.net.states import WHOLE
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
 from tremolo.worker.pacing import MIN_ROWS, MOST_CAPTURES
@@ -38,8 +37,7 @@ class FakeServer:
                     id=1, is_tls=False, peer=("127.0.0.1", 1),
                     outbox=types.SimpleNamespace(throttle_seconds=0.0)),
                 response=types.SimpleNamespace(
-                    first_byte=0.005, event_stream=False, status=status, bytes_out=5,
-                    progress=WHOLE),
+                    first_byte=0.005, event_stream=False, status=status, bytes_out=5),
                 proxied=None, head=types.SimpleNamespace(
                     method=b"GET", target=target, version=b"1.1", headers=[]),
                 route=None, bytes_in=0, throttle_mark=0.0, held=0.0,
@@ -47,7 +45,7 @@ class FakeServer:
             if self.recent is not None:
                 self.recent.begin(exchange)
                 exchange.capture = capture
-                self.recent.end(exchange)
+                self.recent.end(exchange, seconds, status >= 500)
 
     def connect(self, count):
         for number in range(1, count + 1):

@@ -164,12 +164,15 @@ class Exchange:
             self.waiters.ended()
         server = self.connection.server
         response = self.response
-        if response.status != 101 and not response.event_stream:
-            server.counters.latency[latency_bucket(now - self.begun - self.held)] += 1
+        seconds = now - self.begun - self.held
+        lasting = response.event_stream or response.status == 101
+        if not lasting:
+            server.counters.latency[latency_bucket(seconds)] += 1
         if outcome != DONE:
             server.counters.aborted += 1
         if server.recent is not None and not self.hidden:
-            server.recent.end(self)
+            server.recent.end(self, seconds, lasting or outcome != DONE
+                              or response.status >= 500)
 
     # -- the client's leaving, and those who wait ------------------------------------------------
 

@@ -92,12 +92,11 @@ class Recent(List[Any]):
         capture = exchange.capture = Capture(exchange.head.headers)
         return capture
 
-    def end(self, exchange: Any) -> None:
-        """Keep `exchange`, or count it."""
-        choice, response = exchange.choice, exchange.response
-        if exchange.ended - exchange.begun - exchange.held < self.slow \
-                and 101 < response.status < 500 and not response.event_stream \
-                and exchange.error is None and not response.progress.abandoned:
+    def end(self, exchange: Any, seconds: float, remarkable: bool) -> None:
+        """Keep `exchange`, which took so many `seconds`, or count it. `remarkable` are those that
+        failed or last as long as somebody listens."""
+        choice = exchange.choice
+        if not remarkable and seconds < self.slow:
             if not choice:
                 self._plain_out += 1
                 return
