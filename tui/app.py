@@ -38,13 +38,12 @@ from .panes.errors import ErrorsPane
 from .panes.lines import LinePane
 from .panes.log import LogPane
 from .panes.routes import RoutesPane
-from .panes.surface import Palette
 from .panes.throttle import ThrottlePane
 from .panes.traffic import TrafficPane
 from .panes.workers import WorkersPane
 from .replays import Replays
 from .saved_state import load, save
-from .theme import LIGHT, TREMOLO, tones
+from .theme import LIGHT, TREMOLO, Palette, tones
 
 if TYPE_CHECKING:
     from .first_frame import FirstFrame
@@ -97,6 +96,7 @@ class Dashboard(Actions, App[int]):
         if wanted in (TREMOLO.name, LIGHT.name):
             self.theme = wanted  # now: later it would cost a second pass over all styles
         self._default_theme = self._chosen_theme = self.theme
+        self.palette = Palette(self)
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
         self.feed = Feed(sock, self.session)
         self.replays = Replays(self.session)
@@ -167,12 +167,10 @@ class Dashboard(Actions, App[int]):
         return {**variables, **tones(variables)}
 
     def compose(self) -> ComposeResult:
-        self.palette = Palette()
         self.head = HeadBar(self.session)
         self.tabs = TabBar(self.session)
         self.notice_bar = NoticeBar(self.session)
         self.keys = KeyBar(self.session)
-        yield self.palette
         yield self.head
         yield self.tabs
         with Container(id="body"):

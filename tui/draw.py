@@ -48,8 +48,9 @@ def middle_cut(text: str, width: int) -> str:
     return text[:head] + "…" + text[len(text) - (width - 1 - head):]
 
 
-def strip_of(pieces: Sequence[Piece], width: int, base: Optional[Style]) -> Strip:
-    """One line; cut or filled to `width`, on `base`."""
+def strip_of(pieces: Sequence[Piece], width: int, base: Optional[Style],
+             end: Optional[Segment] = None) -> Strip:
+    """One line; cut or filled to `width`, on `base`; `end` is one cell more."""
     segments = []
     room = width
     for text, style in pieces:
@@ -66,6 +67,9 @@ def strip_of(pieces: Sequence[Piece], width: int, base: Optional[Style]) -> Stri
             break
     if room > 0:
         segments.append(Segment(" " * room, base))
+    if end is not None:
+        segments.append(end)
+        width += 1
     return Strip(segments, width)  # its length is known here: Textual need not measure it
 
 

@@ -21,6 +21,11 @@ from .model.traffic import Row
 from .panes.page import Styled
 
 
+class Tones(Styled, Protocol):
+    @property
+    def exact(self) -> bool: ...
+
+
 class Asks(Protocol):
     """What is typed in the one-line entry."""
 
@@ -47,7 +52,7 @@ class Host(Protocol):
     def asking(self) -> Asks: ...
 
     @property
-    def palette(self) -> Styled: ...
+    def palette(self) -> Tones: ...
 
     # -- of Textual's app
 

@@ -176,9 +176,10 @@ class Session:
         if not message.get("final") and totals is not None:
             self.workers.frame(message, now)
         done, running = live.split(message.get("rows") or ())
+        lacking = bool(done) and self.pins.lacking
         for data in done:
             row = self.traffic.add(pid, gen, data)
-            if self.pins.lacking and row.request is not None and key_of(row) in self.pins:
+            if lacking and row.request is not None and key_of(row) in self.pins:
                 self.pins.seen(request_of(row))
             self.routes.add(row)
             change = self.changes.add(data, gen)

@@ -89,9 +89,7 @@ class Row:
         self.path = clean(get("path", ""))
         self.shown_path = decoded(self.path)
         self.peer = clean_known(get("peer") or "", 64)
-        self.sse = bool(get("sse", False))
         self.marked = False
-        self.proxied = clean_known(get("proxied") or "", 80)
         route = get("route")
         self.route: Optional[str] = clean_known(route) if route else None
         self.status = int(get("status", 0))
@@ -100,21 +98,24 @@ class Row:
         self.ms = float(get("ms", 0.0))
         self.ttfb_ms = float(get("ttfb_ms", 0.0) or 0.0)
         self.throttle_ms = float(get("throttle_ms", 0.0) or 0.0)
-        self.queue_ms = float(get("queue_ms", 0.0) or 0.0)
-        self.held_ms = float(get("held_ms", 0.0) or 0.0)
-        self.queries = int(get("queries", 0) or 0)
-        self.sql_ms = float(get("sql_ms", 0.0) or 0.0)
-        self.calls_ms = float(get("calls_ms", 0.0) or 0.0)
         self.state = str(get("state", "done"))
         error = get("error")
         self.error: Optional[str] = clean(error) if error else None
         self.http = clean_known(get("http", "1.1"), 8)
         self.secure = bool(get("secure", False))
-        self.endpoint = Endpoint.of(get("endpoint"))
-        #: how many requests it stands for, itself included; whether nobody looked into it
-        self.weight = max(1.0, float(get("weight", 1.0)))
-        self.unobserved = bool(get("unobserved", False))
         self.rate = 0.0
+        # What most rows have not is looked for and not fetched: thousands come in a second.
+        self.sse = bool(get("sse")) if "sse" in data else False
+        self.proxied = clean_known(get("proxied") or "", 80) if "proxied" in data else ""
+        self.queue_ms = float(get("queue_ms") or 0.0) if "queue_ms" in data else 0.0
+        self.held_ms = float(get("held_ms") or 0.0) if "held_ms" in data else 0.0
+        self.queries = int(get("queries") or 0) if "queries" in data else 0
+        self.sql_ms = float(get("sql_ms") or 0.0) if "sql_ms" in data else 0.0
+        self.calls_ms = float(get("calls_ms") or 0.0) if "calls_ms" in data else 0.0
+        self.endpoint = Endpoint.of(get("endpoint")) if "endpoint" in data else None
+        #: how many requests it stands for, itself included; whether nobody looked into it
+        self.weight = max(1.0, float(get("weight", 1.0))) if "weight" in data else 1.0
+        self.unobserved = bool(get("unobserved")) if "unobserved" in data else False
         self.request: Optional[Message] = None
         self.response: Optional[Message] = None
         if "request" in data:

@@ -5,7 +5,6 @@ the rule where another pane stands beside it.
 from typing import Dict, List
 
 from rich.segment import Segment
-from textual.strip import Strip
 
 from ..draw import Piece, spread
 from .surface import Surface
@@ -25,13 +24,11 @@ class Edge:
         """The colours are others now."""
         self._marks.clear()
 
-    def closed(self, strip: Strip, thumb: bool = False) -> Strip:
-        """A line with its last column."""
+    def end(self, thumb: bool = False) -> Segment:
+        """The last column of a line."""
         if thumb:
-            end = self._mark("┃", "dim")
-        else:
-            end = self._mark("│", "faint") if self.ruled else self._mark(" ", "text")
-        return Strip([*strip, end], strip.cell_length + 1)
+            return self._mark("┃", "dim")
+        return self._mark("│", "faint") if self.ruled else self._mark(" ", "text")
 
     def _mark(self, mark: str, name: str) -> Segment:
         found = self._marks.get(mark)

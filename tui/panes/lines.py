@@ -231,13 +231,13 @@ class LinePane(Surface, can_focus=True):
                 return strip_of(title, width, base)
             line -= 1
         if line < self.heads:
-            return self._edge.closed(strip_of(self.head_pieces(line, width - 1), width - 1, base))
+            return strip_of(self.head_pieces(line, width - 1), width - 1, base, self._edge.end())
         line -= self.heads
         index = self.top + line
         if index >= self.count():
             empty = self.empty_lines(width - 1) if not self.count() else ()
             pieces = empty[line] if line < len(empty) else ()
-            return self._edge.closed(strip_of(pieces, width - 1, base))
+            return strip_of(pieces, width - 1, base, self._edge.end())
         return self._body_line(index, line in self._thumb)
 
     def _body_line(self, index: int, thumb: bool) -> Strip:
@@ -252,8 +252,7 @@ class LinePane(Surface, can_focus=True):
                 return found
         if chosen:
             base = base + self.style("cursor" if self.has_focus else "cursor-far")
-        strip = strip_of(self.pieces(index, width - 1), width - 1, base)
-        strip = self._edge.closed(strip, thumb)
+        strip = strip_of(self.pieces(index, width - 1), width - 1, base, self._edge.end(thumb))
         if cached is not None:
             if len(self._cache) >= CACHE:
                 self._cache.clear()

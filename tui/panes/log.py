@@ -22,6 +22,7 @@ _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white
 
 class LogPane(LinePane):
     NUMBER = 4
+    COLOURED = True
     TITLE = "Log"
     FOLLOWS = True
 

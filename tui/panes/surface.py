@@ -8,28 +8,16 @@ as the compositor asks for those around a change, too.
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, cast
 
 from rich.style import Style
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from ..host import Host
 from ..model.session import Session
-from .page import STYLES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-
-class Palette(Widget):
-    """Owns the styles of all lines, and is not shown. Textual keeps a node for each style of each
-    widget that declares it, and styles them all anew at each change of layout or focus: a
-    thousand of them, were they declared by every pane."""
-
-    DEFAULT_CSS = "Palette { display: none; }"
-    COMPONENT_CLASSES = {"line--" + name for name in STYLES}
-
-    def style(self, name: str) -> Style:
-        return self.get_component_rich_style("line--" + name, partial=True)
 
 
 class Surface(Widget):
@@ -37,6 +25,7 @@ class Surface(Widget):
     that has changed."""
 
     PERIOD = 0.0  # seconds at least between draws that no key asked for
+    COLOURED = False  # text has colours of its own, which may be the terminal's 16
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -80,7 +69,7 @@ class Surface(Widget):
         missing = [y for y in crop.line_range if y not in kept]
         if missing:
             self.measure()
-            background, filters = self.background_colors[1], self.get_line_filters()
+            background, filters = self.background_colors[1], self._needed_filters()
             for y in missing:
                 strip = self.render_line(y)
                 for line_filter in filters:
@@ -90,6 +79,13 @@ class Surface(Widget):
         if crop.column_span != (0, size.width):
             strips = [strip.crop(*crop.column_span) for strip in strips]
         return strips
+
+    def _needed_filters(self) -> List[LineFilter]:
+        """Textual's, but for one that makes exact colours of the terminal's 16 where there are
+        none: it would look at each piece of each line."""
+        exact = not self.COLOURED and self.host.palette.exact
+        return [found for found in self.get_line_filters()
+                if not (exact and isinstance(found, ANSIToTruecolor))]
 
     # -- styles
 
