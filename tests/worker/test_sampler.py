@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import types
+from bisect import bisect_right
 
 from tremolo.net.capture import CAPTURED, Capture
-from tremolo.net.counters import Counters, latency_bucket
+from tremolo.net.counters import LATENCY_BOUNDS, Counters
 from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
@@ -30,7 +31,7 @@ class FakeServer:
         for _ in range(count):
             self.counters.requests += 1
             self.counters.status[status // 100] += 1
-            self.counters.latency[latency_bucket(seconds)] += 1
+            self.counters.latency[bisect_right(LATENCY_BOUNDS, seconds)] += 1
             exchange = types.SimpleNamespace(
                 id=self.counters.requests, begun=0.0, ended=seconds,
                 connection=types.SimpleNamespace(

@@ -5,8 +5,12 @@ Everything here only grows, so that a reader that misses a sample loses nothing.
 
 from typing import List
 
-#: sixteen buckets for each power of two of microseconds, up to 71 minutes
-LATENCY_BUCKETS = 464
+#: where each bucket of durations but the first begins, in seconds: microseconds below 16 count
+#: singly, then each power of two is cut in sixteen. `bisect_right` finds a duration's bucket
+LATENCY_BOUNDS = [us / 1e6 for us in range(1, 16)] + [
+    ((16 + part) << octave) / 1e6 for octave in range(28) for part in range(16)]
+#: up to 71 minutes
+LATENCY_BUCKETS = len(LATENCY_BOUNDS) + 1
 
 
 class Counters:
@@ -28,17 +32,5 @@ class Counters:
         self.aborted = 0
         self.protocol_errors = 0
         self.errors = 0
-        #: finished exchanges by duration: see `latency_bucket`
+        #: finished exchanges by duration: see `LATENCY_BOUNDS`
         self.latency: List[int] = [0] * LATENCY_BUCKETS
-
-
-def latency_bucket(seconds: float) -> int:
-    """Index of the bucket of a duration: microseconds below 16 count singly, then each power
-    of two is cut in sixteen."""
-    us = int(seconds * 1e6)
-    if us < 16:
-        return us if us > 0 else 0
-    bits = us.bit_length()
-    if bits > 32:
-        return LATENCY_BUCKETS - 1
-    return (bits - 4) * 16 + ((us >> (bits - 5)) & 15)

@@ -5,11 +5,12 @@ own; what became of it in the end is recorded here, and those who wait for that 
 """
 
 import asyncio
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from ..protocol.http1 import RequestHead
 from .capture import Capture
-from .counters import latency_bucket
+from .counters import LATENCY_BOUNDS
 from .handling import cancel_if_unanswered, cancel_if_unfinished
 from .recent import SAMPLED
 from .request_body import RequestBody
@@ -167,7 +168,7 @@ class Exchange:
         seconds = now - self.begun - self.held
         lasting = response.event_stream or response.status == 101
         if not lasting:
-            server.counters.latency[latency_bucket(seconds)] += 1
+            server.counters.latency[bisect_right(LATENCY_BOUNDS, seconds)] += 1
         if outcome != DONE:
             server.counters.aborted += 1
         if server.recent is not None and not self.hidden:

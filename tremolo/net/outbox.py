@@ -114,7 +114,6 @@ class Outbox:
             self.flush()
             return
         self.bytes_out += n
-        self._unbroken += n
         counters = self._counters
         counters.bytes_out += n
         counters.writes += 1

@@ -196,8 +196,7 @@ class ResponseWriter:
         line = _status_line(status, reason) if reason else _STATUS_LINES.get(status)
         if line is None:
             line = _status_line(status, reason)
-        if preface:
-            line += block.without_own(preface)
+        before = block.without_own(preface) if preface else b""
         modern = self._version == b"1.1"
         if block.close:
             self.keep_alive = False
@@ -219,7 +218,7 @@ class ResponseWriter:
         if not (self.keep_alive and modern) or block.options:
             framing += self._connection(status, block.options)
         self._state = _BODY
-        return b"%b%b%b\r\n" % (line, block.lines, framing)
+        return b"".join((line, before, block.lines, framing, b"\r\n"))
 
     def _length_without_body(
         self, status: int, own: Optional[int], length: Optional[int]
