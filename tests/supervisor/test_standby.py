@@ -1,12 +1,20 @@
 """The worker that is forked before the next save, so that the save does not wait for it."""
 
+import asyncio
 import os
 import signal
+import socket
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.processes import Server, hello, is_alive, wait_until
+from tests.support.serving import until
+from tremolo.supervisor.plan import Plan
 from tremolo.supervisor.spawner import CORE, fork_is_trusted
+from tremolo.supervisor.zygote_link import ZygoteLink
+from tremolo.telemetry import builders
+from tremolo.telemetry.codec import encode
 
 pytestmark = pytest.mark.skipif(not fork_is_trusted(), reason="workers are not forked here")
 
@@ -91,3 +99,23 @@ def test_the_cure_of_a_broken_save_finds_a_worker_standing_by(server, shop):
     server.wait_for("reload", state="failed")
     waiting = wait_until(lambda: [pid for pid in [standby(server)] if pid != first], "another")[0]
     assert save(server, shop, 2)[1] == waiting
+
+
+def test_nobody_is_forked_ahead_by_a_zygote_that_has_not_begun_what_it_was_asked_for_last():
+    async def main():
+        ours, theirs = socket.socketpair()
+        current = []
+        link = ZygoteLink(asyncio.get_running_loop(), ours, SimpleNamespace(pid=0),
+                          lambda link, message: current.append(link.is_current))
+        link.preload(["asyncio"], now=True)
+        plan = Plan()
+        plan.learn(["asyncio"], [])
+        link.make(plan, 0)
+        for number in (1, 2):
+            theirs.sendall(encode(builders.preloaded(number, 1, [], 0, 1.0)))
+            await until(lambda number=number: len(current) == number)
+        link.close()
+        theirs.close()
+        assert current == [False, True]
+
+    asyncio.run(main())

@@ -35,6 +35,13 @@ def freeze():
     gc.freeze()
 
 
+def look_in_more_folders(root):
+    """Have on the path what PYTHONPATH names after `root`, as an interpreter would."""
+    entries = os.environ["PYTHONPATH"].split(os.pathsep)
+    after = sys.path.index(root) + 1
+    sys.path[after:after] = entries[entries.index(root) + 1:]
+
+
 # -- in the process that forks -------------------------------------------------------------------
 
 def main(life, listening):
@@ -131,6 +138,7 @@ def _become(asked, fds):
     os.environ.clear()
     os.environ.update(asked["environ"])
     time.tzset()
+    look_in_more_folders(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
 
 # -- in a supervisor -----------------------------------------------------------------------------

@@ -30,10 +30,26 @@ SIZE = 256 * 1024
 
 
 def starts_the_same(one, other):
-    """Whether an interpreter starts as well in one environment as in the other."""
-    names = {name for name in {*one, *other} if name.startswith(
+    """Whether an interpreter starts as well in one environment as in the other, but for folders
+    in which the other looks for further modules (see `interpreters.look_in_more_folders`)."""
+    names = {name for name in {*one, *other} if name != "PYTHONPATH" and name.startswith(
         ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL", "SSL_", "TZ"))}
-    return all(one.get(name) == other.get(name) for name in names)
+    return all(one.get(name) == other.get(name) for name in names) and not any(
+        map(_hides_something, _further_folders(one, other)))
+
+
+def _further_folders(one, other):
+    ours, theirs = (environ.get("PYTHONPATH", "") for environ in (one, other))
+    if ours == theirs:
+        return []
+    return theirs[len(ours) + 1:].split(os.pathsep) if theirs.startswith(
+        ours + os.pathsep) else [""]
+
+
+def _hides_something(folder):
+    """Whether a module in a folder would be taken for one that is imported already."""
+    names = {name.partition(".")[0] for name in os.listdir(folder)} if folder else {"sys"}
+    return not names.isdisjoint({*sys.stdlib_module_names, "tremolo", "watchfiles", "uvloop"})
 
 
 # -- in the launcher ----------------------------------------------------------------------------
@@ -103,6 +119,7 @@ def _become(asked, fds):
     if asked["interpreters"]:
         interpreters.use(asked["interpreters"],
                          lambda environ: starts_the_same(asked["environ"], environ))
+    interpreters.look_in_more_folders(ROOT)
     sys.path.insert(0, os.getcwd())
     sys.argv[:] = ["-m", *asked["arguments"]]
 

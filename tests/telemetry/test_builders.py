@@ -35,13 +35,13 @@ BUILT = [
     ("adopt", builders.adopt()),
     ("life", builders.life("ready", parts={"import": 5.0})),
     ("handover", builders.handover()),
-    ("preload", builders.preload(names=["json"], now=True)),
+    ("preload", builders.preload(1, names=["json"], now=True)),
     ("fork", builders.fork(1, standby=True)),
     ("retire", builders.retire()),
     ("forked", builders.forked(1, pid=4711)),
     ("exited", builders.exited(4711, 9)),
     ("spoiled", builders.spoiled({"name": "shop"}, "it wrote a file", "", True)),
-    ("preloaded", builders.preloaded(100, [], 0, 5.0)),
+    ("preloaded", builders.preloaded(1, 100, [], 0, 5.0)),
     ("refused", builders.cannot_begin("the port is taken")),
 ]
 

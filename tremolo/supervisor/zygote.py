@@ -43,6 +43,7 @@ class Zygote:
         self._preloader: Optional[Preloader] = None
         self._streams = _Streams()
         self._preloading = False
+        self._asked = 0  # the newest wish to preload
         self._began = 0.0
         self._children: Set[int] = set()
         self._retiring = False
@@ -87,6 +88,7 @@ class Zygote:
         if kind == "fork" and fds:
             child = self._fork(message, fds.pop())
         elif kind == "preload":
+            self._asked = int(message.get("id", 0))
             if not self._preloading:
                 self._preloading, self._began = True, time.monotonic()
             self._names.extend(name for name in message.get("names", ())
@@ -189,8 +191,8 @@ class Zygote:
         if hasattr(gc, "freeze"):
             gc.freeze()  # so that the children's collections do not copy our pages
         self._send(builders.preloaded(
-            len(sys.modules) + ahead, self._failed[:100], len(sys._current_frames()) - 1,
-            round((time.monotonic() - self._began) * 1000, 1)))
+            self._asked, len(sys.modules) + ahead, self._failed[:100],
+            len(sys._current_frames()) - 1, round((time.monotonic() - self._began) * 1000, 1)))
 
     def _drain_wakeups(self) -> None:
         try:

@@ -35,7 +35,7 @@ class ZygoteLink:
         self.process = process
         self._judge = judge
         self.preloaded = 0
-        self.busy = False  # importing what it was asked to
+        self._asked = self._done = 0  # the last wish to preload, and the last that was fulfilled
         self.settled = 0  # bytes of memory after its imports
         self.dead = False
         self.outdated = False  # a worker found that it does not hold
@@ -49,10 +49,12 @@ class ZygoteLink:
 
     def preload(self, names: List[str], now: bool = False) -> None:
         """Have modules imported: in between, or `now`, before the next fork."""
-        self.busy, self.settled = self.busy or bool(names), 0
         for index in range(0, len(names), NAMES_A_MESSAGE):
-            self._channel.send(builders.preload(
-                now=now, names=names[index:index + NAMES_A_MESSAGE]))
+            self._ask(now=now, names=names[index:index + NAMES_A_MESSAGE])
+
+    def _ask(self, **what: Any) -> None:
+        self._asked, self.settled = self._asked + 1, 0
+        self._channel.send(builders.preload(self._asked, **what))
 
     def make(self, plan: Plan, start: int) -> None:
         """Have the steps of a plan made, but for the first `start`, which were made before."""
@@ -60,23 +62,23 @@ class ZygoteLink:
             self.preload(plan.base)
         self.base, self.steps, self.refused = plan.base, plan.steps, plan.refused
         for index in range(0, len(plan.refused), NAMES_A_MESSAGE):
-            self._channel.send(builders.preload(
-                refused=plan.refused[index:index + NAMES_A_MESSAGE]))
+            self._ask(refused=plan.refused[index:index + NAMES_A_MESSAGE])
         batch: List[Dict[str, Any]] = []
         size = 0
         for step in map(plan.message, plan.steps[start:]):
             length = len(str(step))
             if batch and size + length > STEPS_A_MESSAGE:
-                self._make_batch(batch)
+                self._ask(steps=batch)
                 batch, size = [], 0
             batch.append(step)
             size += length
         if batch:
-            self._make_batch(batch)
+            self._ask(steps=batch)
 
-    def _make_batch(self, steps: List[Dict[str, Any]]) -> None:
-        self.busy, self.settled = True, 0
-        self._channel.send(builders.preload(steps=steps))
+    @property
+    def busy(self) -> bool:
+        """Whether it is importing what it was asked to, or has not begun to."""
+        return self._done != self._asked
 
     @property
     def is_current(self) -> bool:
@@ -127,7 +129,7 @@ class ZygoteLink:
                 child.set_result(int(message["status"]))
         elif kind == "preloaded":
             self.preloaded = int(message.get("count", 0))
-            self.busy = False
+            self._done = int(message.get("id", 0))
             self._judge(self, message)
         elif kind == "spoiled":
             self._judge(self, message)

@@ -291,10 +291,10 @@ def handover() -> Dict[str, Any]:
 # -- between the supervisor and the zygote
 
 
-def preload(**what: Any) -> Dict[str, Any]:
+def preload(id: int, **what: Any) -> Dict[str, Any]:
     """Modules to import ahead: `names` (`now`: before the next fork), or `steps` of a plan; or
     those that are `refused`."""
-    return {**what, "v": VERSION, "kind": "preload"}
+    return {**what, "v": VERSION, "kind": "preload", "id": id}
 
 
 def fork(id: int, standby: bool) -> Dict[str, Any]:
@@ -322,7 +322,8 @@ def spoiled(step: Mapping[str, Any], reason: str, detail: str, whole: bool) -> D
             "detail": detail, "whole": whole, "keep": bool(step.get("keep"))}
 
 
-def preloaded(count: int, failed: List[str], threads: int, ms: float) -> Dict[str, Any]:
-    """All is imported; `threads` run beside the main one."""
-    return {"v": VERSION, "kind": "preloaded", "count": count, "failed": failed,
+def preloaded(id: int, count: int, failed: List[str], threads: int, ms: float) -> Dict[str, Any]:
+    """All is imported up to what was asked for with this `id`; `threads` run beside the main
+    one."""
+    return {"v": VERSION, "kind": "preloaded", "id": id, "count": count, "failed": failed,
             "threads": threads, "ms": ms}
