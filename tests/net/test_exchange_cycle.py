@@ -2,7 +2,10 @@
 
 import asyncio
 import contextvars
+import gc
+import platform
 import sys
+import weakref
 
 import pytest
 
@@ -179,11 +182,39 @@ def test_a_status_without_body_drops_the_body(status):
             for _ in range(2):
                 await client.send(GET)
                 assert (await client.response()).status == status
-            await settle()
-            assert await client.silent(0.02)
+            await client.send(get(b"/", b"Connection: close\r\n"))
+            assert (await client.rest()).endswith(b"\r\n\r\n")
             client.close()
 
     run(main)
+
+
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="it counts references")
+@each_loop
+def test_an_exchange_is_let_go_of_without_the_garbage_collector(loop_name):
+    kept = []
+
+    async def handle(exchange):
+        kept.append((weakref.ref(exchange), weakref.ref(exchange.task)))
+        exchange.response.start(200, ())
+        exchange.response.write(b"a")
+        exchange.response.finish()
+
+    async def main():
+        async with serving(handle) as site:
+            client = await site.connect()
+            await client.send(GET)
+            assert (await client.response()).body == b"a"
+            await until(lambda: not site.server.tasks)
+            await settle()
+            assert [reference() for reference in kept[0]] == [None, None]
+            client.close()
+
+    gc.disable()
+    try:
+        run(main, loop_name)
+    finally:
+        gc.enable()
 
 
 # Pipelining
