@@ -205,13 +205,13 @@ GUARD
 def test_options_of_run_reach_the_workers(tmp_path, guard, mine, shown):
     (tmp_path / "script.py").write_text(
         OPTIONS.replace("GUARD", guard).replace("MINE", mine))
-    with Server(tmp_path, json=False, command=[sys.executable, "script.py"]) as server:
+    with Server(tmp_path, json=False, script=["script.py"]) as server:
         assert server.text() == shown
 
 
 def test_an_option_that_cannot_reach_the_workers_is_an_error(tmp_path):
     (tmp_path / "script.py").write_text(
         OPTIONS.replace("GUARD", "if __name__ == '__main__':").replace("MINE", "Thing()"))
-    with Server(tmp_path, json=False, command=[sys.executable, "script.py"]) as server:
+    with Server(tmp_path, json=False, script=["script.py"]) as server:
         error = server.wait_for("reload", state="failed")["error"]
         assert "run() was given mine, which cannot be handed to the workers" in error["text"]

@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,8 +52,9 @@ def test_an_example_runs_under_tremolo_dev(path, tmp_path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_as_a_script(path, tmp_path):
     target, status = TARGETS.get(path.stem, ("/", 200))
-    command = [sys.executable, "-c", SCRIPT, str(path)]
-    with Server(tmp_path, command=command, json=False, TMPDIR=str(tmp_path)) as server:
+    script = tmp_path / "anywhere.py"
+    script.write_text(SCRIPT)
+    with Server(tmp_path, script=[script, path], json=False, TMPDIR=str(tmp_path)) as server:
         def port():
             assert server.process.poll() is None, server.said()
             return re.search(r"http://127\.0\.0\.1:(\d+)", "".join(server.errors))

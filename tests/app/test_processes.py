@@ -4,7 +4,6 @@ their own, locks between workers, clocks of handlers."""
 import http.client
 import re
 import socket
-import sys
 import threading
 
 import pytest
@@ -28,7 +27,7 @@ async def mine(context):
 
 @app.route('/grow')
 async def grow():
-    kept.append(b'x' * 300_000_000)
+    kept.append(b'x' * 150_000_000)
     return str(os.getpid())
 
 @app.route('/wait')
@@ -69,7 +68,7 @@ class Script:
         path = folder / "many.py"
         path.write_text(MANY.replace("ADDRESSES", addresses).replace("OPTIONS", options)
                         .replace("PORT", str(self.port)))
-        self.server = Server(folder, command=[sys.executable, str(path)], json=False,
+        self.server = Server(folder, script=[path], json=False,
                              TMPDIR=str(folder))
 
     def __enter__(self):
@@ -97,7 +96,7 @@ class Script:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_over_limit_memory_is_replaced(tmp_path, workers):
-    with Script(tmp_path, f"worker_num={workers}, limit_memory=200_000") as script:
+    with Script(tmp_path, f"worker_num={workers}, limit_memory=120_000") as script:
         grown = script.ask("/grow")[1]
         script.ask("/grow")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import urllib.error
 import urllib.request
 
@@ -165,7 +164,7 @@ from tremolo import Tremolo
 if __name__ == "__main__":
     Tremolo().run("127.0.0.1", {port}, app=app, worker_num={workers})
 """)
-    with Server(tmp_path, json=False, command=[sys.executable, "script.py"]) as server:
+    with Server(tmp_path, json=False, script=["script.py"]) as server:
         def answer():
             try:
                 return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read()

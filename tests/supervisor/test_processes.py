@@ -266,9 +266,9 @@ def test_dual_stack_serves_both_families(tmp_path):
 def test_a_worker_that_grows_too_big_is_replaced(tmp_path):
     (tmp_path / "shop.py").write_text("held = []\n" + hello("here").replace(
         "    await send({\"type\": \"http.response.start\"",
-        "    if scope['path'] == '/grow': held.append(bytearray(b'x') * (300 << 20))\n"
+        "    if scope['path'] == '/grow': held.append(bytearray(b'x') * (120 << 20))\n"
         "    await send({\"type\": \"http.response.start\""))
-    with run(tmp_path, "--limit-memory", str(250 * 1024)) as server:
+    with run(tmp_path, "--limit-memory", str(120 * 1024)) as server:
         assert server.get("/grow")[0] == 200
         pid = server.workers[0]
         assert server.wait_for("worker", pid=pid, state="exited")["cause"] == "drained"

@@ -1,7 +1,6 @@
 """Scripts that call run(): in this process, or as a supervisor with workers."""
 
 import signal
-import sys
 
 import pytest
 
@@ -53,8 +52,7 @@ if __name__ == '__main__':
 def script(folder, source, *arguments, json=False, **more):
     path = folder / "serve.py"
     path.write_text(source)
-    command = [sys.executable, str(path), *arguments]
-    return path, Server(folder, command=command, json=json, **more)
+    return path, Server(folder, script=[path, *arguments], json=json, **more)
 
 
 def native(text="here", options=""):

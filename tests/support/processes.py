@@ -16,6 +16,7 @@ import threading
 import time
 
 from tests.support.launcher import launcher
+from tests.support.script import scripts
 from tremolo.supervisor.running import connect
 from tremolo.telemetry.builders import command
 from tremolo.telemetry.codec import LineDecoder, encode
@@ -74,18 +75,28 @@ def environment(folder, **more):
 
 class Server:
     """`python -m tremolo ARGUMENTS --json` in `cwd`; `events` are the lines it prints. What it
-    keeps for itself lies in `folder`, which is also `cwd` if that is not given.
+    keeps for itself lies in `folder`, which is also `cwd` if that is not given. With `script` it
+    is a script that serves, with its arguments.
 
     Where an interpreter would start in no other way, processes are forked from some that have
     imported what these need (see `launcher`); with `fresh` each has an interpreter of its own,
     and is a child of the process that started it."""
 
-    def __init__(self, folder, *arguments, json=True, command=None, cwd=None, fresh=False,
+    def __init__(self, folder, *arguments, json=True, script=None, cwd=None, fresh=False,
                  **environ):
         self.runtime = folder / ".runtime"
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         self.environ = environment(self.runtime, **environ)
-        self.process = self._start(arguments, json, command, cwd or folder, fresh)
+        more = ["--json"] if json else []
+        if script is not None:
+            starts, arguments = None if fresh else scripts(), [*map(str, script), *more]
+            command = [sys.executable, *arguments]
+        else:
+            # `run` without --json has a worker that is a fork of what the shell started.
+            alike = not fresh and (json or arguments[:1] == ("dev",))
+            starts, arguments = launcher() if alike else None, [*arguments, *more]
+            command = [sys.executable, "-m", "tremolo", *arguments]
+        self.process = self._start(starts, arguments, command, cwd or folder)
         self.events = []
         self.lines = []
         self.errors = []
@@ -97,17 +108,11 @@ class Server:
             thread.daemon = True
             thread.start()
 
-    def _start(self, arguments, json, command, cwd, fresh):
-        more = ["--json"] if json else []
-        # `run` without --json has a worker that is a fork of the process that the shell started.
-        alike = not fresh and command is None and (json or arguments[:1] == ("dev",))
-        forks = launcher() if alike else None
+    def _start(self, forks, arguments, command, cwd):
         if forks is not None and forks.would_run_the_same(self.environ):
-            return forks.start([*arguments, *more], cwd, self.environ)
-        return subprocess.Popen(
-            [*(command or [sys.executable, "-m", "tremolo", *arguments]), *more],
-            cwd=cwd, env=self.environ,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            return forks.start(arguments, cwd, self.environ)
+        return subprocess.Popen(command, cwd=cwd, env=self.environ, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def _read(self, stream, take):
         for line in stream:
