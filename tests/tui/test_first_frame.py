@@ -53,6 +53,7 @@ def test_all_of_it_stands_where_the_dashboard_has_it():
         async with playing(SIZES[0]) as driver:
             for size in SIZES:
                 await driver.pilot.resize_terminal(*size)
+                await driver.until(lambda size=size: driver.app.keys.region.bottom_right == size)
                 await shown_by(driver)
                 compare(size, [line.rstrip() for line in driver.screen()])
 
