@@ -87,9 +87,9 @@ def answered(port, within=30.0):
 
 
 def on_core(index):
-    """For `preexec_fn`: run on the first (0) or the last (-1) core."""
+    """For `preexec_fn`: run on the first (0) or the last (-1) core. Also for another process."""
     cores = sorted(os.sched_getaffinity(0))
-    return lambda: os.sched_setaffinity(0, [cores[index]])
+    return lambda pid=0: os.sched_setaffinity(pid, [cores[index]])
 
 
 class Server:
