@@ -74,6 +74,27 @@ def test_requests_alone_need_no_event_loop_and_a_command_gets_the_whole_supervis
         assert os.listdir(server.runtime / "tremolo") == []
 
 
+LOADED = """
+import sys
+async def app(scope, receive, send):
+    body = "\\n".join(sys.modules).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+#: what only development needs, and what a supervisor that watches files does
+UNNEEDED = ("tremolo.worker.basis", "tremolo.worker.imports", "tremolo.worker.reads",
+            "tremolo.worker.console", "tremolo.worker.debugger", "tremolo.insight.insight",
+            "tremolo.supervisor.watcher", "tremolo.supervisor.supervisor", "sysconfig")
+
+
+def test_neither_process_loads_what_only_development_needs(tmp_path):
+    with Quiet(tmp_path, LOADED) as server:  # the worker has all that the other one had
+        loaded = server.text().split("\n")
+    assert "tremolo.supervisor.quiet" in loaded and "tremolo.worker.main" in loaded
+    assert [name for name in UNNEEDED if name in loaded] == []
+
+
 def test_an_error_is_told_and_an_ended_worker_replaced(tmp_path):
     with Quiet(tmp_path) as server:
         port = server.port

@@ -12,11 +12,12 @@ import pytest
 from tests.support.processes import wait_until
 from tremolo.config import Settings
 from tremolo.supervisor.basis import Basis, digest
+from tremolo.supervisor.folders import is_anybodys
 from tremolo.supervisor.loop_guard import LoopGuard, Pace
 from tremolo.supervisor.packages import Packages
 from tremolo.supervisor.relevance import Relevance
 from tremolo.supervisor.reload import Reloader
-from tremolo.supervisor.watcher import Watcher, is_anybodys, is_noise
+from tremolo.supervisor.watcher import Watcher, is_noise
 
 NOTHING = Basis({}, {})
 

@@ -9,7 +9,8 @@ from tremolo.discovery.targets import parse_target
 from tremolo.exceptions import ConfigurationError
 from tremolo.protocol.hosts import is_loopback
 from tremolo.worker.failures import describe
-from tremolo.worker.imports import CodeCache, ProjectImports, installed_modules, is_installed
+from tremolo.worker.imports import CodeCache, ProjectImports
+from tremolo.worker.installed import installed_modules, is_installed
 from tremolo.worker.loader import classify, load
 
 

@@ -245,8 +245,8 @@ def _check_proxy(settings: Settings) -> None:
 def launch_of(start: Start, dev: bool, capture: bool = False) -> "Launch":
     """What the supervisor is to run."""
     from ..discovery.targets import parse_target
+    from ..supervisor.folders import is_exposed
     from ..supervisor.wanted import Launch, by_that_name, working_directory
-    from ..supervisor.watcher import is_exposed
 
     app, settings = start.app, start.settings
     app, home = by_that_name(app), working_directory()

@@ -34,7 +34,8 @@ FORK_LIMIT = 5.0
 BUSY_LIMIT = 60.0  # for one that is importing ahead, and forks between two steps
 #: what every worker needs; imported ahead by name, for this package must not import it itself
 CORE = ("asyncio", "concurrent.futures.thread", "ssl", "tremolo.worker.main",
-        "tremolo.worker.ahead", "tremolo.net.server", "tremolo.asgi.adapter",
+        "tremolo.worker.ahead", "tremolo.worker.basis", "tremolo.worker.console",
+        "tremolo.worker.debugger", "tremolo.net.server", "tremolo.asgi.adapter",
         "tremolo.asgi.websocket", "tremolo.app.adapter", "tremolo.net.tls", "tremolo.envfile",
         "tremolo.worker.browser", "tremolo.worker.error_page", "tremolo.insight.insight",
         "tremolo.insight.sources.native", "tremolo.insight.sources.threads")

@@ -2,11 +2,11 @@
 modification times. Knows which paths, not whether it matters."""
 
 import os
-import re
-import stat
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Set, Tuple
+
+from .folders import Identity, identity, is_anybodys, is_exposed, is_remote
 
 STEP_MS = 5  # quiet time after which a burst of events is a batch
 DEBOUNCE_MS = 200  # the longest a batch may take to gather
@@ -22,11 +22,7 @@ IGNORED_FOLDERS = frozenset((
 IGNORED_ENDINGS = (".pyc", ".pyo", ".swp", ".swx", ".swo", "~", ".tmp", ".db", ".db-wal",
                    ".db-shm", ".db-journal", ".sqlite", ".sqlite3", ".log", "4913")
 
-REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "vboxsf",
-                    "prl_fs", "fuse.sshfs", "fuse.grpcfuse", "fuse.osxfs", "fakeowner", "afs"))
-
 Mark = Tuple[int, int, int]
-Identity = Optional[Tuple[int, int]]
 
 
 def is_noise(path: str, root: str = "") -> bool:
@@ -117,7 +113,7 @@ class Watcher:
     def _watch_folders(self, watchfiles: Any, folders: List[str], recursive: bool) -> None:
         lost: Set[str] = set()  # folders that were replaced: what is there now is new
         while not self._stopped.is_set():
-            before = list(map(_identity, folders))
+            before = list(map(identity, folders))
             present = [folder for folder, found in zip(folders, before) if found]
             if not present:
                 lost.update(folders)
@@ -144,7 +140,7 @@ class Watcher:
                     if lost:
                         break
             except (OSError, RuntimeError) as exc:
-                if list(map(_identity, folders)) != before:
+                if list(map(identity, folders)) != before:
                     lost.update(folders)  # gone between the look and the watch
                     continue
                 self._note(f"watching failed ({exc}): files are looked at every "
@@ -159,8 +155,8 @@ class Watcher:
     @staticmethod
     def _replaced(folders: List[str], before: List[Identity], touched: Set[str]) -> Set[str]:
         """Folders, and links to folders, whose notifications come from where they were."""
-        found = {folder for folder, identity in zip(folders, before)
-                 if folder in touched or _identity(folder) != identity}
+        found = {folder for folder, known in zip(folders, before)
+                 if folder in touched or identity(folder) != known}
         return found.union(path for path in touched
                            if os.path.islink(path) and os.path.isdir(path))
 
@@ -194,46 +190,3 @@ class Watcher:
                 if len(found) > MAX_POLLED:
                     break
         return found
-
-
-def is_exposed(folder: str) -> bool:
-    """Whether a folder is not one project's: the root, a home, or open to everybody."""
-    if folder in (os.sep, os.path.expanduser("~")):
-        return True
-    try:
-        return bool(os.stat(folder).st_mode & stat.S_IWOTH)
-    except OSError:
-        return False
-
-
-def is_anybodys(folder: str) -> bool:
-    """Whether everybody may replace others' files in a folder (in a sticky one, nobody can)."""
-    try:
-        mode = os.stat(folder).st_mode
-    except OSError:
-        return False
-    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
-
-
-def is_remote(folder: str) -> bool:
-    """Whether a folder lies on a mount whose changes are made where nobody notifies us."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split() for line in file]
-    except OSError:
-        return False
-    best, kind = "", ""
-    for fields in mounts:
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1])
-        if len(point) >= len(best) and (folder + os.sep).startswith(point.rstrip("/") + "/"):
-            best, kind = point, fields[2]
-    return kind in REMOTE
-
-
-def _identity(folder: str) -> Identity:
-    """Which folder a path leads to, following all links; None if to none."""
-    try:
-        status = os.stat(folder)
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None

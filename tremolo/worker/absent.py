@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Iterator, List, Optional
 
-from .imports import is_installed
+from .installed import is_installed
 
 MAX_ENTRIES = 500  # of a folder, that are looked at for a hint
 

@@ -5,7 +5,8 @@ from the shelf, notes its own imports for the next shelf, and gives up where the
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
-from .imports import ProjectImports, installed_modules
+from .imports import ProjectImports
+from .installed import installed_modules
 from .shelf import Entry, Shelf, ShelfFinder, Stale
 from .steps import Steps
 from .world import World, WorldView

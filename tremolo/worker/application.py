@@ -6,15 +6,17 @@ package that imports the user's code, through `loader`.
 
 import sys
 from types import ModuleType
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..net.adapter import Adapter
 from ..recording import Recorded, recording
 from .frameworks import as_in_development
-from .imports import ProjectImports
 from .loader import classify, load
+
+if TYPE_CHECKING:
+    from .imports import ProjectImports
 
 
 class Loaded(NamedTuple):
@@ -27,7 +29,7 @@ class Loaded(NamedTuple):
 
 
 def load_application(start: Mapping[str, Any], settings: Settings,
-                     imports: Optional[ProjectImports]) -> Loaded:
+                     imports: "Optional[ProjectImports]") -> Loaded:
     """Import what `start["app"]` describes. Raises whatever the user's code raises."""
     app: Dict[str, Any] = start["app"]
     if "fallback" in app:
@@ -52,8 +54,10 @@ def _loaded(kind: str, application: Any, settings: Settings) -> Loaded:
 
 
 def _run_script(app: Mapping[str, Any], settings: Settings,
-                imports: Optional[ProjectImports]) -> Loaded:
+                imports: "Optional[ProjectImports]") -> Loaded:
     """Run the user's script as `__mp_main__`, where `run()` only records what it was given."""
+    from .imports import ProjectImports
+
     sys.argv[:] = app.get("argv") or [app["script"]]
     module = ModuleType("__mp_main__")
     module.__file__ = app["script"]

@@ -11,7 +11,8 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
 from ..config import Settings
-from .imports import ProjectImports, installed_modules
+from .imports import ProjectImports
+from .installed import installed_modules
 from .reads import ReadFiles, requests_of
 from .supervisor_link import SupervisorLink
 

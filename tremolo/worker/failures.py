@@ -13,7 +13,7 @@ from ..exceptions import ConfigurationError
 from ..telemetry.builders import error_event
 from ..telemetry.messages import ErrorEvent
 from ..telemetry.sanitize import clean, clean_lines
-from .imports import PACKAGE, is_installed
+from .installed import PACKAGE, is_installed
 
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) + os.sep)

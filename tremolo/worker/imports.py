@@ -8,9 +8,7 @@ What lies in site-packages or the standard library is left to Python.
 
 import marshal
 import os
-import site
 import sys
-import sysconfig
 import threading
 from hashlib import blake2b
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -22,49 +20,10 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 if TYPE_CHECKING:
     from .steps import Steps
 
+from .installed import is_installed
 from .lookups import Lookups, Places
 
 _WRITING = os.O_WRONLY | os.O_RDWR
-
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def _installed_prefixes() -> Tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders.update(getattr(site, "getsitepackages", list)())
-    folders.add(getattr(site, "getusersitepackages", str)())
-    folders.update(os.path.realpath(folder) for folder in list(folders))
-    folders.update((PACKAGE, os.path.realpath(PACKAGE)))
-    return tuple(sorted(folder.rstrip(os.sep) + os.sep for folder in folders if folder))
-
-
-_PREFIXES = _installed_prefixes()
-_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-
-
-def is_installed(path: str) -> bool:
-    """Whether a file belongs to an installed package or to Python, not to the project.
-
-    Editable installs lie elsewhere and are the project's.
-    """
-    return path.startswith(_PREFIXES) or any(part in path for part in _PARTS)
-
-
-def installed_modules() -> Tuple[List[str], List[str]]:
-    """Names of the loaded modules that are not the project's, in the order of their import,
-    and the files of those that do not belong to Python itself."""
-    names, files = [], []
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("__", "tremolo")) or not isinstance(module, ModuleType):
-            continue
-        origin = getattr(getattr(module, "__spec__", None), "origin", None)
-        if isinstance(origin, str) and is_installed(origin):
-            names.append(name)
-            if any(part in origin for part in _PARTS):
-                files.append(origin)
-    return names, files
-
 
 def opens_to_write(mode: Any, flags: Any) -> bool:
     """Whether the arguments of an audit event "open" announce a write. A mode shows it by itself:

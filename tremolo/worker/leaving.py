@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 from ..telemetry.sanitize import clean
-from .imports import is_installed
+from .installed import is_installed
 from .watchdog import BLOCKED_AFTER, stack_of
 
 if TYPE_CHECKING:

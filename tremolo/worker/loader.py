@@ -66,7 +66,7 @@ def _put_first(folder: str) -> None:
 
 def _forget_shadowed(folder: str) -> None:
     """Unload what was imported ahead of the fork and has the name of a project's file."""
-    from .imports import is_installed
+    from .installed import is_installed
 
     try:
         names = {entry.name.partition(".")[0] for entry in os.scandir(folder)}

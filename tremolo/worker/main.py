@@ -23,16 +23,13 @@ from ..telemetry import builders
 from ..telemetry.messages import ADVICE, CHECKS, SLOW_START
 from ..telemetry.sanitize import clean
 from .application import Loaded, load_application, make_adapter
-from .basis import Basis
 from .commands import Commands
-from .console import Console
-from .debugger import Debugger
 from .error_reports import ErrorReports
 from .failures import describe, exited
 from .frameworks import advise, check
 from .guard import exchange_kind, guarded, make_browser
 from .held import held
-from .imports import is_installed
+from .installed import is_installed
 from .leaving import Leaving
 from .listening import ListeningSockets
 from .loops import new_loop
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from ..insight.insight import Insight
     from ..net.server import Server
     from ..telemetry.insight_messages import InsightEvent
+    from .basis import Basis
     from .browser import Browser
     from .shelf import Shelf
 
@@ -93,6 +91,7 @@ class Worker:
                                   self._on_slow_start)
         self._watchdog.start()
         if start.get("debug") and not os.isatty(0):
+            from .debugger import Debugger
             Debugger(start["debug"], self._log_debugger, self._watchdog.rest,
                      self._watchdog.beat).install()
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -133,6 +132,7 @@ class Worker:
     def _load(self, settings: Settings) -> Loaded:
         start = self._start
         if start.get("reload"):
+            from .basis import Basis  # in development alone
             self._basis = Basis(self._link, start, settings, self._shelf)
         if start.get("dev") and "fallback" not in start["app"]:
             self._insight = self._make_insight()
@@ -196,6 +196,7 @@ class Worker:
         settings, loop = loaded.settings, self._loop
         browser = make_browser(self._start, settings)
         if browser is not None:
+            from .console import Console  # in development alone
             browser.console = Console(loop.time, self._link.send_log)
         bare = make_adapter(loaded)
         self._adapter = guarded(self._proxied(bare, loaded, browser), settings, browser)

@@ -19,7 +19,8 @@ from importlib.util import resolve_name
 from types import ModuleType
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from .imports import ProjectImports, is_installed
+from .imports import ProjectImports
+from .installed import is_installed
 from .module_state import State
 from .shelf import MISSING, Effect, Entry, Shelf, Step
 from .side_effects import descriptors, unsharable, written, written_since

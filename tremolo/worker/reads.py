@@ -29,7 +29,8 @@ from typing import (
 )
 
 from ..protocol.paths import percent_decode
-from .imports import is_installed, opens_to_write
+from .imports import opens_to_write
+from .installed import is_installed
 
 if TYPE_CHECKING:
     from ..net.server import Server

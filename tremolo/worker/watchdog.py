@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Callable, Optional, Tuple
 
 from ..telemetry.sanitize import clean, clean_lines
-from .imports import is_installed
+from .installed import is_installed
 
 LOOK = 0.1
 BLOCKED_AFTER = 0.25
