@@ -18,20 +18,15 @@ BINS = 12  # of the small histogram, an octave each: half a millisecond to two s
 
 
 class Timings:
-    """The rows of one route in one generation: how many there are, and of the requests that they
-    stand for, how many those are, how many failed, and how long they took."""
+    """The rows of one route in one generation: how many there are, and how many of them failed; of
+    the requests that they stand for, how many those are, how many failed, and their times."""
 
-    __slots__ = ("buckets", "count", "estimated", "failures")
+    __slots__ = ("buckets", "count", "estimated", "failed_rows", "failures")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.failed_rows = 0
         self.estimated = self.failures = 0.0
         self.buckets: Dict[int, float] = {}
-
-    @property
-    def is_sample(self) -> bool:
-        """Not each request has a row."""
-        return self.estimated > self.count
 
     def quantiles(self) -> List[float]:
         return [value * 1000 for value in quantiles(self.buckets, 0.50, 0.95, 0.99)]
@@ -91,6 +86,7 @@ class Routes:
         timings.count += 1
         timings.estimated += row.weight
         if row.status >= 500 or row.state == "aborted":
+            timings.failed_rows += 1
             timings.failures += row.weight
         index = bucket(row.ms / 1000)
         timings.buckets[index] = timings.buckets.get(index, 0) + row.weight

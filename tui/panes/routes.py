@@ -69,10 +69,10 @@ class RoutesPane(LinePane):
         line: List[Piece] = [
             ("▌" if route.name == self.selected else " ", self.style("key")),
             (fit(middle_cut(route.name, name), name), plain),
-            (right(_counted(route.now.estimated, route), 8), plain),
+            (right(_counted(route.now.estimated, route.now.count), 8), plain),
             (right(text.percentile(now[0]), 7), dim), (right(text.percentile(now[1]), 7), plain),
             (right(text.percentile(now[2]), 8), dim), (right(change, 8), self.style(kind)),
-            (right(_counted(route.now.failures, route), 6),
+            (right(_counted(route.now.failures, route.now.failed_rows), 6),
              self.style("error" if route.now.failures else "dim")),
         ]
         if width >= 72:
@@ -112,9 +112,9 @@ class RoutesPane(LinePane):
             self.host.filter_by(f'route:"{self.selected}"')
 
 
-def _counted(amount: float, route: Route) -> str:
-    """A number of requests: marked where it is an estimate, as rows are a sample."""
-    return ("~" if amount and route.now.is_sample else "") + text.number(round(amount))
+def _counted(amount: float, rows: int) -> str:
+    """A number of requests: marked where it is an estimate, for they are more than have rows."""
+    return ("~" if amount > rows else "") + text.number(round(amount))
 
 
 def _change(route: Route, p95: float) -> Sequence[str]:
