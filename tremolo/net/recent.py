@@ -15,7 +15,7 @@ from .capture import Capture
 #: nobody had looked into it
 LEFT_OUT, SAMPLED, FIRST, REMARKABLE, LATE = range(5)
 #: exchanges that are kept of a burst, and for somebody who does not come
-RECENT = 1000
+RECENT = 500
 #: that are shown beyond the sample, until the next time: first ones, and other remarkable ones
 MOST_FIRST = 10
 MOST_REMARKABLE = 20

@@ -3,7 +3,7 @@
 Arithmetic on processor seconds, which are handed in: knows no clock.
 """
 
-MAX_ROWS = 1000  # a turn
+MAX_ROWS = 500  # a turn
 MIN_ROWS = 20
 MOST_CAPTURES = 20  # a turn
 #: of the time that passes, what telling may take: where the process has nothing else to do, and

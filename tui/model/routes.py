@@ -18,7 +18,7 @@ BINS = 12  # of the small histogram, an octave each: half a millisecond to two s
 
 
 class Timings:
-    """The rows of one route in one generation: how many there are, and how many of them failed; of
+    """The rows of one route in one generation, how many there are and how many of them failed; of
     the requests that they stand for, how many those are, how many failed, and their times."""
 
     __slots__ = ("buckets", "count", "estimated", "failed_rows", "failures")
