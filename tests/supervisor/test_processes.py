@@ -155,10 +155,11 @@ def test_an_application_that_ends_its_worker_is_named_and_replaced(tmp_path):
 
 def test_no_zombies_are_left(tmp_path):
     project(tmp_path, "here")
-    with Server(tmp_path, "dev", "shop:app", "--port", "0", fresh=True) as server:
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--workers", "3",
+                fresh=True) as server:
         assert server.text() == "here"
-        for count in range(2, 5):
-            os.kill(server.workers[0], signal.SIGKILL)
+        for count, pid in enumerate(server.workers.values(), 4):
+            os.kill(pid, signal.SIGKILL)
             server.wait_for("worker", count=count, state="serving")
         everybody = _descendants(server.process.pid)
         assert all(map(is_alive, everybody))

@@ -14,10 +14,10 @@ from tests.support.processes import Server, hello, is_alive, wait_until
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or (
     sys.implementation.name != "cpython"), reason="workers are forked on Linux and CPython")
 
-SOURCE = "import asyncio\n" + hello("here").replace(
+SOURCE = "import asyncio, os\n" + hello("here").replace(
     "    await send({\"type\": \"http.response.start\"",
     "    if scope['path'] == '/bad': raise KeyError('total')\n"
-    "    await asyncio.sleep(float(scope['query_string'] or b'0'))\n"
+    "    while scope['path'] == '/slow' and not os.path.exists('go'): await asyncio.sleep(0.01)\n"
     "    await send({\"type\": \"http.response.start\"", 1)
 
 
@@ -116,16 +116,20 @@ def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number):
 
     with Quiet(tmp_path) as server:
         [first] = server.worker() if server.port else []
-        thread, answers = in_background(lambda: server.get("/?2"))
+        thread, answers = in_background(lambda: server.get("/slow"))
         wait_until(lambda: "1 connection" in server.control("status") if (
             number == signal.SIGHUP) else _established(server.port), "the request")
         server.send_signal(number)
+        if number == signal.SIGHUP:
+            wait_until(lambda: "workers renewed" in "".join(server.errors), "the new worker")
+        else:
+            wait_until(lambda: "waiting for GET /slow" in "".join(server.errors), "its request")
+        (tmp_path / "go").touch()
         thread.join()
         assert answers == [(200, b"here")]
         if number == signal.SIGTERM:
             assert server.process.wait(15) == 0
         else:
-            wait_until(lambda: "workers renewed" in "".join(server.errors), "the new worker")
             wait_until(lambda: first not in server.worker(), "the end of the old one")
             assert server.text() == "here"
 

@@ -18,7 +18,7 @@ CHANGES = int(os.environ.get("TREMOLO_SAVES", "70"))
 SEED = int(os.environ.get("TREMOLO_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 BETWEEN_QUIET_POINTS = 10
 QUIET_LIMIT = 12.0
-GAPS = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
+GAPS = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 class Choices(random.Random):

@@ -91,7 +91,7 @@ class RandomProject:
         self._number += 1
         lines = [more]
         if self.rng.random() < 0.2:
-            lines.append(f"import time; time.sleep({self.rng.choice((0.01, 0.05, 0.2))})")
+            lines.append(f"import time; time.sleep({self.rng.choice((0.01, 0.03, 0.1))})")
         told = [repr(f"{name} {self._number}")]
         for needed in self._needs[name]:
             package, _, own = needed.rpartition(".")
@@ -272,7 +272,7 @@ class RandomProject:
     def _replace_project(self):
         aside = self.folder.with_name("aside")
         self.folder.rename(aside)
-        self.rng.pause(self.rng.choice((0.0, 0.01, 0.1, 0.4)))
+        self.rng.pause(self.rng.choice((0.0, 0.01, 0.1, 0.2)))
         if self.rng.random() < 0.5:
             aside.rename(self.folder)
             return "moved away and back"
@@ -287,7 +287,7 @@ class RandomProject:
         name = self._any()
         path = self._file(name)
         self._atomically(path, "while True: pass\n")
-        self.rng.pause(self.rng.choice((0.01, 0.1, 0.5)))
+        self.rng.pause(self.rng.choice((0.01, 0.1, 0.3)))
         self._atomically(path, self._source(name))
         return name
 
