@@ -3,7 +3,8 @@
 Everything becomes segments, never markup: text from requests cannot mean anything here.
 """
 
-from typing import List, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -152,6 +153,23 @@ def found_in(pieces: Sequence[Piece], words: Sequence[str], style: Style) -> Lis
             start = place + len(word)
         result.append((text[start:], before))
     return [piece for piece in result if piece[0]]
+
+
+class Column(NamedTuple):
+    """Of a table: its head, its cells, and when it goes where not all fit: the highest first."""
+
+    head: str
+    cells: int
+    rank: int
+
+
+@lru_cache(maxsize=64)
+def fitting(columns: Tuple[Column, ...], room: int) -> Tuple[Column, ...]:
+    """Those that fit into `room` cells; what does not is left out, and not cut."""
+    shown = list(columns)
+    while shown and sum(column.cells for column in shown) > room:
+        shown.remove(max(shown, key=lambda column: column.rank))
+    return tuple(shown)
 
 
 def sparkline(values: Sequence[float], width: int, top: float = 0.0) -> str:

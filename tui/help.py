@@ -18,7 +18,8 @@ from .panes.lines import LinePane
 
 Bindings = Tuple[str, Sequence[Any]]
 COLUMN = 54  # cells
-KEYS = 16
+KEYS, FEW = 16, 10  # of those for keys, on a wide screen and on a small one
+SMALL = 70
 
 
 class HelpScreen(ModalScreen[None]):
@@ -49,7 +50,8 @@ class HelpScreen(ModalScreen[None]):
         across = max(1, min(3, (self.app.size.width - 8) // COLUMN))
         box = self.query_one("#help")
         box.styles.width = min(self.app.size.width - 2, across * COLUMN + 6)
-        tables = [(_table(title, _rows(self.app, bindings)), len(bindings) + 2)
+        keys = FEW if self.app.size.width < SMALL else KEYS
+        tables = [(_table(title, _rows(self.app, bindings), keys), len(bindings) + 2)
                   for title, bindings in self._groups]
         columns: List[List[Table]] = [[] for _ in range(across)]
         most, used, at = sum(length for _, length in tables) / across, 0.0, 0
@@ -67,9 +69,9 @@ class HelpScreen(ModalScreen[None]):
             Text("Esc closes", style="dim")))
 
 
-def _table(title: str, rows: Sequence[Tuple[str, str]]) -> Table:
+def _table(title: str, rows: Sequence[Tuple[str, str]], cells: int) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, justify="right", width=KEYS)
+    table.add_column(no_wrap=True, justify="right", width=cells)
     table.add_column()
     table.add_row("", Text(title, style="bold"))
     for keys, words in rows:

@@ -7,12 +7,13 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from .draw import fit, right
+from .draw import right
 from .host import Host
 from .model import throttling
 from .panes.lines import LinePane
 
-NAME, KEY = 44, 12  # cells
+NAME, KEY = 44, 12  # cells, of the name where there is room for that
+AROUND = 10  # cells of the page beside those
 LEFT_OUT = ("move.", "app.palette", "app.back")  # that need no name
 
 
@@ -21,9 +22,10 @@ class Offer(NamedTuple):
     key: str
     act: Callable[[], Any]
 
-    def line(self, name: Text) -> Text:
-        """The name, and the key at the right."""
-        name.truncate(NAME, pad=True)
+    def line(self, name: Text, across: int) -> Text:
+        """The name, and the key at the right, on a screen that is `across` cells wide."""
+        room = max(8, min(NAME, across - KEY - AROUND))
+        name.truncate(room, overflow="ellipsis", pad=True)
         return Text.assemble(name, (right(self.key, KEY), "dim"))
 
 
@@ -64,12 +66,13 @@ class DashboardCommands(Provider):
 
     async def discover(self) -> Hits:
         for offer in self._offers():
-            yield DiscoveryHit(offer.line(Text(offer.name)), offer.act, text=offer.name)
+            line = offer.line(Text(offer.name), self.app.size.width)
+            yield DiscoveryHit(line, offer.act, text=offer.name)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for offer in self._offers():
             score = matcher.match(offer.name)
             if score > 0:
-                yield Hit(score, offer.line(Text(fit(offer.name, NAME))), offer.act,
+                yield Hit(score, offer.line(Text(offer.name), self.app.size.width), offer.act,
                           text=offer.name)

@@ -98,6 +98,21 @@ async def test_only_keys_that_can_do_something_are_offered(d):
     assert "Esc cancel" in d.screen()[-1] and "⏎ accept" in d.screen()[-1]
 
 
+@pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24)], ids=str)
+def test_columns_that_do_not_fit_are_left_out_and_not_cut(size):
+    async def main():
+        async with dashboard(size) as d:
+            await d.say(rows(d.player, 40), d.player.frame(4711))
+            top = 0 if size[0] < 60 else 3
+            for key, least in (("2", {"ROUTE", "N", "P95", "5XX"}),
+                               ("3", {"PEER", "STATE", "RATE"}),
+                               ("6", {"PID", "STATE", "CPU", "REQUESTS"})):
+                await d.press(key)
+                head = d.screen()[top]
+                assert "…" not in head and least <= set(head.split()), head
+    asyncio.run(main())
+
+
 @drive(SMALL)
 async def test_a_selected_row_is_not_followed(d):
     await d.say(rows(d.player, 40))

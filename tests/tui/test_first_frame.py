@@ -265,3 +265,13 @@ def test_a_key_is_not_echoed_and_comes_as_it_was_typed():
         while not shown.output.endswith(b"\n"):
             shown.read(0.02)
         assert shown.output[seen:] == b"13 26\r\n"
+
+
+def test_a_refusal_of_the_server_is_said_where_the_user_was(tmp_path, usual):
+    (tmp_path / "app.py").write_text("async def app(scope, receive, send): pass\n")
+    command = [sys.executable, "-m", "tremolo", "dev", "app:app", "--bind",
+               f"unix:{tmp_path}/none/x.sock"]
+    with Terminal(command, cwd=tmp_path, env={"PYTHONPATH": ROOT}) as shown:
+        assert os.waitstatus_to_exitcode(shown.wait(20)) == 1
+        given_back(shown, usual)
+        assert b"Cannot listen on unix:" in shown.output.split(b"\x1b[?1049l")[1]

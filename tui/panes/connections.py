@@ -1,10 +1,10 @@
 """Open connections: who, in which state, how many bytes, how fast now, for how long."""
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
 
-from ..draw import Piece, fit, middle_cut, right
+from ..draw import Column, Piece, fit, fitting, middle_cut, right
 from ..model import text
 from ..model.connections import Connection
 from .lines import LinePane
@@ -12,6 +12,9 @@ from .lines import LinePane
 _STATES = {"handling": "text", "sending": "good", "reading": "text", "websocket": "stream",
            "draining": "warning", "idle": "dim", "new": "dim"}
 
+#: each with the blank before it
+COLUMNS = (Column("STATE", 10, 0), Column("IN", 8, 5), Column("OUT", 8, 4), Column("RATE", 10, 1),
+           Column("AGE", 7, 3))
 AGES = 5.0  # seconds after which the ages of quiet connections are drawn again
 
 
@@ -61,12 +64,15 @@ class ConnectionsPane(LinePane):
         return f"{len(connections):,} open{hidden} · by {order}"
 
     def _peer_width(self, width: int) -> int:
-        return 21 if width >= 64 else 15
+        return 21 if width >= 66 else 15
+
+    def _columns(self, width: int) -> Tuple[Column, ...]:
+        return fitting(COLUMNS, width - 1 - self._peer_width(width))
 
     def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
-        names = (" " + fit("PEER", self._peer_width(width)) + " " + fit("STATE", 9) + " "
-                 + right("IN", 7) + " " + right("OUT", 7) + " " + right("RATE", 9) + " "
-                 + right("AGE", 6))
+        names = " " + fit("PEER", self._peer_width(width)) + "".join(
+            " " + (fit if head == "STATE" else right)(head, cells - 1)
+            for head, cells, _ in self._columns(width))
         if width >= 90:
             names += " " + right("REQS", 6) + "  NOW"
         return [(fit(names, width), self.style("head"))]
@@ -81,15 +87,19 @@ class ConnectionsPane(LinePane):
         slowed = connection.throttled
         line: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")),
-            (fit(middle_cut(connection.peer, peer), peer), plain), (" ", None),
-            (fit(connection.state, 9), self.style(state)), (" ", None),
-            (right(text.size(connection.bytes_in), 7),
-             plain if connection.bytes_in else dim),
-            (" ", None), (right(text.size(connection.bytes_out), 7), plain), (" ", None),
-            (right(("▼" if slowed else "") + text.rate(moving), 9),
-             self.style("warning" if slowed else "good" if moving >= 0.5 else "dim")),
-            (" ", None), (right(text.age(connection.age), 6), dim),
+            (fit(middle_cut(connection.peer, peer), peer), plain),
         ]
+        values = {"IN": (text.size(connection.bytes_in), plain if connection.bytes_in else dim),
+                  "OUT": (text.size(connection.bytes_out), plain),
+                  "RATE": (("▼" if slowed else "") + text.rate(moving), self.style(
+                      "warning" if slowed else "good" if moving >= 0.5 else "dim")),
+                  "AGE": (text.age(connection.age), dim)}
+        for head, cells, _ in self._columns(width):
+            if head == "STATE":
+                line.append((" " + fit(connection.state, cells - 1), self.style(state)))
+            else:
+                words, style = values[head]
+                line.append((" " + right(words, cells - 1), style))
         if width >= 90:
             line += [(" ", None), (right(text.number(connection.requests), 6), dim),
                      ("  ", None), (connection.current, plain)]

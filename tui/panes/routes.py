@@ -1,14 +1,19 @@
 """Routes: how often, how slow, and how that changed with the last reload."""
 
-from typing import Any, List, Sequence
+from typing import Any, List, Sequence, Tuple
 
 from textual import events
 from textual.binding import Binding
 
-from ..draw import Piece, fit, histogram, middle_cut, right
+from ..draw import Column, Piece, fit, fitting, histogram, middle_cut, right
 from ..model import text
 from ..model.routes import BINS, SORTS, Route
 from .lines import LinePane
+
+COLUMNS = (Column("N", 8, 2), Column("P50", 7, 5), Column("P95", 7, 0), Column("P99", 8, 4),
+           Column("ΔP95", 8, 3), Column("5XX", 6, 1))
+SORTED_BY = {"ROUTE": "name", "N": "count", "P50": "p50", "P95": "p95", "P99": "p99",
+             "ΔP95": "change", "5XX": "5xx"}
 
 
 class RoutesPane(LinePane):
@@ -50,13 +55,22 @@ class RoutesPane(LinePane):
         against = f"gen {gen} against {gen - 1}" if gen > 1 and self.size.width > 60 else ""
         return " · ".join(words for words in (order, against) if words)
 
+    def _columns(self, width: int) -> Tuple[Column, ...]:
+        least = max(14, min(19, width // 3))  # cells of a name
+        return fitting(COLUMNS, width - least - self._bins(width) - 2)
+
+    def _bins(self, width: int) -> int:
+        """Cells of the histogram."""
+        return BINS + 2 if width >= 72 else 0
+
     def _name_width(self, width: int) -> int:
-        return max(10, width - 1 - 8 - 22 - 8 - 6 - (BINS + 1 if width >= 72 else 0) - 2)
+        used = sum(column.cells for column in self._columns(width))
+        return width - 1 - used - self._bins(width) - 1
 
     def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
-        names = (" " + fit("ROUTE", self._name_width(width)) + right("N", 8) + right("P50", 7)
-                 + right("P95", 7) + right("P99", 8) + right("ΔP95", 8) + right("5XX", 6))
-        if width >= 72:
+        names = " " + fit("ROUTE", self._name_width(width)) + "".join(
+            right(column.head, column.cells) for column in self._columns(width))
+        if self._bins(width):
             names += "  " + fit(".5ms─16ms─2s", BINS)
         return [(fit(names, width), self.style("head"))]
 
@@ -69,13 +83,16 @@ class RoutesPane(LinePane):
         line: List[Piece] = [
             ("▌" if route.name == self.selected else " ", self.style("key")),
             (fit(middle_cut(route.name, name), name), plain),
-            (right(_counted(route.now.estimated, route.now.count), 8), plain),
-            (right(text.percentile(now[0]), 7), dim), (right(text.percentile(now[1]), 7), plain),
-            (right(text.percentile(now[2]), 8), dim), (right(change, 8), self.style(kind)),
-            (right(_counted(route.now.failures, route.now.failed_rows), 6),
-             self.style("error" if route.now.failures else "dim")),
         ]
-        if width >= 72:
+        values = {"N": (_counted(route.now.estimated, route.now.count), plain),
+                  "P50": (text.percentile(now[0]), dim), "P95": (text.percentile(now[1]), plain),
+                  "P99": (text.percentile(now[2]), dim), "ΔP95": (change, self.style(kind)),
+                  "5XX": (_counted(route.now.failures, route.now.failed_rows),
+                          self.style("error" if route.now.failures else "dim"))}
+        for column in self._columns(width):
+            words, style = values[column.head]
+            line.append((right(words, column.cells), style))
+        if self._bins(width):
             line += [("  ", None), (histogram(route.bins()), self.style("second"))]
         return line
 
@@ -98,12 +115,12 @@ class RoutesPane(LinePane):
         if event.y != self.titled:
             super().on_click(event)
             return
-        end = 1 + self._name_width(self.size.width - 1)
-        for column, width in (("name", 0), ("count", 8), ("p50", 7), ("p95", 7), ("p99", 8),
-                              ("change", 8), ("5xx", 6)):
-            end += width
+        width = self.size.width - 1
+        end = 1 + self._name_width(width)
+        for head, cells, _ in (Column("ROUTE", 0, 0), *self._columns(width)):
+            end += cells
             if event.x < end:
-                self.session.routes.sort_by(column)
+                self.session.routes.sort_by(SORTED_BY[head])
                 self._sorted()
                 return
 

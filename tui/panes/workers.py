@@ -1,10 +1,10 @@
 """Worker processes, and what the last reload spent its time on."""
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
 
-from ..draw import Piece, fit, right, spread
+from ..draw import Column, Piece, fit, fitting, right, spread
 from ..model import text
 from ..model.workers import Worker
 from .lines import LinePane
@@ -12,6 +12,12 @@ from .summaries import stack_line
 
 _STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "dim"),
            "draining": ("◌", "warning"), "blocked": ("■", "error"), "exited": ("✖", "dim")}
+
+
+COLUMNS = (Column("GEN", 5, 4), Column("STATE", 10, 0), Column("CPU", 6, 1), Column("RSS", 8, 5),
+           Column("LAG", 8, 3), Column("OPEN", 7, 6), Column("BUSY", 6, 7),
+           Column("REQUESTS", 11, 2))
+AT_LEFT = ("GEN", "STATE")
 
 
 class WorkersPane(LinePane):
@@ -94,10 +100,13 @@ class WorkersPane(LinePane):
         return " · ".join(part for part in (reload.mode, counts) if part)
 
     def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
-        names = ("   " + fit("PID", 8) + fit("GEN", 5) + fit("STATE", 10) + right("CPU", 6)
-                 + right("RSS", 8) + right("LAG", 8) + right("OPEN", 7) + right("BUSY", 6)
-                 + right("REQUESTS", 12))
+        names = "   " + fit("PID", 8) + "".join(
+            (fit if head in AT_LEFT else right)(head, cells)
+            for head, cells, _ in self._columns(width))
         return [(fit(names, width), self.style("head"))]
+
+    def _columns(self, width: int) -> Tuple[Column, ...]:
+        return fitting(COLUMNS, width - 11)
 
     def pieces(self, index: int, width: int) -> Sequence[Piece]:
         if index >= len(self._workers):
@@ -110,9 +119,12 @@ class WorkersPane(LinePane):
         chosen = worker.pid == self.selected
         line: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")), (mark + " ", self.style(kind)),
-            (fit(str(worker.pid), 8), plain), (fit(str(worker.gen), 5), dim),
-            (fit(worker.state, 10), self.style(kind)),
+            (fit(str(worker.pid), 8), plain),
         ]
+        columns = self._columns(width)
+        known = {"GEN": (str(worker.gen), dim), "STATE": (worker.state, self.style(kind))}
+        line += [(fit(known[head][0], cells), known[head][1])
+                 for head, cells, _ in columns if head in AT_LEFT]
         if worker.state == "exited":
             cause = worker.cause or ("drained" if worker.expected else "no cause known")
             if worker.retry_at is not None:
@@ -126,14 +138,15 @@ class WorkersPane(LinePane):
                      (worker.blocked_by, self.style("error"))]
             return line
         lag = self.style("warning" if worker.lag_ms >= 50 else "dim")
-        line += [
-            (right(f"{worker.cpu * 100:.0f}%", 6), plain),
-            (right(f"{worker.rss / 1048576:.0f} MB" if worker.rss else "–", 8), plain),
-            (right(f"{worker.lag_ms:.0f} ms" if worker.lag_ms >= 0.5 else "–", 8), lag),
-            (right(text.number(worker.open), 7), plain),
-            (right(text.number(worker.active), 6), plain),
-            (right(f"{worker.requests:,}", 12), plain),
-        ]
+        values = {
+            "CPU": (f"{worker.cpu * 100:.0f}%", plain),
+            "RSS": (f"{worker.rss / 1048576:.0f} MB" if worker.rss else "–", plain),
+            "LAG": (f"{worker.lag_ms:.0f} ms" if worker.lag_ms >= 0.5 else "–", lag),
+            "OPEN": (text.number(worker.open), plain),
+            "BUSY": (text.number(worker.active), plain),
+            "REQUESTS": (f"{worker.requests:,}", plain)}
+        line += [(right(values[head][0], cells), values[head][1])
+                 for head, cells, _ in columns if head not in AT_LEFT]
         return line
 
     def _reload_notes(self) -> List[List[Piece]]:
