@@ -42,29 +42,19 @@ class Cycle:
         state = connection.state
         if state is not IDLE and state is not HEAD:
             return
-        parser = self.parser
         try:
-            event = parser.next_event()
+            head = self.parser.next_event()
         except ProtocolError as exc:
             self.refuse(exc)
             return
-        if type(event) is RequestHead:
-            self._begin(event)
-        elif connection.eof:
-            connection.close()
-        elif state is IDLE and parser.in_head:
-            # The first head's clock runs from the accept, a later one's from its first byte.
-            seconds = connection.settings.request_timeout
-            connection.enter(IDLE.after[HEAD_BEGUN], connection.server.loop.time() + seconds
-                             if self.requests else connection.deadline)
-
-    def _begin(self, head: RequestHead) -> None:
-        connection = self._connection
+        if type(head) is not RequestHead:
+            self._wait_for_head()
+            return
         server = connection.server
         self.requests += 1
         exchange = self.current = server.new_exchange(connection, head)
         timeout = connection.handler_timeout
-        connection.enter(connection.state.after[REQUEST],
+        connection.enter(state.after[REQUEST],
                          exchange.begun + timeout if timeout else NEVER)
         if (server.throttle.active or connection.pacer is not None) \
                 and server.throttler.begin(connection, exchange):
@@ -72,6 +62,16 @@ class Cycle:
         task = exchange.task = server.create_task(handle(exchange, server))
         if not task.done():  # it may have been the matter of one step
             server.tasks.add(task)
+
+    def _wait_for_head(self) -> None:
+        connection = self._connection
+        if connection.eof:
+            connection.close()
+        elif connection.state is IDLE and self.parser.in_head:
+            # The first head's clock runs from the accept, a later one's from its first byte.
+            seconds = connection.settings.request_timeout
+            connection.enter(IDLE.after[HEAD_BEGUN], connection.server.loop.time() + seconds
+                             if self.requests else connection.deadline)
 
     def completed(self, now: float) -> None:
         """The response of the exchange in progress is whole. Once it has been handed over, go
