@@ -22,6 +22,7 @@ ALL = "All"
 PARTS = {"queue": "moved", "app": "second", "SQL": "query", "outgoing": "link", "send": "dim",
          "throttle": "warning"}
 MESSAGE_LINES = 60  # of one message, where it is shown whole
+ROOM_FOR_SIZES = 60  # cells, from which on a message has its size and the exact time beside it
 
 
 def names_for(session: Session, row: Row, error: bool, pinned: bool) -> List[str]:
@@ -232,11 +233,12 @@ def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
     arrow = "↑" if message.incoming else "↓"
     control = message.kind not in ("text", "event")
     kind = {"text": "", "event": ""}.get(message.kind, message.kind + " ")
-    lead: List[Piece] = [(f" {text.clock(message.t, True)} ", pane.style("dim")),
+    wide = width >= ROOM_FOR_SIZES
+    lead: List[Piece] = [(f" {text.clock(message.t, wide)} ", pane.style("dim")),
                          (arrow + " ", pane.style("stream")),
-                         (f"{text.size(message.size):>7} ", pane.style("dim")),
+                         (f"{text.size(message.size):>7} " if wide else "", pane.style("dim")),
                          (kind, pane.style("moved"))]
-    if message.wire is not None and width >= 60:
+    if message.wire is not None and wide:
         lead.insert(3, (f"{f'({text.size(message.wire)})':>9} ", pane.style("faint")))
     if message.waited:
         lead.append(("waited ", pane.style("warning")))
