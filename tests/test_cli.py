@@ -322,6 +322,22 @@ def test_the_core_needs_only_the_standard_library(tmp_path):
     subprocess.run([sys.executable, "-I", "-c", source], check=True, timeout=20)
 
 
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_closed_standard_streams_are_the_null_device(tmp_path, closed):
+    source = ("import os, sys, tremolo.cli\n"
+              "code = tremolo.cli.main(['run', 'nothing_here:app', '--port', '0'])\n"
+              "null = os.stat(os.devnull)\n"
+              "with open('said', 'w') as said:\n"
+              "    print(code, [fd for fd in range(3) if os.path.samestat(null, os.fstat(fd))],\n"
+              "          said.fileno() > 2, sys.stdin.isatty(), file=said)\n")
+    line = " ".join(['exec "$0" -c "$1"', *(f"{fd}>&-" for fd in closed)])
+    done = subprocess.run(["bash", "-c", line, sys.executable, source], cwd=tmp_path,
+                          env=environment(tmp_path), stdin=subprocess.PIPE,
+                          capture_output=True, timeout=20)
+    assert b"Traceback" not in done.stderr
+    assert (tmp_path / "said").read_text() == f"1 {closed} True False\n"
+
+
 @pytest.mark.parametrize("number, text", [
     (0, "0 requests"), (1, "1 request"), (1234, "1,234 requests")])
 def test_numbers_agree_with_their_nouns(number, text):

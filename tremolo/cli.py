@@ -35,6 +35,7 @@ ELSEWHERE = {"runserver": "dev", "develop": "dev", "serve": "run", "server": "ru
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Entry of `tremolo` and `python3 -m tremolo`. Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         if not arguments:
             raise ConfigurationError('You must specify APP; "tremolo dev" finds it by itself. '
@@ -55,6 +56,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
     except KeyboardInterrupt:
         return 130
+
+
+def _open_streams() -> None:
+    """Have the null device in place of standard streams that whoever starts us has closed, as by
+    `>&-`: a socket would take the descriptor, and what is printed would go to clients."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this one
+            os.set_inheritable(fd, fd == number)
+            stream = open(fd, "w" if number else "r", errors="replace")  # noqa: SIM115 - for good
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _run(command: str, arguments: List[str]) -> int:
