@@ -143,13 +143,13 @@ def _repeated(record: Record, room: _Room) -> List[Repeated]:
     if record.query_count < MANY:
         return []
     noted: Dict[Tuple[str, Place], List[float]] = {}
-    for query in list(record.queries):
-        key = (query[0], query[6])
-        entry = noted.get(key)
-        if entry is None:
-            entry = noted[key] = [0, 0.0]
+    before, there, entry = "", None, [0, 0.0]
+    for statement, _, _, seconds, _, _, place in list(record.queries):
+        if statement != before or place != there:  # in a loop, mostly they are equal
+            before, there = statement, place
+            entry = noted.setdefault((statement, place), [0, 0.0])
         entry[0] += 1
-        entry[1] += query[3]
+        entry[1] += seconds
     groups: Dict[Tuple[str, Place], List[float]] = {}
     for (statement, place), (count, seconds) in noted.items():
         group = groups.setdefault((normalised(statement), place), [0, 0.0])

@@ -4,12 +4,31 @@ Called for each statement and each call, so it makes no texts: a place is a file
 """
 
 import sys
-from typing import Any, Callable, Dict, Optional, Tuple
+from types import CodeType
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 MAX_DEPTH = 120
-_DEPTHS = range(MAX_DEPTH)
+#: statements of which it is remembered where they came from, and frames in between from which
+#: on that is quicker than to look at each
+MAX_REMEMBERED = 1000
+FAR = 6
 
 Place = Optional[Tuple[str, int]]
+
+_frame_at = sys._getframe
+
+
+class _Way(NamedTuple):
+    """How a place was found: so many frames further out, where `code` was at an instruction, in a
+    call of `called`, by way of `between`, the code half-way, and `near`, the nearest but one."""
+
+    away: int
+    code: CodeType
+    instruction: int
+    called: Optional[CodeType]
+    between: Optional[CodeType]
+    near: Optional[CodeType]
+    place: Place
 
 
 class Places:
@@ -18,14 +37,47 @@ class Places:
     def __init__(self, is_project: Callable[[str], bool]) -> None:
         self._is_project = is_project
         self._known: Dict[str, bool] = {}
+        self._ways: Dict[str, _Way] = {}
 
     def here(self, depth: int = 2) -> Place:
         """The place of the project's code that called, `depth` frames above and further out;
         for a coroutine that is the one that awaits."""
-        frame: Any = sys._getframe(depth)
+        way = self._search(depth + 1)
+        return None if way is None else way.place
+
+    def of(self, statement: str, depth: int = 2) -> Place:
+        """As `here`, where `statement` is sent. If it was sent before from as deep below the same
+        instruction, by the same functions there, half-way and here, it took the same way, for
+        libraries that are deep call themselves: to look at each frame costs a lot more."""
+        way = self._ways.get(statement)
+        if way is not None:
+            away, code, instruction, called, between, near, place = way
+            try:
+                frame = _frame_at(depth + away)
+            except ValueError:  # so deep it is not
+                frame = None
+            if (frame is not None and frame.f_code is code and frame.f_lasti == instruction
+                    and _frame_at(depth + away - 1).f_code is called
+                    and _frame_at(depth + away // 2).f_code is between
+                    and _frame_at(depth + 1).f_code is near):
+                return place
+        way = self._search(depth + 1)
+        if way is None:
+            return None
+        if way.away >= FAR:
+            if len(self._ways) >= MAX_REMEMBERED:
+                self._ways.clear()
+            self._ways[statement] = way
+        return way.place
+
+    def _search(self, depth: int) -> Optional[_Way]:
+        """The way to the place, of -1 frames if it leads through greenlets."""
+        nearest: Any = _frame_at(depth)
+        frame = nearest
         known = self._known.get
+        called: Optional[CodeType] = None
         greenlet: Any = None
-        for _ in _DEPTHS:
+        for step in range(MAX_DEPTH):
             if frame is None:
                 # The stack of a greenlet ends at its own beginning (SQLAlchemy's asyncio).
                 greenlet = _current_greenlet() if greenlet is None else greenlet.parent
@@ -33,11 +85,18 @@ class Places:
                 frame = getattr(parent, "gr_frame", None)
                 if frame is None:
                     return None
-            found = known(frame.f_code.co_filename)
+            code = frame.f_code
+            found = known(code.co_filename)
             if found is None:
-                found = self._judge(frame.f_code.co_filename)
+                found = self._judge(code.co_filename)
             if found:
-                return frame.f_code.co_filename, frame.f_lineno
+                away = step if greenlet is None else -1
+                between = near = None
+                if away >= FAR:
+                    between, near = _code_at(nearest, away // 2), _code_at(nearest, 1)
+                return _Way(away, code, frame.f_lasti, called, between, near,
+                            (code.co_filename, frame.f_lineno))
+            called = code
             frame = frame.f_back
         return None
 
@@ -45,6 +104,13 @@ class Places:
         # Templates have code as well, but its lines are not those of their files.
         found = self._known[path] = path.endswith(".py") and self._is_project(path)
         return found
+
+
+def _code_at(frame: Any, away: int) -> CodeType:
+    for _ in range(away):
+        frame = frame.f_back
+    code: CodeType = frame.f_code
+    return code
 
 
 def _current_greenlet() -> Any:

@@ -4,7 +4,7 @@ Knows no library and no message. Everything in it is bounded, and what is cut is
 """
 
 from contextvars import ContextVar
-from threading import Lock
+from threading import RLock
 from time import perf_counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 from weakref import ReferenceType
@@ -62,13 +62,14 @@ class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
     __slots__ = ("__weakref__", "_method", "_path", "began", "call_count", "call_seconds",
-                 "calls", "changed", "closed", "endpoint", "ends", "id", "mounts", "partial",
-                 "queries", "query_count", "query_seconds", "queue_seconds", "root_path",
+                 "calls", "changed", "closed", "endpoint", "ends", "id", "more_queries",
+                 "more_query_seconds", "mounts", "partial", "queries", "queue_seconds",
+                 "root_path",
                  "route", "samples", "scope", "seen", "stacks", "suspects", "task",
                  "wait_seconds")
 
     #: threads of one exchange add to it at the same time; of many, seldom
-    _lock = Lock()
+    _lock = RLock()
 
     # Made when they are first asked for, which is never for most exchanges: what is made for each
     # request has the garbage collector at work under load.
@@ -95,8 +96,9 @@ class Record:
         self._method = method
         self._path = path
         self.began = perf_counter()
-        self.query_count = 0
-        self.query_seconds = 0.0
+        #: statements beyond the first ones
+        self.more_queries = 0
+        self.more_query_seconds = 0.0
         #: spent waiting for its turn: of the loop, and of a thread
         self.queue_seconds = 0.0
         #: the task that answers; how often its stack was sampled
@@ -132,23 +134,37 @@ class Record:
         made = _MADE_LATE.get(name)
         if made is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = made()
-        setattr(self, name, value)
-        return value
+        with self._lock:
+            try:  # another thread may have been faster
+                return object.__getattribute__(self, name)
+            except AttributeError:
+                value = made()
+                setattr(self, name, value)
+                return value
 
     def add_query(self, statement: str, parameters: Any, began: float, seconds: float, rows: int,
                   failed: bool, place: Place) -> None:
         """A statement came to its end."""
-        with self._lock:
-            self.query_count += 1
-            self.query_seconds += seconds
-            queries = self.queries
-            if len(queries) < MAX_QUERIES:
-                # A named tuple's own `__new__` costs as much as all the rest.
-                queries.append(
-                    _tuple(Query, (statement, parameters, began, seconds, rows, failed, place)))
+        queries = self.queries
+        if len(queries) < MAX_QUERIES:
+            # A named tuple's own `__new__` costs as much as all the rest, and so do counts that
+            # threads must not make at the same time.
+            queries.append(
+                _tuple(Query, (statement, parameters, began, seconds, rows, failed, place)))
+        else:
+            with self._lock:
+                self.more_queries += 1
+                self.more_query_seconds += seconds
         if self.changed is not None:
             self.changed(self)
+
+    @property
+    def query_count(self) -> int:
+        return len(_queries_of(self)) + self.more_queries
+
+    @property
+    def query_seconds(self) -> float:
+        return sum([query[3] for query in _queries_of(self)]) + self.more_query_seconds
 
     def add_end_of_transaction(self, word: str) -> None:
         with self._lock:
@@ -266,6 +282,16 @@ class Record:
                 self.routed(template, endpoint)
                 return
 
+
+def _queries_of(record: Record) -> List[Query]:
+    """Its statements, without a list being made for them."""
+    try:
+        return _slot(record)
+    except AttributeError:
+        return []
+
+
+_slot: Callable[[Record], List[Query]] = vars(Record)["queries"].__get__
 
 #: the record of the exchange for which code runs here; None outside of one, and while nobody
 #: watches. Tasks, `to_thread` and the thread pools of frameworks copy it; `sources/threads.py`

@@ -3,14 +3,18 @@
 `Observing` is what each source of a database library puts around the call that carries a
 statement. Libraries lie upon each other (an ORM, its dialect, the driver): what is within the
 call of one that is observed already is not noted again.
+
+What is done for each statement is nearly all that insight costs. What can be done once they are
+told, as to normalise them, or not at all, is not done there.
 """
 
 import inspect
 import re
 from contextvars import ContextVar
 from functools import lru_cache
+from operator import attrgetter
 from time import perf_counter
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional, Tuple, Type
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret
@@ -18,7 +22,11 @@ from .record import Record, running
 from .source import Source
 from .values import text_of
 
-Rows = Callable[[Any, Any], Any]
+#: the number of rows that a cursor or a result tells of, anything but an int for not known
+Rows = Optional[Callable[[Any], Any]]
+#: the statement and its parameters, from the arguments of a call, without `self`; a statement of
+#: None is none
+Reading = Callable[[Any, Tuple[Any, ...], Mapping[str, Any]], Tuple[Any, Any]]
 
 MAX_STATEMENT = 4000
 MAX_SHOWN = 300
@@ -69,97 +77,196 @@ def text_of_statement(statement: Any) -> str:
     return f"<{type(statement).__name__}>"
 
 
-def not_known(owner: Any, result: Any) -> Any:
-    return -1
+row_count: Rows = attrgetter("rowcount")
+
+
+def length(result: Any) -> int:
+    """The rows that a result is, as a list or a single one."""
+    return len(result) if isinstance(result, (list, tuple)) else 0 if result is None else 1
+
+
+def first_and_second(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
+                     ) -> Tuple[Any, Any]:
+    """See `Reading`: of `execute(statement, parameters)`."""
+    statement = arguments[0] if arguments else named.get("query", "")
+    return statement, arguments[1] if len(arguments) > 1 else named.get("params")
+
+
+def first_and_rest(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
+                   ) -> Tuple[Any, Any]:
+    """See `Reading`: of `fetch(statement, *parameters)`."""
+    return arguments[0] if arguments else named.get("query", ""), arguments[1:]
+
+
+class Running:
+    """A call that carries a statement, from where it is entered until it is left; then the
+    statement is noted, and until then nothing else is there. `read` makes it of the arguments."""
+
+    __slots__ = ("_arguments", "_began", "_named", "_observing", "_owner", "_read", "_record",
+                 "_rows", "_subject")
+
+    def __init__(self, observing: "Observing", record: Record, read: Reading, rows: Rows,
+                 owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any],
+                 subject: Any) -> None:
+        self._observing = observing
+        self._record = record
+        self._read = read
+        self._rows = rows
+        self._owner = owner
+        self._arguments = arguments
+        self._named = named
+        self._subject = subject
+        self._began = 0.0
+
+    def __enter__(self) -> "Running":
+        covered.set(True)
+        self._began = perf_counter()
+        return self
+
+    def ended(self, result: Any) -> Any:
+        """The call gave `result`, which tells of its rows where there is no `subject`."""
+        if self._subject is None:
+            self._subject = result
+        return result
+
+    def __exit__(self, kind: Optional[Type[BaseException]], *raised: Any) -> None:
+        seconds = perf_counter() - self._began
+        covered.set(False)
+        try:
+            statement, parameters = self._read(self._owner, self._arguments, self._named)
+        except Exception as exc:
+            self._observing.source.fail(exc)
+            return
+        if statement is not None:
+            self._observing.note(self._record, self._began, seconds, statement, parameters,
+                                 self._rows, self._subject, kind is not None)
+
+
+class Covering:
+    """While it is entered nothing is noted."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = covered.get()
+        covered.set(True)
+
+    def __exit__(self, *raised: Any) -> None:
+        covered.set(self._before)
 
 
 class Observing:
-    """Observers of one source. `rows(self, result)` gives the number of rows that a call of a
-    method of `self` brought, -1 for not known."""
+    """Observers of one source."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
+        self._observer = source.observer
 
     def record(self) -> Optional[Record]:
         """The record to note something in; None where there is nothing to note."""
-        record = self._source.record()
-        return None if record is None or covered.get() else record
-
-    def begin(self) -> Optional[Record]:
-        """As `record`, for a statement that begins. Unless the result is None you must call
-        `end`, in the same context; until then nothing else is noted there."""
         record = running.get()
-        if record is None or covered.get() or record.closed or not self._source.on:
+        if record is None or covered.get() or record.closed or not self.source.on:
             return None
-        covered.set(True)
         return record
 
-    def end(self, record: Record, began: float, statement: Any, parameters: Any = None,
-            rows: Rows = not_known, owner: Any = None, result: Any = None,
-            failed: bool = False) -> None:
-        """The statement that began at `began` has come to its end."""
-        seconds = perf_counter() - began
-        covered.set(False)
+    def note(self, record: Record, began: float, seconds: float, statement: Any, parameters: Any,
+             rows: Rows, subject: Any, failed: bool) -> None:
+        """A statement came to its end, two calls below the library's; `rows(subject)` is the
+        number of its rows."""
         try:
-            count = -1 if failed else rows(owner, result)
-            observer = self._source.observer
+            count = -1
+            if rows is not None and not failed:
+                try:
+                    count = rows(subject)
+                except AttributeError:  # no cursor, as an application's own may give back
+                    pass
+            observer = self._observer
             if type(statement) is not str or len(statement) > MAX_STATEMENT:
                 statement = text_of_statement(statement)
             record.add_query(
                 statement, parameters if observer.detail > 1 else None, began,
-                seconds, count if type(count) is int else -1, failed, observer.places.here(3))
+                seconds, count if type(count) is int else -1, failed,
+                observer.places.of(statement, 3))
         except Exception as exc:
-            self._source.fail(exc)
+            self.source.fail(exc)
 
-    def method(self, owner: Any, name: str, rows: Rows = not_known) -> None:
-        """Observe the method `owner.name(statement, parameters)`."""
+    def method(self, owner: Any, name: str, rows: Rows = None, of_result: bool = False) -> None:
+        """Observe the method `owner.name(statement, parameters)`; what tells of `rows` is its
+        owner, or its result."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
+            # `Running`, written out: it would cost as much again.
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                # `begin`, written out: of a driver below an ORM nothing more than this is run.
                 record = current()
+                # Of a driver below an ORM nothing more than this is run.
                 if record is None or is_covered() or record.closed or not source.on:
                     return execute(self, statement, *arguments, **named)
                 cover(True)
-                began, failed, result = perf_counter(), True, None
+                began, failed, subject = clock(), True, self
                 try:
                     result = execute(self, statement, *arguments, **named)
                     failed = False
+                    if of_result:
+                        subject = result
                     return result
                 finally:
-                    end(record, began, statement,
-                        arguments[0] if arguments else named.get("params"),
-                        rows, self, result, failed)
+                    seconds = clock() - began
+                    cover(False)
+                    note(record, began, seconds, statement,
+                         arguments[0] if arguments else named.get("params") if named else None,
+                         rows, subject, failed)
             return observed
 
-        source, end = self._source, self.end
-        current, is_covered, cover = running.get, covered.get, covered.set
-        self._source.replace(owner, name, make)
+        source, note = self.source, self.note
+        current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
+        self.source.replace(owner, name, make)
 
-    def argument(self, owner: Any, name: str, rows: Rows = not_known) -> None:
-        """Observe `owner.name(cursor, statement, parameters, …)`, whose cursor is `rows`' owner;
+    def argument(self, owner: Any, name: str, rows: Rows = None) -> None:
+        """Observe `owner.name(cursor, statement, parameters, …)`, whose cursor tells of `rows`;
         without parameters, what follows the statement is no tuple, list or dict."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, cursor: Any, statement: Any, *arguments: Any,
                          **named: Any) -> Any:
                 __traceback_hide__ = True
-                record = begin()
-                if record is None:
+                record = current()
+                if record is None or is_covered() or record.closed or not source.on:
                     return execute(self, cursor, statement, *arguments, **named)
-                began, failed = perf_counter(), True
+                cover(True)
+                began, failed = clock(), True
                 try:
                     result = execute(self, cursor, statement, *arguments, **named)
                     failed = False
                     return result
                 finally:
+                    seconds = clock() - began
+                    cover(False)
                     given = arguments[0] if arguments else named.get("parameters")
-                    end(record, began, statement,
-                        given if isinstance(given, (tuple, list, dict)) else None,
-                        rows, cursor, None, failed)
+                    note(record, began, seconds, statement,
+                         given if isinstance(given, (tuple, list, dict)) else None,
+                         rows, cursor, failed)
             return observed
 
-        begin, end = self.begin, self.end
-        self._source.replace(owner, name, make)
+        source, note = self.source, self.note
+        current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
+        self.source.replace(owner, name, make)
+
+    def coroutine(self, owner: Any, name: str, read: Reading = first_and_second,
+                  rows: Rows = None, of_result: bool = True) -> None:
+        """Observe the coroutine function `owner.name`, of whose arguments `read` makes the
+        statement and its parameters; what tells of `rows` is its result, or its owner."""
+        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
+            async def observed(self: Any, *arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
+                record = find()
+                if record is None:
+                    return await execute(self, *arguments, **named)
+                with Running(observing, record, read, rows, self, arguments, named,
+                             None if of_result else self) as running:
+                    return running.ended(await execute(self, *arguments, **named))
+            return observed
+
+        observing, find = self, self.record
+        self.source.replace(owner, name, make)
 
     def covering(self, owner: Any, name: str) -> None:
         """Note nothing of what `owner.name` does in its turn: what sets up a connection, say, is
@@ -167,57 +274,36 @@ class Observing:
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                before = covered.get()
-                covered.set(True)
-                try:
+                with Covering():
                     return function(*arguments, **named)
-                finally:
-                    covered.set(before)
 
             async def awaited(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                before = covered.get()
-                covered.set(True)
-                try:
+                with Covering():
                     return await function(*arguments, **named)
-                finally:
-                    covered.set(before)
 
             # A decorator may pass on what is to be awaited, and be none itself.
             return awaited if inspect.iscoroutinefunction(inspect.unwrap(function)) else observed
 
-        self._source.replace(owner, name, make)
+        self.source.replace(owner, name, make)
 
-    def coroutine(self, owner: Any, name: str, rows: Rows = not_known,
-                  split: bool = False) -> None:
-        """As `method`, for a coroutine function; with `split` its parameters are all that
-        follows the statement."""
-        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
-            async def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+    def ending(self, owner: Any, name: str, word: str,
+               counts: Callable[[Any], bool] = lambda owner: True) -> None:
+        """Note each call of `owner.name`, a function or a coroutine function, as the end of a
+        transaction, if it `counts`."""
+        def make(end: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(self: Any) -> Any:
                 __traceback_hide__ = True
-                record = begin()
-                if record is None:
-                    return await execute(self, statement, *arguments, **named)
-                began, failed, result = perf_counter(), True, None
-                try:
-                    result = await execute(self, statement, *arguments, **named)
-                    failed = False
-                    return result
-                finally:
-                    parameters = arguments if split else (
-                        arguments[0] if arguments else named.get("params"))
-                    end(record, began, statement, parameters, rows, self, result, failed)
-            return observed
+                record = find()
+                if record is not None and counts(self):
+                    record.add_end_of_transaction(word)
+                return end(self)  # to be awaited, of a coroutine function
 
-        begin, end = self.begin, self.end
-        self._source.replace(owner, name, make)
+            async def awaited(self: Any) -> Any:
+                __traceback_hide__ = True
+                return await observed(self)
 
+            return awaited if inspect.iscoroutinefunction(end) else observed
 
-def row_count(owner: Any, result: Any) -> Any:
-    """The rows that a cursor tells of, which is the owner of the method or its result."""
-    count = getattr(owner, "rowcount", None)
-    return getattr(result, "rowcount", -1) if count is None else count
-
-
-def length(owner: Any, result: Any) -> Any:
-    return len(result) if isinstance(result, (list, tuple)) else 0 if result is None else 1
+        find = self.record
+        self.source.replace(owner, name, make)

@@ -1,10 +1,13 @@
 """Django's databases: the statements of its cursors, and the ends of transactions."""
 
 import sys
-from typing import Any, Callable
+from operator import attrgetter
 
 from ..source import Source
 from ..statements import Observing
+
+#: of the driver's cursor
+_row_count = attrgetter("cursor.rowcount")
 
 
 def attach(source: Source) -> None:
@@ -14,19 +17,8 @@ def attach(source: Source) -> None:
     for cursors in (utils.CursorWrapper, utils.CursorDebugWrapper):
         for name in ("execute", "executemany", "callproc"):
             if name in vars(cursors):
-                observing.method(cursors, name, lambda cursor, _: cursor.cursor.rowcount)
+                observing.method(cursors, name, _row_count)
     base = sys.modules["django.db.backends.base.base"].BaseDatabaseWrapper
     observing.covering(base, "connect")
-
-    def ending(word: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        def make(end: Callable[..., Any]) -> Callable[..., Any]:
-            def observed(self: Any) -> Any:
-                record = observing.record()
-                if record is not None:
-                    record.add_end_of_transaction(word)
-                return end(self)
-            return observed
-        return make
-
     for word in ("commit", "rollback"):
-        source.replace(base, word, ending(word))
+        observing.ending(base, word, word)

@@ -7,4 +7,5 @@ from ..statements import Observing, row_count
 
 
 def attach(source: Source) -> None:
-    Observing(source).method(sys.modules["peewee"].Database, "execute_sql", row_count)
+    Observing(source).method(sys.modules["peewee"].Database, "execute_sql", row_count,
+                             of_result=True)

@@ -42,19 +42,9 @@ def attach(source: Source) -> None:
     base = sys.modules["sqlalchemy.engine.base"]
     source.replace(base.Engine, "__init__", made)
 
-    def ending(word: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        def make(end: Callable[..., Any]) -> Callable[..., Any]:
-            def observed(self: Any) -> Any:
-                record = observing.record()
-                if record is not None:
-                    record.add_end_of_transaction(word)
-                return end(self)
-            return observed
-        return make
-
     for word in ("commit", "rollback"):
         observing.covering(base.Connection, f"_{word}_impl")  # for drivers note ends as well
-        source.replace(base.Connection, f"_{word}_impl", ending(word))
+        observing.ending(base.Connection, f"_{word}_impl", word)
     # What a connection is set up with, and what it is given back to its pool with.
     pooled = sys.modules["sqlalchemy.pool.base"]
     observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect")

@@ -30,7 +30,7 @@ def attach(source: Source) -> None:
             observed_now.add(kind)
             for name in METHODS:
                 if hasattr(kind, name):
-                    observing.method(kind, name, row_count)
+                    observing.method(kind, name, row_count, of_result=True)
 
     def watched(base: Any, plain: Any) -> Any:
         """What stands for `base`, a class of connections or cursors."""
@@ -75,7 +75,7 @@ def _kind(base: Any, module: Any) -> Any:
         return base.cursor(self, kind)
 
     body: Dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__,
-                            "__doc__": base.__doc__}
+                            "__doc__": base.__doc__, "__slots__": ()}
     if issubclass(base, module.Connection):
         body["cursor"] = cursor
     return type(base.__name__, (base,), body)
