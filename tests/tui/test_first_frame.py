@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -150,6 +151,14 @@ def test_what_was_saved_decides_what_it_looks_like(tmp_path):
         saved_state.save(str(tmp_path), {"layout": broken})
         rows = drawn((160, 48), {**SHOP, "folder": str(tmp_path)})
         assert [run.text for run in rows[2] if run.ground] == [" 1 Traffic "]
+
+
+def test_it_needs_nothing_that_takes_long_to_import():
+    program = ("import sys, tui; tui.begin({'app': 'shop:app'}); "
+               "print(*sorted({'textual', 'rich', 'asyncio', 'pygments'} & set(sys.modules)))")
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True,
+                           text=True, check=True)
+    assert found.stdout.split() == []
 
 
 # -- on a terminal
