@@ -9,7 +9,7 @@ from tremolo.throttle import OFF, PRESETS, Throttle
 from tui.model import throttling
 from tui.model.routes import Routes
 from tui.model.session import Session
-from tui.model.traffic import Row, Rule, Traffic
+from tui.model.traffic import SORTS, Row, Rule, Traffic
 
 
 class Clock:
@@ -236,6 +236,44 @@ def test_sorting_puts_the_slowest_first_and_reverses():
     traffic.reverse_sort()
     assert traffic.lines()[0].ms == 0
     assert traffic.index_of(traffic.lines()[4].uid) == 4
+
+
+@pytest.mark.parametrize("column", SORTS)
+@pytest.mark.parametrize("turned", [False, True], ids=["usual", "reversed"])
+def test_equal_rows_are_in_the_order_of_the_whole(column, turned):
+    traffic = Traffic()
+    for number in range(12):
+        traffic.add(1, 1, {"id": number, "ms": number % 3, "status": 200 + number % 2,
+                           "bytes_out": number % 4, "path": f"/{number % 2}", "method": "GET"})
+    traffic.sort_by(column)
+    if (column == "time") == turned:  # the usual order once more is the other one
+        traffic.reverse_sort()
+    attribute = {"size": "bytes_out", "time": "uid"}.get(column, column)
+    keys = [(getattr(row, attribute), row.uid) for row in traffic.lines()]
+    assert keys in (sorted(keys), sorted(keys, reverse=True))
+
+
+def test_requests_are_counted_without_the_rules_between_them():
+    traffic = Traffic(capacity=40)
+    for generation in range(6):
+        traffic.add_rule(generation, 0.0, "shop.py", 1.0)
+        fill(traffic, 9)
+
+    def counted(entries):
+        return sum(not hasattr(entry, "failed") for entry in entries)
+
+    def check():
+        assert traffic.counts() == (counted(traffic.lines()), counted(traffic.entries))
+
+    check()
+    traffic.set_filter("ms>3")
+    check()
+    traffic.sort_by("ms")
+    check()
+    traffic.pause(True)
+    traffic.add_rule(7, 0.0, "shop.py", 1.0)
+    fill(traffic, 3)
+    check()
 
 
 def test_rows_of_a_frame_come_in_their_order_even_if_newest_first(session, player):

@@ -5,6 +5,7 @@ trimming, filtering and reloads. Rules between generations are entries too.
 """
 
 from bisect import bisect_left
+from operator import attrgetter
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from tremolo.telemetry.filters import (
@@ -196,6 +197,7 @@ class Traffic:
         self.reverse = False
         self._matches: Predicate = matches_everything
         self._next_uid = 1
+        self._rules: List[int] = []  # the uids of those that are among the entries
         self._view: List[Entry] = self.entries
         self._frozen: Optional[List[Entry]] = None
         self._sorted: Tuple[int, List[Entry]] = (-1, [])
@@ -212,6 +214,7 @@ class Traffic:
 
     def add_rule(self, gen: int, t: float, text: str, ms: float, failed: bool = False) -> Rule:
         rule = Rule(self._next_uid, gen, t, text, ms, failed)
+        self._rules.append(rule.uid)
         self._append(rule, True)
         return rule
 
@@ -228,6 +231,7 @@ class Traffic:
         """Drop the oldest in bulk: a quarter at a time makes the cost per row constant."""
         del self.entries[: len(self.entries) - self.capacity]
         oldest = self.entries[0].uid
+        del self._rules[: bisect_left(self._rules, oldest)]
         if self._view is not self.entries:
             del self._view[: bisect_left(_Uids(self._view), oldest)]
         if self._frozen is None:
@@ -267,10 +271,19 @@ class Traffic:
             return view[::-1]
         column = {"size": "bytes_out", "path": "shown_path"}.get(self.sort, self.sort)
         rows = [entry for entry in view if isinstance(entry, Row)]
-        largest_first = self.sort not in ("path", "method")
-        rows.sort(key=lambda row: (getattr(row, column), row.uid),
-                  reverse=largest_first != self.reverse)
+        backwards = (self.sort not in ("path", "method")) != self.reverse
+        if backwards:
+            rows.reverse()  # of equal ones the newest is first: sorting leaves them as they are
+        rows.sort(key=attrgetter(column), reverse=backwards)
         return list(rows)
+
+    def counts(self) -> Tuple[int, int]:
+        """How many requests are shown, and how many there are: without the rules."""
+        lines = self.lines()
+        whole = len(self.entries) - len(self._rules)
+        if self._frozen is not None:
+            return sum(isinstance(entry, Row) for entry in lines), whole
+        return len(lines) - (len(self._rules) if self.sort == "time" else 0), whole
 
     def index_of(self, uid: int) -> Optional[int]:
         lines = self.lines()

@@ -157,7 +157,7 @@ class TrafficPane(LinePane):
     def empty_lines(self, width: int) -> Sequence[Sequence[Piece]]:
         dim, key = self.style("dim"), self.style("key")
         if self.session.traffic.filtered:
-            whole = sum(isinstance(entry, Row) for entry in self.session.traffic.entries)
+            _, whole = self.session.traffic.counts()
             return [[(f" none of {whole:,} requests matches the filter; ", dim), ("Esc", key),
                      (" shows all", dim)]]
         where = next(iter(self.session.addresses), "")
@@ -212,8 +212,7 @@ class TrafficPane(LinePane):
             left += [("all requests", dim)]
         end: List[Piece] = []
         if traffic.filtered and (width >= 60 or not self.typing):
-            shown = sum(isinstance(entry, Row) for entry in self._lines)
-            whole = sum(isinstance(entry, Row) for entry in traffic.entries)
+            shown, whole = traffic.counts()
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
         order = "newest first" if traffic.sort == "time" else f"by {traffic.sort}"
         if traffic.sort != "time" or traffic.reverse:
