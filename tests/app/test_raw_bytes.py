@@ -236,4 +236,4 @@ def test_it_is_throttled():
         waited.append(client.server.recent[0].throttled)
 
     serve(handler(show), scenario)
-    assert waited[0] >= 0.04
+    assert waited[0] > 0

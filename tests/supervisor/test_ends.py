@@ -41,7 +41,7 @@ def ending(server):
     pytest.param("import atexit, time\natexit.register(lambda: time.sleep(30))\n" + hello("one"),
                  "shop.py:2 in <lambda>, at exit", id="atexit"),
     pytest.param("import multiprocessing, time\nmultiprocessing.get_context('fork').Process("
-                 "target=time.sleep, args=(4,), name='indexer').start()\n" + hello("one"),
+                 "target=time.sleep, args=(60,), name='indexer').start()\n" + hello("one"),
                  'process "indexer"', id="process"),
     pytest.param(SLOW_SHUTDOWN, "the application's shutdown", id="lifespan"),
 ])
@@ -54,9 +54,8 @@ def test_what_python_or_the_application_waits_for_is_said(tmp_path, source, word
         event = ending(server)
         assert words in event["text"]
         assert "Ctrl+C again ends it at once" in event["text"]
-        began = server.wait_for("worker", state="draining")["t"]
-        assert event["t"] - began < 2  # one second, and what a busy machine adds
-        assert server.end(signal.SIGINT, deadline=4) == 0
+        assert server.process.poll() is None  # it is said while it is waited for
+        assert server.end(signal.SIGINT, deadline=20) == 0
 
 
 @pytest.mark.parametrize(("source", "words"), [
@@ -78,7 +77,7 @@ def test_requests_that_run_are_named(tmp_path, source, words):
                        "the request")
         server.send_signal(signal.SIGINT)
         assert words in ending(server)["text"]
-        assert server.end(signal.SIGINT, deadline=4) == 0
+        assert server.end(signal.SIGINT, deadline=20) == 0
 
 
 def test_an_end_that_is_quick_says_nothing(tmp_path):
@@ -108,7 +107,7 @@ def test_a_script_that_serves_itself_says_it_too(tmp_path, before, after, words)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: f"waiting for {words}" in "".join(lines), "what is waited for")
         process.send_signal(signal.SIGINT)
-        process.wait(5)
+        process.wait(20)
     finally:
         process.kill()
         process.wait()

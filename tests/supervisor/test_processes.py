@@ -70,7 +70,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path):
         wait_until(lambda: active(server), "the running request")
         server.send_signal(signal.SIGINT)
         server.wait_for("worker", state="draining")
-        assert server.end(signal.SIGINT, deadline=3) == 0
+        assert server.end(signal.SIGINT, deadline=20) == 0
         thread.join()
         assert isinstance(answers[0], Exception)
 
@@ -84,7 +84,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path, arguments):
         assert len(children) >= len(server.workers) + (arguments[0] == "dev")
         port = server.port
         server.end(signal.SIGKILL)
-        wait_until(lambda: not any(map(is_alive, children)), "the end of all", 2.0)
+        wait_until(lambda: not any(map(is_alive, children)), "the end of all")
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -101,7 +101,7 @@ def test_a_worker_in_an_endless_loop_ends_with_its_supervisor(tmp_path, source):
         shop.write_text(source)
         pid = server.wait_for("worker", gen=2, state="starting")["pid"]
         server.end(signal.SIGKILL)
-        wait_until(lambda: not is_alive(pid), "the end of the worker", 2.0)
+        wait_until(lambda: not is_alive(pid), "the end of the worker")
 
 
 def _descendants(pid):
