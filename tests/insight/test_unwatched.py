@@ -1,6 +1,7 @@
 """What is left of the insight when nobody watches: nothing."""
 
 import asyncio
+import importlib.util
 import os
 import sqlite3
 import sys
@@ -140,6 +141,17 @@ def test_a_library_whose_import_outlasts_the_last_viewer_is_left_alone(tmp_path,
 
     del sys.modules["slow_library"]
     assert seen == []
+
+
+def test_a_library_that_was_found_and_not_loaded_is_given_back(tmp_path, monkeypatch):
+    (tmp_path / "found_library.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arrivals = Arrivals(["found_library"], [].append)
+    arrivals.start()
+    loader = importlib.util.find_spec("found_library").loader
+    assert "exec_module" in vars(loader)
+    arrivals.stop()
+    assert "exec_module" not in vars(loader)
 
 
 def test_a_library_is_never_imported_by_us(monkeypatch):

@@ -8,7 +8,7 @@ import importlib.abc
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Callable, Iterable, Optional, Sequence, Set
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Set
 
 
 def is_loaded(name: str) -> bool:
@@ -27,6 +27,9 @@ class Arrivals(importlib.abc.MetaPathFinder):
         self._tops = {name.partition(".")[0] for name in self._awaited}
         self._arrived = arrived
         self._finding: Set[str] = set()
+        #: loaders that have been given another `exec_module` and were not called yet; some never
+        #: are, as those of modules that come whole from where they were imported ahead
+        self._loaders: List[Any] = []
 
     def start(self) -> None:
         """Look what is there already, and wait for the rest."""
@@ -38,6 +41,8 @@ class Arrivals(importlib.abc.MetaPathFinder):
         self._awaited.clear()
         if self in sys.meta_path:
             sys.meta_path.remove(self)
+        while self._loaders:
+            vars(self._loaders.pop()).pop("exec_module", None)
 
     def look(self) -> None:
         """Take up what was imported in a way that calls no finder's loader."""
@@ -74,11 +79,14 @@ class Arrivals(importlib.abc.MetaPathFinder):
             return  # `look` will see it
 
         def exec_module(module: ModuleType) -> None:
-            vars(loader).pop("exec_module", None)
+            if vars(loader).pop("exec_module", None) is not None:
+                # By identity: two loaders of one file are equal.
+                self._loaders[:] = [each for each in self._loaders if each is not loader]
             execute(module)
             if name in self._awaited:
                 self._take(name)
             if name in self._tops:
                 self.look()
 
+        self._loaders.append(loader)
         loader.exec_module = exec_module
