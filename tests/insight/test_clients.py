@@ -91,7 +91,43 @@ def by_litestar():
             for answer in answers]
 
 
-@pytest.mark.parametrize("drive", [by_starlette, by_flask, by_quart, by_litestar])
+def by_django():
+    django = pytest.importorskip("django")
+    from django.conf import settings
+
+    if not settings.configured:
+        settings.configure()
+    django.setup()
+    from django.http import HttpResponse
+    from django.test import AsyncClient, Client, override_settings
+    from django.urls import path
+
+    def item(request, n):
+        return HttpResponse(f"item {n}", headers={"X-Item": n})
+
+    def fail(request):
+        raise LookupError("broken")
+
+    urls = type(django)("urls_of_tests")
+    urls.urlpatterns = [path("items/<int:n>", item), path("fail", fail)]
+
+    async def asynchronous():
+        client = AsyncClient(raise_request_exception=False)
+        return [await client.get(each) for each in ("/items/1", "/nowhere", "/fail")]
+
+    with override_settings(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"], DEBUG=False):
+        with pytest.raises(LookupError, match="broken"):
+            Client().get("/fail")
+        client = Client(raise_request_exception=False)
+        answers = [client.get(each) for each in ("/items/1", "/nowhere", "/fail")]
+        answers += asyncio.run(asynchronous())
+        matched = [answer.resolver_match.route for answer in answers
+                   if answer.status_code != 404]
+    return matched, [(answer.status_code, answer.content, list(answer.headers.items()),
+                      type(answer.exc_info and answer.exc_info[1])) for answer in answers]
+
+
+@pytest.mark.parametrize("drive", [by_starlette, by_flask, by_quart, by_litestar, by_django])
 def test_a_test_client_gets_the_same_watched_as_alone(drive):
     alone = drive()
     insight = Insight(Log(), is_project=lambda path: path == __file__)

@@ -1,11 +1,13 @@
 """Exceptions belong to the request that failed over them, whatever answers for them."""
 
 import json
+import logging
 import sys
 
 import pytest
 
 from tremolo.insight.frames import MAX_FRAMES, MAX_RAISED, chain_of
+from tremolo.insight.insight import Insight
 from tremolo.insight.record import Record
 from tremolo.insight.values import text_of, texts_of
 from tremolo.telemetry.messages import MAX_LINE
@@ -19,6 +21,7 @@ def test_each_request_that_failed_has_its_own_exception_once(driven):
         assert [event["type"] for event in events] == ["Broken"], events
         assert events[0]["text"] == f"('broken {n}', 7)"
         assert events[0]["path"] == f"/raise/{n}"
+        assert row["error"] == f"Broken: ('broken {n}', 7)", "whoever answers for it"
 
 
 def test_no_other_request_has_one(driven):
@@ -146,6 +149,18 @@ def test_one_exception_that_is_signalled_logged_and_raised_is_one():
     exc = ValueError("x")
     assert [record.first_sight(exc) for _ in range(3)] == [True, False, False]
     assert record.first_sight(ValueError("y"))
+
+
+def test_a_row_has_the_exception_that_a_framework_answered_a_500_for(caplog):
+    insight = Insight(logging.getLogger("tests"))
+    rows = []
+    for status in (200, 500):
+        record = insight._records[status] = Record(status, "GET")
+        insight.raised(record, KeyError("first"))
+        record.suspect(ValueError("no\nsuch thing"))
+        rows.append(insight.row(status, status, True, 0.0))
+    assert "error" not in rows[0], "it was handled, and logged"
+    assert rows[1]["error"].startswith("ValueError: no") and rows[1]["error"].isprintable()
 
 
 def test_a_handled_exception_counts_only_if_it_is_no_answer_to_the_client():

@@ -2,6 +2,7 @@
 for: then no server is reached, and the application goes on as if its mail had been sent.
 """
 
+import asyncio
 import http.client
 import smtplib
 import socket
@@ -128,6 +129,80 @@ def test_mail_is_kept_outside_of_requests_and_unwatched(insight, nobody):  # noq
         assert client.sendmail("me@shop", ["you@shop"], PLAIN) == {}
     insight.hold_mail(False)
     assert not insight.watching
+
+
+# -- aiosmtplib
+
+def test_a_mail_of_aiosmtplib_can_be_read(record, mailbox):  # noqa: F811
+    aiosmtplib = pytest.importorskip("aiosmtplib")
+    asyncio.run(aiosmtplib.send(
+        message(), hostname="127.0.0.1", port=mailbox, start_tls=False, local_hostname="here"))
+    [call] = record.calls
+    assert (call.method, call.target, call.status) == ("SEND", "you@shop", "sent")
+    assert (call.mail["subject"], call.mail["sender"]) == ("Grüße", "me@shop")
+
+
+def test_mail_of_aiosmtplib_that_is_kept_needs_no_server(record, insight, nobody):  # noqa: F811
+    aiosmtplib = pytest.importorskip("aiosmtplib")
+
+    async def main():
+        insight.hold_mail(True)
+        async with aiosmtplib.SMTP(hostname="127.0.0.1", port=nobody, timeout=5) as client:
+            assert client.is_connected
+            await client.ehlo()
+            await client.starttls()
+            await client.login("me", "secret")
+            assert (await client.sendmail("me@shop", ["you@shop"], PLAIN))[0] == {}
+            assert (await client.send_message(message()))[0] == {}
+            await client.mail("me@shop")
+            await client.rcpt("you@shop")
+            assert (await client.data("text")).code == 250
+            await client.noop()
+        assert not client.is_connected
+        await aiosmtplib.send(message(), hostname="127.0.0.1", port=nobody, username="me",
+                              password="secret", start_tls=True)
+
+    asyncio.run(main())
+    assert [(call.status, call.mail["subject"]) for call in record.calls] == [
+        ("kept", "Hello"), ("kept", "Grüße"), ("kept", "Grüße")]
+
+
+def test_mail_of_aiosmtplib_is_kept_from_a_server_that_was_reached_before(
+        record, insight, mailbox):  # noqa: F811
+    aiosmtplib = pytest.importorskip("aiosmtplib")
+
+    async def main():
+        async with aiosmtplib.SMTP(hostname="127.0.0.1", port=mailbox, start_tls=False,
+                                   timeout=5) as client:
+            insight.hold_mail(True)
+            await client.sendmail("me@shop", ["you@shop"], PLAIN)
+            await client.mail("me@shop")
+            await client.rcpt("you@shop")
+            assert (await client.data("text")).code == 250
+            insight.hold_mail(False)
+            await client.sendmail("me@shop", ["you@shop"], PLAIN)
+
+    asyncio.run(main())
+    assert [call.status for call in record.calls] == ["kept", "sent"]
+
+
+def test_a_client_of_aiosmtplib_that_was_held_is_not_connected_once_nobody_watches(
+        insight, nobody):  # noqa: F811
+    aiosmtplib = pytest.importorskip("aiosmtplib")
+
+    async def main():
+        insight.hold_mail(True)
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=nobody, start_tls=False, timeout=5)
+        await client.connect()
+        insight.hold_mail(False)
+        await client.sendmail("me@shop", ["you@shop"], PLAIN)  # it has no connection
+        insight.watch(0)
+        with pytest.raises(aiosmtplib.SMTPServerDisconnected):
+            await client.noop()
+        with pytest.raises(aiosmtplib.SMTPConnectError):
+            await client.connect()
+
+    asyncio.run(main())
 
 
 # -- Django

@@ -163,6 +163,36 @@ def test_sqlalchemy_by_psycopg_and_by_asyncpg(record, postgres):  # noqa: F811
     assert here(record)
 
 
+def test_peewee_by_psycopg(record, postgres):  # noqa: F811
+    peewee = pytest.importorskip("peewee")
+    pytest.importorskip("psycopg")
+    database = peewee.PostgresqlDatabase(
+        "postgres", host=postgres, user="shop", **(
+            {"prefer_psycopg3": True} if getattr(peewee, "psycopg2", None) else {}))
+
+    class Item(peewee.Model):
+        name = peewee.TextField()
+
+        class Meta:
+            temporary = True
+
+    database.bind([Item])
+    with database.connection_context():
+        Item.create_table()
+        record.queries.clear()
+        with database.atomic():
+            Item.insert_many([{"name": "a"}, {"name": "b"}]).execute()
+        assert [item.name for item in Item.select().order_by(Item.name)] == ["a", "b"]
+        with pytest.raises(peewee.ProgrammingError):
+            database.execute_sql("select 1 from nowhere")
+    insert, select, wrong = record.queries
+    assert "INSERT INTO" in insert.statement and insert.rows == 2
+    assert select.statement.startswith("SELECT") and (select.rows, select.failed) == (2, False)
+    assert wrong.failed
+    assert record.ends == ["commit"]
+    assert here(record)
+
+
 def test_tortoise_by_asyncpg(record, postgres, monkeypatch):  # noqa: F811
     tortoise = pytest.importorskip("tortoise")
     pytest.importorskip("asyncpg")

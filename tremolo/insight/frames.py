@@ -49,6 +49,18 @@ def chain_of(exc: BaseException, is_project: Judge) -> List[Raised]:
     return chain
 
 
+def line_of(exc: BaseException) -> str:
+    """`exc` as a line: its type and its text."""
+    return clean(f"{type(exc).__name__}: {_words(exc)}")
+
+
+def _words(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
+
+
 def _related(exc: BaseException) -> List[Tuple[BaseException, str]]:
     found: List[Tuple[BaseException, str]] = []
     if exc.__cause__ is not None:
@@ -63,11 +75,7 @@ def _related(exc: BaseException) -> List[Tuple[BaseException, str]]:
 
 def _raised(exc: BaseException, relation: str, is_project: Judge,
             room: int) -> Tuple[Raised, int]:
-    try:
-        words = str(exc)
-    except Exception as second:
-        words = f"(its text cannot be shown: {type(second).__name__})"
-    raised: Raised = {"type": clean(type(exc).__name__), "text": clean(words, 1024),
+    raised: Raised = {"type": clean(type(exc).__name__), "text": clean(_words(exc), 1024),
                       "relation": relation, "frames": [], "left_out": 0}
     frames = list(_walk(exc.__traceback__))
     if len(frames) > MAX_FRAMES:

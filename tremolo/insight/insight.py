@@ -20,7 +20,7 @@ from ..telemetry.rows import RequestRow
 from ..telemetry.templates import grouped
 from .arrivals import Arrivals
 from .events import event_of, has_facts
-from .frames import chain_of
+from .frames import chain_of, line_of
 from .pace import Pace, route_of
 from .places import Places
 from .profile import Profiler
@@ -244,6 +244,8 @@ class Insight:
             if self._output is not None:
                 self._output.flush(record)
         row = record.row()
+        if status >= 500 and record.failure:
+            row["error"] = record.failure
         if ended:
             if "route" in row:
                 self._remember_route(record, row["route"])
@@ -287,6 +289,7 @@ class Insight:
     def raised(self, record: Record, exc: BaseException) -> None:
         """See `source.Observer`."""
         if record.first_sight(exc):
+            record.failure = line_of(exc)
             self.on_raised(record, exc)
 
     def chain_of(self, exc: BaseException) -> List[Raised]:

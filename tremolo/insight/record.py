@@ -62,11 +62,10 @@ class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
     __slots__ = ("__weakref__", "_method", "_path", "began", "call_count", "call_seconds",
-                 "calls", "changed", "closed", "endpoint", "ends", "id", "more_queries",
-                 "more_query_seconds", "mounts", "partial", "queries", "queue_seconds",
-                 "root_path",
-                 "route", "samples", "scope", "seen", "stacks", "suspects", "task",
-                 "wait_seconds")
+                 "calls", "changed", "closed", "endpoint", "ends", "failure", "id",
+                 "more_queries", "more_query_seconds", "mounts", "partial", "queries",
+                 "queue_seconds", "root_path", "route", "samples", "scope", "seen", "stacks",
+                 "suspects", "task", "wait_seconds")
 
     #: threads of one exchange add to it at the same time; of many, seldom
     _lock = RLock()
@@ -119,6 +118,8 @@ class Record:
         self.scope: Optional[Dict[str, Any]] = None
         #: the template of the route, whole, as the framework writes it
         self.route: Optional[str] = None
+        #: the last exception that was told of it, as a line
+        self.failure = ""
         #: what answers: a function, a class or an object
         self.endpoint: Any = None
 

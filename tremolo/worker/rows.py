@@ -149,6 +149,8 @@ class ExchangeRows:
                 exchange.id, response.status, state != "live", self._server.loop.time(),
                 None if lasting else seconds)
             if exchange.proxied is None:
+                if error is not None:  # which reached us
+                    more.pop("error", None)
                 row.update(more)
                 if exchange.choice == LATE and not self._insight.needed:
                     row["unobserved"] = True

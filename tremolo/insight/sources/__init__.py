@@ -8,6 +8,7 @@ from typing import Dict
 #: the module whose import makes a source useful, and the source's file
 SOURCES: Dict[str, str] = {
     "aiohttp.client": "aiohttp",
+    "aiosmtplib.smtp": "aiosmtplib",
     "aiosqlite.core": "aiosqlite",
     "arq.connections": "arq",
     "asyncpg": "asyncpg",

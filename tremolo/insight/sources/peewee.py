@@ -1,11 +1,24 @@
-"""peewee: the statements of all its databases."""
+"""peewee: the statements of all its databases, and the ends of transactions."""
 
 import sys
+from typing import Any, List
 
 from ..source import Source
 from ..statements import Observing, row_count
 
 
 def attach(source: Source) -> None:
-    Observing(source).method(sys.modules["peewee"].Database, "execute_sql", row_count,
-                             of_result=True)
+    observing = Observing(source)
+    database = sys.modules["peewee"].Database
+    observing.method(database, "execute_sql", row_count, of_result=True)
+    # What begins and ends them are statements for the driver, which nobody has written.
+    waiting: List[Any] = [database]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if "begin" in vars(kind):
+            observing.covering(kind, "begin")
+        for word in ("commit", "rollback"):
+            if word in vars(kind):
+                observing.covering(kind, word)
+                observing.ending(kind, word, word)
