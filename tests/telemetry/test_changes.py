@@ -10,11 +10,18 @@ class Watched(Changes):
     def __init__(self):
         super().__init__()
         self.events = []
+        self.now = 1000.0
 
     def requests(self, gen, times, ms=10.0, **more):
-        row = {"method": "GET", "route": "/items", "path": "/items", "ms": ms, "status": 200,
-               "state": "done", **more}
-        self.events += self.of_frame({"gen": gen, "rows": [row] * times})
+        """One after the other."""
+        self.together(gen, times, ms, apart=ms / 1000, **more)
+
+    def together(self, gen, times, ms=10.0, apart=0.0, **more):
+        rows = [{"method": "GET", "route": "/items", "path": "/items", "ms": ms, "status": 200,
+                 "state": "done", "t": self.now + number * apart, **more}
+                for number in range(times)]
+        self.now += ms / 1000 + times * apart
+        self.events += self.of_frame({"gen": gen, "rows": rows})
 
     @property
     def lines(self):
@@ -82,26 +89,42 @@ def test_what_is_no_answer_of_the_code_is_not_compared(routes, other):
 def test_durations_need_more_requests_where_they_vary(routes):
     for ms in (10.0, 12.0, 14.0, 80.0):
         routes.requests(1, 1 + TIMED // 4, ms=ms)
-    routes.requests(2, TIMED - 1, ms=90.0)
+    routes.requests(2, TIMED, ms=90.0)
     assert routes.lines == []
     routes.requests(2, 1, ms=90.0)
     [event] = routes.events
-    assert event["worse"] and event["requests"] == [16, 12]
-    assert routes.lines == ["since the save: GET /items 13 → 90 ms (12 requests, 16 before)"]
+    assert event["worse"] and event["requests"] == [16, 13]
+    assert routes.lines == ["since the save: GET /items 13 → 90 ms (13 requests, 16 before)"]
 
 
 def test_few_requests_tell_where_each_was_slower_than_any_before(routes):
     routes.requests(1, FEW, ms=12.0)
-    routes.requests(2, FEW - 1, ms=90.0)
+    routes.requests(2, FEW, ms=90.0)
     assert routes.lines == []
     routes.requests(2, 1, ms=90.0)
-    assert routes.lines == ["since the save: GET /items 12 → 90 ms (4 requests, 4 before)"]
+    assert routes.lines == ["since the save: GET /items 12 → 90 ms (5 requests, 4 before)"]
 
 
 def test_few_requests_of_which_one_was_as_fast_as_before_tell_nothing(routes):
     routes.requests(1, FEW, ms=12.0)
     routes.requests(2, 1, ms=12.5)
     routes.requests(2, TIMED - 2, ms=90.0)
+    assert routes.lines == []
+
+
+def test_requests_that_begin_before_the_first_answer_of_new_code_are_slow_for_that(routes):
+    routes.requests(1, KEPT + 1, ms=12.0)
+    routes.together(2, TIMED, ms=90.0)
+    assert routes.lines == []
+    routes.requests(2, FEW, ms=90.0)
+    assert "12 → 90 ms" in routes.lines[0]
+
+
+def test_first_requests_of_each_generation_are_no_reason_to_call_the_others_faster(routes):
+    for gen in range(TIMED):
+        routes.requests(gen, 1, ms=90.0)
+    routes.requests(TIMED, 1, ms=90.0)
+    routes.requests(TIMED, 2 * TIMED, ms=12.0)
     assert routes.lines == []
 
 
@@ -143,6 +166,14 @@ def test_an_error_is_new_where_there_was_none_before(routes):
     assert len(routes.lines) == 1
 
 
+def test_an_error_is_not_new_where_generations_that_count_together_had_one(routes):
+    routes.requests(1, WITHOUT_ERROR)
+    routes.requests(1, 1, status=500)
+    routes.requests(2, 1)
+    routes.requests(3, 1, status=500)
+    assert routes.lines == []
+
+
 def test_an_answer_that_broke_off_by_an_error_is_one(routes):
     routes.requests(1, WITHOUT_ERROR)
     routes.requests(2, 1, state="aborted", error="ValueError: no")
@@ -169,7 +200,7 @@ def test_all_that_is_told_at_once_is_one_line(routes):
     assert routes.lines == [
         "since the save: GET /items new error: 1 of 1 request, none of 12 before",
         "since the save: GET /items 3 → 41 queries (2 requests, 12 before)",
-        "since the save: GET /items 12 → 90 ms (4 requests, 12 before)"]
+        "since the save: GET /items 12 → 90 ms (5 requests, 12 before)"]
 
 
 # -- generations

@@ -2,7 +2,9 @@
 
 From the rows of requests alone, so that each reader of the feed finds the same. Only answers are
 compared with each other: what failed is counted, what was refused (4xx) says nothing of the code.
-A number is said to have changed only where the requests before and after do not overlap.
+A number is said to have changed only where the requests before and after do not overlap. The
+first requests of new code find nothing imported, connected or cached: they are slower than what
+follows, and their times count only against a change.
 """
 
 from collections import deque
@@ -27,7 +29,7 @@ KINDS = ("queries", "ms", "failed")
 class Answers:
     """The requests of one method and route in one generation, or in some that were like it."""
 
-    __slots__ = ("asked", "count", "failed", "fewest", "most", "ms")
+    __slots__ = ("asked", "count", "failed", "fewest", "most", "ms", "warm")
 
     def __init__(self) -> None:
         self.count = 0  # rows, without those that failed
@@ -35,12 +37,16 @@ class Answers:
         self.asked = self.failed = 0.0
         self.fewest = self.most = 0  # queries of a request
         self.ms: Deque[float] = deque(maxlen=KEPT)
+        #: of `ms`, those of requests that began after an answer of the same code
+        self.warm: Deque[float] = deque(maxlen=KEPT)
 
-    def add(self, queries: int, ms: float) -> None:
+    def add(self, queries: int, ms: float, warm: bool) -> None:
         self.fewest = min(self.fewest, queries) if self.count else queries
         self.most = max(self.most, queries)
         self.count += 1
         self.ms.append(ms)
+        if warm:
+            self.warm.append(ms)
 
     def followed_by(self, now: "Answers") -> "Answers":
         """What to compare the next generation with, after `now`: who asks once after each save
@@ -63,7 +69,7 @@ class Answers:
 class Route:
     """One method and route: `before` and `now` this generation."""
 
-    __slots__ = ("before", "compared_at", "gen", "now", "told")
+    __slots__ = ("before", "compared_at", "gen", "now", "told", "warm_from")
 
     def __init__(self, gen: int) -> None:
         self.gen = gen
@@ -71,11 +77,13 @@ class Route:
         self.before = Answers()
         self.told: Set[str] = set()  # the KINDS that were said of this generation
         self.compared_at = 0  # requests of this generation from which on to compare again
+        self.warm_from = float("inf")  # the instant of the first answer of this generation
 
     def begin(self, gen: int) -> None:
         self.before, self.now, self.gen = self.before.followed_by(self.now), Answers(), gen
         self.told.clear()
         self.compared_at = 0
+        self.warm_from = float("inf")
 
 
 class Changes:
@@ -113,8 +121,11 @@ class Changes:
             now.asked += weight
             if row.get("unobserved"):
                 return None
-            now.add(row.get("queries", 0), max(
-                0.0, row.get("ms", 0.0) - row.get("throttle_ms", 0.0)))
+            begun, ms = row.get("t", 0.0), row.get("ms", 0.0)
+            now.add(row.get("queries", 0), max(0.0, ms - row.get("throttle_ms", 0.0)),
+                    begun >= route.warm_from)
+            route.warm_from = min(
+                route.warm_from, begun + (ms + row.get("held_ms", 0.0)) / 1000)
         seen = now.count + int(now.failed)
         if seen < route.compared_at:
             return None
@@ -180,16 +191,29 @@ def compared(before: Answers, now: Answers) -> Dict[str, Tuple[Any, bool]]:
     if before.count >= BEFORE and now.count >= AFTER and now.is_apart(before):
         found["queries"] = ([[before.fewest, before.most], [now.fewest, now.most]],
                             now.fewest > before.most)
-    least = min(len(before.ms), len(now.ms))
-    if least >= FEW:
-        parts = _quartiles if least >= TIMED else _extremes
-        (old_low, old, old_high), (new_low, new, new_high) = parts(before.ms), parts(now.ms)
-        worse = new_low > old_high * FACTOR and new - old >= LEAST_MS
-        if worse or (new_high * FACTOR < old_low and old - new >= LEAST_MS):
-            found["ms"] = ([round(old, 1), round(new, 1)], worse)
+    for fast, slow in ((before, now), (now, before)):
+        medians = _slower(fast, slow)
+        if medians:
+            worse = slow is now
+            found["ms"] = ([round(ms, 1) for ms in medians[::1 if worse else -1]], worse)
     if now.failed and not before.failed and before.count >= WITHOUT_ERROR:
         found["failed"] = (round(now.failed), True)
     return found
+
+
+def _slower(fast: Answers, slow: Answers) -> List[float]:
+    """The medians of both, if `slow` is slower, and not because its code was new."""
+    return _apart(fast.ms, slow.ms) and _apart(fast.ms, slow.warm)
+
+
+def _apart(low: Deque[float], high: Deque[float]) -> List[float]:
+    """The medians of both, if `low` is all below `high`."""
+    least = min(len(low), len(high))
+    if least < FEW:
+        return []
+    parts = _quartiles if least >= TIMED else _extremes
+    (_, lower, end), (begin, higher, _) = parts(low), parts(high)
+    return [lower, higher] if begin > end * FACTOR and higher - lower >= LEAST_MS else []
 
 
 def _quartiles(ms: Deque[float]) -> Tuple[float, float, float]:
