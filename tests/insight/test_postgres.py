@@ -102,6 +102,83 @@ def test_psycopg_of_both_kinds(record, postgres):  # noqa: F811
     assert here(record)
 
 
+def test_streams_and_copies_of_psycopg_are_one_statement_each(record, postgres):  # noqa: F811
+    psycopg = pytest.importorskip("psycopg")
+    where = f"host={postgres} user=shop dbname=postgres"
+    with psycopg.connect(where) as connection, connection.cursor() as cursor:
+        cursor.execute("create temporary table t (a int)")
+        record.queries.clear()
+        with cursor.copy("copy t from stdin") as copy:
+            for number in range(3):
+                copy.write_row((number,))
+        found = cursor.stream("select a from t where a < %s", (9,))
+        assert [row[0] for row in found] == [0, 1, 2]
+        for _ in cursor.stream("select a from t"):
+            break
+        with cursor.copy("copy t to stdout") as copy:
+            assert len(list(copy.rows())) == 3
+        with pytest.raises(psycopg.errors.UndefinedTable), cursor.copy("copy x to stdout"):
+            pass
+    assert statements(record) == ["copy t from stdin", "select a from t where a < %s",
+                                  "select a from t", "copy t to stdout", "copy x to stdout"]
+    assert rows(record) == [3, 3, 1, 3, -1]
+    assert [query.failed for query in record.queries] == [False] * 4 + [True]
+    assert all(query.seconds > 0 for query in record.queries) and here(record)
+
+
+def test_coroutines_that_stream_and_copy_by_psycopg(record, postgres):  # noqa: F811
+    psycopg = pytest.importorskip("psycopg")
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(
+                f"host={postgres} user=shop dbname=postgres") as connection:
+            cursor, other = connection.cursor(), await psycopg.AsyncConnection.connect(
+                f"host={postgres} user=shop dbname=postgres")
+            async for row in cursor.stream("select generate_series(1, 3)"):
+                await other.execute("select 1 + %s", row)  # what is done with it is not its own
+            await cursor.execute("create temporary table t (a int)")
+            with pytest.raises(ZeroDivisionError):
+                async with cursor.copy("copy t from stdin") as copy:
+                    await copy.write_row((1,))
+                    raise ZeroDivisionError
+            await connection.rollback()
+            await other.close()
+
+    asyncio.run(main())
+    assert statements(record) == [
+        *["select ? + %s"] * 3, "select generate_series(…)", "create temporary table t (a int)",
+        "copy t from stdin"]
+    assert rows(record)[:4] == [1, 1, 1, 3]
+    assert record.queries[-1].failed and here(record)
+
+
+def test_cursors_of_asyncpg(record, postgres):  # noqa: F811
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def main():
+        connection = await asyncpg.connect(host=postgres, user="shop", database="postgres")
+        async with connection.transaction():
+            found = [each[0] async for each in connection.cursor(
+                "select generate_series(1, $1)", 120, prefetch=50)]
+            assert found == list(range(1, 121))
+            cursor = await connection.cursor("select generate_series(1, 3)")
+            assert len(await cursor.fetch(2)) == 2
+            assert (await cursor.fetchrow())[0] == 3
+            assert await cursor.fetchrow() is None
+            prepared = await connection.prepare("select 7")
+            assert [each[0] async for each in prepared.cursor()] == [7]
+        with pytest.raises(asyncpg.NoActiveSQLTransactionError):
+            async for _ in connection.cursor("select 8"):
+                pass
+        await connection.close()
+
+    asyncio.run(main())
+    assert statements(record) == ["select generate_series(…)", *["select generate_series(…)"] * 3,
+                                  "select ?", "select ?"]
+    assert rows(record) == [120, 2, 1, 0, 1, -1]
+    assert record.queries[-1].failed and here(record)
+
+
 def test_the_time_that_one_waits_for_a_pool_of_psycopg(record, postgres):  # noqa: F811
     pools = pytest.importorskip("psycopg_pool")
     with pools.ConnectionPool(f"host={postgres} user=shop dbname=postgres", min_size=1) as pool:
@@ -155,10 +232,12 @@ def test_sqlalchemy_by_psycopg_and_by_asyncpg(record, postgres):  # noqa: F811
         other = create_async_engine(f"postgresql+asyncpg://shop@/postgres?host={postgres}")
         async with other.connect() as connection:
             await connection.execute(sqlalchemy.text("select generate_series(1, 3)"))
+            rows = await connection.stream(sqlalchemy.text("select generate_series(1, 200)"))
+            assert len(await rows.all()) == 200
         await other.dispose()
 
     asyncio.run(main())
-    assert statements(record) == ["select generate_series(…)"] * 2
+    assert statements(record) == ["select generate_series(…)"] * 3
     assert record.ends == ["commit", "rollback"]
     assert here(record)
 

@@ -88,7 +88,7 @@ def length(result: Any) -> int:
 def first_and_second(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
                      ) -> Tuple[Any, Any]:
     """See `Reading`: of `execute(statement, parameters)`."""
-    statement = arguments[0] if arguments else named.get("query", "")
+    statement = arguments[0] if arguments else named.get("query", named.get("statement", ""))
     return statement, arguments[1] if len(arguments) > 1 else named.get("params")
 
 
