@@ -136,14 +136,24 @@ TEMPLATE = "<p>template {{ n }} {{ noted(n) }}</p>"
 
 def hooks():
     """What was put into this process to look into requests, and is still there."""
-    gc.collect()
+    found = functions_in_force()
+    if found:  # perhaps only as garbage
+        gc.collect()
+        found = functions_in_force()
+    return json.dumps(sorted(found))
+
+
+def functions_in_force():
+    """Finders of ours, and functions that hold on to something, such as what they replaced; the
+    class that a method's `super()` needs is nothing of that kind."""
     own = os.sep + os.path.join("tremolo", "insight") + os.sep
     found = [type(each).__name__ for each in sys.meta_path if type(each).__name__ == "Arrivals"]
     for each in gc.get_objects():
-        if type(each) is types.FunctionType and own in each.__code__.co_filename and (
-                each.__closure__ and each.__name__ not in ("cursor", "__init__")):
+        if type(each) is types.FunctionType and each.__closure__ and (
+                own in each.__code__.co_filename
+                and each.__code__.co_freevars != ("__class__",)):
             found.append(each.__qualname__)
-    return json.dumps(sorted(found))
+    return found
 
 
 def out_url(n):
