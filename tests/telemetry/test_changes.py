@@ -219,6 +219,13 @@ def test_one_request_a_save_adds_up(routes):
     assert "3 → 41 queries (2 requests, 3 before)" in routes.lines[0]
 
 
+def test_durations_of_generations_that_count_together_are_all_there(routes):
+    routes.requests(1, TIMED, ms=90.0)
+    routes.requests(2, 1, ms=90.0)
+    routes.requests(3, TIMED, ms=12.0)
+    assert "90 → 12 ms" in routes.lines[0]
+
+
 def test_what_changed_after_one_request_is_what_the_next_save_is_compared_with(routes):
     routes.requests(1, BEFORE, queries=3)
     routes.requests(2, 1, queries=41)

@@ -59,6 +59,7 @@ class Answers:
         now.asked += self.asked
         now.failed += self.failed
         now.ms = deque([*self.ms, *now.ms], maxlen=KEPT)
+        now.warm = deque([*self.warm, *now.warm], maxlen=KEPT)
         return now
 
     def is_apart(self, before: "Answers") -> bool:
