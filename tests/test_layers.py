@@ -27,7 +27,7 @@ ALLOWED = {
     "discovery": set(),
 }
 #: may import everything
-COMPOSITION_ROOTS = {"cli", "commands", "launch", "inprocess", "dashboard", "testing", "memory",
+COMPOSITION_ROOTS = {"cli", "commands", "launch", "inprocess", "dashboard", "testing",
                      "__main__", "__init__"}
 #: the few imports upwards, each within a function, and why
 UPWARDS = {

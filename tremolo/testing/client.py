@@ -1,25 +1,10 @@
-"""Test an application without sockets: a client that talks to the real server core in memory.
-
-    from tremolo.testing import Client
-
-    async def test_hello():
-        async with Client(app) as client:
-            response = await client.get("/hello")
-            assert response.status == 200 and response.text == "Hello world!"
-
-The bytes of requests and responses go through the same parser, connection and adapter as over
-a network; only the transport is replaced. `client.stream()` gives a response whose body is
-read piece by piece, with back-pressure: what the test does not read, the server cannot send.
-`client.websocket()` opens a WebSocket, `client.connect()` gives a bare connection for tests
-that write their own bytes.
-"""
+"""The client itself: its requests, and the server that answers them in memory."""
 
 import asyncio
 import json as json_module
 from typing import (
     Any,
     AsyncIterable,
-    AsyncIterator,
     Dict,
     Iterable,
     List,
@@ -30,108 +15,17 @@ from typing import (
 )
 from urllib.parse import urlencode
 
-from .config import Settings
-from .memory import HIGH_WATER, Connection, ConnectionEnded, MemoryTransport
-from .net.server import Server
-from .protocol.websocket import NEED_DATA, Close, Failed, Message, WebSocketEngine
+from ..config import Settings
+from ..net.server import Server
+from .memory import Connection, MemoryTransport
+from .response import Response
+from .websocket import HandshakeRefused, WebSocketClient
 
 Text = Union[str, bytes]
 Headers = Union[Mapping[str, str], Iterable[Tuple[Text, Text]]]
 Body = Union[str, bytes, AsyncIterable[bytes], None]
 Peer = Union[Tuple[str, int], str]
 FORM = b"application/x-www-form-urlencoded"
-
-
-class Response:
-    """A response. `headers` are (name, value) in wire order, names in lower case."""
-
-    def __init__(self, connection: Connection, method: str, head: bytes,
-                 informational: List[int]) -> None:
-        #: the connection that it came on
-        self.connection = connection
-        status_line, *lines = head[:-4].split(b"\r\n")
-        version, status, reason = (status_line + b" ").split(b" ", 2)
-        self.version = version.decode("latin-1")
-        self.status = int(status)
-        self.reason = reason.strip().decode("latin-1")
-        self.headers: List[Tuple[str, str]] = []
-        for line in lines:
-            name, _, value = line.decode("latin-1").partition(":")
-            self.headers.append((name.lower(), value.strip()))
-        #: the body, once `read()` has read it
-        self.body = b""
-        #: the task that sends the request's body, if that takes one
-        self.sending: Optional[asyncio.Task[None]] = None
-        #: statuses of the interim responses that came before
-        self.informational = informational
-        self._bodiless = method == "HEAD" or self.status in (204, 304) or self.status < 200
-        #: the whole body was read
-        self.complete = False
-
-    def header(self, name: str, default: str = "") -> str:
-        """All values of a field, joined by commas."""
-        values = [value for field, value in self.headers if field == name.lower()]
-        return ", ".join(values) if values else default
-
-    @property
-    def text(self) -> str:
-        """The body as text, in the charset of its type (else UTF-8)."""
-        _, found, charset = self.header("content-type").lower().partition("charset=")
-        return self.body.decode(charset.split(";")[0].strip() if found else "utf-8")
-
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json_module.loads(self.body)
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the connection can be used again after this response."""
-        options = self.header("connection").lower()
-        if "close" in options:
-            return False
-        framed = self._bodiless or self.header("content-length") or self._chunked
-        return bool(framed) and (self.version == "HTTP/1.1" or "keep-alive" in options)
-
-    @property
-    def _chunked(self) -> bool:
-        return self.header("transfer-encoding").lower() == "chunked"
-
-    async def pieces(self, size: int = HIGH_WATER) -> AsyncIterator[bytes]:
-        """The body as it arrives; a chunk at most at a time. Raises ConnectionEnded."""
-        connection = self.connection
-        if self._bodiless:
-            pass
-        elif self._chunked:
-            while True:
-                line = await connection.receive_until(b"\r\n")
-                left = int(line.split(b";")[0], 16)
-                if not left:
-                    break
-                yield await connection.receive_exactly(left)
-                await connection.receive_exactly(2)
-            while await connection.receive_until(b"\r\n") != b"\r\n":
-                pass
-        elif self.header("content-length"):
-            left = int(self.header("content-length"))
-            while left:
-                piece = await connection.receive(min(size, left))
-                if not piece:
-                    raise ConnectionEnded(f"the server closed {left} bytes early")
-                left -= len(piece)
-                yield piece
-        else:
-            while True:
-                piece = await connection.receive(size)
-                if not piece:
-                    break
-                yield piece
-        self.complete = True
-
-    async def read(self) -> bytes:
-        """The whole body, also kept as `body`."""
-        if not self.complete:
-            self.body = b"".join([piece async for piece in self.pieces()])
-        return self.body
 
 
 class Streaming:
@@ -302,85 +196,14 @@ class Client:
             raise self.errors.pop(0)
 
 
-class HandshakeRefused(Exception):
-    """The server did not accept a WebSocket; `response` is its answer."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(f"the handshake was answered with {response.status}")
-        self.response = response
-
-
-class WebSocketClient:
-    """The client's end of a WebSocket. `response` is the server's handshake."""
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        self.connection = response.connection
-        self.subprotocol = response.header("sec-websocket-protocol")
-        self._engine = WebSocketEngine(1 << 30, client=True)
-        #: code and reason of the server's close, once there was one
-        self.close_code: Optional[int] = None
-        self.close_reason = ""
-
-    async def send(self, message: Union[str, bytes]) -> None:
-        """Send a message: text for str, binary for bytes."""
-        if isinstance(message, str):
-            self._engine.send_text(message)
-        else:
-            self._engine.send_bytes(message)
-        self._flush()
-
-    async def receive(self) -> Union[str, bytes, None]:
-        """The next message; None once the WebSocket is closed (see `close_code`)."""
-        while True:
-            event = self._engine.next_event()
-            self._flush()
-            if isinstance(event, Message):
-                return event.data
-            if isinstance(event, (Close, Failed)):
-                self.close_code, self.close_reason = event.code, event.reason
-                await self._ended()
-                return None
-            if event is NEED_DATA:
-                data = await self.connection.receive()
-                if data:
-                    self._engine.receive_data(data)
-                else:
-                    self._engine.receive_eof()
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close, and wait until the server has agreed."""
-        self._engine.close(code, reason)
-        self._flush()
-        while await self.receive() is not None:
-            pass
-
-    async def leave(self) -> None:
-        """Answer the server's close, as a browser does whatever its page is about."""
-        while not self.connection.closed and await self.receive() is not None:
-            pass
-
-    async def _ended(self) -> None:
-        """The server is the first to close the connection (RFC 6455 section 7.1.1), and waits
-        for the client to do so."""
-        while not self.connection.closed and await self.connection.receive():
-            pass
-        self.connection.close()
-
-    def _flush(self) -> None:
-        data = b"".join(self._engine.data_to_send())
-        if data:
-            self.connection.send(data)
-
-
 def _adapter(app: Any, settings: Settings) -> Any:
-    from .app.application import Application
+    from ..app.application import Application
 
     if isinstance(app, Application):
-        from .app.adapter import NativeAdapter
+        from ..app.adapter import NativeAdapter
 
         return NativeAdapter(app, settings)
-    from .asgi.adapter import ASGIAdapter
+    from ..asgi.adapter import ASGIAdapter
 
     return ASGIAdapter(app, settings)
 
@@ -414,7 +237,3 @@ async def _send_chunked(connection: Connection, body: AsyncIterable[bytes]) -> N
             connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
         await asyncio.sleep(0)
     connection.send(b"0\r\n\r\n")
-
-
-__all__ = ["Client", "Connection", "ConnectionEnded", "HandshakeRefused", "MemoryTransport",
-           "Response", "WebSocketClient"]
