@@ -250,18 +250,18 @@ def count_requests(port, total, connections=4):
 
 def test_totals_are_exact_though_the_dashboard_was_stopped_meanwhile(tmp_path):
     with dashboard(tmp_path, hello("Hello"), 160, 48) as (terminal, port):
-        counted = [count_requests(port, 2_000)]
+        counted = [count_requests(port, 1_000)]
         os.kill(terminal.pid, signal.SIGSTOP)
         try:
-            counted.append(count_requests(port, 1_999))
+            counted.append(count_requests(port, 999))
         finally:
             os.kill(terminal.pid, signal.SIGCONT)
         counted.append(count_requests(port, 1))
-        terminal.expect("4,000 requests", within=10)
+        terminal.expect("2,000 requests")
         runtime = tmp_path / ".runtime"
         answer = tremolo("status", "--json", cwd=runtime, environ=environment(runtime))
         totals = json.loads(answer.stdout)["totals"]
-        assert totals["requests"] == 4_000
-        assert totals["status"] == [0, 4_000, 0, 0, 0]
+        assert totals["requests"] == 2_000
+        assert totals["status"] == [0, 2_000, 0, 0, 0]
         assert totals["bytes_in"] == sum(sent for sent, _ in counted)
         assert totals["bytes_out"] == sum(received for _, received in counted)
