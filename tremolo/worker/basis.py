@@ -89,15 +89,21 @@ class Basis:
                 self._link.life("files", places={
                     folder: dict(found[index:index + NAMES_A_MESSAGE // 4])})
 
+    def report_packages(self) -> None:
+        """Name the files of installed packages, whose change reloads, too."""
+        if self._ahead is None:
+            return
+        files = installed_modules()[1]
+        for index in range(0, len(files), NAMES_A_MESSAGE // 2):
+            self._link.life("packages", files=files[index:index + NAMES_A_MESSAGE // 2])
+
     def report_modules(self) -> None:
-        """Name what a zygote may import ahead; after the switch, for it is in no hurry."""
+        """Name what a zygote may import ahead, which keeps a processor busy for as long as all
+        the imports took."""
         if self._ahead is None:
             return
         for found in self._ahead.messages():
             self._link.life("modules", **found)
-        files = installed_modules()[1]
-        for index in range(0, len(files), NAMES_A_MESSAGE // 2):
-            self._link.life("packages", files=files[index:index + NAMES_A_MESSAGE // 2])
 
     def _report_outdated(self) -> None:
         paths = self._reads.all_stale()

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 ADDRESSES_LIMIT = 10.0
+SWITCHED = 0.05  # seconds after which a switch is over
+FIRST_PAGE = 0.3  # seconds in which a zygote does not take processor time from the first page
 
 
 class Worker:
@@ -306,7 +308,9 @@ class Worker:
         self._link.life("serving")
         if self._basis is not None:
             self._basis.serve(self._server)
-            self._loop.call_later(0.05, self._basis.report_modules)
+            self._loop.call_later(SWITCHED, self._basis.report_packages)
+            self._loop.call_later(FIRST_PAGE if self._link.gen == 1 else SWITCHED,
+                                  self._basis.report_modules)
         advise(self._start, lambda text: self._loop.call_soon_threadsafe(
             self._link.log, "warning", text, ADVICE))
 
