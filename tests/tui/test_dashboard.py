@@ -425,3 +425,18 @@ async def test_the_workers_pane_says_what_is_not_preloaded_and_why(d):
     await d.press("end")
     row, = [text for text in d.screen() if "not preloaded" in text]
     assert "grpc  it starts a thread" in row
+
+
+@drive(SMALL)
+async def test_the_scale_is_of_what_is_visible_also_after_the_list_became_shorter(d):
+    times = [900.0] * 4 + [3.0] * 10
+    await d.say(d.player.frame(4711, [d.player.row(4711, ms=ms, status=200) for ms in times]))
+    traffic = d.app.traffic
+    assert "0      1 s" in d.text()
+    traffic.select_index(traffic.count() - 1)
+    d.app.arrangement.detail = True  # as Enter does, without a draw that would settle all
+    d.app.arrangement.apply()
+    await d.pilot.pause()
+    assert 900.0 not in [traffic.entry(traffic.top + line).ms
+                         for line in range(traffic.body_height)]
+    assert "0     5 ms" in d.text()

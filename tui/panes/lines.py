@@ -203,6 +203,8 @@ class LinePane(Surface, can_focus=True):
         if index is not None:
             height = max(1, self.body_height)
             self.top = max(index - height + 1, min(self.top, index))
+            self._settle()  # for what is visible now
+        self.refresh()  # it was drawn for its new size before it was told that
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
