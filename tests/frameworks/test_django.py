@@ -60,17 +60,19 @@ def site():
     """A configured Django without a project."""
     from django.conf import settings
 
-    if not settings.configured:
-        settings.configure(ROOT_URLCONF="tremolo_test_urls", SECRET_KEY="test", DEBUG=False,
-                           ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None,
-                           DATA_UPLOAD_MAX_MEMORY_SIZE=10_000_000)
-        django.setup()
+    if not settings.configured:  # by another test in this process
+        settings.configure(SECRET_KEY="test")
+    from django.test import override_settings
     from django.urls import path
 
     urls = types.ModuleType("tremolo_test_urls")
     urls.urlpatterns = [path(route, view) for route, view in make_views().items()]
-    sys.modules["tremolo_test_urls"] = urls
-    return urls
+    with pytest.MonkeyPatch.context() as patch, override_settings(
+            ROOT_URLCONF="tremolo_test_urls", DEBUG=False, ALLOWED_HOSTS=["*"],
+            LOGGING_CONFIG=None, DATA_UPLOAD_MAX_MEMORY_SIZE=10_000_000):
+        patch.setitem(sys.modules, "tremolo_test_urls", urls)
+        django.setup()
+        yield urls
 
 
 @pytest.fixture(params=["asgi", "wsgi"])
