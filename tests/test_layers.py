@@ -50,36 +50,43 @@ def modules(package):
                 yield path, dotted
 
 
-@functools.cache
 def imports(path, dotted, types=False):
-    return tuple(_imports(path, dotted, types))
-
-
-def _imports(path, dotted, types):
     """(absolute dotted name, line) of all that a module imports, also within functions; with
     `types` also what is only imported for type checkers."""
+    return [(name, line) for name, line, only_types in _imports(path, dotted)
+            if types or not only_types]
+
+
+@functools.cache
+def _imports(path, dotted):
     with open(path, encoding="utf-8") as source:
         tree = ast.parse(source.read(), path)
-    only_types = set()
-    for node in ast.walk(tree):
-        if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            only_types.update(id(child) for part in node.body for child in ast.walk(part))
-    package = dotted.split(".")[:-1]
-    for node in ast.walk(tree):
-        if id(node) in only_types:
-            continue
+    package, found = dotted.split(".")[:-1], []
+    for node, only_types in _statements(tree, False):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = package[:len(package) - node.level + 1]
+            names = [".".join([*base, node.module] if node.module else base)]
+            if not node.module:
+                names += [".".join([*base, alias.name]) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                base = package[:len(package) - node.level + 1]
-                yield ".".join([*base, node.module] if node.module else base), node.lineno
-                if not node.module:
-                    for alias in node.names:
-                        yield ".".join([*base, alias.name]), node.lineno
-            else:
-                yield node.module or "", node.lineno
+            names = [node.module or ""]
+        else:
+            continue
+        found += [(name, node.lineno, only_types) for name in names]
+    return tuple(found)
+
+
+def _statements(node, only_types):
+    """All statements below a node, and whether only type checkers come to them. Expressions,
+    which are nine in ten of all nodes, hold none."""
+    checked = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, part, ()):
+            for_types = only_types or (checked and part == "body")
+            yield child, for_types
+            yield from _statements(child, for_types)
 
 
 def layer_of(dotted):
