@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.app.serving import get, handler, serve
+from tests.support.serving import until
 from tremolo import Tremolo
 from tremolo.app.context import ConnectionContext, WorkerContext
 from tremolo.app.locks import Lock, LockFile
@@ -362,9 +363,10 @@ def test_a_handler_that_takes_too_long_is_cancelled():
 
 
 def test_a_handler_whose_client_left_is_cancelled_after_the_close_timeout():
-    cancelled = []
+    begun, cancelled = [], []
 
     async def show():
+        begun.append(True)
         try:
             await asyncio.sleep(30)
         finally:
@@ -373,13 +375,8 @@ def test_a_handler_whose_client_left_is_cancelled_after_the_close_timeout():
     async def scenario(client):
         connection = client.connect()
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        await asyncio.sleep(0.02)
-        assert not cancelled
+        await until(lambda: begun)
         connection.close()
-        for _ in range(500):
-            if cancelled:
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("the handler goes on")
+        await until(lambda: cancelled)
 
     serve(handler(show), scenario, app_close_timeout=0.05)

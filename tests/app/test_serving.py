@@ -41,7 +41,7 @@ def test_serve_on_a_socket_of_create_sock(host):
         port = sock.getsockname()[1]
         task = asyncio.ensure_future(app.serve(host, port, sock=sock, mine="here"))
         target = "127.0.0.1" if host == "::" else host
-        for _ in range(200):
+        for _ in range(2000):
             try:
                 streams = await asyncio.open_connection(target, port)
                 break
@@ -62,7 +62,7 @@ def test_a_host_that_does_not_resolve_is_a_unix_socket(tmp_path):
         app = application()
         name = str(tmp_path / "server")
         task = asyncio.ensure_future(app.serve(name, 0, mine="there"))
-        for _ in range(200):
+        for _ in range(2000):
             try:
                 streams = await asyncio.open_unix_connection(name + ".sock")
                 break
