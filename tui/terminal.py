@@ -64,7 +64,10 @@ class Terminal:
                        | termios.IGNCR)
         wanted[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
         wanted[6][termios.VMIN], wanted[6][termios.VTIME] = 1, 0
-        off = os.fpathconf(self._fd, "PC_VDISABLE")
+        try:
+            off = os.fpathconf(self._fd, "PC_VDISABLE")
+        except (OSError, ValueError):
+            off = 0  # what it is in most systems
         for key in (termios.VSUSP, termios.VQUIT):
             wanted[6][key] = bytes([off])
         try:
