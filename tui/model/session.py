@@ -24,14 +24,7 @@ from .pins import Pins
 from .requests import key_of, request_of
 from .routes import Routes
 from .text import clean, clean_lines
-from .throttling import (
-    OFF,
-    Throttle,
-    Throttling,
-    describe,
-    in_words,
-    learn_presets,
-)
+from .throttling import OFF, Throttle, Throttling, describe, in_words, learn_presets
 from .totals import Totals
 from .traffic import Row, Traffic
 from .workers import Reload, Workers
