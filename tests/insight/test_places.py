@@ -27,9 +27,9 @@ def library():
 class Walking(Places):
     walks = 0
 
-    def _search(self, depth):
+    def _search(self, depth, statement):
         self.walks += 1
-        return super()._search(depth + 1)
+        return super()._search(depth + 1, statement)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
 
 
 def _repeated(record: Record, room: _Room) -> List[Repeated]:
-    if record.query_count < MANY:
+    if len(record.queries) < MANY:
         return []
     noted: Dict[Tuple[str, Place], List[float]] = {}
     before, there, entry = "", None, [0, 0.0]

@@ -26,8 +26,8 @@ class _Way(NamedTuple):
     code: CodeType
     instruction: int
     called: Optional[CodeType]
-    between: Optional[CodeType]
-    near: Optional[CodeType]
+    between: CodeType
+    near: CodeType
     place: Place
 
 
@@ -42,8 +42,7 @@ class Places:
     def here(self, depth: int = 2) -> Place:
         """The place of the project's code that called, `depth` frames above and further out;
         for a coroutine that is the one that awaits."""
-        way = self._search(depth + 1)
-        return None if way is None else way.place
+        return self._search(depth + 1, None)
 
     def of(self, statement: str, depth: int = 2) -> Place:
         """As `here`, where `statement` is sent. If it was sent before from as deep below the same
@@ -61,17 +60,10 @@ class Places:
                     and _frame_at(depth + away // 2).f_code is between
                     and _frame_at(depth + 1).f_code is near):
                 return place
-        way = self._search(depth + 1)
-        if way is None:
-            return None
-        if way.away >= FAR:
-            if len(self._ways) >= MAX_REMEMBERED:
-                self._ways.clear()
-            self._ways[statement] = way
-        return way.place
+        return self._search(depth + 1, statement)
 
-    def _search(self, depth: int) -> Optional[_Way]:
-        """The way to the place, of -1 frames if it leads through greenlets."""
+    def _search(self, depth: int, statement: Optional[str]) -> Place:
+        """The place; the way to it is remembered for `statement`, if it is far."""
         nearest: Any = _frame_at(depth)
         frame = nearest
         known = self._known.get
@@ -90,12 +82,14 @@ class Places:
             if found is None:
                 found = self._judge(code.co_filename)
             if found:
-                away = step if greenlet is None else -1
-                between = near = None
-                if away >= FAR:
-                    between, near = _code_at(nearest, away // 2), _code_at(nearest, 1)
-                return _Way(away, code, frame.f_lasti, called, between, near,
-                            (code.co_filename, frame.f_lineno))
+                place = code.co_filename, frame.f_lineno
+                if step >= FAR and statement is not None and greenlet is None:
+                    if len(self._ways) >= MAX_REMEMBERED:
+                        self._ways.clear()
+                    self._ways[statement] = _Way(
+                        step, code, frame.f_lasti, called, _code_at(nearest, step // 2),
+                        _code_at(nearest, 1), place)
+                return place
             called = code
             frame = frame.f_back
         return None

@@ -263,8 +263,9 @@ class Record:
                 row["endpoint"] = endpoint
         if self.queue_seconds >= 0.0001:
             row["queue_ms"] = round(self.queue_seconds * 1000, 3)
-        if self.query_count:
-            row["queries"] = self.query_count
+        count = self.query_count
+        if count:
+            row["queries"] = count
             row["sql_ms"] = round(self.query_seconds * 1000, 3)
         if self.call_count:
             row["calls"] = self.call_count
