@@ -11,7 +11,7 @@ from tremolo.net.counters import LATENCY_BOUNDS, Counters
 from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
-from tremolo.worker.pacing import MIN_ROWS, MOST_CAPTURES
+from tremolo.worker.pacing import MIN_ROWS, MOST_CAPTURES, SAVED_TURNS
 from tremolo.worker.sampler import TICK, Sampler
 from tremolo.worker.stats_pipe import StatsPipe
 
@@ -305,6 +305,38 @@ def test_long_messages_go_with_the_first_rows_only_and_no_row_is_lost():
     made.sample(2.0)
     assert "request" in frames[0]["rows"][0] and server.recent.captures_left == \
         MOST_CAPTURES - 1
+
+
+def test_what_a_page_loads_at_once_is_captured_after_a_rest_and_no_more_than_that():
+    _, sink = collect()
+    server, made = sampler(sink, detail=2)
+    for _ in range(10):
+        made._renew()
+    assert server.recent.captures_left == SAVED_TURNS * MOST_CAPTURES
+    for _ in range(3):
+        server.recent.captures_left = 0
+        made._renew()
+        assert server.recent.captures_left == MOST_CAPTURES
+    made.set_detail(1)
+    assert server.recent.captures_left == 0
+
+
+def test_after_a_rest_there_is_room_for_twice_the_messages_and_no_more_than_that():
+    frames, sink = collect()
+    server, made = sampler(sink, detail=2)
+    sent = []
+    for rests in (0, 0, 1, 5):
+        for turn in range(rests):
+            server.connect(turn + 1)  # something to tell, without a message
+            made.sample(1.0)
+        frames.clear()
+        for _ in range(100):
+            server.finish(capture=kept(CAPTURED))
+        made.sample(2.0)
+        sent.append(sum("request" in row for frame in frames for row in frame["rows"]))
+    once = sent[0]  # and what is left of a turn may do for one more
+    assert once <= sent[1] <= once + 1
+    assert all(2 * once <= count <= 2 * once + 1 for count in sent[2:])
 
 
 def test_demand_is_told_only_under_a_cap_of_the_whole_server():

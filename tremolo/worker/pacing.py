@@ -6,6 +6,9 @@ Arithmetic on processor seconds, which are handed in: knows no clock.
 MAX_ROWS = 500  # a turn
 MIN_ROWS = 20
 MOST_CAPTURES = 20  # a turn
+#: turns of which captures that were not used may be used at once: a page asks for all that it
+#: shows together, and for nothing else for a while
+SAVED_TURNS = 3
 #: of the time that passes, what telling may take: where the process has nothing else to do, and
 #: where it works all the time
 IDLE_SHARE, BUSY_SHARE = 0.05, 0.01

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..net.server import Server
 
 MESSAGES_SIZE = 192 * 1024  # bytes of heads and bodies that are sent, a turn
+MOST_MESSAGES = 2 * MESSAGES_SIZE  # with what turns before did not use
 MAX_REPORTED = 500
 LIVE_AFTER = 1.0  # seconds from which an exchange in progress gets rows of its own
 MAX_LIVE = 50
@@ -49,7 +50,7 @@ class ExchangeRows:
         for the wall clock; `with_messages` asks for what was in requests and responses, too."""
         self._wall = wall
         self._with_messages = with_messages
-        self._messages_left = MESSAGES_SIZE
+        self._messages_left = min(MOST_MESSAGES, self._messages_left + MESSAGES_SIZE)
         rows: List[SizedRow] = []
         recent = self._server.recent
         if recent is None:

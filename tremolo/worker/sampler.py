@@ -19,7 +19,7 @@ from ..telemetry.messages import Frame
 from ..telemetry.rows import RequestRow
 from .connection_rows import ConnectionRows, bounded
 from .messages import stream_lines
-from .pacing import Pacing
+from .pacing import SAVED_TURNS, Pacing
 from .rows import ExchangeRows
 from .usage import Occupied, resident
 
@@ -110,7 +110,8 @@ class Sampler:
         recent, requests = self._server.recent, self._server.counters.requests
         if recent is not None:
             recent.renew(self._pacing.rows, requests - self._begun)
-            recent.captures_left = self._pacing.captures if self.detail > 1 else 0
+            more = self._pacing.captures if self.detail > 1 else 0
+            recent.captures_left = min(SAVED_TURNS * more, recent.captures_left + more)
         self._begun = requests
 
     # -- one turn --------------------------------------------------------------------
