@@ -46,6 +46,7 @@ class Layout:
         self.alone = False
         self.mode = mode_for(*app.size)
         self._heights: Tuple[int, ...] = ()  # of the strips, as they are drawn now
+        self._applied = False
 
     def resized(self, size: Size) -> None:
         mode = mode_for(*size)
@@ -224,8 +225,9 @@ class Layout:
         screen, shown = self.app.screen_stack[0], self.shown()
         overview = self.overview
         look = self.mode if self.mode != "overview" or overview else "medium"
-        for mode in MODES:
-            screen.set_class(mode == look, mode)
+        for mode in MODES:  # all styles are made anew once the screen that is mounted resumes
+            screen.set_class(mode == look, mode, update=self._applied)
+        self._applied = True
         for name, pane in self.app.panes.items():
             pane.display = name in shown  # at once: it may get the focus in this very turn
             pane.set_class(name in shown, "shown")
