@@ -147,6 +147,12 @@ def test_the_throttle_is_not_the_codes(routes):
     assert routes.lines == []
 
 
+def test_waiting_for_other_requests_is_not_the_codes(routes):
+    routes.requests(1, TIMED, ms=10.0)
+    routes.requests(2, 2 * TIMED, ms=90.0, queue_ms=79.0)
+    assert routes.lines == []
+
+
 def test_time_is_that_of_the_newest_requests(routes):
     routes.requests(1, 1000, ms=500.0)
     routes.requests(1, KEPT, ms=10.0)

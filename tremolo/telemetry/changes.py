@@ -123,8 +123,8 @@ class Changes:
             if row.get("unobserved"):
                 return None
             begun, ms = row.get("t", 0.0), row.get("ms", 0.0)
-            now.add(row.get("queries", 0), max(0.0, ms - row.get("throttle_ms", 0.0)),
-                    begun >= route.warm_from)
+            waited = row.get("throttle_ms", 0.0) + row.get("queue_ms", 0.0)
+            now.add(row.get("queries", 0), max(0.0, ms - waited), begun >= route.warm_from)
             route.warm_from = min(
                 route.warm_from, begun + (ms + row.get("held_ms", 0.0)) / 1000)
         seen = now.count + int(now.failed)

@@ -96,7 +96,7 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
     if row.unobserved:
         lines.append(fact(pane, "within", "not looked into: too many requests came at once"))
     if row.weight > 1:
-        lines.append(fact(pane, "stands for",
+        lines.append(fact(pane, "one of",
                           f"about {text.number(round(row.weight))} like it, the others unlisted"))
     return lines
 
