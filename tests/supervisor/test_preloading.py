@@ -94,7 +94,7 @@ def test_a_package_finds_the_environment_that_the_program_sets_after_each_save(t
                    for log in shop.server.find("log", level="debug"))
         shop.is_ahead()
         event = shop.save(answer("reads.VALUE", source.replace("one", "two") + "  # saved"))
-        assert (shop.server.text(), event["mode"]) == ("two", "zygote")
+        assert (shop.server.text(), event["mode"]) == ("two", "zygote"), shop.server.said()
 
 
 def test_what_is_not_preloaded_is_told_and_the_zygote_prints_nothing(tmp_path):
