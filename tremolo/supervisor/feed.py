@@ -38,11 +38,11 @@ class Viewer:
         self._channel = Channel(sock, feed.loop, self._on_message, self._on_close)
         self._channel.send(feed.hello())
 
-    def offer_log(self, line: bytes) -> None:
+    def offer_log(self, line: bytes, stands_for: int) -> None:
         """Send a log line; where the viewer does not keep up, the newest ones later."""
         self._send_logs()
         if self._logs or self._channel.pending > LOGS_PENDING:
-            self._logs.add(line)
+            self._logs.add(line, stands_for)
         else:
             self._channel.send_line(line)
 
@@ -136,7 +136,7 @@ class Feed:
                 line = encode_cut(message)
             if message["kind"] == "log":
                 for viewer in tuple(self._viewers):
-                    viewer.offer_log(line)
+                    viewer.offer_log(line, message.get("left_out") or 1)
                 return
             is_frame = message["kind"] == "frame"
             most = self.detail if is_frame else 0
