@@ -97,8 +97,11 @@ class FirstFrame:
 
     def _draw(self) -> None:
         width, height = shutil.get_terminal_size()
-        ground = self._paint.code(Run(""))
-        rows = [ground + "".join(f"{self._paint.code(run)}{run.text}" for run in row) + "\x1b[K"
+        code = self._paint.code
+        # Each row is cleared before it is written: after it, its last cell would be lost where it
+        # fills the screen, since the cursor stays upon that.
+        rows = [code(row[-1] if row else Run("")) + "\x1b[K"
+                + "".join(f"{code(run)}{run.text}" for run in row)
                 for row in self.rows(width, height)]
         self._write("".join(f"\x1b[{number}H{row}" for number, row in enumerate(rows, 1))
                     + "\x1b[0m")

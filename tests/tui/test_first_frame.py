@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("textual")
 pytest.importorskip("pyte")
 
+import pyte
 from rich.color import Color, ColorSystem
 
 from tests.support.dashboard_driver import dashboard
@@ -82,6 +83,25 @@ def test_no_size_is_too_small_for_it(app):
             assert len(rows) == height
             assert all(len(text_of(row)) <= width for row in rows), (width, height)
             assert all(text_of(row).isprintable() for row in rows)
+
+
+class LikeXterm(pyte.Screen):
+    """The cursor stays upon the last cell of a row that is full, and erasing begins there."""
+
+    def erase_in_line(self, how=0, private=False):
+        self.cursor.x = min(self.cursor.x, self.columns - 1)
+        super().erase_in_line(how, private)
+
+
+@pytest.mark.parametrize("size", [(160, 48), (80, 24), (30, 8)])
+def test_rows_that_fill_the_screen_have_their_last_cell(monkeypatch, size):
+    for name, value in zip(("COLUMNS", "LINES"), size):
+        monkeypatch.setenv(name, str(value))
+    frame, screen = FirstFrame(SHOP, EXACT), LikeXterm(*size)
+    monkeypatch.setattr(frame, "_write", pyte.Stream(screen).feed)
+    for _ in range(2):  # the second over what is there
+        frame._draw()
+        assert [row.rstrip() for row in screen.display] == [text_of(row) for row in drawn(size)]
 
 
 def test_it_says_nothing_of_a_start_where_nothing_is_started():
