@@ -48,6 +48,9 @@ class Places:
         """As `here`, where `statement` is sent. If it was sent before from as deep below the same
         instruction, by the same functions there, half-way and here, it took the same way, for
         libraries that are deep call themselves: to look at each frame costs a lot more."""
+        nearest = _frame_at(depth)
+        if self._known.get(nearest.f_code.co_filename):  # who sends it is the project itself
+            return nearest.f_code.co_filename, nearest.f_lineno
         way = self._ways.get(statement)
         if way is not None:
             away, code, instruction, called, between, near, place = way
