@@ -10,6 +10,7 @@ import textual.pilot
 from textual.css.stylesheet import Stylesheet
 
 from tests.support.feed_player import FeedPlayer, line
+from tui import replay
 from tui.app import Dashboard
 
 SMALL, LARGE = (80, 24), (160, 48)
@@ -158,8 +159,10 @@ async def server(answer=b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"):
         writer.close()
 
     listening = await asyncio.start_server(client, "127.0.0.1", 0)
+    told, replay.TOLD = replay.TOLD, 0.0  # the feed tells nothing of its requests
     try:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", requests
     finally:
+        replay.TOLD = told
         listening.close()
         await listening.wait_closed()
