@@ -307,3 +307,23 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
     assert kept["target"] == "/cart" and kept["lacks"] == ["cookie"]
     assert "sesame" not in text and "hunter2" not in text
     assert not any(word in text for word in ("sesame", "hunter2", "abcdef", "POST"))
+
+
+@drive(SMALL)
+async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
+    frame = rows(d.player, 1, path="/list")
+    each = {"sql": 1, "place": 0, "ms": 0.5, "rows": 1}
+    told = {"v": 1, "kind": "insight", "pid": 4711, "request": frame["rows"][0]["id"],
+            "statements": ["select id from orders where open", "select name from items where id=?"],
+            "places": ["/shop/views.py:31"],
+            "queries": [{"sql": 0, "place": 0, "ms": 4.0, "rows": 9}, *[each] * 5,
+                        {**each, "failed": True}, each],
+            "query_count": 8, "sql_ms": 7.5,
+            "repeated": [{"count": 7, "sql": 1, "place": 0, "ms": 3.5}]}
+    await d.say(frame, told)
+    await d.press("up", "enter")
+    text = " ".join((await whole_detail(d)).replace("│", " ").split())
+    again = "select name from items where id=?"
+    assert f"1+N: 7× {again} at views.py:31 · 3.5 ms" in text
+    assert "4.0 select id from orders where open 9 rows views.py:31" in text
+    assert f"2.5 5× {again} 5 rows views.py:31 0.5 {again} 1 row views.py:31 0.5 {again}" in text

@@ -1,13 +1,16 @@
 """What is known from within a request, as tabs of its detail or parts of them."""
 
+import itertools
 import os
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 from rich.cells import cell_len
 
+from tremolo.units import counted
+
 from ..draw import Piece, shortened, wrapped_pieces
 from ..model import text
-from ..model.insight import Mail
+from ..model.insight import Mail, Query
 from ..model.logs import Error
 from ..model.traffic import Row
 from .lines import LinePane
@@ -79,21 +82,31 @@ def query_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
     note = f"{facts.query_count} in {text.millis(facts.sql_ms)} ms{' · ' if ends else ''}{ends}"
     lines: List[Sequence[Piece]] = list(heading(pane, "SQL", note, width))
     for each in facts.repeated:
-        lines.append([(f" 1+N: {each.times}× ", pane.style("warning")), (each.sql, plain),
-                      (f" at {_short(each.place)} · {text.millis(each.ms)} ms", dim)])
+        lines += wrapped_pieces(
+            [(f" 1+N: {each.times}× ", pane.style("warning")), (each.sql, plain),
+             (f" at {_short(each.place)} · {text.millis(each.ms)} ms", dim)], width - 1, 6)
     if facts.waited_ms >= 1:
         lines.append([(f" {text.millis(facts.waited_ms)} ms waited for a connection",
                        pane.style("warning"))])
-    for query in facts.queries:
-        rows = f"{query.rows} rows " if query.rows >= 0 else ""
-        lines.append([(f" {text.millis(query.ms):>7} ", plain),
-                      (query.sql + " ", pane.style("error") if query.failed else plain),
-                      (f"{query.parameters} " if query.parameters else "", pane.style("second")),
-                      (rows, dim), (_short(query.place), pane.style("faint"))])
+    for _, alike in itertools.groupby(facts.queries, _appearance):
+        run = list(alike)
+        query, rows = run[0], sum(one.rows for one in run)
+        lines += wrapped_pieces(
+            [(f" {text.millis(sum(one.ms for one in run)):>7} ", plain),
+             (f"{len(run)}× " if len(run) > 1 else "", pane.style("warning")),
+             (query.sql + " ", pane.style("error") if query.failed else plain),
+             (f"{query.parameters} " if query.parameters else "", pane.style("second")),
+             (f"{counted(rows, 'row')} " if query.rows >= 0 else "", dim),
+             (_short(query.place), pane.style("faint"))], width - 1, 9)
     left = facts.query_count - len(facts.queries)
     if left > 0:
         lines.append([(f" {left} more are not shown", dim)])
     return lines
+
+
+def _appearance(query: Query) -> Tuple[object, ...]:
+    """Statements in a row in which nothing but times and rows is different are one line."""
+    return query.sql, query.parameters, query.place, query.failed, query.rows >= 0
 
 
 def _short(place: str) -> str:
