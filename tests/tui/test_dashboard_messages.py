@@ -314,7 +314,8 @@ async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
     frame = rows(d.player, 1, path="/list")
     each = {"sql": 1, "place": 0, "ms": 0.5, "rows": 1}
     told = {"v": 1, "kind": "insight", "pid": 4711, "request": frame["rows"][0]["id"],
-            "statements": ["select id from orders where open", "select name from items where id=?"],
+            "statements": ["select id from orders where open",
+                           "select name from items where id=?"],
             "places": ["/shop/views.py:31"],
             "queries": [{"sql": 0, "place": 0, "ms": 4.0, "rows": 9}, *[each] * 5,
                         {**each, "failed": True}, each],
