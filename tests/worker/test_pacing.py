@@ -3,9 +3,11 @@
 from tremolo.worker.pacing import BUSY_SHARE, IDLE_SHARE, MAX_ROWS, MIN_ROWS, Pacing
 
 
-def turned(pacing, cost_of_a_row, busy, turns=200, passed=0.1):
+def turned(pacing, cost_of_a_row, busy, turns=200, passed=0.1, used=1.0):
+    """So many turns of a process that gets the part `used` of what it is busy for."""
     for _ in range(turns):
-        pacing.turned(pacing.rows, pacing.rows * cost_of_a_row, busy * passed, passed)
+        pacing.turned(pacing.rows, pacing.rows * cost_of_a_row, used * busy * passed,
+                      busy * passed, passed)
     return pacing
 
 
@@ -14,9 +16,15 @@ def test_at_rest_all_is_shown_for_as_long_as_it_fits_in_its_share():
 
 
 def test_at_work_rows_take_their_share_of_the_time_and_no_more():
-    pacing = turned(Pacing(), 20e-6, 1.0)
+    pacing = turned(Pacing(), 10e-6, 1.0)
     assert pacing.share == BUSY_SHARE
-    assert 0.9 * BUSY_SHARE < pacing.rows * 20e-6 / 0.1 < 1.1 * BUSY_SHARE
+    assert 0.9 * BUSY_SHARE < pacing.rows * 10e-6 / 0.1 < 1.1 * BUSY_SHARE
+
+
+def test_a_process_that_others_leave_half_of_the_processor_shows_half_as_much():
+    pacing = turned(Pacing(), 10e-6, 1.0, used=0.5)
+    assert pacing.share == BUSY_SHARE / 2
+    assert 0.9 * BUSY_SHARE / 2 < pacing.rows * 10e-6 / 0.1 < 1.1 * BUSY_SHARE / 2
 
 
 def test_between_rest_and_work_the_share_falls_evenly():
@@ -33,7 +41,7 @@ def test_some_rows_are_shown_whatever_they_cost_and_more_again_afterwards():
 
 def test_a_turn_that_cost_much_without_rows_does_not_divide_by_them():
     pacing = Pacing()
-    pacing.turned(0, 0.5, 0.1, 0.1)
+    pacing.turned(0, 0.5, 0.1, 0.1, 0.1)
     assert pacing.rows == MIN_ROWS and pacing.spent == 0.5
 
 

@@ -10,8 +10,9 @@ MOST_CAPTURES = 20  # a turn
 #: shows together, and for nothing else for a while
 SAVED_TURNS = 3
 #: of the time that passes, what telling may take: where the process has nothing else to do, and
-#: where it works all the time
+#: where it works all the time (of what it gets of the processor, if others want it, too)
 IDLE_SHARE, BUSY_SHARE = 0.05, 0.01
+LEAST_SHARE = 0.001
 #: of it, what rows of connections may take
 CONNECTIONS_SHARE = 0.2
 BUSY = 0.9
@@ -34,11 +35,13 @@ class Pacing:
         """Of how many exchanges heads and bodies are worth their time, until the next turn."""
         return min(MOST_CAPTURES, self.rows // 3)
 
-    def turned(self, rows: int, cost: float, busy: float, passed: float) -> None:
-        """A turn told so many `rows`, which took `cost` seconds of the processor; all that the
-        process did in the `passed` seconds since the last turn took `busy`."""
+    def turned(self, rows: int, cost: float, used: float, occupied: float, passed: float) -> None:
+        """A turn told so many `rows`, which took `cost` seconds of the processor. Of the `passed`
+        seconds since the last one, the process `used` so many of the processor, and had something
+        to do for so long as it was `occupied`."""
         self.spent += cost
-        self.share = max(BUSY_SHARE, min(IDLE_SHARE, (BUSY - busy / passed) / 10))
+        self.share = max(BUSY_SHARE * min(1.0, used / max(occupied, 1e-6)),
+                         min(IDLE_SHARE, (BUSY - occupied / passed) / 10), LEAST_SHARE)
         allowed = self.share * passed
         if cost > allowed:
             self.rows = max(MIN_ROWS, min(self.rows, int(rows * allowed / cost)))

@@ -80,7 +80,7 @@ class Sampler:
         self._last_mark: Tuple[int, ...] = ()
         self._last_second = float("-inf")
         self._rss = 0
-        self._cpu_start = time.process_time()
+        self._cpu_start = self._cpu_last = time.process_time()
         self._occupied_last = self._occupied()
         self._last_turn = loop.time()
         self._connections = ConnectionRows()
@@ -129,9 +129,10 @@ class Sampler:
         if now - self._last_second >= 1.0:
             self._each_second(now)
         self.sample(now)
-        occupied = self._occupied()
-        self._pacing.turned(self._told, self._thread_cpu() - started,
+        occupied, used = self._occupied(), time.process_time()
+        self._pacing.turned(self._told, self._thread_cpu() - started, used - self._cpu_last,
                             occupied - self._occupied_last, max(now - self._last_turn, TICK / 2))
+        self._cpu_last = used
         self._occupied_last, self._last_turn, self._told = occupied, now, 0
         self._renew()
         self._due = max(self._due + TICK, now + TICK / 2)
