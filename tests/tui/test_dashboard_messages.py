@@ -317,9 +317,10 @@ async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
             "statements": ["select id from orders where open",
                            "select name from items where id=?"],
             "places": ["/shop/views.py:31"],
-            "queries": [{"sql": 0, "place": 0, "ms": 4.0, "rows": 9}, *[each] * 5,
+            "queries": [{"sql": 0, "place": 0, "ms": 4.0, "rows": 9},
+                        *[{**each, "parameters": f"({n},)"} for n in range(9)],
                         {**each, "failed": True}, each],
-            "query_count": 8, "sql_ms": 7.5,
+            "query_count": 12, "sql_ms": 9.5,
             "repeated": [{"count": 7, "sql": 1, "place": 0, "ms": 3.5}]}
     await d.say(frame, told)
     await d.press("up", "enter")
@@ -327,4 +328,5 @@ async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
     again = "select name from items where id=?"
     assert f"1+N: 7× {again} at views.py:31 · 3.5 ms" in text
     assert "4.0 select id from orders where open 9 rows views.py:31" in text
-    assert f"2.5 5× {again} 5 rows views.py:31 0.5 {again} 1 row views.py:31 0.5 {again}" in text
+    assert (f"4.5 9× {again} (0,) (1,) (2,) (3,) (4,) (5,) (6,) (7,) and 1 other 9 rows "
+            f"views.py:31 0.5 {again} 1 row views.py:31 0.5 {again}") in text

@@ -16,6 +16,8 @@ from ..model.traffic import Row
 from .lines import LinePane
 from .page import heading
 
+SETS = 8  # of parameters of a statement that was sent again and again
+
 
 def variable_lines(pane: LinePane, error: Error, width: int) -> List[Sequence[Piece]]:
     """The variables of the project's frames, from the place of the exception outwards."""
@@ -91,11 +93,14 @@ def query_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
     for _, alike in itertools.groupby(facts.queries, _appearance):
         run = list(alike)
         query, rows = run[0], sum(one.rows for one in run)
+        parameters = [one.parameters for one in run if one.parameters]
+        if len(parameters) > SETS:
+            parameters[SETS:] = [f"and {counted(len(parameters) - SETS, 'other')}"]
         lines += wrapped_pieces(
             [(f" {text.millis(sum(one.ms for one in run)):>7} ", plain),
              (f"{len(run)}× " if len(run) > 1 else "", pane.style("warning")),
              (query.sql + " ", pane.style("error") if query.failed else plain),
-             (f"{query.parameters} " if query.parameters else "", pane.style("second")),
+             ("".join(f"{each} " for each in parameters), pane.style("second")),
              (f"{counted(rows, 'row')} " if query.rows >= 0 else "", dim),
              (_short(query.place), pane.style("faint"))], width - 1, 9)
     left = facts.query_count - len(facts.queries)
@@ -105,8 +110,8 @@ def query_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
 
 
 def _appearance(query: Query) -> Tuple[object, ...]:
-    """Statements in a row in which nothing but times and rows is different are one line."""
-    return query.sql, query.parameters, query.place, query.failed, query.rows >= 0
+    """Statements in a row that are the same but for parameters, times and rows are one line."""
+    return query.sql, query.place, query.failed, query.rows >= 0
 
 
 def _short(place: str) -> str:
