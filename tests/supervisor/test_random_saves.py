@@ -38,9 +38,10 @@ def agrees(server, expected):
         state = last_reload(server).get("state")
         return state == "failed", f"the last reload: {state}"
     try:
-        answer = server.text()
+        status, body = server.get()
     except OSError as exc:
         return False, repr(exc)
+    answer = body.decode() if status == 200 else "fails"
     return answer == expected and last_reload(server).get("state") == "ready", answer
 
 
