@@ -324,7 +324,7 @@ async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
             "repeated": [{"count": 7, "sql": 1, "place": 0, "ms": 3.5}]}
     await d.say(frame, told)
     await d.press("up", "enter")
-    text = " ".join((await whole_detail(d)).replace("│", " ").split())
+    text = " ".join((await whole_detail(d)).replace("│", " ").replace("┃", " ").split())
     again = "select name from items where id=?"
     assert f"1+N: 7× {again} at views.py:31 · 3.5 ms" in text
     assert "4.0 select id from orders where open 9 rows views.py:31" in text
