@@ -41,6 +41,8 @@ def mailbox():
                               if line[:4].upper() == b"QUIT" else b"250 fine\r\n")
                 stream.write(answer)
                 stream.flush()
+                if answer.startswith(b"221"):  # it is the server that closes (RFC 5321, 4.1.1.10)
+                    break
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
