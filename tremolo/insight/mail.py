@@ -6,7 +6,7 @@ Its text is not masked: the link that it brings is what a developer wants to fol
 import email
 import email.policy
 from email.message import EmailMessage
-from typing import Any, Iterable, List, Union
+from typing import Any, Iterable, List, Sized, Tuple, Union
 
 from ..telemetry.insight_messages import Attachment, Mail
 from ..telemetry.sanitize import clean, clean_lines
@@ -15,6 +15,31 @@ from ..telemetry.sanitize import clean, clean_lines
 MAX_READ = 1024 * 1024
 MAX_TEXT = 8 * 1024  # characters of each body
 MAX_NAMED = 20  # recipients, and attachments
+
+
+class Envelope:
+    """How a client's method that sends a message is called: the `names` of the sender, of the
+    recipients and of the message among its arguments."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def name(self, client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:
+        """What a call of it is called in the list of calls."""
+        to = self._parts(arguments, keywords)[1]
+        return "SEND", to if isinstance(to, str) else ", ".join(map(str, to))
+
+    def mail(self, client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Mail:
+        return mail_of(*self._parts(arguments, keywords))
+
+    def _parts(self, arguments: Tuple[Any, ...], keywords: Any) -> List[Any]:
+        return [arguments[index] if index < len(arguments) else keywords.get(name, "")
+                for index, name in enumerate(self._names)]
+
+
+def outcome(refused: Sized) -> str:
+    """The status of a message that some recipients were `refused` for."""
+    return f"{len(refused)} refused" if refused else "sent"
 
 
 def mail_of(sender: Any, recipients: Union[str, Iterable[Any]], data: Union[str, bytes]) -> Mail:

@@ -5,14 +5,14 @@ no connection, for good, and its calls succeed.
 """
 
 import sys
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 from weakref import WeakSet
 
-from ...telemetry.insight_messages import Mail
 from ..calls import Calling
-from ..mail import mail_of
+from ..mail import Envelope, outcome
 from ..source import Source
 
+ENVELOPE = Envelope("sender", "recipients", "message")
 _TEXT = "kept by Tremolo, and not sent"
 #: what a server that agrees to everything answers to a command (RFC 5321), 250 to others
 _REPLIES = {b"QUIT": 221, b"AUTH": 235, b"DATA": 354, b"HELP": 214, b"VRFY": 252}
@@ -27,7 +27,8 @@ class _Nobody:
 def attach(source: Source) -> None:
     module = sys.modules["aiosmtplib.smtp"]
     client, reply = module.SMTP, module.SMTPResponse
-    calling = Calling(source, "mail", _named, _status, _mail)
+    calling = Calling(source, "mail", ENVELOPE.name, lambda result: outcome(result[0]),
+                      ENVELOPE.mail)
     held: WeakSet[Any] = WeakSet()
 
     def replying(code: int) -> Callable[..., Any]:
@@ -99,24 +100,3 @@ def attach(source: Source) -> None:
 
 def _is_held(client: Any) -> bool:
     return isinstance(client.protocol, _Nobody)
-
-
-def _arguments(arguments: Tuple[Any, ...], keywords: Any) -> Tuple[Any, Any, Any]:
-    names = ("sender", "recipients", "message")
-    sender, to, data = (arguments[index] if index < len(arguments) else keywords.get(name, "")
-                        for index, name in enumerate(names))
-    return sender, to, data
-
-
-def _named(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:
-    to = _arguments(arguments, keywords)[1]
-    return "SEND", to if isinstance(to, str) else ", ".join(map(str, to))
-
-
-def _status(result: Any) -> str:
-    refused = result[0]
-    return f"{len(refused)} refused" if refused else "sent"
-
-
-def _mail(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Mail:
-    return mail_of(*_arguments(arguments, keywords))

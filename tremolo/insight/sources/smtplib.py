@@ -5,13 +5,13 @@ client that connected meanwhile has no connection, and goes on so.
 """
 
 import sys
-from typing import Any, Callable, Tuple
+from typing import Any, Callable
 
-from ...telemetry.insight_messages import Mail
 from ..calls import Calling
-from ..mail import mail_of
+from ..mail import Envelope, outcome
 from ..source import Source
 
+ENVELOPE = Envelope("from_addr", "to_addrs", "msg")
 _TEXT = b"kept by Tremolo, and not sent"
 #: what a server that agrees to everything answers (RFC 5321, RFC 4954)
 _REPLIES = {"connect": 220, "ehlo": 250, "helo": 250, "starttls": 220, "login": 235, "auth": 235,
@@ -22,7 +22,7 @@ _HELD = "_tremolo_held"
 
 def attach(source: Source) -> None:
     module = sys.modules["smtplib"]
-    calling = Calling(source, "mail", _named, _status, _mail)
+    calling = Calling(source, "mail", ENVELOPE.name, outcome, ENVELOPE.mail)
     calling.observe(module.SMTP, "sendmail")
     source.replace(module.SMTP, "sendmail", lambda send: _kept_whole(source, calling, send))
     for kind in (module.SMTP, module.LMTP):
@@ -85,23 +85,3 @@ def _kept_data(source: Source, send: Callable[..., Any]) -> Callable[..., Any]:
         return 250, _TEXT
 
     return data
-
-
-def _arguments(arguments: Tuple[Any, ...], keywords: Any) -> Tuple[Any, Any, Any]:
-    names = ("from_addr", "to_addrs", "msg")
-    sender, to, data = (arguments[index] if index < len(arguments) else keywords.get(name, "")
-                        for index, name in enumerate(names))
-    return sender, to, data
-
-
-def _named(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Tuple[str, str]:
-    to = _arguments(arguments, keywords)[1]
-    return "SEND", to if isinstance(to, str) else ", ".join(map(str, to))
-
-
-def _status(refused: Any) -> str:
-    return f"{len(refused)} refused" if refused else "sent"
-
-
-def _mail(client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Mail:
-    return mail_of(*_arguments(arguments, keywords))
