@@ -81,11 +81,15 @@ class Generations:
         """The generation that serves; 0 while none does."""
         return self.serving.number if self.serving is not None else 0
 
+    def is_starting_after(self, number: int) -> bool:
+        """Whether code newer than that generation is on its way."""
+        return (self.newest is not None and self.newest.number != number
+                and self.attempt is not None and not self.attempt.done())
+
     def keeping(self) -> List[WorkerHandle]:
         """Workers that serve, if new code is not on its way already: that reads all afresh."""
         serving = self.serving
-        if serving is None or self.stopping or (
-                self.attempt is not None and not self.attempt.done()):
+        if serving is None or self.stopping or self.is_starting_after(serving.number):
             return []
         return [worker for worker in serving.workers.values() if worker.state == "serving"]
 

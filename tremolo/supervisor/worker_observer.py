@@ -121,7 +121,9 @@ class WorkerObserver:
 
     def _on_modules(self, worker: WorkerHandle, life: Mapping[str, Any]) -> None:
         found = self._modules.add(worker.pid, life)
-        if found is not None and worker.slot == 0:
+        # Of code that makes way for newer it is of no use any more: that tells of itself soon.
+        if found is not None and worker.slot == 0 and not (
+                worker.expected or self._generations.is_starting_after(worker.gen)):
             self._spawner.learn(*found, mode=worker.mode)
 
     def _on_packages(self, worker: WorkerHandle, life: Mapping[str, Any]) -> None:
