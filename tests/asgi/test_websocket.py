@@ -763,7 +763,7 @@ def test_a_large_denial_waits_for_a_slow_client():
         async with serving_asgi(app) as site:
             client = await open_client(site, receive_buffer=4096)
             await client.send(handshake())
-            await until(lambda: site.connection.outbox.full)
+            await until(lambda: site.server.connections and site.connection.outbox.full)
             assert len(sent) < 200
             response = await client.response()
             assert len(response.body) == 400 * 65536
