@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from tests.benchmarks.reload_client import Link, Load, Project, Streams, one, until_new
-from tests.support.processes import Server, hello, project, wait_until
+from tests.support.processes import Server, hello, project, save, wait_until
 from tests.support.serving import CERTIFICATE, KEY, LOOPS
 
 
@@ -84,7 +84,7 @@ def test_new_code_is_said_to_serve_when_the_old_takes_no_more_requests(tmp_path,
             old = server.workers[0]
             os.kill(old, signal.SIGSTOP)
             try:
-                shop.write_text(hello("two, the newer"))
+                save(shop, hello("two, the newer"))
                 server.wait_for("worker", gen=2, state="serving")
                 assert server.text() == "two, the newer"
                 if not go_on:
@@ -115,7 +115,7 @@ def test_each_answer_after_ready_is_one_of_new_code(tmp_path):
                 client.request("GET", "/")
                 client.getresponse().read()
             text = str(number) * (number + 1)
-            shop.write_text(hello(text))
+            save(shop, hello(text))
             server.wait_for("reload", gen=number + 1, state="ready")
             for client in dice.sample(clients, 8):
                 client.request("GET", "/")

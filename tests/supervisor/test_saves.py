@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support.processes import Server, hello, project, wait_until
+from tests.support.processes import Server, hello, project, save, wait_until
 
 SLOW = "import time; time.sleep(0.8)\n"
 SLOW_LIFESPAN = hello("TEXT").replace(
@@ -27,13 +27,6 @@ def mode(request):
 
 def served(server, text):
     server.wait_for_text(text)
-
-
-def save(path, text):
-    """As most editors save: never half of it."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def running(server):

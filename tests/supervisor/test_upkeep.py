@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 
-from tests.support.processes import ROOT, Server, hello, is_alive, project, wait_until
+from tests.support.processes import ROOT, Server, hello, is_alive, project, save, wait_until
 
 
 def run(folder, *more, **environ):
@@ -161,7 +161,7 @@ def test_a_crash_right_after_the_fork_makes_forking_suspect(tmp_path):
     shop = project(tmp_path, "one")
     with dev(tmp_path) as server:
         assert server.text() == "one"
-        shop.write_text(hello("two").replace(
+        save(shop, hello("two").replace(
             "    await send({\"type\": \"http.response.start\"",
             "    import os, signal\n"
             "    if scope['path'] == '/crash': os.kill(os.getpid(), signal.SIGSEGV)\n"
@@ -172,5 +172,5 @@ def test_a_crash_right_after_the_fork_makes_forking_suspect(tmp_path):
             wait_until(lambda: any("died in its first second" in event["text"]
                                    for event in server.find("log")), "the note")
         assert server.text() == "two"
-        shop.write_text(hello("three"))
+        save(shop, hello("three"))
         assert server.wait_for("reload", gen=3, state="ready")["mode"] == "spawn"

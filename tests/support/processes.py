@@ -258,6 +258,14 @@ def tremolo(*arguments, cwd, environ, timeout=DEADLINE):
     return forks.run(arguments, cwd, environ, timeout)
 
 
+def save(path, text):
+    """Save as editors do that put a new file in the place of the old one: one change, and nobody
+    can read half of it."""
+    new = path.with_name(path.name + ".tmp")
+    new.write_text(text)
+    os.replace(new, path)
+
+
 def project(folder, text="one", name="shop.py"):
     """A project with one application; the path of its file."""
     path = folder / name
