@@ -254,6 +254,11 @@ class Dashboard(Actions, App[int]):
         if self.draw_timer is not None:
             self.draw_timer.news()
 
+    def _hurry(self) -> None:
+        """A key has changed what is to be seen: do not wait for the next tick."""
+        if self.draw_timer is not None:
+            self.draw_timer.key()
+
     def draw_changes(self, hurry: bool = False) -> bool:
         """Let what is visible draw itself where it has changed; in a hurry also the panes
         that otherwise take their time."""
@@ -306,7 +311,10 @@ class Dashboard(Actions, App[int]):
     def action_pane(self, number: int) -> None:
         if self.arrangement is not None:
             self.arrangement.choose(number)
-            self.news()
+            self._hurry()
+
+    def on_descendant_focus(self) -> None:
+        self._hurry()  # a strip that has the focus has more lines
 
     def on_line_pane_selected(self, message: LinePane.Selected) -> None:
         self.show_in_detail(message.pane.subject_of_selection())

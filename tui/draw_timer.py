@@ -1,4 +1,5 @@
-"""When to draw: soon after news, ten times a second at most, less often where drawing is slow.
+"""When to draw: soon after news, ten times a second at most, less often where drawing is slow; at
+once after a key.
 
 Knows a loop's clock and two callbacks; what is drawn, and how, is not its business.
 """
@@ -33,6 +34,10 @@ class DrawTimer:
     def news(self) -> None:
         """Something has changed: draw, but not sooner than `interval` after the last time."""
         self._at(max(self._loop.time(), self._ticked + self.interval))
+
+    def key(self) -> None:
+        """A key has changed what is to be seen: draw at once. Keys of one read are one draw."""
+        self._at(self._loop.time())
 
     def _at(self, due: float) -> None:
         if self._handle is not None:

@@ -111,3 +111,16 @@ def test_a_draw_that_nobody_reports_done_holds_up_the_next_for_a_while_only():
         loop.run(LOST / 2)
     assert len(draws) >= 3
     assert all(after - before >= LOST for before, after in zip(draws, draws[1:]))
+
+
+def test_a_key_is_drawn_at_once_and_several_of_one_moment_together():
+    loop, timer, counts = make()
+    feed(loop, timer, 1.0)
+    drawn = counts["draws"]
+    loop.run(0.01)
+    for _ in range(5):
+        timer.key()
+    loop.run(0.0)
+    assert counts["draws"] == drawn + 1
+    feed(loop, timer, FASTEST - 0.01)
+    assert counts["draws"] == drawn + 1  # and what is no key waits as it did
