@@ -3,9 +3,10 @@
 import json
 from typing import Any, Callable, Dict, List, Optional
 
+from tremolo.telemetry import builders
+
 from .text import clean
 
-VERSION = 1
 FORGET = 30.0  # seconds after which an unanswered command is given up
 
 Done = Callable[["Command"], None]
@@ -31,8 +32,7 @@ class Command:
         self.took = 0.0  # seconds from sending to the answer
 
     def line(self) -> bytes:
-        message = {"v": VERSION, "kind": "command", "seq": self.seq, "name": self.name,
-                   "args": self.args}
+        message = builders.command(self.seq, self.name, self.args)
         return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
