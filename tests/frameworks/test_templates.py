@@ -58,7 +58,7 @@ SOURCES = {
         def page():
             return render_template("page.html")
         """),
-    "starlette": ("starlette", """
+    "starlette": ("starlette jinja2", """
         from starlette.applications import Starlette
         from starlette.routing import Route
         from starlette.templating import Jinja2Templates
@@ -69,7 +69,7 @@ SOURCES = {
 
         app = Starlette(routes=[Route("/", page), Route("/page.html", page)])
         """),
-    "fastapi-in-a-thread": ("fastapi", """
+    "fastapi-in-a-thread": ("fastapi jinja2", """
         from fastapi import FastAPI, Request
         from fastapi.templating import Jinja2Templates
         app = FastAPI()
@@ -123,9 +123,10 @@ def needs(library, value):
         reason=f"{library} is not installed"), id=value)
 
 
-def _has(library):
+def _has(libraries):
     try:
-        __import__(library)
+        for library in libraries.split():
+            __import__(library)
     except ImportError:
         return False
     return True

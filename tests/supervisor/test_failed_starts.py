@@ -4,6 +4,7 @@
 import pytest
 
 from tests.support.processes import Server, hello, project, wait_until
+from tests.support.serving import LOOPS
 
 INTERRUPTS = [
     pytest.param("raise KeyboardInterrupt", "KeyboardInterrupt",
@@ -39,16 +40,20 @@ def test_what_ends_a_process_at_import_is_told_as_what_it_is(tmp_path, source, k
         assert server.process.wait(10) == 1
 
 
-@pytest.mark.parametrize(("source", "text"), [
-    ("raise KeyboardInterrupt", "the application raised KeyboardInterrupt"),
-    ("raise SystemExit(3)", "the application raised SystemExit: 3"),
-    ("raise KeyError('total')", "'total'")])
-def test_what_a_lifespan_raises_is_told_with_its_place(tmp_path, source, text):
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(("source", "texts"), [
+    # asyncio lets these two through to whoever runs the loop, uvloop does not.
+    ("raise KeyboardInterrupt", {"asyncio": "raised by the application's own code",
+                                 "uvloop": "the application raised KeyboardInterrupt"}),
+    ("raise SystemExit(3)", {"asyncio": "the application called sys.exit(3)",
+                             "uvloop": "the application raised SystemExit: 3"}),
+    ("raise KeyError('total')", {"asyncio": "'total'", "uvloop": "'total'"})])
+def test_what_a_lifespan_raises_is_told_with_its_place(tmp_path, loop, source, texts):
     (tmp_path / "shop.py").write_text(
         f"async def app(scope, receive, send):\n    await receive()\n    {source}\n")
-    with Server(tmp_path, "run", "shop:app", "--port", "0") as server:
+    with Server(tmp_path, "run", "shop:app", "--port", "0", "--loop", loop) as server:
         error = server.wait_for("reload", state="failed")["error"]
-        assert error["text"] == text
+        assert error["text"] == texts[loop]
         assert 'shop.py", line 3' in error["traceback"]
 
 
