@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.insight.test_queries import Log, record  # noqa: F401 - a fixture
+from tests.insight.test_queries import Log, looking_into, record  # noqa: F401 - a fixture
 from tremolo.insight.insight import Insight
 from tremolo.telemetry.secrets import MASK
 
@@ -24,10 +24,8 @@ class Counting(LocMemCache):
 
 @pytest.fixture
 def insight():
-    made = Insight(Log(), is_project=lambda path: path == __file__)
-    made.watch(1)
-    yield made
-    made.watch(0)
+    with looking_into(__file__, 1) as made:
+        yield made
 
 
 @pytest.fixture

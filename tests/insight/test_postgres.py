@@ -13,8 +13,7 @@ import types
 
 import pytest
 
-from tests.insight.test_queries import Log, record, statements  # noqa: F401 - a fixture
-from tremolo.insight.insight import Insight
+from tests.insight.test_queries import looking_into, record, statements  # noqa: F401 - a fixture
 
 SERVERS = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
 
@@ -62,10 +61,8 @@ def postgres():
 
 @pytest.fixture
 def insight():
-    made = Insight(Log(), is_project=lambda path: path == __file__)
-    made.watch(2)
-    yield made
-    made.watch(0)
+    with looking_into(__file__, 2) as made:
+        yield made
 
 
 def rows(record):  # noqa: F811

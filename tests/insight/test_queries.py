@@ -1,6 +1,7 @@
 """Statements of databases and calls of other services: at the request that made them, once."""
 
 import asyncio
+import contextlib
 import gc
 import sqlite3
 import sys
@@ -65,13 +66,20 @@ class Log:
         raise AssertionError(line[0] % line[1:])
 
 
-@pytest.fixture
-def insight():
-    made = Insight(Log(), is_project=lambda path: path == __file__)
-    made.watch(2)
+@contextlib.contextmanager
+def looking_into(file, level=2):
+    """What looks into requests at that level, where `file` is all of the project."""
+    made = Insight(Log(), is_project=lambda path: path == file)
+    made.watch(level)
     yield made
     made.hold_mail(False)
     made.watch(0)
+
+
+@pytest.fixture
+def insight():
+    with looking_into(__file__) as made:
+        yield made
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ import warnings
 
 import pytest
 
-from tests.insight.test_queries import Log, record  # noqa: F401 - a fixture
+from tests.insight.test_queries import looking_into, record  # noqa: F401 - a fixture
 from tests.support.processes import wait_until
-from tremolo.insight.insight import Insight
 
 redis = pytest.importorskip("redis")
 
@@ -47,10 +46,8 @@ def server():
 
 @pytest.fixture
 def insight():
-    made = Insight(Log(), is_project=lambda path: path == __file__)
-    made.watch(1)
-    yield made
-    made.watch(0)
+    with looking_into(__file__, 1) as made:
+        yield made
 
 
 def told(record):  # noqa: F811
