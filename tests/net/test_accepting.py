@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.serving import (
     CERTIFICATE,
+    GET,
     KEY,
     Client,
     Handling,
@@ -27,8 +28,6 @@ from tremolo.exceptions import ConfigurationError
 from tremolo.net.acceptor import Acceptor
 from tremolo.net.server import Server
 from tremolo.net.tls import server_context
-
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def hello(exchange):
@@ -204,16 +203,13 @@ def test_a_client_that_left_before_it_was_accepted_is_no_matter(caplog):
 
 
 @each_loop
-def test_it_serves_on_a_unix_socket(loop_name):
-    async def main():
-        async with serving(hello, family=socket.AF_UNIX) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(GET)
-                assert (await client.response()).body == b"Hello"
-            client.close()
+def test_it_serves_on_a_unix_socket(conversation):
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(GET)
+            assert (await client.response()).body == b"Hello"
 
-    run(main, loop_name)
+    conversation(hello, talk, family=socket.AF_UNIX)
 
 
 def _ipv6():
@@ -237,48 +233,42 @@ def test_it_serves_on_ipv6(loop_name):
 
 
 @each_loop
-def test_it_serves_tls(loop_name):
-    async def main():
-        async with serving(hello, tls=True) as site:
-            client = await site.connect()
-            for _ in range(3):
-                await client.send(GET)
-                assert (await client.response()).body == b"Hello"
-            assert site.connection.is_tls
-            client.close()
-            await until(lambda: not site.server.connections)
+def test_it_serves_tls(conversation):
+    async def talk(site, client):
+        for _ in range(3):
+            await client.send(GET)
+            assert (await client.response()).body == b"Hello"
+        assert site.connection.is_tls
+        client.close()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    conversation(hello, talk, tls=True)
 
 
 @each_loop
 @pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
-def test_a_tls_connection_ends_cleanly(loop_name, connection):
-    async def main():
-        async with serving(hello, tls=True) as site:
-            client = await site.connect()
-            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n"
-                              % connection)
-            assert (await client.response()).body == b"Hello"
-            if connection == b"close":
-                assert await client.closed()
-            client.close()
-            await until(lambda: not site.server.connections)
+def test_a_tls_connection_ends_cleanly(conversation, connection):
+    async def talk(site, client):
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n"
+                          % connection)
+        assert (await client.response()).body == b"Hello"
+        if connection == b"close":
+            assert await client.closed()
+        client.close()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    conversation(hello, talk, tls=True)
 
 
 @each_loop
-def test_a_refusal_over_tls_ends_cleanly(loop_name):
-    async def main():
-        async with serving(hello, tls=True) as site:
-            client = await site.connect()
-            await client.send(b"GARBAGE\r\n\r\n" + bytes(1000))
-            assert (await client.response()).status == 400
-            client.close()
-            await until(lambda: not site.server.connections)
+def test_a_refusal_over_tls_ends_cleanly(conversation):
+    async def talk(site, client):
+        await client.send(b"GARBAGE\r\n\r\n" + bytes(1000))
+        assert (await client.response()).status == 400
+        client.close()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    conversation(hello, talk, tls=True)
 
 
 @each_loop

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.serving import (
+    GET,
     Handling,
     pass_time,
     run,
@@ -14,7 +15,10 @@ from tests.support.serving import (
 )
 from tremolo.net.ticker import GAP, INTERVAL, Ticker
 
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+@pytest.fixture
+def loop_name():
+    return "by-hand"
 
 
 async def hello(exchange):
@@ -28,144 +32,120 @@ async def never(exchange):
 # The head: 10 seconds in all, from the accept or from a later head's first byte
 
 
-def test_a_connection_that_says_nothing_is_closed_without_a_word():
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await until(lambda: site.server.connections)
-            await pass_time(9.5)
-            assert site.server.connections
-            await pass_time(1)
-            assert await client.closed()
-            client.close()
+def test_a_connection_that_says_nothing_is_closed_without_a_word(conversation):
+    async def talk(site, client):
+        await until(lambda: site.server.connections)
+        await pass_time(9.5)
+        assert site.server.connections
+        await pass_time(1)
+        assert await client.closed()
 
-    run(main)
+    conversation(hello, talk)
 
 
 @pytest.mark.parametrize("drip", [False, True])
-def test_a_slow_head_is_refused_however_it_drips(drip):
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
-            await until(lambda: site.server.connections)
-            for _ in range(21):
-                if drip:
-                    await client.send(b"X")
-                    await settle()
-                await pass_time(0.5)
-            response = await client.response()
-            assert (response.status, response["connection"]) == (408, "close")
-            client.close()
+def test_a_slow_head_is_refused_however_it_drips(conversation, drip):
+    async def talk(site, client):
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        await until(lambda: site.server.connections)
+        for _ in range(21):
+            if drip:
+                await client.send(b"X")
+                await settle()
+            await pass_time(0.5)
+        response = await client.response()
+        assert (response.status, response["connection"]) == (408, "close")
 
-    run(main)
+    conversation(hello, talk)
 
 
-def test_the_clock_of_a_later_head_starts_with_its_first_byte():
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.response()
-            await pass_time(12)
-            await client.send(b"GET ")
-            await settle()
-            await pass_time(8)
-            assert site.server.connections
-            await client.send(b"/ HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert (await client.response()).status == 200
-            await client.send(b"GET ")
-            await settle()
-            await pass_time(11)
-            assert (await client.response()).status == 408
-            client.close()
+def test_the_clock_of_a_later_head_starts_with_its_first_byte(conversation):
+    async def talk(site, client):
+        await client.send(GET)
+        await client.response()
+        await pass_time(12)
+        await client.send(b"GET ")
+        await settle()
+        await pass_time(8)
+        assert site.server.connections
+        await client.send(b"/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.response()).status == 200
+        await client.send(b"GET ")
+        await settle()
+        await pass_time(11)
+        assert (await client.response()).status == 408
 
-    run(main)
+    conversation(hello, talk)
 
 
-def test_a_pipelined_head_that_is_never_completed_is_refused():
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await client.send(GET + b"GET / HT")
-            assert (await client.response()).status == 200
-            await pass_time(11)
-            assert (await client.response()).status == 408
-            client.close()
+def test_a_pipelined_head_that_is_never_completed_is_refused(conversation):
+    async def talk(site, client):
+        await client.send(GET + b"GET / HT")
+        assert (await client.response()).status == 200
+        await pass_time(11)
+        assert (await client.response()).status == 408
 
-    run(main)
+    conversation(hello, talk)
 
 
 # Between requests
 
 
-def test_an_idle_connection_is_closed_without_a_word():
-    async def main():
-        async with serving(hello, keepalive_timeout=5) as site:
-            client = await site.connect()
-            for _ in range(3):
-                await client.send(GET)
-                await client.response()
-                await pass_time(4.5)
-            assert site.server.connections
-            await pass_time(1)
-            assert await client.closed()
-            client.close()
+def test_an_idle_connection_is_closed_without_a_word(conversation):
+    async def talk(site, client):
+        for _ in range(3):
+            await client.send(GET)
+            await client.response()
+            await pass_time(4.5)
+        assert site.server.connections
+        await pass_time(1)
+        assert await client.closed()
 
-    run(main)
+    conversation(hello, talk, keepalive_timeout=5)
 
 
 # The handler
 
 
-def test_a_handler_that_does_not_answer_in_time_is_cancelled():
-    async def main():
-        async with serving(Handling(never, handler_timeout=60.0)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: site.server.tasks)
-            await pass_time(59)
-            assert site.server.tasks
-            await pass_time(2)
-            response = await client.response()
-            assert (response.status, response["connection"]) == (504, "close")
-            assert not site.server.tasks
-            client.close()
+def test_a_handler_that_does_not_answer_in_time_is_cancelled(conversation):
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.tasks)
+        await pass_time(59)
+        assert site.server.tasks
+        await pass_time(2)
+        response = await client.response()
+        assert (response.status, response["connection"]) == (504, "close")
+        assert not site.server.tasks
 
-    run(main)
+    conversation(Handling(never, handler_timeout=60.0), talk)
 
 
-def test_a_handler_that_has_begun_to_answer_has_all_the_time():
-    async def main():
-        async def handle(exchange):
-            exchange.response.start(200, ())
-            exchange.response.write(b"x")
-            exchange.response.flush()
-            await asyncio.sleep(100)
-            exchange.response.finish()
+def test_a_handler_that_has_begun_to_answer_has_all_the_time(conversation):
+    async def handle(exchange):
+        exchange.response.start(200, ())
+        exchange.response.write(b"x")
+        exchange.response.flush()
+        await asyncio.sleep(100)
+        exchange.response.finish()
 
-        async with serving(Handling(handle, handler_timeout=60.0)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: site.server.tasks)
-            await pass_time(101, step=2)
-            assert (await client.response()).body == b"x"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.tasks)
+        await pass_time(104, step=2)
+        assert (await client.response()).body == b"x"
 
-    run(main)
+    conversation(Handling(handle, handler_timeout=60.0), talk)
 
 
-def test_without_handler_timeout_a_handler_has_all_the_time():
-    async def main():
-        async with serving(Handling(never, handler_timeout=0.0)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: site.server.tasks)
-            await pass_time(300, step=2)
-            assert site.server.tasks
-            client.close()
+def test_without_handler_timeout_a_handler_has_all_the_time(conversation):
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.tasks)
+        await pass_time(300, step=2)
+        assert site.server.tasks
 
-    run(main)
+    conversation(Handling(never, handler_timeout=0.0), talk)
 
 
 # Pauses of the whole process
@@ -193,26 +173,23 @@ def test_a_pause_of_the_process_shifts_the_clocks():
             for client in (silent, asking, sending):
                 client.close()
 
-    run(main)
+    run(main, "by-hand")
 
 
-def test_a_pause_is_no_slow_body():
-    async def main():
-        async def handle(exchange):
-            exchange.response.respond(200, (), await exchange.read())
+def test_a_pause_is_no_slow_body(conversation):
+    async def handle(exchange):
+        exchange.response.respond(200, (), await exchange.read())
 
-        async with serving(Handling(handle, handler_timeout=100.0)) as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-            await until(lambda: site.server.connections and site.connection.word == "reading")
-            await pass_time(10)
-            asyncio.get_running_loop().moved += 500
-            await pass_time(4)
-            await client.send(b"abc")
-            assert (await client.response()).body == b"abc"
-            client.close()
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+        await until(lambda: site.server.connections and site.connection.word == "reading")
+        await pass_time(10)
+        asyncio.get_running_loop().moved += 500
+        await pass_time(4)
+        await client.send(b"abc")
+        assert (await client.response()).body == b"abc"
 
-    run(main)
+    conversation(Handling(handle, handler_timeout=100.0), talk)
 
 
 # The ticker alone
@@ -250,7 +227,7 @@ def test_the_ticker_fires_within_an_interval_and_once():
         assert not late.fired
         assert turns
 
-    run(main)
+    run(main, "by-hand")
 
 
 @pytest.mark.parametrize("pause, shifted", [(GAP, False), (GAP + 2 * INTERVAL, True)])
@@ -266,7 +243,7 @@ def test_the_ticker_shifts_deadlines_by_a_long_pause_only(pause, shifted):
         assert bool(member.fired) is not shifted
         ticker.stop()
 
-    run(main)
+    run(main, "by-hand")
 
 
 def test_the_ticker_rests_without_members():
@@ -286,7 +263,7 @@ def test_the_ticker_rests_without_members():
         assert member.fired
         ticker.stop()
 
-    run(main)
+    run(main, "by-hand")
 
 
 def test_the_ticker_goes_on_after_a_member_that_raises():
@@ -308,7 +285,7 @@ def test_the_ticker_goes_on_after_a_member_that_raises():
         assert other.fired
         ticker.stop()
 
-    run(main)
+    run(main, "by-hand")
 
 
 def test_the_ticker_calls_the_paced_faster_until_they_leave():
@@ -332,7 +309,7 @@ def test_the_ticker_calls_the_paced_faster_until_they_leave():
         assert paced.calls == seen
         ticker.stop()
 
-    run(main)
+    run(main, "by-hand")
 
 
 def test_the_ticker_lets_the_paced_alone_until_they_are_due():
@@ -359,4 +336,4 @@ def test_the_ticker_lets_the_paced_alone_until_they_are_due():
         assert paced.calls == seen + 1
         ticker.stop()
 
-    run(main)
+    run(main, "by-hand")

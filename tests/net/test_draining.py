@@ -10,6 +10,7 @@ import pytest
 from tests.support.serving import (
     CERTIFICATE,
     DEADLINE,
+    GET,
     Client,
     Handling,
     each_loop,
@@ -21,8 +22,6 @@ from tests.support.serving import (
 )
 from tremolo.config import Settings
 from tremolo.net.server import Server
-
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def hello(exchange):

@@ -9,10 +9,9 @@ import weakref
 
 import pytest
 
-from tests.support.serving import each_loop, run, serving, settle, until
+from tests.support.serving import GET, each_loop, run, serving, settle, until
 from tremolo.exceptions import ClientDisconnected
 
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PLAIN = [(b"content-type", b"text/plain")]
 
 
@@ -42,21 +41,18 @@ def get(target, fields=b""):
 
 
 @each_loop
-def test_a_connection_serves_one_request_after_the_other(loop_name):
-    async def main():
-        async with serving(echo_target) as site:
-            client = await site.connect()
-            for number in range(5):
-                await client.send(get(b"/%d" % number))
-                response = await client.response()
-                assert response.status == 200
-                assert response.body == b"/%d" % number
-                assert "connection" not in response
-            assert site.server.counters.connections == 1
-            assert site.server.counters.requests == 5
-            client.close()
+def test_a_connection_serves_one_request_after_the_other(conversation):
+    async def talk(site, client):
+        for number in range(5):
+            await client.send(get(b"/%d" % number))
+            response = await client.response()
+            assert response.status == 200
+            assert response.body == b"/%d" % number
+            assert "connection" not in response
+        assert site.server.counters.connections == 1
+        assert site.server.counters.requests == 5
 
-    run(main, loop_name)
+    conversation(echo_target, talk)
 
 
 def test_the_response_has_date_and_server():
@@ -78,32 +74,26 @@ def test_the_response_has_date_and_server():
                  id="list"),
     pytest.param(b"GET / HTTP/1.0\r\n\r\n", "close", id="http10"),
 ])
-def test_the_connection_is_closed_when_the_client_wants_it(request_head, answer):
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await client.send(request_head)
+def test_the_connection_is_closed_when_the_client_wants_it(conversation, request_head, answer):
+    async def talk(site, client):
+        await client.send(request_head)
+        response = await client.response()
+        assert response["connection"] == answer
+        assert response.body == b"Hello"
+        assert await client.closed()
+
+    conversation(hello, talk)
+
+
+def test_http_1_0_is_kept_alive_when_it_asks_for_it(conversation):
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
             response = await client.response()
-            assert response["connection"] == answer
-            assert response.body == b"Hello"
-            assert await client.closed()
-            client.close()
+            assert response["connection"] == "keep-alive"
+            assert response["content-length"] == "5"
 
-    run(main)
-
-
-def test_http_1_0_is_kept_alive_when_it_asks_for_it():
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-                response = await client.response()
-                assert response["connection"] == "keep-alive"
-                assert response["content-length"] == "5"
-            client.close()
-
-    run(main)
+    conversation(hello, talk)
 
 
 def test_http_1_0_gets_a_stream_that_ends_with_the_connection():
@@ -147,7 +137,7 @@ def test_without_keepalive_timeout_each_response_closes():
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_head_has_no_body_and_the_connection_goes_on(streamed):
+def test_head_has_no_body_and_the_connection_goes_on(conversation, streamed):
     async def handle(exchange):
         if streamed:
             exchange.response.start(200, PLAIN)
@@ -157,36 +147,30 @@ def test_head_has_no_body_and_the_connection_goes_on(streamed):
         else:
             exchange.response.respond(200, PLAIN, b"abcdef")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-            response = await client.response(b"HEAD")
-            if not streamed:
-                assert response["content-length"] == "6"
-            await client.send(GET)
-            assert (await client.response()).body == b"abcdef"
-            client.close()
+    async def talk(site, client):
+        await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        response = await client.response(b"HEAD")
+        if not streamed:
+            assert response["content-length"] == "6"
+        await client.send(GET)
+        assert (await client.response()).body == b"abcdef"
 
-    run(main)
+    conversation(handle, talk)
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_body_drops_the_body(status):
+def test_a_status_without_body_drops_the_body(conversation, status):
     async def handle(exchange):
         exchange.response.respond(status, (), b"not allowed")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(GET)
-                assert (await client.response()).status == status
-            await client.send(get(b"/", b"Connection: close\r\n"))
-            assert (await client.rest()).endswith(b"\r\n\r\n")
-            client.close()
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(GET)
+            assert (await client.response()).status == status
+        await client.send(get(b"/", b"Connection: close\r\n"))
+        assert (await client.rest()).endswith(b"\r\n\r\n")
 
-    run(main)
+    conversation(handle, talk)
 
 
 @pytest.mark.skipif(platform.python_implementation() != "CPython", reason="it counts references")
@@ -221,7 +205,7 @@ def test_an_exchange_is_let_go_of_without_the_garbage_collector(loop_name):
 
 
 @each_loop
-def test_pipelined_requests_are_answered_in_order_one_at_a_time(loop_name):
+def test_pipelined_requests_are_answered_in_order_one_at_a_time(conversation):
     running = most = 0
 
     async def handle(exchange):
@@ -232,33 +216,27 @@ def test_pipelined_requests_are_answered_in_order_one_at_a_time(loop_name):
         running -= 1
         exchange.response.respond(200, PLAIN, exchange.head.target)
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(b"".join(get(b"/%d" % n) for n in range(20)))
-            for number in range(20):
-                assert (await client.response()).body == b"/%d" % number
-            assert most == 1
-            client.close()
+    async def talk(site, client):
+        await client.send(b"".join(get(b"/%d" % n) for n in range(20)))
+        for number in range(20):
+            assert (await client.response()).body == b"/%d" % number
+        assert most == 1
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @each_loop
-def test_pipelined_bodies_stay_with_their_requests(loop_name):
-    async def main():
-        async with serving(echo) as site:
-            client = await site.connect()
-            bodies = [b"x" * n for n in (1, 10, 5000, 0, 3)]
-            await client.send(b"".join(
-                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
-                for body in bodies))
-            for body in bodies:
-                assert (await client.response()).body == body
-            client.close()
+def test_pipelined_bodies_stay_with_their_requests(conversation):
+    async def talk(site, client):
+        bodies = [b"x" * n for n in (1, 10, 5000, 0, 3)]
+        await client.send(b"".join(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+            % (len(body), body)
+            for body in bodies))
+        for body in bodies:
+            assert (await client.response()).body == body
 
-    run(main, loop_name)
+    conversation(echo, talk)
 
 
 @each_loop
@@ -317,7 +295,7 @@ variable = contextvars.ContextVar("variable", default="nothing")
 
 @each_loop
 @pytest.mark.parametrize("gap", ["pipelined", "sequential", "body"])
-def test_context_variables_do_not_leak_from_request_to_request(loop_name, gap):
+def test_context_variables_do_not_leak_from_request_to_request(conversation, gap):
     seen = []
 
     async def handle(exchange):
@@ -327,23 +305,20 @@ def test_context_variables_do_not_leak_from_request_to_request(loop_name, gap):
             await asyncio.sleep(0)
         exchange.response.respond(200, (), b"")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            if gap == "pipelined":
-                await client.send(GET * 3)
-            for _ in range(3):
-                if gap == "sequential":
-                    await client.send(GET)
-                elif gap == "body":
-                    # More than is read ahead: reading is paused and resumed by the handler.
-                    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000"
-                                      b"\r\n\r\n" + bytes(300000))
-                assert (await client.response()).status == 200
-            assert seen == ["nothing"] * 3
-            client.close()
+    async def talk(site, client):
+        if gap == "pipelined":
+            await client.send(GET * 3)
+        for _ in range(3):
+            if gap == "sequential":
+                await client.send(GET)
+            elif gap == "body":
+                # More than is read ahead: reading is paused and resumed by the handler.
+                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000"
+                                  b"\r\n\r\n" + bytes(300000))
+            assert (await client.response()).status == 200
+        assert seen == ["nothing"] * 3
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @each_loop
@@ -415,35 +390,31 @@ def test_context_variables_do_not_leak_to_later_connections():
 
 
 @each_loop
-def test_a_half_closed_connection_is_answered(loop_name):
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            await client.send(GET)
-            client.half_close()
-            assert (await client.response()).body == b"Hello"
-            assert await client.closed()
-            await until(lambda: not site.server.connections)
+def test_a_half_closed_connection_is_answered(conversation):
+    async def talk(site, client):
+        await client.send(GET)
+        client.half_close()
+        assert (await client.response()).body == b"Hello"
+        assert await client.closed()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    conversation(hello, talk)
 
 
 @each_loop
-def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(loop_name):
+def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(conversation):
     async def slow(exchange):
         await until(lambda: exchange.connection.eof)
         exchange.response.respond(200, PLAIN, exchange.head.target)
 
-    async def main():
-        async with serving(slow) as site:
-            client = await site.connect()
-            await client.send(get(b"/1") + get(b"/2") + get(b"/3"))
-            client.half_close()
-            for number in (1, 2, 3):
-                assert (await client.response()).body == b"/%d" % number
-            assert await client.closed()
+    async def talk(site, client):
+        await client.send(get(b"/1") + get(b"/2") + get(b"/3"))
+        client.half_close()
+        for number in (1, 2, 3):
+            assert (await client.response()).body == b"/%d" % number
+        assert await client.closed()
 
-    run(main, loop_name)
+    conversation(slow, talk)
 
 
 @each_loop
@@ -495,33 +466,31 @@ def test_leaving_is_seen_behind_unread_data(loop_name, how):
 
 
 @each_loop
-def test_a_cancelled_wait_for_the_client_does_not_disturb_the_next(loop_name):
-    async def main():
-        outcome = []
+def test_a_cancelled_wait_for_the_client_does_not_disturb_the_next(conversation):
+    outcome = []
 
-        async def handle(exchange):
-            async def wait():
-                await exchange.disconnect_waiter()
+    async def handle(exchange):
+        async def wait():
+            await exchange.disconnect_waiter()
 
-            first, second = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
-            await settle()
-            first.cancel()
-            await settle()
-            outcome.append(second.done())
-            third = asyncio.ensure_future(wait())
-            await asyncio.wait([second, third], timeout=5)
-            outcome.append((second.cancelled(), third.cancelled()))
-            outcome.append((second.done(), third.done()))
+        first, second = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
+        await settle()
+        first.cancel()
+        await settle()
+        outcome.append(second.done())
+        third = asyncio.ensure_future(wait())
+        await asyncio.wait([second, third], timeout=5)
+        outcome.append((second.cancelled(), third.cancelled()))
+        outcome.append((second.done(), third.done()))
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: outcome)
-            client.close()
-            await until(lambda: len(outcome) == 3)
-            assert outcome == [False, (False, False), (True, True)]
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: outcome)
+        client.close()
+        await until(lambda: len(outcome) == 3)
+        assert outcome == [False, (False, False), (True, True)]
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @each_loop
@@ -553,12 +522,10 @@ def test_reading_the_body_of_a_client_that_left_raises(loop_name):
     run(main, loop_name)
 
 
-def test_a_connection_without_a_byte_is_closed_without_a_byte():
-    async def main():
-        async with serving(hello) as site:
-            client = await site.connect()
-            client.half_close()
-            assert await client.closed()
-            assert site.server.counters.protocol_errors == 0
+def test_a_connection_without_a_byte_is_closed_without_a_byte(conversation):
+    async def talk(site, client):
+        client.half_close()
+        assert await client.closed()
+        assert site.server.counters.protocol_errors == 0
 
-    run(main)
+    conversation(hello, talk)

@@ -5,59 +5,52 @@ import asyncio
 import pytest
 
 from tests.net.test_pacing import answer, clean, connections, down, request
-from tests.support.serving import each_loop, pattern, run, serving, serving_asgi, until
+from tests.support.serving import each_loop, pattern, run, serving_asgi, until
 from tremolo.throttle import OFF, Throttle
 
 
 @each_loop
-def test_an_error_status_comes_instead_of_the_response_and_the_connection_stays(loop_name):
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(error_rate=1.0, error_status=502))
-            client = await site.connect()
-            for _ in range(3):
-                await client.send(request(10))
-                assert (await client.response()).status == 502
-            site.server.set_throttle("all", None)
+def test_an_error_status_comes_instead_of_the_response_and_the_connection_stays(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", Throttle(error_rate=1.0, error_status=502))
+        for _ in range(3):
             await client.send(request(10))
-            assert (await client.response()).body == pattern(10)
-            client.close()
+            assert (await client.response()).status == 502
+        site.server.set_throttle("all", None)
+        await client.send(request(10))
+        assert (await client.response()).body == pattern(10)
 
-    run(main, loop_name)
-
-
-@each_loop
-def test_a_reset_comes_in_the_middle_of_the_response(loop_name):
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(reset_rate=1.0))
-            client = await site.connect()
-            await client.send(request(3_000_000))
-            with pytest.raises((ConnectionResetError, EOFError)):
-                await client.response()
-            client.close()
-            await clean(site)
-
-    run(main, loop_name)
+    conversation(answer, talk)
 
 
 @each_loop
-def test_a_stall_lasts_until_the_throttle_changes(loop_name):
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(stall_rate=1.0))
-            client = await site.connect()
-            await client.send(request(1_000_000))
-            await until(lambda: connections(site) and connections(site)[0].current
-                        and connections(site)[0].current.response.breaking
-                        and connections(site)[0].current.response.breaking.stalled)
-            await until(lambda: not site.server.ticker._paced)
-            site.server.set_throttle("all", OFF)
-            assert (await client.response()).body == pattern(1_000_000)
-            client.close()
-            await clean(site)
+def test_a_reset_comes_in_the_middle_of_the_response(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", Throttle(reset_rate=1.0))
+        await client.send(request(3_000_000))
+        with pytest.raises((ConnectionResetError, EOFError)):
+            await client.response()
+        client.close()
+        await clean(site)
 
-    run(main, loop_name)
+    conversation(answer, talk)
+
+
+@each_loop
+def test_a_stall_lasts_until_the_throttle_changes(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", Throttle(stall_rate=1.0))
+        await client.send(request(1_000_000))
+        await until(lambda: connections(site) and connections(site)[0].current
+                    and connections(site)[0].current.response.breaking
+                    and connections(site)[0].current.response.breaking.stalled)
+        await until(lambda: not site.server.ticker._paced)
+        site.server.set_throttle("all", OFF)
+        assert (await client.response()).body == pattern(1_000_000)
+        client.close()
+        await clean(site)
+
+    conversation(answer, talk)
 
 
 def unchunked(wire):
@@ -120,33 +113,27 @@ def test_a_shorter_body_is_not_cut():
     run(main)
 
 
-def test_a_slow_close_sends_everything_first():
-    async def main():
+def test_a_slow_close_sends_everything_first(conversation):
+    async def talk(site, client):
         loop = asyncio.get_running_loop()
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(slow_close=0.3))
-            client = await site.connect()
-            await client.send(b"GET /10 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            assert (await client.response()).body == pattern(10)
-            begun = loop.time()
-            assert await client.closed()
-            assert loop.time() - begun > 0.15
-            client.close()
+        site.server.set_throttle("all", Throttle(slow_close=0.3))
+        await client.send(b"GET /10 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert (await client.response()).body == pattern(10)
+        begun = loop.time()
+        assert await client.closed()
+        assert loop.time() - begun > 0.15
 
-    run(main)
+    conversation(answer, talk)
 
 
-def test_faults_end_with_their_rule_and_do_not_reach_the_next_response():
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", down(100_000, cut_after=80_000))
-            client = await site.connect()
-            await client.send(request(100_000))
-            await until(lambda: connections(site) and connections(site)[0].outbox.blocked_since)
-            site.server.set_throttle("all", None)
-            assert (await client.response()).body == pattern(100_000)
-            await client.send(request(200_000))
-            assert (await client.response()).body == pattern(200_000)
-            client.close()
+def test_faults_end_with_their_rule_and_do_not_reach_the_next_response(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", down(100_000, cut_after=80_000))
+        await client.send(request(100_000))
+        await until(lambda: connections(site) and connections(site)[0].outbox.blocked_since)
+        site.server.set_throttle("all", None)
+        assert (await client.response()).body == pattern(100_000)
+        await client.send(request(200_000))
+        assert (await client.response()).body == pattern(200_000)
 
-    run(main)
+    conversation(answer, talk)

@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from tests.support.serving import (
+    GET,
     LOOPS,
     Handling,
     each_loop,
@@ -25,7 +26,6 @@ from tests.support.serving import (
 )
 from tremolo.throttle import OFF, PRESETS, Throttle
 
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SIZE = 6_000_000
 
 
@@ -147,42 +147,38 @@ def test_offline_holds_what_runs_and_what_is_new_and_releases_both(loop_name, tl
 
 
 @pytest.mark.parametrize("loop_name", LOOPS)
-def test_the_first_read_is_paced_too(loop_name):
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(upload=20_000))
-            client = await site.connect()
-            body = bytes(50_000)
-            await client.send(request(0, b"/", body) + body)
-            await until(lambda: connections(site) and connections(site)[0].bytes_in)
-            assert connections(site)[0].bytes_in < 5000
-            site.server.set_throttle("all", None)
-            assert (await client.response()).status == 200
-            client.close()
-            await clean(site)
+def test_the_first_read_is_paced_too(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", Throttle(upload=20_000))
+        body = bytes(50_000)
+        await client.send(request(0, b"/", body) + body)
+        await until(lambda: connections(site) and connections(site)[0].bytes_in)
+        assert connections(site)[0].bytes_in < 5000
+        site.server.set_throttle("all", None)
+        assert (await client.response()).status == 200
+        client.close()
+        await clean(site)
 
-    run(main, loop_name)
+    conversation(answer, talk)
 
 
-def test_what_came_with_the_head_of_a_throttled_path_is_a_debt():
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("/slow/*", Throttle(upload=10_000))
-            client = await site.connect()
-            body = bytes(40_000)
-            await client.send(request(0, b"/slow/", body) + body[:20_000])
-            await until(lambda: connections(site) and connections(site)[0].bytes_in)
-            at_first = connections(site)[0].bytes_in
-            await client.send(body[20_000:])
-            await settle()
-            if at_first > 15_000:  # the kernel gave it to us in one piece
-                assert connections(site)[0].bytes_in == at_first
-            site.server.set_throttle("/slow/*", None)
-            assert (await client.response()).status == 200
-            client.close()
-            await clean(site)
+def test_what_came_with_the_head_of_a_throttled_path_is_a_debt(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("/slow/*", Throttle(upload=10_000))
+        body = bytes(40_000)
+        await client.send(request(0, b"/slow/", body) + body[:20_000])
+        await until(lambda: connections(site) and connections(site)[0].bytes_in)
+        at_first = connections(site)[0].bytes_in
+        await client.send(body[20_000:])
+        await settle()
+        if at_first > 15_000:  # the kernel gave it to us in one piece
+            assert connections(site)[0].bytes_in == at_first
+        site.server.set_throttle("/slow/*", None)
+        assert (await client.response()).status == 200
+        client.close()
+        await clean(site)
 
-    run(main)
+    conversation(answer, talk)
 
 
 # Scopes
@@ -223,38 +219,33 @@ def test_the_narrowest_scope_wins_and_the_total_caps_all():
     run(main)
 
 
-def test_a_handler_that_takes_its_rate_back_leaves_it_to_the_others():
-    async def main():
-        async def handle(exchange):
-            exchange.set_rate(10)
-            exchange.set_rate(0)
-            await answer(exchange)
+def test_a_handler_that_takes_its_rate_back_leaves_it_to_the_others(conversation):
+    async def handle(exchange):
+        exchange.set_rate(10)
+        exchange.set_rate(0)
+        await answer(exchange)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(request(100_000))
-            assert (await client.response()).body == pattern(100_000)
-            client.close()
+    async def talk(site, client):
+        await client.send(request(100_000))
+        assert (await client.response()).body == pattern(100_000)
 
-    run(main)
+    conversation(handle, talk)
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("off", "offline")])
-def test_each_preset_can_be_put_in_force_and_taken_back(name):
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", PRESETS[name])
-            client = await site.connect()
-            await client.send(request(5_000_000))
-            await until(lambda: connections(site) and connections(site)[0].current)
-            assert connections(site)[0].throttled
-            assert connections(site)[0].pacer.rule.throttle == PRESETS[name]
-            site.server.set_throttle("all", OFF)
-            assert len((await client.response()).body) == 5_000_000
-            client.close()
-            await clean(site)
+def test_each_preset_can_be_put_in_force_and_taken_back(conversation, name):
+    async def talk(site, client):
+        site.server.set_throttle("all", PRESETS[name])
+        await client.send(request(5_000_000))
+        await until(lambda: connections(site) and connections(site)[0].current)
+        assert connections(site)[0].throttled
+        assert connections(site)[0].pacer.rule.throttle == PRESETS[name]
+        site.server.set_throttle("all", OFF)
+        assert len((await client.response()).body) == 5_000_000
+        client.close()
+        await clean(site)
 
-    run(main)
+    conversation(answer, talk)
 
 
 # WebSockets
@@ -360,52 +351,45 @@ def test_a_throttle_over_idle_connections_has_nothing_to_do():
 # Clocks
 
 
-def test_a_request_that_we_hold_back_is_not_too_slow():
-    async def main():
-        async with serving(answer, request_timeout=2.0, keepalive_timeout=2.0) as site:
-            site.server.set_throttle("all", PRESETS["offline"])
-            client = await site.connect()
-            body = bytes(20_000)
-            await client.send(request(10, b"/", body) + body)
-            await until(lambda: site.server.connections)
-            await pass_time(40)
-            assert site.server.connections
-            site.server.set_throttle("all", None)
-            assert (await client.response()).body == pattern(10)
-            client.close()
-            await clean(site)
+def test_a_request_that_we_hold_back_is_not_too_slow(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", PRESETS["offline"])
+        body = bytes(20_000)
+        await client.send(request(10, b"/", body) + body)
+        await until(lambda: site.server.connections)
+        await pass_time(40)
+        assert site.server.connections
+        site.server.set_throttle("all", None)
+        assert (await client.response()).body == pattern(10)
+        client.close()
+        await clean(site)
 
-    run(main)
+    conversation(answer, talk, request_timeout=2.0, keepalive_timeout=2.0)
 
 
-def test_a_client_that_sends_nothing_is_too_slow_under_a_throttle_too():
-    async def main():
-        async with serving(answer) as site:
-            site.server.set_throttle("all", Throttle(upload=1_000_000))
-            client = await site.connect()
-            await client.send(request(10, b"/", bytes(1000)))
-            await until(lambda: site.server.tasks)
-            await pass_time(20)
-            assert (await client.response()).status == 408
-            client.close()
+def test_a_client_that_sends_nothing_is_too_slow_under_a_throttle_too(conversation):
+    async def talk(site, client):
+        site.server.set_throttle("all", Throttle(upload=1_000_000))
+        await client.send(request(10, b"/", bytes(1000)))
+        await until(lambda: site.server.tasks)
+        await pass_time(20)
+        assert (await client.response()).status == 408
 
-    run(main)
+    conversation(answer, talk)
 
 
-def test_an_application_that_writes_to_a_broken_connection_does_not_keep_the_loop():
-    async def main():
-        async def handle(exchange):
-            exchange.response.start(200, (), length=1 << 40)
-            while not exchange.disconnected:
-                wait = exchange.response.write(bytes(16384))
-                if wait is not None:
-                    await wait
+def test_an_application_that_writes_to_a_broken_connection_does_not_keep_the_loop(conversation):
+    async def handle(exchange):
+        exchange.response.start(200, (), length=1 << 40)
+        while not exchange.disconnected:
+            wait = exchange.response.write(bytes(16384))
+            if wait is not None:
+                await wait
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.receive()
-            client.reset()
-            await clean(site)
+    async def talk(site, client):
+        await client.send(GET)
+        await client.receive()
+        client.reset()
+        await clean(site)
 
-    run(main)
+    conversation(handle, talk)

@@ -275,21 +275,19 @@ def test_a_body_that_breaks_its_framing_is_refused(bad):
 
 
 @each_loop
-def test_a_refusal_reaches_a_client_that_is_still_sending(loop_name):
+def test_a_refusal_reaches_a_client_that_is_still_sending(conversation):
     """RFC 9112 section 9.6: a close with unread data would reset, and so eat the response."""
-    async def main():
-        async with serving(Handling(count, body_limit=1000)) as site:
-            client = await site.connect()
-            await client.send(post(50000) + bytes(25000))
-            await until(lambda: site.server.counters.status[4])
-            await client.send(bytes(25000))
-            response = await client.response()
-            assert response.status == 413
-            assert await client.closed()
-            client.close()
-            await until(lambda: not site.server.connections)
+    async def talk(site, client):
+        await client.send(post(50000) + bytes(25000))
+        await until(lambda: site.server.counters.status[4])
+        await client.send(bytes(25000))
+        response = await client.response()
+        assert response.status == 413
+        assert await client.closed()
+        client.close()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    conversation(Handling(count, body_limit=1000), talk)
 
 
 def test_a_client_that_sends_for_ever_after_a_refusal_is_cut_off(conversation):

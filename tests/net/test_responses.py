@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.support.serving import (
+    GET,
     Client,
     Handling,
     each_loop,
@@ -20,7 +21,6 @@ from tests.support.serving import (
 from tremolo.net.counters import Counters
 from tremolo.net.outbox import UNBROKEN, WRITE_SIZE, Outbox
 
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PLAIN = [(b"content-type", b"text/plain")]
 
 
@@ -120,29 +120,26 @@ def test_the_head_can_be_sent_before_any_body():
 
 @each_loop
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_big_body_in_one_piece_arrives_unchanged(loop_name, tls):
+def test_a_big_body_in_one_piece_arrives_unchanged(conversation, tls):
     data = pattern(8_000_000)
 
     async def handle(exchange):
         exchange.response.respond(200, PLAIN, data)
 
-    async def main():
-        async with serving(handle, tls=tls) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(GET)
-                response = await client.response()
-                assert response["content-length"] == str(len(data))
-                assert response.body == data
-            client.close()
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(GET)
+            response = await client.response()
+            assert response["content-length"] == str(len(data))
+            assert response.body == data
 
-    run(main, loop_name)
+    conversation(handle, talk, tls=tls)
 
 
 @pytest.mark.skipif(not hasattr(os, "writev"), reason="this Python has no writev(2), and "
                     "gives each piece to the transport")
 @each_loop
-def test_large_pieces_of_one_turn_are_gathered_into_few_writes(loop_name):
+def test_large_pieces_of_one_turn_are_gathered_into_few_writes(conversation):
     size, pieces = 64 * 1024, 16
 
     async def handle(exchange):
@@ -151,21 +148,18 @@ def test_large_pieces_of_one_turn_are_gathered_into_few_writes(loop_name):
             assert exchange.response.write(pattern(size, number)) is None
         exchange.response.finish()
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect(receive_buffer=4 * size * pieces)
-            await client.send(GET)
-            response = await client.response()
-            assert response.body == b"".join(pattern(size, n) for n in range(pieces))
-            assert site.server.counters.writes <= size * pieces // WRITE_SIZE + 1
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        response = await client.response()
+        assert response.body == b"".join(pattern(size, n) for n in range(pieces))
+        assert site.server.counters.writes <= size * pieces // WRITE_SIZE + 1
 
-    run(main, loop_name)
+    conversation(handle, talk, receive_buffer=4 * size * pieces)
 
 
 @each_loop
 @pytest.mark.parametrize("tls", [False, True])
-def test_pieces_of_all_sizes_arrive_in_their_order(loop_name, tls):
+def test_pieces_of_all_sizes_arrive_in_their_order(conversation, tls):
     sizes = [1, 70_000, 5_000, 300_000, 100, 65_536, 65_536, 65_536, 262_144, 3] * 12
 
     async def handle(exchange):
@@ -176,15 +170,12 @@ def test_pieces_of_all_sizes_arrive_in_their_order(loop_name, tls):
                 await wait
         exchange.response.finish()
 
-    async def main():
-        async with serving(handle, tls=tls) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET)
-            response = await client.response()
-            assert response.body == b"".join(pattern(size, n) for n, size in enumerate(sizes))
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        response = await client.response()
+        assert response.body == b"".join(pattern(size, n) for n, size in enumerate(sizes))
 
-    run(main, loop_name)
+    conversation(handle, talk, tls=tls, receive_buffer=16384)
 
 
 class Bottomless:
@@ -240,7 +231,7 @@ def test_a_body_can_be_any_kind_of_bytes_and_is_taken_as_it_is_now(loop_name, ki
 
 @each_loop
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
+def test_a_slow_client_holds_the_handler_and_not_memory(conversation, tls):
     size, pieces = 100_000, 300
     sent = 0
 
@@ -254,21 +245,18 @@ def test_a_slow_client_holds_the_handler_and_not_memory(loop_name, tls):
                 await wait
         exchange.response.finish()
 
-    async def main():
-        async with serving(handle, tls=tls) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET)
-            await stuck(site)
-            connection = site.connection
-            waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
-            assert sent < size * pieces
-            records = 1.01 if tls else 1  # what waits may be encrypted already
-            assert waiting <= (WRITE_SIZE + size) * records
-            response = await client.response()
-            assert response.body == b"".join(pattern(size, n) for n in range(pieces))
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await stuck(site)
+        connection = site.connection
+        waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
+        assert sent < size * pieces
+        records = 1.01 if tls else 1  # what waits may be encrypted already
+        assert waiting <= (WRITE_SIZE + size) * records
+        response = await client.response()
+        assert response.body == b"".join(pattern(size, n) for n in range(pieces))
 
-    run(main, loop_name)
+    conversation(handle, talk, tls=tls, receive_buffer=16384)
 
 
 def test_a_client_that_stops_reading_is_given_up():
@@ -298,64 +286,55 @@ def test_a_client_that_stops_reading_is_given_up():
     run(main)
 
 
-def test_a_client_that_reads_slowly_is_not_given_up():
+def test_a_client_that_reads_slowly_is_not_given_up(conversation):
     """The handler waits again and again: only silence since the last wait may count."""
-    async def main():
-        async def handle(exchange):
-            exchange.response.start(200, PLAIN)
-            while not exchange.disconnected:
-                wait = exchange.response.write(bytes(100_000))
-                if wait is not None:
-                    await wait
+    async def handle(exchange):
+        exchange.response.start(200, PLAIN)
+        while not exchange.disconnected:
+            wait = exchange.response.write(bytes(100_000))
+            if wait is not None:
+                await wait
 
-        async with serving(handle) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET)
-            await until(lambda: site.server.connections and site.connection.outbox.full)
-            for _ in range(6):
-                mark = site.connection.bytes_out
-                while site.connection.bytes_out == mark or not site.connection.outbox.full:
-                    await client.receive(1 << 20)
-                    await settle(2)
-                await pass_time(29.5 - 10 * (_ % 2))
-                assert site.server.connections
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.connections and site.connection.outbox.full)
+        for _ in range(6):
+            mark = site.connection.bytes_out
+            while site.connection.bytes_out == mark or not site.connection.outbox.full:
+                await client.receive(1 << 20)
+                await settle(2)
+            await pass_time(29.5 - 10 * (_ % 2))
+            assert site.server.connections
 
-    run(main)
+    conversation(handle, talk, receive_buffer=16384)
 
 
-def test_a_whole_response_that_nobody_takes_is_given_up():
-    async def main():
-        async def handle(exchange):
-            exchange.response.respond(200, [(b"connection", b"close")], bytes(30_000_000))
+def test_a_whole_response_that_nobody_takes_is_given_up(conversation):
+    async def handle(exchange):
+        exchange.response.respond(200, [(b"connection", b"close")], bytes(30_000_000))
 
-        async with serving(handle) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET)
-            await stuck(site)
-            await pass_time(65)
-            assert not site.server.connections
-            assert site.server.counters.aborted == 1
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await stuck(site)
+        await pass_time(65)
+        assert not site.server.connections
+        assert site.server.counters.aborted == 1
 
-    run(main)
+    conversation(handle, talk, receive_buffer=16384)
 
 
-def test_the_next_request_waits_for_the_last_response_to_leave():
-    async def main():
-        async def handle(exchange):
-            exchange.response.respond(200, PLAIN, bytes(5_000_000))
+def test_the_next_request_waits_for_the_last_response_to_leave(conversation):
+    async def handle(exchange):
+        exchange.response.respond(200, PLAIN, bytes(5_000_000))
 
-        async with serving(handle) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET * 3)
-            await stuck(site)
-            assert site.server.counters.requests == 1
-            for _ in range(3):
-                assert len((await client.response()).body) == 5_000_000
-            client.close()
+    async def talk(site, client):
+        await client.send(GET * 3)
+        await stuck(site)
+        assert site.server.counters.requests == 1
+        for _ in range(3):
+            assert len((await client.response()).body) == 5_000_000
 
-    run(main)
+    conversation(handle, talk, receive_buffer=16384)
 
 
 # What the application promises and breaks
@@ -379,7 +358,7 @@ def test_bytes_past_the_content_length_are_cut(loop_name):
 
 @each_loop
 @pytest.mark.parametrize("streamed", [False, True])
-def test_fewer_bytes_than_the_content_length_break_the_connection(loop_name, streamed):
+def test_fewer_bytes_than_the_content_length_break_the_connection(conversation, streamed):
     async def handle(exchange):
         exchange.response.start(200, [(b"content-length", b"5")])
         if streamed:
@@ -389,15 +368,12 @@ def test_fewer_bytes_than_the_content_length_break_the_connection(loop_name, str
         exchange.response.write(b"23")
         exchange.response.finish()
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            with pytest.raises((EOFError, ConnectionResetError)):
-                await client.response()
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await client.response()
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @each_loop
@@ -526,39 +502,33 @@ def test_misuse_of_the_response_raises_in_the_handler(misuse):
     run(main)
 
 
-def test_a_handler_that_answers_nothing_is_a_500():
-    async def main():
-        async def handle(exchange):
-            pass
+def test_a_handler_that_answers_nothing_is_a_500(conversation):
+    async def handle(exchange):
+        pass
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            response = await client.response()
-            assert (response.status, response["connection"]) == (500, "close")
-            assert await client.closed()
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        response = await client.response()
+        assert (response.status, response["connection"]) == (500, "close")
+        assert await client.closed()
 
-    run(main)
+    conversation(handle, talk)
 
 
-def test_interim_responses_come_before_the_final_one():
-    async def main():
-        async def handle(exchange):
-            exchange.response.inform(103, [(b"link", b"</s.css>; rel=preload")])
-            exchange.response.respond(200, PLAIN, b"x")
+def test_interim_responses_come_before_the_final_one(conversation):
+    async def handle(exchange):
+        exchange.response.inform(103, [(b"link", b"</s.css>; rel=preload")])
+        exchange.response.respond(200, PLAIN, b"x")
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            hint = await client.response()
-            assert (hint.status, hint.fields) == (103, [("link", "</s.css>; rel=preload")])
-            assert (await client.response()).status == 200
-            await client.send(b"GET / HTTP/1.0\r\n\r\n")
-            assert (await client.response()).status == 200
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        hint = await client.response()
+        assert (hint.status, hint.fields) == (103, [("link", "</s.css>; rel=preload")])
+        assert (await client.response()).status == 200
+        await client.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await client.response()).status == 200
 
-    run(main)
+    conversation(handle, talk)
 
 
 # The client leaves
@@ -697,7 +667,7 @@ def test_the_bytes_of_a_body_are_counted_as_they_were_sent(request_, status, len
 
 @each_loop
 @pytest.mark.parametrize("how", ["respond", "write_last"])
-def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(loop_name, how):
+def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(conversation, how):
     async def handle(exchange):
         if how == "respond":
             exchange.response.respond(200, [(b"content-length", b"9"), (b"x-one", b"1")],
@@ -705,35 +675,29 @@ def test_a_body_shorter_than_promised_is_a_500_when_nothing_has_left(loop_name, 
         exchange.response.start(200, [(b"content-length", b"9"), (b"x-one", b"1")])
         exchange.response.write_last(b"Hello")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            response = await client.response()
-            assert (response.status, response.body) == (500, b"Internal Server Error\n")
-            assert "x-one" not in response
-            assert await client.closed()
-            counters = site.server.counters
-            assert (counters.status[2], counters.status[5], counters.errors) == (0, 1, 1)
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        response = await client.response()
+        assert (response.status, response.body) == (500, b"Internal Server Error\n")
+        assert "x-one" not in response
+        assert await client.closed()
+        counters = site.server.counters
+        assert (counters.status[2], counters.status[5], counters.errors) == (0, 1, 1)
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
-def test_after_a_body_shorter_than_promised_a_handler_may_answer_otherwise():
+def test_after_a_body_shorter_than_promised_a_handler_may_answer_otherwise(conversation):
     async def handle(exchange):
         try:
             exchange.response.respond(200, [(b"content-length", b"9")], b"Hello")
         except RuntimeError:
             exchange.response.respond(502, PLAIN, b"sorry")
 
-    async def main():
-        async with serving(handle) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(GET)
-                response = await client.response()
-                assert (response.status, response.body) == (502, b"sorry")
-            client.close()
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(GET)
+            response = await client.response()
+            assert (response.status, response.body) == (502, b"sorry")
 
-    run(main)
+    conversation(handle, talk)
