@@ -2,10 +2,14 @@
 others that is not known."""
 
 import asyncio
+import logging
+
+import pytest
 
 from tests.support.serving import run, serving, until
 from tremolo.insight.insight import Insight
 from tremolo.insight.record import running
+from tremolo.insight.source import Source
 from tremolo.net.recent import RECENT
 from tremolo.worker.sampler import Sampler
 
@@ -45,7 +49,7 @@ def watched(check, handle, **settings):
 
 
 class Handler:
-    """Answers, and counts for how many requests there was a record."""
+    """Answers, and counts how many requests were looked into."""
 
     def __init__(self):
         self.named, self.asked = 0, 0
@@ -53,7 +57,7 @@ class Handler:
     async def __call__(self, exchange):
         self.asked += 1
         record = running.get()
-        if record is not None:
+        if record is not None and not record.closed:
             self.named += 1
             if b"/things/" in exchange.head.target:
                 record.routed("/things/{thing}")
@@ -117,6 +121,79 @@ def test_an_error_of_a_request_that_was_not_looked_into_is_reported_and_shown():
         assert [row["route"] for row in told] == ["/things/{thing}"] * 3
 
     watched(check, handler)
+
+
+def answers_for_itself(how, insight):
+    """A function that an application answers a request with, and that fails."""
+    def fail():
+        raise ValueError("no")
+
+    def handled():
+        source = Source("library", Log(), insight)
+        try:
+            fail()
+        except ValueError as exc:
+            source.note_failure(exc, handled=True)
+
+    def logged():
+        try:
+            fail()
+        except ValueError as exc:
+            insight.logged(logging.LogRecord(
+                "app", logging.ERROR, __file__, 1, "no", (), (type(exc), exc, None)))
+
+    if how == "flask":
+        app = pytest.importorskip("flask").Flask("app")
+        app.add_url_rule("/<any>", view_func=lambda any: fail())
+        app.logger.disabled = True
+        return lambda: app.test_client().get("/x")
+    return {"handled": handled, "logged": logged}[how]
+
+
+@pytest.mark.parametrize("how", ["flask", "handled", "logged"])
+def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(how):
+    called = []
+
+    async def handle(exchange):
+        called[-1]()
+        exchange.response.respond(500, [], b"sorry")
+
+    async def check(site, insight, told, sampler):
+        raised = []
+        insight.on_raised = lambda record, exc: raised.append(
+            (record.id, record.method, record.path, str(exc), exc.__traceback__ is not None))
+        called.append(answers_for_itself(how, insight))
+        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent._first_left = 0
+        await ask(site, b"/x")
+        sampler.sample(1.0)
+        assert raised == [(1, "GET", "/x", "no", True)]
+        assert told[0]["unobserved"] and told[0]["error"] == "ValueError: no"
+        assert not insight._failing and "queries" not in told[0]
+
+    watched(check, handle)
+
+
+def test_what_a_request_handled_is_forgotten_when_it_is_not_shown():
+    called, failing = [], []
+
+    async def handle(exchange):
+        called[-1]()
+        failing.append(list(called[0].insight._failing))
+        exchange.response.respond(200, [], b"fine")
+
+    async def check(site, insight, told, sampler):
+        called.append(answers_for_itself("handled", insight))
+        called[0].insight = insight
+        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent._first_left = 0
+        await ask(site, b"/x", 3)
+        assert failing == [[1], [1, 2], [1, 2, 3]]
+        insight.tick(1.0)
+        sampler.sample(1.0)
+        assert not insight._failing and not told
+
+    watched(check, handle)
 
 
 def test_who_builds_upon_what_is_seen_has_all_of_it():

@@ -24,7 +24,7 @@ from .frames import chain_of, line_of
 from .pace import Pace, route_of
 from .places import Places
 from .profile import Profiler
-from .record import Record, running
+from .record import Record, Unobserved, running
 from .source import Source
 from .sources import SOURCES
 
@@ -37,13 +37,15 @@ TELLING = 0.003
 MAX_UNTOLD = 1000
 #: statements and calls that are kept of exchanges that have ended
 MAX_KEPT = 20_000
+#: exchanges not looked into that fail, of which it is kept over what until they are shown
+MAX_FAILING = 500
 #: kinds of paths of which the route is remembered
 MAX_ROUTES = 500
 
 
 class Watched(AroundAdapter):
     """An adapter around an adapter; see `tremolo.net.adapter.Adapter`. With `each` every exchange
-    is looked into, else those that viewers are shown."""
+    is looked into, else those that viewers are shown. All of them have a name."""
 
     def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str,
                  profiler: Profiler, each: bool) -> None:
@@ -56,7 +58,11 @@ class Watched(AroundAdapter):
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Runs within the exchange's task, whose context is its own."""
-        if (exchange.choice or self._each) and not exchange.hidden:
+        if exchange.hidden:
+            pass
+        elif not exchange.choice and not self._each:
+            running.set(Unobserved(exchange))
+        else:
             head = exchange.head
             record = Record(exchange.id, head.method, head.target, self._root_path)
             record.queue_seconds = max(0.0, monotonic() - exchange.begun)
@@ -96,6 +102,8 @@ class Insight:
         self._output = output
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
+        #: of exchanges that are not looked into, those that fail
+        self._failing: Dict[int, Unobserved] = {}
         #: those that ended, and when; what still runs in their names has some time more
         #: (for as long as anybody has them: thousands that nothing more can happen to would
         #: have the garbage collector at work)
@@ -139,6 +147,7 @@ class Insight:
                     source.detach()
                 self._sources.clear()
             self._records.clear()
+            self._failing.clear()
             self._ended.clear()
             self._untold.clear()
 
@@ -194,6 +203,9 @@ class Insight:
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
+        for failing in list(self._failing.values()):
+            if failing.is_left_out:  # what it failed over was told, and has frames
+                self._failing.pop(failing.id, None)
         try:
             self._tell()
         except Exception as exc:
@@ -229,10 +241,12 @@ class Insight:
             seconds: Optional[float] = None) -> RequestRow:
         """What the row of the exchange `id` has beside what the server itself knows; it took so
         many `seconds`, unless it was one that lasts as long as somebody listens."""
-        record = self._records.pop(id, None) if ended else self._records.get(id)
+        record = self._record_of(id)
         if record is None:
             return {}
         if ended:
+            self._records.pop(id, None)
+            self._failing.pop(id, None)
             self._ended.append((now, ref(record)))
             if status >= 500:
                 for exc, trace in record.suspects:
@@ -280,11 +294,24 @@ class Insight:
     def logged(self, record: logging.LogRecord) -> None:
         info = record.exc_info
         exc = info[1] if isinstance(info, tuple) else None
-        exchange = self.current()
+        exchange = None if exc is None else self.failing()
         if exc is not None and exchange is not None:
             self.raised(exchange, exc)
 
     # -- what sources tell -------------------------------------------------------------
+
+    def failing(self) -> Optional[Record]:
+        """See `source.Observer`."""
+        record = running.get()
+        if not isinstance(record, Unobserved):
+            return self.current()
+        if not record.is_failing:
+            record.fail(self._root_path)
+            if not record.exchange.ended:
+                self._failing[record.id] = record
+                while len(self._failing) > MAX_FAILING:
+                    self._failing.pop(next(iter(self._failing)), None)
+        return record
 
     def raised(self, record: Record, exc: BaseException) -> None:
         """See `source.Observer`."""
@@ -298,8 +325,11 @@ class Insight:
 
     def is_new(self, id: int, exc: BaseException) -> bool:
         """Whether `exc`, which reached the server, was not told before."""
-        record = self._records.get(id)
+        record = self._record_of(id)
         return record is None or record.first_sight(exc)
+
+    def _record_of(self, id: int) -> Optional[Record]:
+        return self._records.get(id) or self._failing.get(id)
 
 
 def _close(record: Optional[Record]) -> int:
@@ -319,7 +349,7 @@ def _scope_noted(app: Callable[..., Any]) -> Callable[..., Any]:
     """`app`, leaving its scope with the record: routers write into it what they chose."""
     def observed(scope: Any, receive: Any, send: Any) -> Any:
         record = running.get()
-        if record is not None and record.scope is None:
+        if record is not None and not record.closed and record.scope is None:
             record.scope = scope
         return app(scope, receive, send)
 

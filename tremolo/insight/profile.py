@@ -214,7 +214,8 @@ def _record_in(frame: Optional[FrameType]) -> Optional[Record]:
             return found if isinstance(found, Record) else None
         if code.co_name == "run" and "anyio" in code.co_filename:
             context = frame.f_locals.get("context")
-            return None if context is None else context.get(running)
+            found = None if context is None else context.get(running)
+            return None if found is None or found.closed else found
         frame = frame.f_back
     return None
 

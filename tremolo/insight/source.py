@@ -24,6 +24,10 @@ _MISSING = object()
 class Observer(Protocol):
     """Who is told by sources, from any thread."""
 
+    def failing(self) -> Optional[Record]:
+        """The record of the exchange that runs here, also of one that is not looked into, for
+        what it fails over."""
+
     def raised(self, record: Record, exc: BaseException) -> None:
         """The application failed over `exc` in this exchange."""
 
@@ -65,6 +69,22 @@ class Source:
         except Exception as exc:
             self.fail(exc)
             return None
+
+    def note_failure(self, exc: BaseException, handled: bool = False) -> None:
+        """The exchange that runs here, looked into or not, is failing over `exc`, or (`handled`)
+        the application has an answer for it."""
+        if not self.on:
+            return
+        try:
+            record = self.observer.failing()
+            if record is None:
+                return
+            if handled:
+                record.suspect(exc)
+            else:
+                self.observer.raised(record, exc)
+        except Exception as fault:
+            self.fail(fault)
 
     def record(self) -> Optional[Record]:
         """The record of the exchange that runs here, for observers that do more than `note`."""
@@ -129,7 +149,7 @@ class Source:
                     if isinstance(value, BaseException):
                         if type(value).__name__ == "WebSocketDisconnect":
                             break  # how frameworks say that the client left
-                        self.note(Record.suspect if handled else self.observer.raised, value)
+                        self.note_failure(value, handled)
                         break
                 return method(*arguments, **named)
             return observed

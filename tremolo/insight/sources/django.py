@@ -34,7 +34,7 @@ def _failed(sender: Any, **named: Any) -> None:
     exc = sys.exc_info()[1]
     for source in _attached:
         if exc is not None:
-            source.note(source.observer.raised, exc)
+            source.note_failure(exc)
 
 
 def _routed(record: Record, request: Any) -> None:
