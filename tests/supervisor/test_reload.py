@@ -194,9 +194,10 @@ def test_no_request_fails_over_many_saves(tmp_path):
     assert min(counts) > 20
 
 
-def test_an_idle_connection_is_handed_over_and_goes_on(tmp_path):
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+def test_an_idle_connection_is_handed_over_and_goes_on(tmp_path, order):
     shop = project(tmp_path, "one")
-    with dev(tmp_path) as server, socket.create_connection(
+    with dev(tmp_path, "--reload-order", order) as server, socket.create_connection(
             ("127.0.0.1", server.port), timeout=10) as client:
 
         def ask():
@@ -213,6 +214,30 @@ def test_an_idle_connection_is_handed_over_and_goes_on(tmp_path):
         server.wait_for("reload", gen=2, state="ready")
         server.wait_for("worker", gen=1, state="exited")
         assert ask() == b"two"
+
+
+@pytest.mark.parametrize(("source", "status", "text"), [
+    pytest.param(hello("two"), b"200", b"two", id="that-starts"),
+    pytest.param("1 / 0\n", b"503", b"ZeroDivisionError", id="that-fails"),
+])
+def test_a_request_between_old_code_and_new_waits_for_the_new(tmp_path, source, status, text):
+    shop = project(tmp_path, "one")
+    with dev(tmp_path, "--reload-order", "stop-first") as server, socket.create_connection(
+            ("127.0.0.1", server.port), timeout=10) as client:
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        client.sendall(request)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        shop.write_text("import os, time\nwhile not os.path.exists('go'): time.sleep(0.005)\n"
+                        + source)
+        server.wait_for("worker", gen=1, state="exited")
+        client.sendall(request)
+        (tmp_path / "go").touch()
+        data = b""
+        while text not in data:
+            piece = client.recv(65536)
+            assert piece, "the connection was closed"
+            data += piece
+        assert data.split()[1] == status
 
 
 def test_a_running_request_is_finished_by_the_old_code(tmp_path):

@@ -51,9 +51,10 @@ class Generation:
         return found
 
     async def retire(self, timeout: float) -> None:
-        """End workers that serve, within `timeout` seconds; connections are not handed over."""
+        """End workers that serve, within `timeout` seconds, before there are others: those get
+        their idle connections."""
         for worker in self.workers.values():
-            worker.drain(timeout, hand_over=False)
+            worker.drain(timeout, hand_over=True)
         await gone(list(self.workers.values()), timeout + KILL_GRACE)
 
     async def dismiss(self, patience: float) -> None:

@@ -29,6 +29,7 @@ from .generations import Generations
 from .heartbeat import Heartbeat
 from .listeners import Address, Listeners, address, wanted_addresses
 from .packages import Packages
+from .parked import Parked
 from .policy import worker_count
 from .quiet import Quiet
 from .reload import Reloader
@@ -114,9 +115,10 @@ class Supervisor:
             loop, choose_mode(settings), self.note, self._environment, settings.no_preload,
             settings.loop)
         self._packages = Packages()
+        self._parked = Parked(settings.keepalive_connections)
         self._observer = WorkerObserver(
             self._feed, self._throttle, self._intercepts, self._mail, self._spawner,
-            self._packages, self._bind_more)
+            self._packages, self._parked, self._bind_more)
         self._starter = Starter(
             loop, self._spawner, self.listeners, self._observer, self._describe,
             settings.startup_timeout, self._launch.capture)
@@ -268,6 +270,7 @@ class Supervisor:
         if self._reloader is not None:
             self._reloader.close()
         self._feed.close()
+        self._parked.close()
         if self._control is not None:
             self._control.close()
         self.listeners.close()

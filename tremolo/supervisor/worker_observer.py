@@ -18,6 +18,7 @@ from .generations import Generations
 from .lending import Lending
 from .listeners import Listeners
 from .packages import Packages
+from .parked import Parked
 from .plan import ModuleNames
 from .reload import Reloader
 from .spawner import Spawner
@@ -33,7 +34,7 @@ class WorkerObserver:
     before the first worker starts, `reloader` be set where there is one."""
 
     def __init__(self, feed: Feed, throttle: WantedThrottle, intercepts: WantedIntercepts,
-                 mail: WantedMail, spawner: Spawner, packages: Packages,
+                 mail: WantedMail, spawner: Spawner, packages: Packages, parked: Parked,
                  bind_more: Callable[[WorkerHandle, List[List[Any]]], None]) -> None:
         self._feed = feed
         self._throttle = throttle
@@ -41,6 +42,7 @@ class WorkerObserver:
         self._mail = mail
         self._spawner = spawner
         self._packages = packages
+        self._parked = parked
         self._bind_more = bind_more
         self._modules = ModuleNames()
         self._blocked: Set[WorkerHandle] = set()
@@ -71,6 +73,8 @@ class WorkerObserver:
             self._blocked.discard(worker)
             self._modules.forget(worker.pid)
             retry_in = self._generations.exited(worker)
+        if state == "serving" and not worker.expected:
+            self._parked.give(worker)
         self._lending.look()
         self._feed.publish(state_event(worker, state, cause, retry_in))
 
@@ -97,6 +101,9 @@ class WorkerObserver:
 
     def worker_handover(self, worker: WorkerHandle, fd: int) -> None:
         heir = self._generations.heir(worker)
+        if heir is None and not self._generations.stopping:
+            self._parked.keep(fd)
+            return
         if heir is not None:
             heir.send(adopt(), (fd,))
         os.close(fd)
