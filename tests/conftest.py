@@ -24,3 +24,9 @@ def pytest_collection():
     if hasattr(gc, "freeze"):  # PyPy has none
         gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def loop_name():
+    """Which loop `tests.support.serving` runs tests on; its marks say otherwise."""
+    return "asyncio"

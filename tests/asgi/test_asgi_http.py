@@ -7,15 +7,17 @@ import socket
 import pytest
 
 from tests.support.serving import (
+    GET,
     each_loop,
+    each_loop_by_hand,
     pattern,
     run,
     serving_asgi,
     settle,
     until,
+    within_a_second,
 )
 
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 START = {"type": "http.response.start", "status": 200,
          "headers": [(b"content-type", b"text/plain")]}
 END = {"type": "http.response.body", "body": b"Hello"}
@@ -113,29 +115,26 @@ def test_over_tls_the_scheme_is_https():
     assert scope["scheme"] == "https"
 
 
-def test_what_an_application_does_to_its_scope_stays_with_it():
-    async def main():
-        seen = []
+def test_what_an_application_does_to_its_scope_stays_with_it(conversation):
+    seen = []
 
-        async def app(scope, receive, send):
-            seen.append((list(scope["headers"]), scope["extensions"].copy(), scope["path"],
-                         scope["asgi"].copy()))
-            scope["headers"].append((b"x", b"y"))
-            scope["extensions"].clear()
-            scope["asgi"].clear()
-            scope["path"] = "/other"
-            await send(START)
-            await send(END)
+    async def app(scope, receive, send):
+        seen.append((list(scope["headers"]), scope["extensions"].copy(), scope["path"],
+                     scope["asgi"].copy()))
+        scope["headers"].append((b"x", b"y"))
+        scope["extensions"].clear()
+        scope["asgi"].clear()
+        scope["path"] = "/other"
+        await send(START)
+        await send(END)
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            for _ in range(3):
-                await client.send(GET)
-                await client.response()
-            assert seen[0] == seen[1] == seen[2]
-            client.close()
+    async def talk(site, client):
+        for _ in range(3):
+            await client.send(GET)
+            await client.response()
+        assert seen[0] == seen[1] == seen[2]
 
-    run(main)
+    conversation(app, talk)
 
 
 # receive()
@@ -143,110 +142,98 @@ def test_what_an_application_does_to_its_scope_stays_with_it():
 
 @each_loop
 @pytest.mark.parametrize("chunked", [False, True])
-def test_the_body_comes_in_messages_of_which_one_is_the_last(loop_name, chunked):
+def test_the_body_comes_in_messages_of_which_one_is_the_last(conversation, chunked):
     data = pattern(200_000)
 
-    async def main():
-        messages = []
+    messages = []
 
-        async def app(scope, receive, send):
-            while True:
-                message = await receive()
-                messages.append(message)
-                if not message["more_body"]:
-                    break
-            await send(START)
-            await send(END)
+    async def app(scope, receive, send):
+        while True:
+            message = await receive()
+            messages.append(message)
+            if not message["more_body"]:
+                break
+        await send(START)
+        await send(END)
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            if chunked:
-                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
-                                  b"Transfer-Encoding: chunked\r\n\r\n"
-                                  b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
-            else:
-                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
-                                  % (len(data), data))
-            assert (await client.response()).status == 200
-            assert b"".join(message["body"] for message in messages) == data
-            assert [m["type"] for m in messages] == ["http.request"] * len(messages)
-            assert [m["more_body"] for m in messages].count(False) == 1
-            client.close()
+    async def talk(site, client):
+        if chunked:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
+                              b"Transfer-Encoding: chunked\r\n\r\n"
+                              b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        else:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+                              % (len(data), data))
+        assert (await client.response()).status == 200
+        assert b"".join(message["body"] for message in messages) == data
+        assert [m["type"] for m in messages] == ["http.request"] * len(messages)
+        assert [m["more_body"] for m in messages].count(False) == 1
 
-    run(main, loop_name)
+    conversation(app, talk)
 
 
 @pytest.mark.parametrize("request_bytes", [GET, b"POST / HTTP/1.1\r\nHost: a\r\n"
                                            b"Content-Length: 0\r\n\r\n"])
-def test_a_request_without_body_is_one_message(request_bytes):
-    async def main():
-        messages = []
+def test_a_request_without_body_is_one_message(conversation, request_bytes):
+    messages = []
 
-        async def app(scope, receive, send):
-            messages.append(await receive())
-            await send(START)
-            await send(END)
-            messages.append(await receive())
-            messages.append(await receive())
+    async def app(scope, receive, send):
+        messages.append(await receive())
+        await send(START)
+        await send(END)
+        messages.append(await receive())
+        messages.append(await receive())
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(request_bytes)
-            await client.response()
-            await until(lambda: len(messages) == 3)
-            assert messages == [{"type": "http.request", "body": b"", "more_body": False},
-                                {"type": "http.disconnect"}, {"type": "http.disconnect"}]
-            client.close()
+    async def talk(site, client):
+        await client.send(request_bytes)
+        await client.response()
+        await until(lambda: len(messages) == 3)
+        assert messages == [{"type": "http.request", "body": b"", "more_body": False},
+                            {"type": "http.disconnect"}, {"type": "http.disconnect"}]
 
-    run(main)
+    conversation(app, talk)
 
 
-@each_loop
+@each_loop_by_hand
 @pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
 @pytest.mark.parametrize("sent", [b"", b"abc"])
-def test_the_application_is_told_when_the_client_leaves(loop_name, leave, sent):
-    async def main():
-        messages = []
+def test_the_application_is_told_when_the_client_leaves(conversation, leave, sent):
+    messages = []
 
-        async def app(scope, receive, send):
-            while True:
-                messages.append(await receive())
-                if messages[-1]["type"] == "http.disconnect":
-                    break
+    async def app(scope, receive, send):
+        while True:
+            messages.append(await receive())
+            if messages[-1]["type"] == "http.disconnect":
+                break
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
-                              + sent)
-            await until(lambda: site.server.connections and site.connection.word == "reading"
-                        and len(messages) == bool(sent))
-            getattr(client, leave)()
-            await asyncio.wait_for(until(
-                lambda: messages and messages[-1]["type"] == "http.disconnect"), 1.0)
-            await until(lambda: not site.server.tasks)
-            client.close()
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n"
+                          + sent)
+        await until(lambda: site.server.connections and site.connection.word == "reading"
+                    and len(messages) == bool(sent))
+        getattr(client, leave)()
+        await within_a_second(
+            lambda: messages and messages[-1]["type"] == "http.disconnect")
+        await until(lambda: not site.server.tasks)
 
-    run(main, loop_name)
+    conversation(app, talk)
 
 
 @each_loop
-def test_an_application_that_returns_when_its_client_left_is_not_blamed(loop_name):
-    async def main():
-        async def app(scope, receive, send):
-            while (await receive())["type"] != "http.disconnect":
-                pass
+def test_an_application_that_returns_when_its_client_left_is_not_blamed(conversation):
+    async def app(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
-            await until(lambda: site.server.connections and site.connection.word == "reading")
-            client.half_close()
-            assert (await client.response()).status == 400
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.errors == 0
-            client.close()
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        await until(lambda: site.server.connections and site.connection.word == "reading")
+        client.half_close()
+        assert (await client.response()).status == 400
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main, loop_name)
+    conversation(app, talk)
 
 
 @each_loop
@@ -380,27 +367,24 @@ def test_messages_out_of_order_raise_and_the_client_gets_a_500(messages):
 
 @pytest.mark.parametrize("message", [START, END, body(b"x"),
                                      {"type": "http.response.trailers", "headers": []}])
-def test_a_message_after_the_end_raises_and_hurts_no_client(message):
-    async def main():
-        raised = []
+def test_a_message_after_the_end_raises_and_hurts_no_client(conversation, message):
+    raised = []
 
-        async def app(scope, receive, send):
-            await send(START)
-            await send(END)
-            try:
-                await send(message)
-            except RuntimeError as exc:
-                raised.append(exc)
+    async def app(scope, receive, send):
+        await send(START)
+        await send(END)
+        try:
+            await send(message)
+        except RuntimeError as exc:
+            raised.append(exc)
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            for number in range(3):
-                await client.send(GET)
-                assert (await client.response()).body == b"Hello"
-                await until(lambda number=number: len(raised) == number + 1)
-            client.close()
+    async def talk(site, client):
+        for number in range(3):
+            await client.send(GET)
+            assert (await client.response()).body == b"Hello"
+            await until(lambda number=number: len(raised) == number + 1)
 
-    run(main)
+    conversation(app, talk)
 
 
 @pytest.mark.parametrize("data", ["text", 5, None])
@@ -438,9 +422,19 @@ def test_an_injected_header_is_a_500():
     run(main)
 
 
+async def ends_in_error(site, steps):
+    """What a client gets of an application that did so many steps of its response only."""
+    if steps < 2:
+        assert (await site.get()).status == 500
+    else:
+        with pytest.raises((EOFError, ConnectionResetError)):
+            await site.get()
+    assert site.server.counters.errors == 1
+
+
 @each_loop
-@pytest.mark.parametrize("steps, status", [(0, 500), (1, 500), (2, None)])
-def test_an_exception_is_a_500_or_a_broken_response(loop_name, steps, status):
+@pytest.mark.parametrize("steps", range(3), ids=["nothing", "the head", "a part of the body"])
+def test_an_exception_is_a_500_or_a_broken_response(loop_name, steps):
     async def main():
         async def app(scope, receive, send):
             for message in (START, body(b"part"))[:steps]:
@@ -449,87 +443,74 @@ def test_an_exception_is_a_500_or_a_broken_response(loop_name, steps, status):
             raise ValueError("oh")
 
         async with serving_asgi(app, lifespan="off") as site:
-            if status:
-                assert (await site.get()).status == status
-            else:
-                with pytest.raises((EOFError, ConnectionResetError)):
-                    await site.get()
-            assert site.server.counters.errors == 1
+            await ends_in_error(site, steps)
 
     run(main, loop_name)
 
 
-@pytest.mark.parametrize("steps, status", [(0, 500), (1, 500), (2, None)])
-def test_an_application_that_returns_too_early_is_an_error(steps, status):
+@pytest.mark.parametrize("steps", range(3), ids=["nothing", "the head", "a part of the body"])
+def test_an_application_that_returns_too_early_is_an_error(steps):
     async def main():
         async def app(scope, receive, send):
             for message in (START, body(b"part"))[:steps]:
                 await send(message)
 
         async with serving_asgi(app, lifespan="off") as site:
-            if status:
-                assert (await site.get()).status == status
-            else:
-                with pytest.raises((EOFError, ConnectionResetError)):
-                    await site.get()
-            assert site.server.counters.errors == 1
+            await ends_in_error(site, steps)
 
     run(main)
 
 
 @each_loop
-def test_sending_to_a_client_that_left_raises_oserror(loop_name, caplog):
-    async def main():
-        raised = []
+def test_sending_to_a_client_that_left_raises_oserror(conversation, caplog):
+    raised = []
 
-        async def app(scope, receive, send):
-            await send(START)
-            try:
-                while True:
-                    await send(body(bytes(10_000)))
-                    await asyncio.sleep(0)
-            except OSError as exc:
-                raised.append(exc)
-                raise
+    async def app(scope, receive, send):
+        await send(START)
+        try:
+            while True:
+                await send(body(bytes(10_000)))
+                await asyncio.sleep(0)
+        except OSError as exc:
+            raised.append(exc)
+            raise
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.receive()
-            client.reset()
-            await until(lambda: raised)
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(GET)
+        await client.receive()
+        client.reset()
+        await until(lambda: raised)
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main, loop_name)
+    conversation(app, talk)
     assert not [r for r in caplog.records if r.exc_info]
 
 
-def test_an_error_that_a_framework_makes_of_a_gone_client_is_no_error_of_the_application():
-    async def main():
-        ended = []
+def test_an_error_that_a_framework_makes_of_a_gone_client_is_no_error_of_the_application(
+        conversation):
+    ended = []
 
-        async def app(scope, receive, send):
-            await send(START)
-            try:
-                while True:
-                    try:
-                        await send(body(bytes(10_000)))
-                    except OSError:
-                        raise ValueError("the framework's own class")  # noqa: B904
-                    await asyncio.sleep(0)
-            finally:
-                ended.append(True)
+    async def app(scope, receive, send):
+        await send(START)
+        try:
+            while True:
+                try:
+                    await send(body(bytes(10_000)))
+                except OSError:
+                    raise ValueError("the framework's own class")  # noqa: B904
+                await asyncio.sleep(0)
+        finally:
+            ended.append(True)
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.receive()
-            client.reset()
-            await until(lambda: ended and not site.server.tasks)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(GET)
+        await client.receive()
+        client.reset()
+        await until(lambda: ended and not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main)
+    conversation(app, talk)
 
 
 @each_loop
@@ -557,26 +538,23 @@ def test_the_application_may_go_on_after_its_response(loop_name):
     run(main, loop_name)
 
 
-def test_trailers_follow_the_body():
-    async def main():
-        async def app(scope, receive, send):
-            await send({**START, "trailers": True})
-            await send(body(b"data"))
-            await send(body(b"!", more=False))
-            await send({"type": "http.response.trailers", "headers": [(b"x-a", b"1")],
-                        "more_trailers": True})
-            await send({"type": "http.response.trailers", "headers": [(b"x-b", b"2")]})
+def test_trailers_follow_the_body(conversation):
+    async def app(scope, receive, send):
+        await send({**START, "trailers": True})
+        await send(body(b"data"))
+        await send(body(b"!", more=False))
+        await send({"type": "http.response.trailers", "headers": [(b"x-a", b"1")],
+                    "more_trailers": True})
+        await send({"type": "http.response.trailers", "headers": [(b"x-b", b"2")]})
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(GET)
-                response = await client.response()
-                assert response.body == b"data!"
-                assert response.trailers == [(b"x-a", b"1"), (b"x-b", b"2")]
-            client.close()
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(GET)
+            response = await client.response()
+            assert response.body == b"data!"
+            assert response.trailers == [(b"x-a", b"1"), (b"x-b", b"2")]
 
-    run(main)
+    conversation(app, talk)
 
 
 def test_a_response_that_promised_trailers_needs_them():
@@ -593,64 +571,55 @@ def test_a_response_that_promised_trailers_needs_them():
     run(main)
 
 
-def test_early_hints_precede_the_response():
-    async def main():
-        async def app(scope, receive, send):
-            await send({"type": "http.response.early_hint",
-                        "links": [b"</a.css>; rel=preload", b"</b.js>; rel=preload"]})
-            await send(START)
-            await send(END)
+def test_early_hints_precede_the_response(conversation):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.early_hint",
+                    "links": [b"</a.css>; rel=preload", b"</b.js>; rel=preload"]})
+        await send(START)
+        await send(END)
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(GET)
-            hint = await client.response()
-            assert hint.status == 103
-            assert [value for _, value in hint.fields] == [
-                "</a.css>; rel=preload", "</b.js>; rel=preload"]
-            assert (await client.response()).body == b"Hello"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        hint = await client.response()
+        assert hint.status == 103
+        assert [value for _, value in hint.fields] == [
+            "</a.css>; rel=preload", "</b.js>; rel=preload"]
+        assert (await client.response()).body == b"Hello"
 
-    run(main)
+    conversation(app, talk)
 
 
-def test_head_gets_the_headers_of_get():
-    async def main():
-        async with serving_asgi(hello, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-            response = await client.response(b"HEAD")
-            assert response["content-length"] == "5"
-            await client.send(GET)
-            assert (await client.response()).body == b"Hello"
-            client.close()
+def test_head_gets_the_headers_of_get(conversation):
+    async def talk(site, client):
+        await client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        response = await client.response(b"HEAD")
+        assert response["content-length"] == "5"
+        await client.send(GET)
+        assert (await client.response()).body == b"Hello"
 
-    run(main)
+    conversation(hello, talk)
 
 
 @each_loop
-def test_an_application_can_answer_while_it_reads(loop_name):
-    async def main():
-        async def app(scope, receive, send):
-            await send(START)
-            while True:
-                message = await receive()
-                await send(body(message["body"]))
-                if not message["more_body"]:
-                    break
-            await send(body(b"", more=False))
+def test_an_application_can_answer_while_it_reads(conversation):
+    async def app(scope, receive, send):
+        await send(START)
+        while True:
+            message = await receive()
+            await send(body(message["body"]))
+            if not message["more_body"]:
+                break
+        await send(body(b"", more=False))
 
-        async with serving_asgi(app, lifespan="off") as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
-            await client.line(b"3\r\nabc\r\n")
-            await client.send(b"def")
-            await client.line(b"3\r\ndef\r\n0\r\n\r\n")
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
-            assert (await client.response()).body == b"x"
-            client.close()
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        await client.line(b"3\r\nabc\r\n")
+        await client.send(b"def")
+        await client.line(b"3\r\ndef\r\n0\r\n\r\n")
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+        assert (await client.response()).body == b"x"
 
-    run(main, loop_name)
+    conversation(app, talk)
 
 
 def test_the_handler_timeout_is_off_unless_it_is_set():

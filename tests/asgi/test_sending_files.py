@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from tests.support.serving import (
+    GET,
     each_loop,
     pass_time,
     pattern,
@@ -21,7 +22,6 @@ from tremolo.net.files import send_file
 PLAIN = (b"content-type", b"application/octet-stream")
 SIZE = 5_000_000
 DATA = pattern(SIZE)
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")

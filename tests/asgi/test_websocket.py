@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.serving import each_loop, run, serving_asgi, until, within
+from tests.support.serving import by_hand, each_loop, run, serving_asgi, until, within_a_second
 from tests.support.websocket_peer import (
     ACCEPT,
     BINARY,
@@ -73,17 +73,16 @@ class Recorder:
 
 
 @each_loop
-def test_the_handshake_answers_with_the_token_of_the_key(loop_name):
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            assert ws.response["sec-websocket-accept"] == ACCEPT
-            assert ws.response["upgrade"].lower() == "websocket"
-            assert ws.response["connection"].lower() == "upgrade"
-            assert "content-length" not in ws.response
-            assert "transfer-encoding" not in ws.response
-            assert "date" in ws.response
+def test_the_handshake_answers_with_the_token_of_the_key(dialogue):
+    async def talk(site, ws):
+        assert ws.response["sec-websocket-accept"] == ACCEPT
+        assert ws.response["upgrade"].lower() == "websocket"
+        assert ws.response["connection"].lower() == "upgrade"
+        assert "content-length" not in ws.response
+        assert "transfer-encoding" not in ws.response
+        assert "date" in ws.response
 
-    run(main, loop_name)
+    dialogue(echo, talk)
 
 
 @pytest.mark.parametrize("request_, status", [
@@ -208,20 +207,19 @@ def test_the_scope_has_a_copy_of_the_lifespan_state():
     run(main)
 
 
-def test_tls_is_told_in_the_scope():
+def test_tls_is_told_in_the_scope(dialogue):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app, tls=True) as site, peer(site):
-            await until(lambda: app.scope)
-            assert app.scope["scheme"] == "wss"
-            tls = app.scope["extensions"]["tls"]
-            assert tls["tls_version"] in (0x0303, 0x0304)
-            assert 0 < tls["cipher_suite"] <= 0xFFFF
-            assert tls["client_cert_chain"] == []
-            assert tls["client_cert_name"] is None
+    async def talk(site, ws):
+        await until(lambda: app.scope)
+        assert app.scope["scheme"] == "wss"
+        tls = app.scope["extensions"]["tls"]
+        assert tls["tls_version"] in (0x0303, 0x0304)
+        assert 0 < tls["cipher_suite"] <= 0xFFFF
+        assert tls["client_cert_chain"] == []
+        assert tls["client_cert_name"] is None
 
-    run(main)
+    dialogue(app, talk, tls=True)
 
 
 # Accepting
@@ -263,17 +261,16 @@ def test_what_cannot_be_accepted_raises_and_is_a_500(accept):
     run(main)
 
 
-def test_an_application_can_accept_after_a_refused_accept():
+def test_an_application_can_accept_after_a_refused_accept(dialogue):
     async def script(app, receive, send):
         with pytest.raises(ValueError):
             await send({"type": "websocket.accept", "subprotocol": "other"})
         await send({"type": "websocket.accept"})
 
-    async def main():
-        async with serving_asgi(Recorder(script)) as site, peer(site) as ws:
-            assert (await ws.receive()).code == 1000
+    async def talk(site, ws):
+        assert (await ws.receive()).code == 1000
 
-    run(main)
+    dialogue(Recorder(script), talk)
 
 
 # Messages
@@ -283,56 +280,52 @@ def test_an_application_can_accept_after_a_refused_accept():
 @pytest.mark.parametrize("payload", ["", "Hello", "é\U0001f600" * 40, "x" * 126, "y" * 65536,
                                      "z" * 300_000],
                          ids=["empty", "short", "wide", "126", "64 KiB", "300 kB"])
-def test_text_and_binary_messages_come_back_as_they_were(loop_name, payload):
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            data = payload.encode()
-            await ws.send(TEXT, data)
-            assert await ws.receive() == (TEXT, data, True, False)
-            await ws.send(BINARY, data)
-            assert await ws.receive() == (BINARY, data, True, False)
+def test_text_and_binary_messages_come_back_as_they_were(dialogue, payload):
+    async def talk(site, ws):
+        data = payload.encode()
+        await ws.send(TEXT, data)
+        assert await ws.receive() == (TEXT, data, True, False)
+        await ws.send(BINARY, data)
+        assert await ws.receive() == (BINARY, data, True, False)
 
-    run(main, loop_name)
+    dialogue(echo, talk)
 
 
-def test_fragments_become_one_message_and_pings_between_them_are_answered():
+def test_fragments_become_one_message_and_pings_between_them_are_answered(dialogue):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.send(TEXT, b"a\xc3", fin=False)
-            await ws.send(PING, b"mid")
-            await ws.send(CONTINUATION, b"\xa9", fin=False)
-            await ws.send(CONTINUATION, b"", fin=True)
-            assert await ws.receive() == (PONG, b"mid", True, False)
-            await until(lambda: len(app.messages) == 2)
-            assert app.messages[1] == {"type": "websocket.receive", "text": "aé"}
+    async def talk(site, ws):
+        await ws.send(TEXT, b"a\xc3", fin=False)
+        await ws.send(PING, b"mid")
+        await ws.send(CONTINUATION, b"\xa9", fin=False)
+        await ws.send(CONTINUATION, b"", fin=True)
+        assert await ws.receive() == (PONG, b"mid", True, False)
+        await until(lambda: len(app.messages) == 2)
+        assert app.messages[1] == {"type": "websocket.receive", "text": "aé"}
 
-    run(main)
+    dialogue(app, talk)
 
 
-def test_a_message_cut_at_every_byte_arrives_whole():
+def test_a_message_cut_at_every_byte_arrives_whole(dialogue):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            for byte in frame(TEXT, b"slow") + frame(BINARY, b"\x00\x01"):
-                await ws.client.send(bytes((byte,)))
-            await until(lambda: len(app.messages) == 3)
-            assert app.messages[1:] == [{"type": "websocket.receive", "text": "slow"},
-                                        {"type": "websocket.receive", "bytes": b"\x00\x01"}]
+    async def talk(site, ws):
+        for byte in frame(TEXT, b"slow") + frame(BINARY, b"\x00\x01"):
+            await ws.client.send(bytes((byte,)))
+        await until(lambda: len(app.messages) == 3)
+        assert app.messages[1:] == [{"type": "websocket.receive", "text": "slow"},
+                                    {"type": "websocket.receive", "bytes": b"\x00\x01"}]
 
-    run(main)
+    dialogue(app, talk)
 
 
-def test_many_messages_in_one_segment_keep_their_order():
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            await ws.client.send(b"".join(frame(TEXT, b"%d" % n) for n in range(1000)))
-            for n in range(1000):
-                assert (await ws.receive()).payload == b"%d" % n
+def test_many_messages_in_one_segment_keep_their_order(dialogue):
+    async def talk(site, ws):
+        await ws.client.send(b"".join(frame(TEXT, b"%d" % n) for n in range(1000)))
+        for n in range(1000):
+            assert (await ws.receive()).payload == b"%d" % n
 
-    run(main)
+    dialogue(echo, talk)
 
 
 @pytest.mark.parametrize("message", [
@@ -346,37 +339,36 @@ def test_many_messages_in_one_segment_keep_their_order():
     {"type": "websocket.close", "code": 1006},
     {"type": "websocket.close", "code": 999},
 ], ids=repr)
-def test_a_message_that_cannot_be_sent_raises_a_value_error(message):
+def test_a_message_that_cannot_be_sent_raises_a_value_error(dialogue, message):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         with pytest.raises(ValueError):
             await send(message)
         await send({"type": "websocket.send", "text": "still open"})
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            assert (await ws.receive()).payload == b"still open"
-            assert (await ws.receive()).code == 1000
-            await ws.close()
-            await until(lambda: app.done)
-            assert app.error is None
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        assert (await ws.receive()).payload == b"still open"
+        assert (await ws.receive()).code == 1000
+        await ws.close()
+        await until(lambda: app.done)
+        assert app.error is None
+
+    dialogue(app, talk)
 
 
-def test_bytearrays_and_views_can_be_sent():
+def test_bytearrays_and_views_can_be_sent(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "bytes": bytearray(b"ab")})
         await send({"type": "websocket.send", "bytes": memoryview(b"cd"), "text": None})
 
-    async def main():
-        async with serving_asgi(Recorder(script)) as site, peer(site) as ws:
-            assert await ws.receive() == (BINARY, b"ab", True, False)
-            assert await ws.receive() == (BINARY, b"cd", True, False)
+    async def talk(site, ws):
+        assert await ws.receive() == (BINARY, b"ab", True, False)
+        assert await ws.receive() == (BINARY, b"cd", True, False)
 
-    run(main)
+    dialogue(Recorder(script), talk)
 
 
 # Messages out of order
@@ -415,7 +407,7 @@ def test_a_message_out_of_order_raises_an_error_that_names_it(sent):
     run(main)
 
 
-def test_two_tasks_cannot_receive_at_once():
+def test_two_tasks_cannot_receive_at_once(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         first = asyncio.ensure_future(receive())
@@ -424,17 +416,17 @@ def test_two_tasks_cannot_receive_at_once():
             await receive()
         app.messages.append(await first)
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.text("one")
-            await until(lambda: app.done)
-            assert app.messages[-1]["text"] == "one"
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await ws.text("one")
+        await until(lambda: app.done)
+        assert app.messages[-1]["text"] == "one"
+
+    dialogue(app, talk)
 
 
-def test_a_cancelled_receive_loses_no_message():
+def test_a_cancelled_receive_loses_no_message(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         for _ in range(3):
@@ -443,15 +435,15 @@ def test_a_cancelled_receive_loses_no_message():
         await send({"type": "websocket.send", "text": "now"})
         app.messages.append(await receive())
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.receive()
-            await ws.text("one")
-            await until(lambda: app.done)
-            assert app.messages[-1]["text"] == "one"
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await ws.receive()
+        await ws.text("one")
+        await until(lambda: app.done)
+        assert app.messages[-1]["text"] == "one"
+
+    dialogue(app, talk)
 
 
 # Closing, by the client
@@ -463,50 +455,48 @@ def test_a_cancelled_receive_loses_no_message():
     (b"\x03\xe9bye", 1001, "bye"),
     (b"\x0f\xa0" + "ciao é".encode(), 4000, "ciao é"),
 ], ids=["none", "1000", "1001", "4000"])
-def test_the_clients_close_is_echoed_and_told_with_its_reason(payload, code, reason):
+def test_the_clients_close_is_echoed_and_told_with_its_reason(dialogue, payload, code, reason):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.send(CLOSE, payload)
-            answer = await ws.closed()
-            assert answer.code == (None if code == 1005 else code)
-            await until(lambda: app.done)
-            assert app.messages[-1] == {"type": "websocket.disconnect", "code": code,
-                                        "reason": reason}
+    async def talk(site, ws):
+        await ws.send(CLOSE, payload)
+        answer = await ws.closed()
+        assert answer.code == (None if code == 1005 else code)
+        await until(lambda: app.done)
+        assert app.messages[-1] == {"type": "websocket.disconnect", "code": code,
+                                    "reason": reason}
 
-    run(main)
+    dialogue(app, talk)
 
 
-def test_messages_before_a_close_are_delivered_and_nothing_after_it():
+def test_messages_before_a_close_are_delivered_and_nothing_after_it(dialogue):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.client.send(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(CLOSE)
-                                 + frame(TEXT, b"3"))
-            await ws.receive()
-            await until(lambda: app.done)
-            assert app.types == ["websocket.connect", "websocket.receive", "websocket.receive",
-                                 "websocket.disconnect"]
+    async def talk(site, ws):
+        await ws.client.send(frame(TEXT, b"1") + frame(TEXT, b"2") + frame(CLOSE)
+                             + frame(TEXT, b"3"))
+        await ws.receive()
+        await until(lambda: app.done)
+        assert app.types == ["websocket.connect", "websocket.receive", "websocket.receive",
+                             "websocket.disconnect"]
 
-    run(main)
+    dialogue(app, talk)
 
 
+@by_hand
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
-def test_a_client_that_just_goes_is_a_disconnect_with_1006(how):
+def test_a_client_that_just_goes_is_a_disconnect_with_1006(dialogue, how):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.text("1")
-            await until(lambda: len(app.messages) == 2)
-            getattr(ws.client, how)()
-            await within(until(lambda: app.done), 1.0)
-            assert app.messages[-1] == {"type": "websocket.disconnect", "code": 1006,
-                                        "reason": ""}
+    async def talk(site, ws):
+        await ws.text("1")
+        await until(lambda: len(app.messages) == 2)
+        getattr(ws.client, how)()
+        await within_a_second(lambda: app.done)
+        assert app.messages[-1] == {"type": "websocket.disconnect", "code": 1006,
+                                    "reason": ""}
 
-    run(main)
+    dialogue(app, talk)
 
 
 def test_messages_of_a_client_that_went_are_still_delivered():
@@ -531,23 +521,23 @@ def test_messages_of_a_client_that_went_are_still_delivered():
     run(main)
 
 
-def test_receive_goes_on_saying_that_the_client_is_gone():
+def test_receive_goes_on_saying_that_the_client_is_gone(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         app.messages += [await receive() for _ in range(3)]
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.close(1001)
-            await until(lambda: app.done)
-            assert app.messages[1:] == 3 * [
-                {"type": "websocket.disconnect", "code": 1001, "reason": ""}]
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await ws.close(1001)
+        await until(lambda: app.done)
+        assert app.messages[1:] == 3 * [
+            {"type": "websocket.disconnect", "code": 1001, "reason": ""}]
+
+    dialogue(app, talk)
 
 
-def test_sending_after_the_client_closed_raises_an_os_error():
+def test_sending_after_the_client_closed_raises_an_os_error(dialogue):
     message = {"type": "websocket.send", "text": "x"}
 
     async def script(app, receive, send):
@@ -557,31 +547,31 @@ def test_sending_after_the_client_closed_raises_an_os_error():
             await send(message)
         await send(message)  # nobody logs the one that the application lets pass
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.close()
-            await until(lambda: app.done)
-            assert isinstance(app.error, OSError)
-            assert site.server.counters.errors == 0
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await ws.close()
+        await until(lambda: app.done)
+        assert isinstance(app.error, OSError)
+        assert site.server.counters.errors == 0
+
+    dialogue(app, talk)
 
 
-def test_closing_after_the_client_closed_has_no_effect():
+def test_closing_after_the_client_closed_has_no_effect(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         app.messages.append(await receive())
         await send({"type": "websocket.close"})
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.close()
-            await until(lambda: app.done)
-            assert app.error is None
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await ws.close()
+        await until(lambda: app.done)
+        assert app.error is None
+
+    dialogue(app, talk)
 
 
 def test_a_client_that_leaves_before_the_answer_is_a_disconnect():
@@ -614,53 +604,53 @@ def test_a_client_that_leaves_before_the_answer_is_a_disconnect():
     ({"code": 4001, "reason": "schluß"}, 4001, "schluß"),
     ({"code": 1008, "reason": "é" * 100}, 1008, "é" * 61),
 ])
-def test_the_applications_close_has_its_code_and_reason(message, code, reason):
+def test_the_applications_close_has_its_code_and_reason(dialogue, message, code, reason):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", **message})
         app.messages.append(await receive())
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            answer = await ws.receive()
-            assert (answer.opcode, answer.code, answer.reason) == (CLOSE, code, reason)
-            await ws.close(code)
-            assert await ws.client.closed()
-            await until(lambda: app.done)
-            assert app.messages[-1]["type"] == "websocket.disconnect"
-            assert app.messages[-1]["code"] == code
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        answer = await ws.receive()
+        assert (answer.opcode, answer.code, answer.reason) == (CLOSE, code, reason)
+        await ws.close(code)
+        assert await ws.client.closed()
+        await until(lambda: app.done)
+        assert app.messages[-1]["type"] == "websocket.disconnect"
+        assert app.messages[-1]["code"] == code
+
+    dialogue(app, talk)
 
 
-def test_an_application_that_returns_closes_with_1000():
+def test_an_application_that_returns_closes_with_1000(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            answer = await ws.receive()
-            assert (answer.code, answer.reason) == (1000, "")
-            assert site.server.counters.errors == 0
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        answer = await ws.receive()
+        assert (answer.code, answer.reason) == (1000, "")
+        assert site.server.counters.errors == 0
+
+    dialogue(app, talk)
 
 
-def test_an_application_that_raises_closes_with_1011_and_is_logged():
+def test_an_application_that_raises_closes_with_1011_and_is_logged(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         raise KeyError("secret")
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            answer = await ws.receive()
-            assert (answer.code, answer.reason) == (1011, "")
-            assert site.server.counters.errors == 1
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        answer = await ws.receive()
+        assert (answer.code, answer.reason) == (1011, "")
+        assert site.server.counters.errors == 1
+
+    dialogue(app, talk)
 
 
 @pytest.mark.parametrize("error", [None, KeyError("secret")], ids=["returns", "raises"])

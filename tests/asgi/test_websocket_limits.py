@@ -6,7 +6,16 @@ import asyncio
 import pytest
 
 from tests.asgi.test_websocket import Recorder, echo
-from tests.support.serving import each_loop, pass_time, run, serving_asgi, settle, until, within
+from tests.support.serving import (
+    by_hand,
+    each_loop,
+    pass_time,
+    run,
+    serving_asgi,
+    settle,
+    until,
+    within,
+)
 from tests.support.websocket_peer import (
     BINARY,
     CLOSE,
@@ -47,22 +56,21 @@ DEFLATE = [(b"Sec-WebSocket-Extensions", b"permessage-deflate")]
     pytest.param(frame(TEXT, b"\xc0\x80"), 1007, id="text not UTF-8"),
     pytest.param(frame(TEXT, b"ok\xf4\x90", fin=False), 1007, id="not UTF-8, seen early"),
 ])
-def test_a_violation_closes_with_its_code_and_ends_the_connection(loop_name, data, code):
+def test_a_violation_closes_with_its_code_and_ends_the_connection(dialogue, data, code):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            await ws.client.send(data)
-            answer = await ws.closed()
-            assert answer.code == code
-            await until(lambda: app.done)
-            assert app.types == ["websocket.connect", "websocket.disconnect"]
-            assert app.messages[-1]["code"] == code
-            assert site.server.counters.errors == 0
-            ws.client.close()
-            await until(lambda: not site.server.connections)
+    async def talk(site, ws):
+        await ws.client.send(data)
+        answer = await ws.closed()
+        assert answer.code == code
+        await until(lambda: app.done)
+        assert app.types == ["websocket.connect", "websocket.disconnect"]
+        assert app.messages[-1]["code"] == code
+        assert site.server.counters.errors == 0
+        ws.client.close()
+        await until(lambda: not site.server.connections)
 
-    run(main, loop_name)
+    dialogue(app, talk)
 
 
 def test_a_message_at_the_limit_passes_and_one_byte_more_is_1009():
@@ -84,134 +92,130 @@ def test_a_message_at_the_limit_passes_and_one_byte_more_is_1009():
     run(main)
 
 
-def test_a_declared_length_is_refused_before_its_bytes_come():
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            await ws.client.send(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"mask")
-            assert (await ws.closed()).code == 1009
+def test_a_declared_length_is_refused_before_its_bytes_come(dialogue):
+    async def talk(site, ws):
+        await ws.client.send(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"mask")
+        assert (await ws.closed()).code == 1009
 
-    run(main)
-
-
-def test_too_many_fragments_are_1008():
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            data = frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 1000
-            await ws.client.send(data)
-            assert (await ws.closed()).code == 1008
-
-    run(main)
+    dialogue(echo, talk)
 
 
-def test_a_flood_of_control_frames_is_1008_and_fewer_are_answered():
+def test_too_many_fragments_are_1008(dialogue):
+    async def talk(site, ws):
+        data = frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 1000
+        await ws.client.send(data)
+        assert (await ws.closed()).code == 1008
+
+    dialogue(echo, talk)
+
+
+@by_hand
+def test_a_flood_of_control_frames_is_1008_and_fewer_are_answered(dialogue):
     app = Recorder()
 
-    async def main():
-        loop = asyncio.get_running_loop()
-        async with serving_asgi(app) as site, peer(site) as ws:
-            if loop.time() % 1 > 0.8:  # within one second, as the server counts them
-                loop.moved += 0.3
-            await ws.client.send(b"".join(frame(PING, b"%d" % n) for n in range(CONTROL_RATE)))
-            last = None
-            while last != b"%d" % (CONTROL_RATE - 1):
-                answer = await ws.receive()
-                assert answer.opcode == PONG
-                last = answer.payload
-            await ws.client.send(frame(PONG))
-            answer = await ws.closed()
-            assert answer.code == 1008
-            await until(lambda: app.done)
-            assert app.messages[-1]["code"] == 1008
+    async def talk(site, ws):
+        # Within one second, as the server counts them: the clock stands.
+        await ws.client.send(b"".join(frame(PING, b"%d" % n) for n in range(CONTROL_RATE)))
+        last = None
+        while last != b"%d" % (CONTROL_RATE - 1):
+            answer = await ws.receive()
+            assert answer.opcode == PONG
+            last = answer.payload
+        await ws.client.send(frame(PONG))
+        answer = await ws.closed()
+        assert answer.code == 1008
+        await until(lambda: app.done)
+        assert app.messages[-1]["code"] == 1008
 
-    run(main)
+    dialogue(app, talk)
 
 
 # Silence (the clock is moved by hand)
 
 
-def test_silence_is_pinged_and_a_pong_keeps_the_connection():
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            for _ in range(3):
-                await pass_time(PING_INTERVAL + 1)
-                ping = await ws.receive()
-                assert ping.opcode == PING
-                seen = site.connection.bytes_in
-                await ws.send(PONG, ping.payload)
-                await until(lambda seen=seen: site.connection.bytes_in > seen)
-            await ws.text("alive")
-            assert (await ws.receive()).payload == b"alive"
-
-    run(main)
-
-
-def test_without_a_pong_the_close_is_1011_and_the_application_hears_of_it():
-    app = Recorder()
-
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
+@by_hand
+def test_silence_is_pinged_and_a_pong_keeps_the_connection(dialogue):
+    async def talk(site, ws):
+        for _ in range(3):
             await pass_time(PING_INTERVAL + 1)
-            assert (await ws.receive()).opcode == PING
-            await pass_time(PING_TIMEOUT + 1)
-            assert (await ws.closed()).code == 1011
-            await until(lambda: app.done)
-            assert app.messages[-1]["code"] == 1006
+            ping = await ws.receive()
+            assert ping.opcode == PING
+            seen = site.connection.bytes_in
+            await ws.send(PONG, ping.payload)
+            await until(lambda seen=seen: site.connection.bytes_in > seen)
+        await ws.text("alive")
+        assert (await ws.receive()).payload == b"alive"
 
-    run(main)
+    dialogue(echo, talk)
 
 
-def test_any_bytes_are_a_sign_of_life():
+@by_hand
+def test_without_a_pong_the_close_is_1011_and_the_application_hears_of_it(dialogue):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            for n in range(8):
-                await pass_time(PING_TIMEOUT / 2)
-                await ws.send(TEXT, b"x", fin=False) if n == 0 else await ws.send(
-                    CONTINUATION, b"x", fin=False)
-                seen = site.connection.bytes_in
-                await until(lambda seen=seen: site.connection.bytes_in >= seen)
-            assert not app.done
-            assert site.connection.upgraded.open
+    async def talk(site, ws):
+        await pass_time(PING_INTERVAL + 1)
+        assert (await ws.receive()).opcode == PING
+        await pass_time(PING_TIMEOUT + 1)
+        assert (await ws.closed()).code == 1011
+        await until(lambda: app.done)
+        assert app.messages[-1]["code"] == 1006
 
-    run(main)
+    dialogue(app, talk)
 
 
-def test_a_pause_of_the_machine_is_not_the_clients_silence():
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            asyncio.get_running_loop().moved += 3600
-            await pass_time(1)
-            await ws.text("still here")
-            assert (await ws.receive()).payload == b"still here"
+@by_hand
+def test_any_bytes_are_a_sign_of_life(dialogue):
+    app = Recorder()
 
-    run(main)
+    async def talk(site, ws):
+        for n in range(8):
+            await pass_time(PING_TIMEOUT / 2)
+            seen = site.connection.bytes_in
+            await ws.send(CONTINUATION if n else TEXT, b"x", fin=False)
+            await until(lambda seen=seen: site.connection.bytes_in > seen)
+        assert not app.done
+        assert site.connection.upgraded.open
+
+    dialogue(app, talk)
 
 
-def test_a_client_that_does_not_answer_our_close_is_gone_in_time():
+@by_hand
+def test_a_pause_of_the_machine_is_not_the_clients_silence(dialogue):
+    async def talk(site, ws):
+        asyncio.get_running_loop().moved += 3600
+        await pass_time(1)
+        await ws.text("still here")
+        assert (await ws.receive()).payload == b"still here"
+
+    dialogue(echo, talk)
+
+
+@by_hand
+def test_a_client_that_does_not_answer_our_close_is_gone_in_time(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": 4000})
         app.messages.append(await receive())
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            assert (await ws.receive()).code == 4000
-            await pass_time(CLOSE_TIMEOUT + 1)
-            await until(lambda: app.done)
-            assert app.messages[-1]["code"] == 1006
-            assert await ws.client.closed()
-            await until(lambda: not site.server.connections)
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        assert (await ws.receive()).code == 4000
+        await pass_time(CLOSE_TIMEOUT + 1)
+        await until(lambda: app.done)
+        assert app.messages[-1]["code"] == 1006
+        assert await ws.client.closed()
+        await until(lambda: not site.server.connections)
+
+    dialogue(app, talk)
 
 
 # Back-pressure
 
 
 @each_loop
-def test_a_client_that_does_not_read_holds_up_the_sender(loop_name):
+def test_a_client_that_does_not_read_holds_up_the_sender(dialogue):
     sent = []
 
     async def script(app, receive, send):
@@ -220,39 +224,39 @@ def test_a_client_that_does_not_read_holds_up_the_sender(loop_name):
             await send({"type": "websocket.send", "bytes": bytes(65536)})
             sent.append(1)
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site, receive_buffer=4096) as ws:
-            await until(lambda: site.connection.outbox.full)
-            count = len(sent)
-            assert count < 500
-            transport = site.connection.transport
-            assert site.connection.outbox.size + transport.get_write_buffer_size() < 400_000
-            await ws.receive()  # and a little room is enough to go on
-            await within(until(lambda: ws.client.buffer or True))
-            for _ in range(count):
-                await ws.receive()
-            await until(lambda: len(sent) > count)
+    app = Recorder(script)
 
-    run(main, loop_name)
+    async def talk(site, ws):
+        await until(lambda: site.connection.outbox.full)
+        count = len(sent)
+        assert count < 500
+        transport = site.connection.transport
+        assert site.connection.outbox.size + transport.get_write_buffer_size() < 400_000
+        await ws.receive()  # and a little room is enough to go on
+        for _ in range(count):
+            await ws.receive()
+        await until(lambda: len(sent) > count)
+
+    dialogue(app, talk, receive_buffer=4096)
 
 
-def test_a_client_that_never_reads_is_given_up():
+@by_hand
+def test_a_client_that_never_reads_is_given_up(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         while True:
             await send({"type": "websocket.send", "bytes": bytes(65536)})
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site, receive_buffer=4096):
-            await until(lambda: site.server.connections and site.connection.outbox.full)
-            await pass_time(70)
-            await until(lambda: app.done)
-            assert isinstance(app.error, OSError)
-            assert not site.server.connections
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await until(lambda: site.server.connections and site.connection.outbox.full)
+        await pass_time(70)
+        await until(lambda: app.done)
+        assert isinstance(app.error, OSError)
+        assert not site.server.connections
+
+    dialogue(app, talk, receive_buffer=4096)
 
 
 @each_loop
@@ -289,43 +293,42 @@ def test_an_application_that_does_not_receive_holds_up_the_client(loop_name, siz
     run(main, loop_name)
 
 
-def test_a_client_that_pings_and_does_not_read_costs_no_memory():
+def test_a_client_that_pings_and_does_not_read_costs_no_memory(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "bytes": bytes(8_000_000)})
 
-    async def main():
-        loop = asyncio.get_running_loop()
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site, receive_buffer=4096) as ws:
-            await until(lambda: site.server.connections and site.connection.outbox.congested)
-            size = site.connection.outbox.size
-            pings = frame(PING, bytes(125)) * (CONTROL_RATE // 2)
-            seen = site.connection.bytes_in
-            for _ in range(20):
-                await ws.client.send(pings)
-                seen += len(pings)
-                await until(lambda seen=seen: site.connection.bytes_in >= seen)
-                loop.moved += 1.0
-            assert site.connection.outbox.size == size
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        loop = asyncio.get_running_loop()
+        await until(lambda: site.server.connections and site.connection.outbox.congested)
+        size = site.connection.outbox.size
+        pings = frame(PING, bytes(125)) * (CONTROL_RATE // 2)
+        seen = site.connection.bytes_in
+        for _ in range(20):
+            await ws.client.send(pings)
+            seen += len(pings)
+            await until(lambda seen=seen: site.connection.bytes_in >= seen)
+            loop.moved += 1.0
+        assert site.connection.outbox.size == size
+
+    dialogue(app, talk, receive_buffer=4096)
 
 
 @each_loop
-def test_reading_does_not_stop_for_a_message_that_somebody_waits_for(loop_name, monkeypatch):
+def test_reading_does_not_stop_for_a_message_that_somebody_waits_for(dialogue, monkeypatch):
     stops = []
     monkeypatch.setattr(Stream, "pause_reading", stops.append)
 
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            data = bytes(4 * QUEUED)
-            for _ in range(3):
-                await ws.client.send(frame(BINARY, data))
-                assert (await ws.receive()).payload == data
-            assert not stops
+    async def talk(site, ws):
+        data = bytes(4 * QUEUED)
+        for _ in range(3):
+            await ws.client.send(frame(BINARY, data))
+            assert (await ws.receive()).payload == data
+        assert not stops
 
-    run(main, loop_name)
+    dialogue(echo, talk)
 
 
 def test_closing_hears_the_answer_behind_messages_that_nobody_took():
@@ -349,26 +352,25 @@ def test_closing_hears_the_answer_behind_messages_that_nobody_took():
     run(main)
 
 
-def test_large_messages_leave_no_memory_behind():
+def test_large_messages_leave_no_memory_behind(dialogue):
     pytest.importorskip("_tracemalloc")  # PyPy has none
     import tracemalloc
 
-    async def main():
-        async with serving_asgi(echo) as site, peer(site) as ws:
-            data = frame(BINARY, bytes(1_000_000))
-            await ws.client.send(data)
-            await ws.receive()
-            tracemalloc.start()
-            try:
-                before = tracemalloc.get_traced_memory()[0]
-                for _ in range(10):
-                    await ws.client.send(data)
-                    await ws.receive()
-                assert tracemalloc.get_traced_memory()[0] - before < 1_500_000
-            finally:
-                tracemalloc.stop()
+    async def talk(site, ws):
+        data = frame(BINARY, bytes(1_000_000))
+        await ws.client.send(data)
+        await ws.receive()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for _ in range(10):
+                await ws.client.send(data)
+                await ws.receive()
+            assert tracemalloc.get_traced_memory()[0] - before < 1_500_000
+        finally:
+            tracemalloc.stop()
 
-    run(main)
+    dialogue(echo, talk)
 
 
 # The end of the server
@@ -376,47 +378,47 @@ def test_large_messages_leave_no_memory_behind():
 
 @pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
                          ids=["stop", "restart"])
-def test_draining_closes_websockets_and_waits_for_the_answer(hand_over, code):
+def test_draining_closes_websockets_and_waits_for_the_answer(dialogue, hand_over, code):
     app = Recorder()
 
-    async def main():
-        async with serving_asgi(app) as site, peer(site) as ws:
-            drained = asyncio.ensure_future(site.server.drain(5, hand_over))
-            answer = await ws.receive()
-            assert (answer.opcode, answer.code) == (CLOSE, code)
-            assert not drained.done()
-            await ws.close(code)
-            assert await ws.client.closed()
-            await within(drained)
-            assert app.messages[-1]["code"] == code
+    async def talk(site, ws):
+        drained = asyncio.ensure_future(site.server.drain(5, hand_over))
+        answer = await ws.receive()
+        assert (answer.opcode, answer.code) == (CLOSE, code)
+        assert not drained.done()
+        await ws.close(code)
+        assert await ws.client.closed()
+        await within(drained)
+        assert app.messages[-1]["code"] == code
 
-    run(main)
+    dialogue(app, talk)
 
 
 @pytest.mark.parametrize("hand_over, code", [(None, 1001), (lambda descriptor: None, 1012)],
                          ids=["stop", "restart"])
-def test_an_application_hears_of_the_end_although_its_client_never_answers(hand_over, code):
+def test_an_application_hears_of_the_end_although_its_client_never_answers(
+        dialogue, hand_over, code):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         app.messages.append(await receive())
         await settle()  # a moment to clean up
         app.messages.append("cleaned up")
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site, peer(site) as ws:
-            loop = asyncio.get_running_loop()
-            begun = loop.time()
-            drained = asyncio.ensure_future(site.server.drain(8, hand_over))
-            answer = await ws.receive()
-            assert (answer.opcode, answer.code) == (CLOSE, code)
-            await within(drained)
-            assert loop.time() - begun < 6  # nor does it hold up the others
-            assert app.messages[-2]["type"] == "websocket.disconnect"
-            assert (app.messages[-2]["code"], app.messages[-1]) == (code, "cleaned up")
-            assert await ws.client.closed()
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        drained = asyncio.ensure_future(site.server.drain(8, hand_over))
+        answer = await ws.receive()
+        assert (answer.opcode, answer.code) == (CLOSE, code)
+        await within(drained)
+        assert loop.time() - begun < 6  # nor does it hold up the others
+        assert app.messages[-2]["type"] == "websocket.disconnect"
+        assert (app.messages[-2]["code"], app.messages[-1]) == (code, "cleaned up")
+        assert await ws.client.closed()
+
+    dialogue(app, talk)
 
 
 @pytest.mark.parametrize("then", ["receive", "accept", "nothing"])
@@ -562,47 +564,45 @@ def test_compression_can_be_switched_off():
 # Throttled
 
 
-def test_a_throttled_websocket_is_slow_but_whole():
-    async def main():
+def test_a_throttled_websocket_is_slow_but_whole(dialogue):
+    async def talk(site, ws):
         loop = asyncio.get_running_loop()
-        async with serving_asgi(echo, download_rate=200_000) as site, peer(site) as ws:
-            begun = loop.time()
-            await ws.send(BINARY, bytes(range(256)) * 400)
-            assert (await ws.receive()).payload == bytes(range(256)) * 400
-            assert loop.time() - begun > 0.2
+        begun = loop.time()
+        await ws.send(BINARY, bytes(range(256)) * 400)
+        assert (await ws.receive()).payload == bytes(range(256)) * 400
+        assert loop.time() - begun > 0.2
 
-    run(main)
+    dialogue(echo, talk, download_rate=200_000)
 
 
-def test_a_throttled_upload_is_slow_but_whole():
-    async def main():
+def test_a_throttled_upload_is_slow_but_whole(dialogue):
+    async def talk(site, ws):
         loop = asyncio.get_running_loop()
-        async with serving_asgi(echo, upload_rate=200_000) as site, peer(site) as ws:
-            begun = loop.time()
-            sending = asyncio.ensure_future(ws.send(BINARY, bytes(range(256)) * 400))
-            assert (await ws.receive()).payload == bytes(range(256)) * 400
-            await sending
-            assert loop.time() - begun > 0.2
+        begun = loop.time()
+        sending = asyncio.ensure_future(ws.send(BINARY, bytes(range(256)) * 400))
+        assert (await ws.receive()).payload == bytes(range(256)) * 400
+        await sending
+        assert loop.time() - begun > 0.2
 
-    run(main)
+    dialogue(echo, talk, upload_rate=200_000)
 
 
-def test_what_the_throttle_holds_back_is_not_the_clients_silence():
+def test_what_the_throttle_holds_back_is_not_the_clients_silence(dialogue):
     async def script(app, receive, send):
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "bytes": bytes(100_000)})
         app.messages.append(await receive())
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app, download_rate=1000) as site, peer(site) as ws:
-            await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
-            loop = asyncio.get_running_loop()
-            for _ in range(3):  # the pings would wait behind the message
-                site.connection.deadline = loop.time()
-                await until(lambda: site.connection.deadline > loop.time())
-            assert site.connection.upgraded.open
-            assert not app.done
-            ws.client.reset()
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, ws):
+        await until(lambda: site.server.connections and site.connection.outbox.blocked_since)
+        loop = asyncio.get_running_loop()
+        for _ in range(3):  # the pings would wait behind the message
+            site.connection.deadline = loop.time()
+            await until(lambda: site.connection.deadline > loop.time())
+        assert site.connection.upgraded.open
+        assert not app.done
+        ws.client.reset()
+
+    dialogue(app, talk, download_rate=1000)

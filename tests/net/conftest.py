@@ -4,31 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.support.serving import run, serving
-
-
-@pytest.fixture
-def loop_name():
-    """Which loop; `each_loop` says otherwise."""
-    return "asyncio"
+from tests.support.serving import conversing, serving
 
 
 @pytest.fixture
 def conversation(loop_name):
     """Serves an adapter while `talk(site, client)` runs, and ends both."""
-
-    def converse(adapter, talk, *, receive_buffer=None, **options):
-        async def main():
-            async with serving(adapter, **options) as site:
-                client = await site.connect(receive_buffer=receive_buffer)
-                try:
-                    await talk(site, client)
-                finally:
-                    client.close()
-
-        run(main, loop_name)
-
-    return converse
+    return conversing(serving, loop_name)
 
 
 class Late:

@@ -9,7 +9,16 @@ import weakref
 
 import pytest
 
-from tests.support.serving import GET, each_loop, run, serving, settle, until
+from tests.support.serving import (
+    GET,
+    each_loop,
+    each_loop_by_hand,
+    run,
+    serving,
+    settle,
+    until,
+    within_a_second,
+)
 from tremolo.exceptions import ClientDisconnected
 
 PLAIN = [(b"content-type", b"text/plain")]
@@ -240,34 +249,25 @@ def test_pipelined_bodies_stay_with_their_requests(conversation):
 
 
 @each_loop
-def test_what_is_sent_ahead_is_bounded(loop_name):
-    async def main():
-        begun = asyncio.Event()
-        go_on = asyncio.Event()
+def test_what_is_sent_ahead_is_bounded(conversation, late):
+    async def handle(exchange):
+        exchange.response.respond(200, (), b"")
 
-        async def handle(exchange):
-            begun.set()
-            await go_on.wait()
-            exchange.response.respond(200, (), b"")
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: late.waits)
+        sent = 0
+        ahead = get(b"/", b"Filler: %b\r\n" % (b"x" * 20000))
+        while not site.connection.stream.paused:
+            sent += client.send_what_fits((ahead * 10)[sent % len(ahead):])
+            await asyncio.sleep(0)
+        await settle()
+        assert site.connection.parser.buffered <= 2 * 64 * 1024
+        late.let()
+        for _ in range(1 + sent // len(ahead)):
+            assert (await client.response()).status == 200
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await begun.wait()
-            connection = site.connection
-            sent = 0
-            ahead = get(b"/", b"Filler: %b\r\n" % (b"x" * 20000))
-            while not connection.stream.paused:
-                sent += client.send_what_fits((ahead * 10)[sent % len(ahead):])
-                await asyncio.sleep(0)
-            await settle()
-            assert connection.parser.buffered <= 2 * 64 * 1024
-            go_on.set()
-            for _ in range(1 + sent // len(ahead)):
-                assert (await client.response()).status == 200
-            client.close()
-
-    run(main, loop_name)
+    conversation(late.before(handle), talk)
 
 
 def test_a_request_after_a_broken_one_is_never_run():
@@ -417,52 +417,46 @@ def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(convers
     conversation(slow, talk)
 
 
-@each_loop
-@pytest.mark.parametrize("how", ["fin", "reset", "half"])
-def test_the_handler_hears_within_a_second_that_the_client_left(loop_name, how):
-    async def main():
-        begun = asyncio.Event()
-        told = asyncio.get_running_loop().create_future()
+@pytest.fixture
+def leaving():
+    """A handler that hears when its client leaves; what it heard."""
+    heard = []
 
-        async def handle(exchange):
-            begun.set()
-            await exchange.disconnect_waiter()
-            told.set_result(None)
+    async def handle(exchange):
+        await exchange.disconnect_waiter()
+        heard.append(exchange)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await begun.wait()
-            {"fin": client.close, "reset": client.reset, "half": client.half_close}[how]()
-            await asyncio.wait_for(told, 1.0)
-            client.close()
-
-    run(main, loop_name)
+    return handle, heard
 
 
-@each_loop
-@pytest.mark.parametrize("how", ["fin", "reset"])
-def test_leaving_is_seen_behind_unread_data(loop_name, how):
+@each_loop_by_hand
+@pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
+def test_the_handler_hears_within_a_second_that_the_client_left(conversation, leaving, leave):
+    handle, heard = leaving
+
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.tasks)
+        getattr(client, leave)()
+        await within_a_second(lambda: heard)
+
+    conversation(handle, talk)
+
+
+@each_loop_by_hand
+@pytest.mark.parametrize("leave", ["close", "reset"])
+def test_leaving_is_seen_behind_unread_data(conversation, leaving, leave):
     """asyncio looks neither for data nor for a hang-up while reading is paused."""
-    async def main():
-        begun = asyncio.Event()
-        told = asyncio.get_running_loop().create_future()
+    handle, heard = leaving
 
-        async def handle(exchange):
-            begun.set()
-            await exchange.disconnect_waiter()
-            told.set_result(None)
+    async def talk(site, client):
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+        await client.send(bytes(90000))
+        await until(lambda: site.server.tasks and site.connection.stream.paused)
+        getattr(client, leave)()
+        await within_a_second(lambda: heard)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
-            await client.send(bytes(90000))
-            await begun.wait()
-            await until(lambda: site.server.connections and site.connection.stream.paused)
-            {"fin": client.close, "reset": client.reset}[how]()
-            await asyncio.wait_for(told, 1.0)
-
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @each_loop

@@ -14,6 +14,7 @@ from tests.support.serving import (
     GET,
     LOOPS,
     Handling,
+    by_hand,
     each_loop,
     pass_time,
     pattern,
@@ -184,39 +185,39 @@ def test_what_came_with_the_head_of_a_throttled_path_is_a_debt(conversation):
 # Scopes
 
 
-def test_the_narrowest_scope_wins_and_the_total_caps_all():
-    async def main():
-        loop = asyncio.get_running_loop()
+@by_hand
+def test_the_narrowest_scope_wins_and_the_total_caps_all(conversation):
+    async def handle(exchange):
+        if exchange.head.path.startswith(b"/own/"):
+            exchange.set_rate(50_000_000)
+        await answer(exchange)
 
-        async def handle(exchange):
-            if exchange.head.path.startswith(b"/own/"):
-                exchange.set_rate(50_000_000)
-            await answer(exchange)
+    async def talk(site, client):
+        loop, server = asyncio.get_running_loop(), site.server
 
-        async def seconds(client, path, size=300_000):
+        async def seconds(path, size=300_000):
             begun = loop.time()
             await client.send(request(size, path))
-            assert len((await client.response()).body) == size
+            response = asyncio.ensure_future(client.response())
+            while not response.done():
+                await pass_time(0.01, 0.01)
+            assert len((await response).body) == size
             return loop.time() - begun
 
-        async with serving(handle) as site:
-            server = site.server
-            client = await site.connect()
-            assert await seconds(client, b"/") < 0.25
-            server.set_throttle("all", down(1_000_000))
-            assert await seconds(client, b"/") > 0.2
-            server.set_throttle("/fast/*", down(100_000_000))
-            assert await seconds(client, b"/fast/") < 0.2
-            [connection] = connections(site)
-            server.set_throttle(f"#{connection.id}", down(1_000_000))
-            assert await seconds(client, b"/fast/") > 0.2
-            assert await seconds(client, b"/own/") < 0.2
-            server.set_throttle("total", down(1_000_000))
-            assert await seconds(client, b"/own/") > 0.2
-            client.close()
-            await clean(site)
+        assert await seconds(b"/") < 0.2
+        server.set_throttle("all", down(1_000_000))
+        assert await seconds(b"/") == pytest.approx(0.3, abs=0.05)
+        server.set_throttle("/fast/*", down(100_000_000))
+        assert await seconds(b"/fast/") < 0.2
+        server.set_throttle(f"#{site.connection.id}", down(1_000_000))
+        assert await seconds(b"/fast/") == pytest.approx(0.3, abs=0.05)
+        assert await seconds(b"/own/") < 0.2
+        server.set_throttle("total", down(1_000_000))
+        assert await seconds(b"/own/") == pytest.approx(0.3, abs=0.05)
+        client.close()
+        await clean(site)
 
-    run(main)
+    conversation(handle, talk)
 
 
 def test_a_handler_that_takes_its_rate_back_leaves_it_to_the_others(conversation):
@@ -351,6 +352,7 @@ def test_a_throttle_over_idle_connections_has_nothing_to_do():
 # Clocks
 
 
+@by_hand
 def test_a_request_that_we_hold_back_is_not_too_slow(conversation):
     async def talk(site, client):
         site.server.set_throttle("all", PRESETS["offline"])
@@ -367,6 +369,7 @@ def test_a_request_that_we_hold_back_is_not_too_slow(conversation):
     conversation(answer, talk, request_timeout=2.0, keepalive_timeout=2.0)
 
 
+@by_hand
 def test_a_client_that_sends_nothing_is_too_slow_under_a_throttle_too(conversation):
     async def talk(site, client):
         site.server.set_throttle("all", Throttle(upload=1_000_000))

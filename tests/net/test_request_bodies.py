@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.serving import (
     Handling,
+    by_hand,
     each_loop,
     pass_time,
     pattern,
@@ -120,6 +121,7 @@ def test_a_long_unread_chunked_body_closes_the_connection(conversation):
     conversation(handle, talk)
 
 
+@by_hand
 def test_an_unread_body_that_never_comes_does_not_hold_the_connection(conversation):
     async def talk(site, client):
         await client.send(post(100))
@@ -357,6 +359,7 @@ def test_a_large_body_arrives_unchanged(conversation, framing):
 # Progress: 500 bytes a second over any 15 seconds
 
 
+@by_hand
 def test_a_body_that_comes_too_slowly_is_refused(conversation):
     async def talk(site, client):
         await client.send(post(100_000) + b"x")
@@ -371,6 +374,7 @@ def test_a_body_that_comes_too_slowly_is_refused(conversation):
     conversation(count, talk)
 
 
+@by_hand
 def test_a_body_that_comes_just_fast_enough_is_read(conversation):
     async def talk(site, client):
         await client.send(post(60 * 600))
@@ -384,6 +388,7 @@ def test_a_body_that_comes_just_fast_enough_is_read(conversation):
     conversation(count, talk)
 
 
+@by_hand
 def test_the_time_that_the_application_takes_is_not_the_clients(conversation, late):
     async def handle(exchange):
         assert await exchange.read() == b"x"
@@ -402,6 +407,7 @@ def test_the_time_that_the_application_takes_is_not_the_clients(conversation, la
     conversation(handle, talk)
 
 
+@by_hand
 def test_a_body_that_the_handler_stops_waiting_for_is_no_fault(conversation):
     async def handle(exchange):
         try:

@@ -10,6 +10,7 @@ from tests.support.serving import (
     GET,
     Client,
     Handling,
+    by_hand,
     each_loop,
     pass_time,
     pattern,
@@ -25,18 +26,6 @@ PLAIN = [(b"content-type", b"text/plain")]
 
 
 # Coalescing
-
-
-async def stuck(site):
-    """Wait until the client and the system between take no more of a response."""
-    await until(lambda: site.server.connections and site.connection.outbox.full)
-    sizes = []
-
-    def stays():
-        sizes.append((site.connection.outbox.size,
-                      site.connection.transport.get_write_buffer_size()))
-        return sizes[-10:] == sizes[-1:] * 10
-    await until(stays)
 
 
 @each_loop
@@ -72,47 +61,41 @@ def test_a_thousand_small_pieces_leave_in_three_writes_at_most(loop_name):
     run(main, loop_name)
 
 
-def test_a_piece_is_sent_before_the_next_one_is_there():
-    async def main():
-        go_on = asyncio.Event()
+def test_a_piece_is_sent_before_the_next_one_is_there(conversation, late):
+    async def end(exchange):
+        exchange.response.finish()
 
-        async def handle(exchange):
-            exchange.response.start(200, PLAIN)
-            exchange.response.write(b"first")
-            await go_on.wait()
-            exchange.response.finish()
+    async def handle(exchange):
+        exchange.response.start(200, PLAIN)
+        exchange.response.write(b"first")
+        await late.before(end)(exchange)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.line(b"5\r\nfirst\r\n")
-            go_on.set()
-            assert await client.line() == b"0"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await client.line(b"5\r\nfirst\r\n")
+        late.let()
+        assert await client.line() == b"0"
 
-    run(main)
+    conversation(handle, talk)
 
 
-def test_the_head_can_be_sent_before_any_body():
-    async def main():
-        go_on = asyncio.Event()
+def test_the_head_can_be_sent_before_any_body(conversation, late):
+    async def body(exchange):
+        exchange.response.write(b"abc")
+        exchange.response.finish()
 
-        async def handle(exchange):
-            exchange.response.start(200, PLAIN, length=3)
-            exchange.response.flush()
-            await go_on.wait()
-            exchange.response.write(b"abc")
-            exchange.response.finish()
+    async def handle(exchange):
+        exchange.response.start(200, PLAIN, length=3)
+        exchange.response.flush()
+        await late.before(body)(exchange)
 
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(GET)
-            assert b"content-length: 3" in await client.line(b"\r\n\r\n")
-            go_on.set()
-            assert await client.need(3) == b"abc"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        assert b"content-length: 3" in await client.line(b"\r\n\r\n")
+        late.let()
+        assert await client.need(3) == b"abc"
 
-    run(main)
+    conversation(handle, talk)
 
 
 # Big bodies and slow clients
@@ -247,9 +230,7 @@ def test_a_slow_client_holds_the_handler_and_not_memory(conversation, tls):
 
     async def talk(site, client):
         await client.send(GET)
-        await stuck(site)
-        connection = site.connection
-        waiting = connection.outbox.size + connection.transport.get_write_buffer_size()
+        waiting = await site.stuck()
         assert sent < size * pieces
         records = 1.01 if tls else 1  # what waits may be encrypted already
         assert waiting <= (WRITE_SIZE + size) * records
@@ -259,63 +240,55 @@ def test_a_slow_client_holds_the_handler_and_not_memory(conversation, tls):
     conversation(handle, talk, tls=tls, receive_buffer=16384)
 
 
-def test_a_client_that_stops_reading_is_given_up():
-    async def main():
-        ended = asyncio.Event()
-
-        async def handle(exchange):
-            exchange.response.start(200, PLAIN)
-            while not exchange.disconnected:
-                wait = exchange.response.write(bytes(100_000))
-                if wait is not None:
-                    await wait
-            ended.set()
-
-        async with serving(handle) as site:
-            client = await site.connect(receive_buffer=16384)
-            await client.send(GET)
-            await stuck(site)
-            await pass_time(29)
-            assert site.server.connections
-            await pass_time(35)
-            assert not site.server.connections
-            await ended.wait()
-            assert site.server.counters.aborted == 1
-            client.close()
-
-    run(main)
+async def without_end(exchange):
+    """Writes until the client is gone."""
+    exchange.response.start(200, PLAIN)
+    while not exchange.disconnected:
+        wait = exchange.response.write(bytes(100_000))
+        if wait is not None:
+            await wait
 
 
+@by_hand
+def test_a_client_that_stops_reading_is_given_up(conversation):
+    async def talk(site, client):
+        await client.send(GET)
+        await site.stuck()
+        await pass_time(29)
+        assert site.server.connections
+        await pass_time(35)
+        assert not site.server.connections
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.aborted == 1
+
+    conversation(without_end, talk, receive_buffer=16384)
+
+
+@by_hand
 def test_a_client_that_reads_slowly_is_not_given_up(conversation):
     """The handler waits again and again: only silence since the last wait may count."""
-    async def handle(exchange):
-        exchange.response.start(200, PLAIN)
-        while not exchange.disconnected:
-            wait = exchange.response.write(bytes(100_000))
-            if wait is not None:
-                await wait
-
     async def talk(site, client):
         await client.send(GET)
         await until(lambda: site.server.connections and site.connection.outbox.full)
-        for _ in range(6):
+        for silence in (29.5, 19.5) * 3:
             mark = site.connection.bytes_out
             while site.connection.bytes_out == mark or not site.connection.outbox.full:
                 await client.receive(1 << 20)
                 await settle(2)
-            await pass_time(29.5 - 10 * (_ % 2))
+            await pass_time(silence)
             assert site.server.connections
 
-    conversation(handle, talk, receive_buffer=16384)
+    conversation(without_end, talk, receive_buffer=16384)
 
 
+@by_hand
 def test_a_whole_response_that_nobody_takes_is_given_up(conversation):
     async def handle(exchange):
         exchange.response.respond(200, [(b"connection", b"close")], bytes(30_000_000))
 
     async def talk(site, client):
         await client.send(GET)
-        await stuck(site)
+        await site.stuck()
         await pass_time(65)
         assert not site.server.connections
         assert site.server.counters.aborted == 1
@@ -329,7 +302,7 @@ def test_the_next_request_waits_for_the_last_response_to_leave(conversation):
 
     async def talk(site, client):
         await client.send(GET * 3)
-        await stuck(site)
+        await site.stuck()
         assert site.server.counters.requests == 1
         for _ in range(3):
             assert len((await client.response()).body) == 5_000_000
@@ -378,36 +351,31 @@ def test_fewer_bytes_than_the_content_length_break_the_connection(conversation, 
 
 @each_loop
 @pytest.mark.parametrize("version, fields", [(b"1.1", b"Host: a\r\n"), (b"1.0", b"")])
-def test_a_stream_that_fails_has_no_end(loop_name, version, fields):
-    arrived = None
+def test_a_stream_that_fails_has_no_end(conversation, late, version, fields):
+    async def fail(exchange):
+        raise ValueError("in the middle")
 
     async def handle(exchange):
         exchange.response.start(200, PLAIN)
         exchange.response.write(b"some")
         exchange.response.flush()
-        await arrived.wait()
-        raise ValueError("in the middle")
+        await late.before(fail)(exchange)
 
-    async def main():
-        nonlocal arrived
-        arrived = asyncio.Event()
-        async with serving(handle) as site:
-            client = await site.connect()
-            await client.send(b"GET / HTTP/%b\r\n%b\r\n" % (version, fields))
-            received = b""
-            with pytest.raises(ConnectionResetError):
-                while True:
-                    data = await client.receive()
-                    assert data, "it ended as if it were whole"
-                    received += data
-                    if b"some" in received:
-                        arrived.set()
-            assert b"some" in received
-            assert b"0\r\n\r\n" not in received
-            assert site.server.counters.errors == 1
-            client.close()
+    async def talk(site, client):
+        await client.send(b"GET / HTTP/%b\r\n%b\r\n" % (version, fields))
+        received = b""
+        with pytest.raises(ConnectionResetError):
+            while True:
+                data = await client.receive()
+                assert data, "it ended as if it were whole"
+                received += data
+                if b"some" in received:
+                    late.let()
+        assert b"some" in received
+        assert b"0\r\n\r\n" not in received
+        assert site.server.counters.errors == 1
 
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
 @pytest.mark.parametrize("status, headers", [
@@ -535,61 +503,48 @@ def test_interim_responses_come_before_the_final_one(conversation):
 
 
 @each_loop
-def test_a_handler_learns_from_its_writes_that_the_client_left(loop_name):
-    async def main():
-        ended = asyncio.Event()
+def test_a_handler_learns_from_its_writes_that_the_client_left(conversation):
+    async def handle(exchange):
+        await without_end(exchange)
+        assert exchange.response.write(b"dropped") is None
+        exchange.response.finish()
 
-        async def handle(exchange):
-            exchange.response.start(200, PLAIN)
-            while not exchange.disconnected:
-                wait = exchange.response.write(bytes(10_000))
-                if wait is not None:
-                    await wait
-                await asyncio.sleep(0)
-            assert exchange.response.write(b"dropped") is None
-            exchange.response.finish()
-            ended.set()
+    async def talk(site, client):
+        site.server.remember(True)
+        await client.send(GET)
+        await client.receive()
+        client.reset()
+        await until(lambda: not site.server.tasks)
+        assert (site.server.counters.aborted, site.server.counters.errors) == (1, 0)
+        [row] = site.server.recent
+        assert row.outcome == "aborted"
 
-        async with serving(handle) as site:
-            site.server.remember(True)
-            client = await site.connect()
-            await client.send(GET)
-            await client.receive()
-            client.reset()
-            await asyncio.wait_for(ended.wait(), 5)
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.aborted == 1
-            [row] = site.server.recent
-            assert row.outcome == "aborted"
-
-    run(main, loop_name)
+    conversation(handle, talk)
 
 
+@by_hand
 @pytest.mark.parametrize("leave", [Client.close, Client.reset])
-def test_a_handler_that_outlives_its_client_is_cancelled(leave):
-    async def main():
-        cancelled = asyncio.Event()
+def test_a_handler_that_outlives_its_client_is_cancelled(conversation, leave):
+    cancelled = []
 
-        async def handle(exchange):
-            try:
-                await asyncio.sleep(1000)
-            except asyncio.CancelledError:
-                cancelled.set()
-                raise
+    async def handle(exchange):
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            cancelled.append(exchange)
+            raise
 
-        async with serving(Handling(handle, close_timeout=5.0)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: site.server.tasks)
-            leave(client)
-            await until(lambda: not site.server.connections or site.connection.eof)
-            await pass_time(4)
-            assert not cancelled.is_set()
-            await pass_time(2)
-            assert cancelled.is_set()
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: site.server.tasks)
+        leave(client)
+        await until(lambda: not site.server.connections or site.connection.eof)
+        await pass_time(4)
+        assert not cancelled
+        await pass_time(2)
+        assert cancelled
 
-    run(main)
+    conversation(Handling(handle, close_timeout=5.0), talk)
 
 
 # What is left for those who look

@@ -22,6 +22,7 @@ import pytest
 from tremolo.asgi.adapter import ASGIAdapter
 from tremolo.config import Settings
 from tremolo.net.server import Server
+from tremolo.wsgi.adapter import WSGIAdapter
 
 try:
     import uvloop
@@ -34,6 +35,9 @@ KEY = os.path.join(os.path.dirname(__file__), "key.pem")
 
 LOOPS = ["asyncio"] + (["uvloop"] if uvloop is not None else [])
 each_loop = pytest.mark.parametrize("loop_name", LOOPS)
+#: asyncio's goes on by `pass_time` alone
+by_hand = pytest.mark.parametrize("loop_name", ["by-hand"])
+each_loop_by_hand = pytest.mark.parametrize("loop_name", ["by-hand", *LOOPS[1:]])
 
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -122,6 +126,16 @@ async def until(condition, deadline=DEADLINE):
     return condition()
 
 
+async def within_a_second(condition):
+    """Wait until `condition()` holds, which the server has a second for by a clock that stands.
+    By one that goes on it has longer: a busy machine gives it no processor for so long."""
+    if getattr(asyncio.get_running_loop(), "stands", False):
+        await pass_time(1.0, 0.05)
+        assert condition(), "it has taken more than a second"
+    else:
+        await until(condition)
+
+
 def within(awaitable, seconds=DEADLINE):
     return asyncio.wait_for(awaitable, seconds)
 
@@ -170,6 +184,20 @@ class Site(NamedTuple):
 
     async def connect(self, **options):
         return await Client.open(self.address, tls=self.tls, **options)
+
+    async def stuck(self):
+        """Wait until the client and the system between take no more of a response; how many
+        bytes of it wait in this process."""
+        await until(lambda: self.server.connections and self.connection.outbox.full)
+        sizes = []
+
+        def stays():
+            sizes.append((self.connection.outbox.size,
+                          self.connection.transport.get_write_buffer_size()))
+            return sizes[-10:] == sizes[-1:] * 10
+
+        await until(stays)
+        return sum(sizes[-1])
 
     async def ask(self, data):
         """The responses to `data`, sent on a connection of its own, until the end of it."""
@@ -235,6 +263,32 @@ async def serving_asgi(app, *, tls=False, family=socket.AF_INET, **settings):
     async with serving(adapter, tls=tls, family=family, **settings) as site:
         yield site
     await within(adapter.shutdown())
+
+
+@contextlib.asynccontextmanager
+async def serving_wsgi(app, **settings):
+    """Serve a WSGI application."""
+    adapter = WSGIAdapter(app, Settings(**settings))
+    async with serving(adapter, **settings) as site:
+        yield site
+    await adapter.shutdown()
+
+
+def conversing(serve, loop_name, **defaults):
+    """A function that serves an application by `serve`, with these settings unless it is given
+    others, while `talk(site, client)` runs, and ends both."""
+    def converse(app, talk, *, receive_buffer=None, **settings):
+        async def main():
+            async with serve(app, **{**defaults, **settings}) as site:
+                client = await site.connect(receive_buffer=receive_buffer)
+                try:
+                    await talk(site, client)
+                finally:
+                    client.close()
+
+        run(main, loop_name)
+
+    return converse
 
 
 class Response(NamedTuple):

@@ -13,21 +13,10 @@ from wsgiref.validate import validator
 
 import pytest
 
-from tests.support.serving import DEADLINE, pattern, run, serving, until
-from tremolo.config import Settings
-from tremolo.wsgi.adapter import WSGIAdapter
+from tests.support.serving import DEADLINE, GET, pattern, run, serving_wsgi, until
 from tremolo.wsgi.body import IN_MEMORY
 
 PLAIN = [("Content-Type", "text/plain")]
-GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@contextlib.asynccontextmanager
-async def serving_wsgi(app, **settings):
-    adapter = WSGIAdapter(app, Settings(**settings))
-    async with serving(adapter, **settings) as site:
-        yield site
-    await adapter.shutdown()
 
 
 class Body:
@@ -157,7 +146,7 @@ def read_by(*calls):
     ([("__iter__",)], None),
 ])
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "byte by byte"])
-def test_the_body_can_be_read_in_every_way(calls, expected, cut):
+def test_the_body_can_be_read_in_every_way(conversation, calls, expected, cut):
     data = b"one\ntwo\n\nlast"
     app = read_by(*calls)
     if expected is None:
@@ -167,38 +156,32 @@ def test_the_body_can_be_read_in_every_way(calls, expected, cut):
             start_response("200 OK", PLAIN)
             return [repr(list(environ["wsgi.input"])).encode()]
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            if cut:
-                await client.send(post(data)[:-len(data)])
-                for byte in data:
-                    await client.send(bytes((byte,)))
-                    await asyncio.sleep(0)
-            else:
-                await client.send(post(data))
-            assert (await client.response()).body == repr(expected).encode()
-            client.close()
+    async def talk(site, client):
+        if cut:
+            await client.send(post(data)[:-len(data)])
+            for byte in data:
+                await client.send(bytes((byte,)))
+                await asyncio.sleep(0)
+        else:
+            await client.send(post(data))
+        assert (await client.response()).body == repr(expected).encode()
 
-    run(main)
+    conversation(app, talk)
 
 
-def test_many_short_lines_are_read_in_linear_time():
+def test_many_short_lines_are_read_in_linear_time(conversation):
     def app(environ, start_response):
         start_response("200 OK", PLAIN)
         return [b"%d" % sum(1 for _ in environ["wsgi.input"])]
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            await client.send(post(b"\n" * 500_000))
-            assert (await client.response()).body == b"500000"
-            client.close()
+    async def talk(site, client):
+        await client.send(post(b"\n" * 500_000))
+        assert (await client.response()).body == b"500000"
 
-    run(main)
+    conversation(app, talk)
 
 
-def test_the_body_is_not_read_ahead_of_the_application():
+def test_the_body_is_not_read_ahead_of_the_application(conversation):
     gate = threading.Event()
 
     def app(environ, start_response):
@@ -214,35 +197,29 @@ def test_the_body_is_not_read_ahead_of_the_application():
         start_response("200 OK", PLAIN)
         return [b"%d" % total]
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            size = 30_000_000
-            sending = asyncio.ensure_future(client.send(post(bytes(size))))
-            await until(lambda: site.server.connections and site.connection.stream.paused)
-            assert site.connection.bytes_in < 1_000_000
-            gate.set()
-            await sending
-            assert (await client.response()).body == b"%d" % size
-            client.close()
+    async def talk(site, client):
+        size = 30_000_000
+        sending = asyncio.ensure_future(client.send(post(bytes(size))))
+        await until(lambda: site.server.connections and site.connection.stream.paused)
+        assert site.connection.bytes_in < 1_000_000
+        gate.set()
+        await sending
+        assert (await client.response()).body == b"%d" % size
 
-    run(main)
+    conversation(app, talk)
 
 
-def test_continue_is_sent_when_the_application_reads():
-    async def main():
-        async with serving_wsgi(read_by(("read",))) as site:
-            client = await site.connect()
-            await client.send(post(b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 3"))
-            assert (await client.response()).status == 100
-            await client.send(b"abc")
-            assert (await client.response()).body == b"[b'abc']"
-            client.close()
+def test_continue_is_sent_when_the_application_reads(conversation):
+    async def talk(site, client):
+        await client.send(post(b"", b"Expect: 100-continue\r\n").replace(b": 0", b": 3"))
+        assert (await client.response()).status == 100
+        await client.send(b"abc")
+        assert (await client.response()).body == b"[b'abc']"
 
-    run(main)
+    conversation(read_by(("read",)), talk)
 
 
-def test_a_client_that_leaves_in_its_body_raises_an_os_error():
+def test_a_client_that_leaves_in_its_body_raises_an_os_error(conversation):
     raised = []
 
     def app(environ, start_response):
@@ -252,16 +229,14 @@ def test_a_client_that_leaves_in_its_body_raises_an_os_error():
             raised.append(exc)
             raise
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            await client.send(post(b"abc")[:-1])
-            await until(lambda: site.server.tasks)
-            client.close()
-            await until(lambda: raised)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(post(b"abc")[:-1])
+        await until(lambda: site.server.tasks)
+        client.close()
+        await until(lambda: raised)
+        assert site.server.counters.errors == 0
 
-    run(main)
+    conversation(app, talk)
 
 
 def test_a_body_that_breaks_its_framing_is_a_400():
@@ -283,7 +258,7 @@ def chunks(body, size):
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY])
-def test_a_chunked_body_has_its_length(size):
+def test_a_chunked_body_has_its_length(conversation, size):
     body = pattern(size)
     seen = {}
 
@@ -295,18 +270,15 @@ def test_a_chunked_body_has_its_length(size):
         start_response("200 OK", PLAIN)
         return [b"ok"]
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            for _ in range(2):
-                await client.send(CHUNKED + chunks(body, 9973))
-                assert (await client.response()).body == b"ok"
-                assert seen["CONTENT_LENGTH"] == str(size) and seen["read"] == body
-                assert seen["wsgi.input_terminated"]
-                assert "HTTP_TRANSFER_ENCODING" not in seen
-            client.close()
+    async def talk(site, client):
+        for _ in range(2):
+            await client.send(CHUNKED + chunks(body, 9973))
+            assert (await client.response()).body == b"ok"
+            assert seen["CONTENT_LENGTH"] == str(size) and seen["read"] == body
+            assert seen["wsgi.input_terminated"]
+            assert "HTTP_TRANSFER_ENCODING" not in seen
 
-    run(main)
+    conversation(app, talk)
 
 
 @pytest.mark.parametrize("size", [11, 4 * IN_MEMORY], ids=["in memory", "in a file"])
@@ -353,20 +325,18 @@ def test_a_chunked_body_that_the_disk_has_no_room_for_is_a_507(monkeypatch, capl
     assert "no room for the body of a request" in caplog.text
 
 
-def test_a_client_that_leaves_in_a_chunked_body_calls_nobody():
+def test_a_client_that_leaves_in_a_chunked_body_calls_nobody(conversation):
     def app(environ, start_response):
         raise AssertionError("called")
 
-    async def main():
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            await client.send(CHUNKED + b"5\r\nhello")
-            await until(lambda: site.server.tasks)
-            client.close()
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(CHUNKED + b"5\r\nhello")
+        await until(lambda: site.server.tasks)
+        client.close()
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main)
+    conversation(app, talk)
 
 
 def test_a_body_over_the_limit_is_a_413():
@@ -402,34 +372,29 @@ class Endless:
 
 @pytest.mark.parametrize("how", ["reset", "close"])
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_body_of_empty_pieces_learns_that_its_client_left(begun, how):
+def test_a_body_of_empty_pieces_learns_that_its_client_left(conversation, begun, how):
     body = Endless([b"first", b"second"] if begun else [])
 
-    async def main():
-        async with serving_wsgi(answering(lambda environ: body)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await until(lambda: body.steps > 3)
-            getattr(client, how)()
-            assert await closed(body)
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(GET)
+        await until(lambda: body.steps > 3)
+        getattr(client, how)()
+        assert await closed(body)
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main)
+    conversation(answering(lambda environ: body), talk)
 
 
-def test_a_client_that_closed_its_own_side_still_gets_what_comes_after_empty_pieces():
+def test_a_client_that_closed_its_own_side_still_gets_what_comes_after_empty_pieces(conversation):
     body = Body([b"", b"", b"late"])
 
-    async def main():
-        async with serving_wsgi(answering(lambda environ: body)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            client.half_close()
-            assert (await client.response()).body == b"late"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        client.half_close()
+        assert (await client.response()).body == b"late"
 
-    run(main)
+    conversation(answering(lambda environ: body), talk)
 
 
 @pytest.mark.parametrize("make", [
@@ -463,22 +428,20 @@ def test_a_body_without_bytes_has_length_zero(pieces):
     run(main)
 
 
-def test_more_pieces_are_chunked_and_the_connection_goes_on():
-    async def main():
-        app = answering(lambda environ: (b"%d," % n for n in range(100)))
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            for _ in range(3):
-                await client.send(GET)
-                response = await client.response()
-                assert response.body == b"".join(b"%d," % n for n in range(100))
-                assert response["transfer-encoding"] == "chunked"
-            client.close()
+def test_more_pieces_are_chunked_and_the_connection_goes_on(conversation):
+    app = answering(lambda environ: (b"%d," % n for n in range(100)))
 
-    run(main)
+    async def talk(site, client):
+        for _ in range(3):
+            await client.send(GET)
+            response = await client.response()
+            assert response.body == b"".join(b"%d," % n for n in range(100))
+            assert response["transfer-encoding"] == "chunked"
+
+    conversation(app, talk)
 
 
-def test_a_piece_does_not_wait_for_the_next():
+def test_a_piece_does_not_wait_for_the_next(conversation):
     gate = threading.Event()
 
     def make(environ):
@@ -487,20 +450,17 @@ def test_a_piece_does_not_wait_for_the_next():
         yield b"second"
         gate.wait(DEADLINE)
 
-    async def main():
-        async with serving_wsgi(answering(make)) as site:
-            client = await site.connect()
-            await client.send(GET)
-            await client.line(b"\r\n\r\n")
-            assert await client.need(10) == b"5\r\nfirst\r\n"
-            gate.set()
-            assert await client.need(16) == b"6\r\nsecond\r\n0\r\n\r\n"
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await client.line(b"\r\n\r\n")
+        assert await client.need(10) == b"5\r\nfirst\r\n"
+        gate.set()
+        assert await client.need(16) == b"6\r\nsecond\r\n0\r\n\r\n"
 
-    run(main)
+    conversation(answering(make), talk)
 
 
-def test_a_slow_client_holds_up_the_application():
+def test_a_slow_client_holds_up_the_application(conversation):
     made = []
 
     def make(environ):
@@ -508,20 +468,13 @@ def test_a_slow_client_holds_up_the_application():
             yield bytes(65536)
             made.append(1)
 
-    async def main():
-        async with serving_wsgi(answering(make)) as site:
-            client = await site.connect(receive_buffer=4096)
-            await client.send(GET)
-            await until(lambda: made)
-            count = 0
-            while count != len(made):
-                count = len(made)
-                await asyncio.sleep(0.05)
-            assert count < 200
-            assert len((await client.response()).body) == 400 * 65536
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await site.stuck()
+        assert len(made) < 200
+        assert len((await client.response()).body) == 400 * 65536
 
-    run(main)
+    conversation(answering(make), talk, receive_buffer=4096)
 
 
 def test_write_sends_before_what_is_returned():
@@ -589,7 +542,7 @@ def test_a_second_start_response_with_exc_info_replaces_the_first():
     run(main)
 
 
-def test_a_second_start_response_after_the_body_raises_what_it_was_given():
+def test_a_second_start_response_after_the_body_raises_what_it_was_given(conversation):
     def app(environ, start_response):
         start_response("200 OK", PLAIN)
         yield b"part"
@@ -598,18 +551,16 @@ def test_a_second_start_response_after_the_body_raises_what_it_was_given():
         except ValueError:
             start_response("500 Oops", PLAIN, sys.exc_info())
 
-    async def main():
-        heard = []
-        async with serving_wsgi(app) as site:
-            site.server.on_error = lambda exchange, exc: heard.append(exc)
-            client = await site.connect()
-            await client.send(GET)
-            with contextlib.suppress(EOFError, ConnectionResetError):
-                assert (await client.response()).status == 500
-            assert isinstance(heard[0], ValueError)
-            client.close()
+    heard = []
 
-    run(main)
+    async def talk(site, client):
+        site.server.on_error = lambda exchange, exc: heard.append(exc)
+        await client.send(GET)
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            assert (await client.response()).status == 500
+        assert isinstance(heard[0], ValueError)
+
+    conversation(app, talk)
 
 
 @pytest.mark.parametrize("status, headers, error", [
@@ -671,23 +622,23 @@ def test_an_error_in_the_middle_of_a_body_is_never_a_whole_response():
 
 @pytest.mark.parametrize("pieces, length", [
     ([b"12345"], 3), ([b"12", b"345"], 3), ([b"12"], 3), ([b"1", b"2"], 3)])
-def test_a_body_of_another_length_than_promised_never_desynchronises(pieces, length):
-    async def main():
-        app = answering(lambda environ: iter(pieces),
-                        headers=[("Content-Length", str(length))])
-        async with serving_wsgi(app) as site:
-            client = await site.connect()
-            await client.send(GET + GET)
-            answers = b""
-            with contextlib.suppress(ConnectionResetError):
-                answers = await client.rest()
-            assert answers.count(b"HTTP/1.1 ") <= 1
-            head, _, body = answers.partition(b"\r\n\r\n")
-            assert body in (b"", b"12", b"123") or b" 500 " in head.partition(b"\r\n")[0]
-            client.close()
-            await until(lambda: site.server.counters.errors == 1)
+def test_a_body_of_another_length_than_promised_never_desynchronises(
+        conversation, pieces, length):
+    app = answering(lambda environ: iter(pieces),
+                    headers=[("Content-Length", str(length))])
 
-    run(main)
+    async def talk(site, client):
+        await client.send(GET + GET)
+        answers = b""
+        with contextlib.suppress(ConnectionResetError):
+            answers = await client.rest()
+        assert answers.count(b"HTTP/1.1 ") <= 1
+        head, _, body = answers.partition(b"\r\n\r\n")
+        assert body in (b"", b"12", b"123") or b" 500 " in head.partition(b"\r\n")[0]
+        client.close()
+        await until(lambda: site.server.counters.errors == 1)
+
+    conversation(app, talk)
 
 
 # Closing the iterable
@@ -722,7 +673,7 @@ def test_the_iterable_is_closed_after_an_error():
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_the_iterable_is_closed_when_the_client_leaves(how):
+def test_the_iterable_is_closed_when_the_client_leaves(conversation, how):
     started = threading.Event()
 
     def endless():
@@ -732,20 +683,18 @@ def test_the_iterable_is_closed_when_the_client_leaves(how):
 
     body = Body(endless())
 
-    async def main():
-        async with serving_wsgi(answering(lambda environ: body)) as site:
-            client = await site.connect(receive_buffer=4096)
-            await client.send(GET)
-            await until(started.is_set)
-            getattr(client, how)()
-            assert await closed(body)
-            await until(lambda: not site.server.tasks)
-            assert site.server.counters.errors == 0
+    async def talk(site, client):
+        await client.send(GET)
+        await until(started.is_set)
+        getattr(client, how)()
+        assert await closed(body)
+        await until(lambda: not site.server.tasks)
+        assert site.server.counters.errors == 0
 
-    run(main)
+    conversation(answering(lambda environ: body), talk, receive_buffer=4096)
 
 
-def test_the_iterable_is_closed_when_the_server_stops():
+def test_the_iterable_is_closed_when_the_server_stops(conversation):
     started = threading.Event()
 
     def endless():
@@ -755,16 +704,13 @@ def test_the_iterable_is_closed_when_the_server_stops():
 
     body = Body(endless())
 
-    async def main():
-        async with serving_wsgi(answering(lambda environ: body)) as site:
-            client = await site.connect(receive_buffer=4096)
-            await client.send(GET)
-            await until(started.is_set)
-            await site.server.drain(0.05)
-            assert await closed(body)
-            client.close()
+    async def talk(site, client):
+        await client.send(GET)
+        await until(started.is_set)
+        await site.server.drain(0.05)
+        assert await closed(body)
 
-    run(main)
+    conversation(answering(lambda environ: body), talk, receive_buffer=4096)
 
 
 # wsgi.file_wrapper
