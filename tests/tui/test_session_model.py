@@ -401,6 +401,18 @@ def test_equal_errors_in_a_row_are_one_line_with_a_count(session, player):
     assert (error.count, session.errors.total, session.errors.unseen) == (500, 500, 500)
 
 
+def test_one_of_too_many_takes_nothing_from_what_is_known_of_its_place(session, player):
+    session.apply(player.error(request=1, traceback="all of it"))
+    session.apply(player.error(request=2, traceback="its place", brief=True))
+    session.apply(player.error(request=None, traceback="its place", brief=True, count=7))
+    (error,) = session.errors.items
+    assert (error.count, session.errors.total, session.errors.unseen) == (9, 9, 9)
+    assert (error.traceback, error.request) == (["all of it"], 1)
+    assert session.errors.of_request(4711, 2).traceback == ["its place"]
+    session.apply(player.error(request=3, traceback="of another"))
+    assert error.traceback == ["of another"]
+
+
 def test_each_request_keeps_its_own_exception(session, player):
     for number in range(3):
         session.apply({**player.error(request=number), "chain": [

@@ -153,7 +153,8 @@ class PlainConsumer:
 
     def _on_error(self, event: Mapping[str, Any]) -> None:
         path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
-        self._print(event, f"{event.get('where')}{path}: {error_line(event)}  "
+        times = f" (and {event['count'] - 1:,} more)" if event.get("count", 1) > 1 else ""
+        self._print(event, f"{event.get('where')}{path}: {error_line(event)}{times}  "
                   f"gen={event.get('gen')} pid={event.get('pid')}", "red",
                   "error")
         self._traceback(event)

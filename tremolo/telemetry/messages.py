@@ -198,6 +198,8 @@ class ErrorEvent(TypedDict, total=False):
     chain: List[Raised]  # the same with source and variables, in development
     file: Optional[str]  # innermost frame of the project
     line: Optional[int]
+    brief: bool  # one of too many at once: of its frames there is only that one, and no chain
+    count: int  # how many of this type and place it stands for, without their requests
     held: str  # of a start: what somebody holds exclusively ("a database"), "" if it is not that
     request: Optional[int]  # RequestRow.id
     method: Optional[str]

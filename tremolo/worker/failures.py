@@ -7,7 +7,8 @@ unless nothing else would remain.
 import importlib
 import os
 import traceback
-from typing import Any
+from functools import lru_cache
+from typing import Any, Optional, Tuple
 
 from ..exceptions import ConfigurationError
 from ..telemetry.builders import error_event
@@ -16,6 +17,9 @@ from ..telemetry.sanitize import clean, clean_lines
 from .installed import PACKAGE, is_installed
 
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+#: the class of an exception, and the file and the line of the innermost frame of the project
+#: (None without one)
+Kind = Tuple[str, Optional[str], Optional[int]]
 _MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) + os.sep)
 
 
@@ -44,10 +48,7 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
     except Exception as second:  # a __str__ or __repr__ of the application's raises itself
         shown = None
         text = f"{type(exc).__name__} (its traceback cannot be shown: {type(second).__name__})"
-    try:
-        words = str(exc)
-    except Exception as second:
-        words = f"(its text cannot be shown: {type(second).__name__})"
+    words = _words(exc)
     if where == "import" and isinstance(exc, ModuleNotFoundError) and exc.name:
         from .absent import where_looked
 
@@ -68,6 +69,43 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEven
                 break
     event.update(more)  # type: ignore[typeddict-item]
     return event
+
+
+def kind_of(exc: BaseException) -> Kind:
+    """What exceptions are of one kind by."""
+    place: Tuple[Optional[str], Optional[int]] = None, None
+    trace = exc.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if _is_project(path):
+            place = path, trace.tb_lineno
+        trace = trace.tb_next
+    return (type(exc).__name__, *place)
+
+
+@lru_cache(1000)
+def _is_project(path: str) -> bool:
+    return not path.startswith("<") and not is_installed(path)
+
+
+def describe_briefly(exc: BaseException, kind: Kind, where: str, gen: int,
+                     **more: Any) -> ErrorEvent:
+    """As `describe`, for one of too many: of its frames there is but the one of its `kind`."""
+    name, file, line = clean(kind[0]), None if kind[1] is None else clean(kind[1], 1024), kind[2]
+    words = clean(_words(exc), 1024)
+    text = "Traceback (too many exceptions came at once to describe each: its place alone):\n" + (
+        "" if file is None else f'  File "{file}", line {line}\n') + f"{name}: {words}\n"
+    event = error_event(where, name, words, text, pid=os.getpid(), gen=gen)
+    event["brief"], event["file"], event["line"] = True, file, line
+    event.update(more)  # type: ignore[typeddict-item]
+    return event
+
+
+def _words(exc: BaseException) -> str:
+    try:
+        return str(exc)
+    except Exception as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
 
 
 class ApplicationExited(Exception):

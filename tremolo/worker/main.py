@@ -351,7 +351,7 @@ class Worker:
 
     def _on_tick(self) -> None:
         self._watchdog.beat()
-        self._errors.log_left_out()
+        self._errors.tell_counted()
         self._link.send_backlog()
         if self._basis is not None:
             self._basis.tick()

@@ -145,7 +145,9 @@ class Error:
         self.path = clean(get("path", ""))
         self.status = int(get("status") or 0)
         self.chain = chain_of(get("chain"))
-        self.count = 1
+        #: there is more to see of others
+        self.brief = bool(get("brief"))
+        self.count = max(1, int(get("count") or 1))
         self.first_t = self.t
         self.first_gen = self.gen
         self.times: Deque[float] = deque([self.t], maxlen=TIMES)
@@ -167,9 +169,13 @@ class Error:
         return (self.file, self.line) == (other.file, other.line)
 
     def again(self, newer: "Error") -> None:
-        """It happened again: the newest is what is shown."""
-        self.count += 1
+        """It happened again: the newest is what is shown, of those that are described whole."""
+        self.count += newer.count
         self.times.append(newer.t)
+        if newer.brief and not self.brief:
+            self.t = newer.t
+            return
+        self.brief = newer.brief
         for name in ("t", "pid", "gen", "text", "traceback", "request", "method", "path",
                      "status", "chain"):
             setattr(self, name, getattr(newer, name))
@@ -197,8 +203,8 @@ class Errors:
     def add(self, message: Mapping[str, Any]) -> Error:
         error = Error(self._next_uid, message)
         self._told.append(message)
-        self.total += 1
-        self.unseen += 1
+        self.total += error.count
+        self.unseen += error.count
         self.revision += 1
         if error.request is not None:
             # A copy: what is shown for a place changes with each that comes of it.
