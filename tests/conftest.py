@@ -12,7 +12,8 @@ import sys
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.support", "tests.app", "tests.frameworks", "tests.protocol", "tests.worker")
+    "tests.support", "tests.app", "tests.asgi", "tests.net", "tests.frameworks",
+    "tests.protocol", "tests.worker")
 
 
 @pytest.hookimpl(hookwrapper=True)

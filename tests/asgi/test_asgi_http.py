@@ -7,7 +7,6 @@ import socket
 import pytest
 
 from tests.support.serving import (
-    GET,
     each_loop,
     each_loop_by_hand,
     pattern,
@@ -17,6 +16,7 @@ from tests.support.serving import (
     until,
     within_a_second,
 )
+from tests.support.wire import GET
 
 START = {"type": "http.response.start", "status": 200,
          "headers": [(b"content-type", b"text/plain")]}
@@ -227,7 +227,7 @@ def test_an_application_that_returns_when_its_client_left_is_not_blamed(conversa
 
     async def talk(site, client):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
-        await until(lambda: site.server.connections and site.connection.word == "reading")
+        await site.reading()
         client.half_close()
         assert (await client.response()).status == 400
         await until(lambda: not site.server.tasks)

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.support.serving import run, serving_asgi, settle, until, within
+from tests.support.serving import run, serving_asgi, settle, until
+from tests.support.wire import within
 from tremolo.asgi.adapter import ASGIAdapter
 from tremolo.config import Settings
 from tremolo.exceptions import LifespanError

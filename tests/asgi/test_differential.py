@@ -12,8 +12,9 @@ import struct
 
 import pytest
 
-from tests.support.serving import Client, listener, run, serving_asgi, until, within
+from tests.support.serving import listener, run, serving_asgi, until
 from tests.support.websocket_peer import BINARY, CLOSE, TEXT, closing, frame, handshake
+from tests.support.wire import Client, within
 
 uvicorn = pytest.importorskip("uvicorn")
 pytest.importorskip("httptools")

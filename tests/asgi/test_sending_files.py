@@ -7,16 +7,8 @@ import tempfile
 
 import pytest
 
-from tests.support.serving import (
-    GET,
-    each_loop,
-    pass_time,
-    pattern,
-    run,
-    serving,
-    serving_asgi,
-    until,
-)
+from tests.support.serving import each_loop, pass_time, pattern, run, serving, serving_asgi, until
+from tests.support.wire import GET
 from tremolo.net.files import send_file
 
 PLAIN = (b"content-type", b"application/octet-stream")

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.asgi.test_websocket import Recorder, echo
-from tests.support.serving import each_loop, run, serving_asgi, within
+from tests.support.serving import each_loop, run, serving_asgi
+from tests.support.wire import within
 
 websockets = pytest.importorskip("websockets")
 client = pytest.importorskip("websockets.asyncio.client")

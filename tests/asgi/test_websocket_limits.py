@@ -6,16 +6,7 @@ import asyncio
 import pytest
 
 from tests.asgi.test_websocket import Recorder, echo
-from tests.support.serving import (
-    by_hand,
-    each_loop,
-    pass_time,
-    run,
-    serving_asgi,
-    settle,
-    until,
-    within,
-)
+from tests.support.serving import by_hand, each_loop, pass_time, run, serving_asgi, settle, until
 from tests.support.websocket_peer import (
     BINARY,
     CLOSE,
@@ -30,6 +21,7 @@ from tests.support.websocket_peer import (
     peer,
     refused,
 )
+from tests.support.wire import within
 from tremolo.net.keepalive import PING_INTERVAL, PING_TIMEOUT
 from tremolo.net.stream import Stream
 from tremolo.net.websocket import CLOSE_TIMEOUT, CONTROL_RATE, QUEUED

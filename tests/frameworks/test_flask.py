@@ -9,7 +9,8 @@ pytest.importorskip("httpx")
 flask = pytest.importorskip("flask")
 
 from tests.frameworks.clients import frameworks, wsgi_client  # noqa: E402
-from tests.support.serving import DEADLINE, pattern, run, until  # noqa: E402
+from tests.support.serving import pattern, run, until  # noqa: E402
+from tests.support.wire import DEADLINE  # noqa: E402
 
 pytestmark = frameworks
 DATA = pattern(400_000)

@@ -4,25 +4,15 @@ import asyncio
 
 import pytest
 
-from tests.support.serving import (
-    GET,
-    Handling,
-    pass_time,
-    run,
-    serving,
-    settle,
-    until,
-)
+from tests.net.handlers import hello
+from tests.support.serving import Handling, pass_time, run, serving, settle, until
+from tests.support.wire import GET
 from tremolo.net.ticker import GAP, INTERVAL, Ticker
 
 
 @pytest.fixture
 def loop_name():
     return "by-hand"
-
-
-async def hello(exchange):
-    exchange.response.respond(200, (), b"Hello")
 
 
 async def never(exchange):
@@ -182,7 +172,7 @@ def test_a_pause_is_no_slow_body(conversation):
 
     async def talk(site, client):
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-        await until(lambda: site.server.connections and site.connection.word == "reading")
+        await site.reading()
         await pass_time(10)
         asyncio.get_running_loop().moved += 500
         await pass_time(4)

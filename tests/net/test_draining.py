@@ -7,11 +7,8 @@ import ssl
 
 import pytest
 
+from tests.net.handlers import hello
 from tests.support.serving import (
-    CERTIFICATE,
-    DEADLINE,
-    GET,
-    Client,
     Handling,
     by_hand,
     each_loop,
@@ -20,14 +17,10 @@ from tests.support.serving import (
     serving,
     settle,
     until,
-    within,
 )
+from tests.support.wire import CERTIFICATE, DEADLINE, GET, Client, within
 from tremolo.config import Settings
 from tremolo.net.server import Server
-
-
-async def hello(exchange):
-    exchange.response.respond(200, (), b"Hello")
 
 
 async def second(exchange):

@@ -9,23 +9,9 @@ import weakref
 
 import pytest
 
-from tests.support.serving import (
-    GET,
-    each_loop,
-    each_loop_by_hand,
-    run,
-    serving,
-    settle,
-    until,
-    within_a_second,
-)
-from tremolo.exceptions import ClientDisconnected
-
-PLAIN = [(b"content-type", b"text/plain")]
-
-
-async def hello(exchange):
-    exchange.response.respond(200, PLAIN, b"Hello")
+from tests.net.handlers import PLAIN, hello, whole_body
+from tests.support.serving import each_loop, run, serving, settle, until
+from tests.support.wire import GET, get
 
 
 async def echo_target(exchange):
@@ -33,17 +19,7 @@ async def echo_target(exchange):
 
 
 async def echo(exchange):
-    body = []
-    while True:
-        piece = await exchange.read()
-        if not piece:
-            break
-        body.append(piece)
-    exchange.response.respond(200, PLAIN, b"".join(body))
-
-
-def get(target, fields=b""):
-    return b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, fields)
+    exchange.response.respond(200, PLAIN, await whole_body(exchange))
 
 
 # Keep-alive
@@ -384,142 +360,3 @@ def test_context_variables_do_not_leak_to_later_connections():
             assert seen == ["nothing"] * 3
 
     run(main)
-
-
-# The client closes
-
-
-@each_loop
-def test_a_half_closed_connection_is_answered(conversation):
-    async def talk(site, client):
-        await client.send(GET)
-        client.half_close()
-        assert (await client.response()).body == b"Hello"
-        assert await client.closed()
-        await until(lambda: not site.server.connections)
-
-    conversation(hello, talk)
-
-
-@each_loop
-def test_all_pipelined_requests_of_a_half_closed_connection_are_answered(conversation):
-    async def slow(exchange):
-        await until(lambda: exchange.connection.eof)
-        exchange.response.respond(200, PLAIN, exchange.head.target)
-
-    async def talk(site, client):
-        await client.send(get(b"/1") + get(b"/2") + get(b"/3"))
-        client.half_close()
-        for number in (1, 2, 3):
-            assert (await client.response()).body == b"/%d" % number
-        assert await client.closed()
-
-    conversation(slow, talk)
-
-
-@pytest.fixture
-def leaving():
-    """A handler that hears when its client leaves; what it heard."""
-    heard = []
-
-    async def handle(exchange):
-        await exchange.disconnect_waiter()
-        heard.append(exchange)
-
-    return handle, heard
-
-
-@each_loop_by_hand
-@pytest.mark.parametrize("leave", ["close", "reset", "half_close"])
-def test_the_handler_hears_within_a_second_that_the_client_left(conversation, leaving, leave):
-    handle, heard = leaving
-
-    async def talk(site, client):
-        await client.send(GET)
-        await until(lambda: site.server.tasks)
-        getattr(client, leave)()
-        await within_a_second(lambda: heard)
-
-    conversation(handle, talk)
-
-
-@each_loop_by_hand
-@pytest.mark.parametrize("leave", ["close", "reset"])
-def test_leaving_is_seen_behind_unread_data(conversation, leaving, leave):
-    """asyncio looks neither for data nor for a hang-up while reading is paused."""
-    handle, heard = leaving
-
-    async def talk(site, client):
-        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
-        await client.send(bytes(90000))
-        await until(lambda: site.server.tasks and site.connection.stream.paused)
-        getattr(client, leave)()
-        await within_a_second(lambda: heard)
-
-    conversation(handle, talk)
-
-
-@each_loop
-def test_a_cancelled_wait_for_the_client_does_not_disturb_the_next(conversation):
-    outcome = []
-
-    async def handle(exchange):
-        async def wait():
-            await exchange.disconnect_waiter()
-
-        first, second = asyncio.ensure_future(wait()), asyncio.ensure_future(wait())
-        await settle()
-        first.cancel()
-        await settle()
-        outcome.append(second.done())
-        third = asyncio.ensure_future(wait())
-        await asyncio.wait([second, third], timeout=5)
-        outcome.append((second.cancelled(), third.cancelled()))
-        outcome.append((second.done(), third.done()))
-
-    async def talk(site, client):
-        await client.send(GET)
-        await until(lambda: outcome)
-        client.close()
-        await until(lambda: len(outcome) == 3)
-        assert outcome == [False, (False, False), (True, True)]
-
-    conversation(handle, talk)
-
-
-@each_loop
-def test_reading_the_body_of_a_client_that_left_raises(loop_name):
-    async def main():
-        raised = []
-
-        async def handle(exchange):
-            try:
-                while await exchange.read():
-                    pass
-            except ClientDisconnected as exc:
-                raised.append(exc)
-
-        async with serving(handle) as site:
-            for leave in ("close", "reset", "half_close"):
-                client = await site.connect()
-                await client.send(b"POST / HTTP/1.1\r\nHost: a\r\n"
-                                  b"Content-Length: 9\r\n\r\nabc")
-                await until(lambda: site.server.connections
-                            and site.connection.word == "reading")
-                getattr(client, leave)()
-                await until(lambda: raised)
-                raised.clear()
-                client.close()
-                await until(lambda: not site.server.connections)
-            assert not site.server.counters.errors
-
-    run(main, loop_name)
-
-
-def test_a_connection_without_a_byte_is_closed_without_a_byte(conversation):
-    async def talk(site, client):
-        client.half_close()
-        assert await client.closed()
-        assert site.server.counters.protocol_errors == 0
-
-    conversation(hello, talk)

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from tests.net.handlers import count, sends
 from tests.support.serving import (
-    GET,
     Handling,
     each_loop,
     pass_time,
@@ -16,6 +16,7 @@ from tests.support.serving import (
     settle,
     until,
 )
+from tests.support.wire import GET
 from tremolo.net.connection import HTTPConnection
 from tremolo.net.stream import Stream
 from tremolo.throttle import OFF, PRESETS, Throttle
@@ -28,18 +29,6 @@ STEP = 0.01
 def loop_name():
     """By the clock of the tests, but for those of `each_loop`."""
     return "by-hand"
-
-
-def sends(data):
-    async def handle(exchange):
-        exchange.response.start(200, (), length=len(data))
-        for begin in range(0, len(data), 16384):
-            wait = exchange.response.write(data[begin:begin + 16384])
-            if wait is not None:
-                await wait
-        exchange.response.finish()
-
-    return handle
 
 
 async def take(client, received, seconds, step=STEP):
@@ -290,15 +279,6 @@ def test_a_throttled_upload_that_nobody_reads_is_not_hoarded(conversation):
 
 
 def test_a_throttled_upload_is_no_slow_body(conversation):
-    async def handle(exchange):
-        total = 0
-        while True:
-            piece = await exchange.read()
-            if not piece:
-                break
-            total += len(piece)
-        exchange.response.respond(200, (), b"%d" % total)
-
     async def talk(site, client):
         site.server.set_throttle("all", Throttle(upload=100))
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6000\r\n\r\n")
@@ -309,7 +289,7 @@ def test_a_throttled_upload_is_no_slow_body(conversation):
         await pass_time(0.1, STEP)
         assert (await client.response()).body == b"6000"
 
-    conversation(handle, talk)
+    conversation(count, talk)
 
 
 def test_a_rule_is_for_its_path_only():

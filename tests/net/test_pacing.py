@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
+from tests.net.handlers import whole_body, write_all
 from tests.support.serving import (
-    GET,
     LOOPS,
     Handling,
     by_hand,
@@ -23,8 +23,8 @@ from tests.support.serving import (
     serving_asgi,
     settle,
     until,
-    within,
 )
+from tests.support.wire import GET, within
 from tremolo.throttle import OFF, PRESETS, Throttle
 
 SIZE = 6_000_000
@@ -36,19 +36,11 @@ def down(rate, **more):
 
 async def answer(exchange):
     """Reads the whole body, then sends a response whose size is in the target."""
-    digest = hashlib.sha256()
-    while True:
-        piece = await exchange.read()
-        if not piece:
-            break
-        digest.update(piece)
+    digest = hashlib.sha256(await whole_body(exchange))
     data = pattern(int(exchange.head.target.rpartition(b"/")[2] or 0))
     exchange.response.start(200, [(b"digest", digest.hexdigest().encode())])
-    for begin in range(0, len(data), 10_000):
-        wait = exchange.response.write(data[begin:begin + 10_000])
-        if wait is not None:
-            await wait
-    exchange.response.finish()
+    await write_all(exchange.response, (
+        data[begin:begin + 10_000] for begin in range(0, len(data), 10_000)))
 
 
 def request(size=0, path=b"/", body=None):

@@ -13,7 +13,8 @@ import pytest
 
 from tests.benchmarks.reload_client import Link, Load, Project, Streams, one, until_new
 from tests.support.processes import Server, hello, project, save, wait_until
-from tests.support.serving import CERTIFICATE, KEY, LOOPS
+from tests.support.serving import KEY, LOOPS
+from tests.support.wire import CERTIFICATE
 
 
 def dev(folder, *more, **environ):

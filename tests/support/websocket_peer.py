@@ -7,7 +7,7 @@ import contextlib
 import zlib
 from typing import NamedTuple
 
-from tests.support.serving import Client
+from tests.support.wire import Client
 from tremolo.protocol.websocket import apply_mask
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

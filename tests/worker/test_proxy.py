@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.support.dev_server import dev_server, free_port
-from tests.support.serving import pattern, run, serving, until, within
+from tests.support.serving import pattern, run, serving, until
+from tests.support.wire import within
 from tremolo.config import Settings
 from tremolo.exceptions import ConfigurationError
 from tremolo.insight.insight import Insight

@@ -13,7 +13,8 @@ from wsgiref.validate import validator
 
 import pytest
 
-from tests.support.serving import DEADLINE, GET, pattern, run, serving_wsgi, until
+from tests.support.serving import pattern, run, serving_wsgi, until
+from tests.support.wire import DEADLINE, GET
 from tremolo.wsgi.body import IN_MEMORY
 
 PLAIN = [("Content-Type", "text/plain")]
