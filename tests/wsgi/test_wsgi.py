@@ -569,18 +569,32 @@ def test_a_second_start_response_after_the_body_raises_what_it_was_given(convers
     ("200 OK", [("Transfer-Encoding", "chunked")], ValueError),
     ("200 OK", [("X", "a\r\nb")], ValueError),
     ("200 OK", [("X", b"bytes")], TypeError),
+    ("200 OK", [("X Y", "a")], ValueError),
+    ("200 OK", [("X", "\u20ac")], UnicodeEncodeError),
+    ("200 OK", [("Content-Length", "abc")], ValueError),
+    ("200 OK", [("Content-Length", "1"), ("Content-Length", "1")], ValueError),
+    ("200 O\rK", [], ValueError),
+    ("100 Continue", [], ValueError),
     ("OK", [], ValueError),
     ("2000 OK", [], ValueError),
     (200, [], TypeError),
 ], ids=repr)
-def test_what_start_response_may_not_get_is_a_500(status, headers, error):
+def test_start_response_raises_for_what_it_may_not_get_which_is_a_500(status, headers, error):
     async def main():
-        heard = []
-        app = answering(lambda environ: [b"x"], status, headers)
+        heard, told = [], []
+
+        def app(environ, start_response):
+            try:
+                start_response(status, list(headers))
+            except Exception as exc:
+                told.append(type(exc))
+                raise
+            return [b"x"]
+
         async with serving_wsgi(app) as site:
             site.server.on_error = lambda exchange, exc: heard.append(exc)
             assert (await site.get()).status == 500
-            assert [type(exc) for exc in heard] == [error]
+            assert [type(exc) for exc in heard] == told == [error]
 
     run(main)
 

@@ -11,6 +11,7 @@ from ..exceptions import ClientDisconnected
 from ..net.connection import HTTPConnection
 from ..net.exchange import Exchange
 from ..net.files import send_file
+from ..protocol.http1 import check_head
 from ..proxies import TrustedProxies
 from .body import FileWrapper, Input, Spool
 from .environ import environ
@@ -135,7 +136,9 @@ class Call:
 
     def start_response(self, status: str, headers: List[Tuple[str, str]],
                        exc_info: Any = None) -> Callable[[bytes], None]:
-        """PEP 3333's start_response. Raises what `exc_info` holds once the body has begun."""
+        """PEP 3333's start_response. Raises what `exc_info` holds once the body has begun, and
+        TypeError or ValueError for a head that cannot be sent, "so that an error can be raised
+        while the application is still running"."""
         try:
             if exc_info and self._begun:
                 raise exc_info[1].with_traceback(exc_info[2])
@@ -143,7 +146,10 @@ class Call:
                 raise RuntimeError("start_response was called twice without exc_info")
         finally:
             exc_info = None  # a cycle through the traceback would keep frames alive
-        self._head = (*_status(status), _headers(headers))
+        code, reason = _status(status)
+        fields = _headers(headers)
+        check_head(code, fields, reason)
+        self._head = code, reason, fields
         return self.write
 
     def write(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from .errors import ExcessBody, ProtocolError, ResponseError, ShortBody, Truncat
 from .fields import Field, Limits
 from .head import HeaderCache, RequestHead
 from .parser import END, NEED_DATA, Event, RequestParser, Signal
-from .writer import ResponseWriter, raw_head, refusal
+from .writer import ResponseWriter, check_head, raw_head, refusal
 
 __all__ = [
     "END",
@@ -22,6 +22,7 @@ __all__ = [
     "ShortBody",
     "Signal",
     "Truncated",
+    "check_head",
     "raw_head",
     "refusal",
 ]

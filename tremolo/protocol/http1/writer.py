@@ -140,11 +140,20 @@ def _checked_length(values: List[bytes]) -> int:
 
 
 def _status_line(status: int, reason: bytes) -> bytes:
+    if (status < 200 and status != 101) or status > 999:
+        raise ValueError(f"{status} is not the status of a final response")
     if reason:
         if not isinstance(reason, bytes) or reason.translate(None, TEXT):
             raise ValueError(f"invalid reason phrase {reason!r}")
         return b"HTTP/1.1 %d %b\r\n" % (status, reason)
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def check_head(status: int, headers: Iterable[Field], reason: bytes = b"") -> None:
+    """Raise ValueError for what `ResponseWriter.head` would refuse to send, for callers that are
+    given a head some time before it leaves."""
+    _encode_known(tuple(headers))
+    _status_line(status, reason)
 
 
 class ResponseWriter:
@@ -189,11 +198,9 @@ class ResponseWriter:
         if self._state != _WAITING:
             raise ResponseError("the response has already started")
         block, own_length = _encode_known(tuple(headers))
-        if (status < 200 and status != 101) or status > 999:
-            raise ValueError(f"{status} is not the status of a final response")
         if length is not None and length < 0:
             raise ValueError(f"a body cannot have {length} bytes")
-        line = _status_line(status, reason) if reason else _STATUS_LINES.get(status)
+        line = None if reason or status < 200 else _STATUS_LINES.get(status)
         if line is None:
             line = _status_line(status, reason)
         before = block.without_own(preface) if preface else b""
@@ -325,7 +332,8 @@ class ResponseWriter:
         if not 100 <= status <= 199 or status == 101:
             raise ValueError(f"{status} is not the status of an interim response")
         block, _ = _encode(headers)
-        return b"%b%b\r\n" % (_status_line(status, b""), block.lines)
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        return b"%b%b\r\n" % (line, block.lines)
 
 
 def refusal(fault: ProtocolError, preface: bytes) -> bytes:
