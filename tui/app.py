@@ -135,6 +135,11 @@ class Dashboard(Actions, App[int]):
         return self.asking.asks or len(self.screen_stack) > 1
 
     @property
+    def many_colours(self) -> bool:
+        """Whether the terminal has more of them than the sixteen that it names itself."""
+        return not self.no_color and self.console.color_system not in ("standard", "windows")
+
+    @property
     def traffic(self) -> TrafficPane:
         pane = self.panes["traffic"]
         assert isinstance(pane, TrafficPane)

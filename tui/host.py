@@ -54,6 +54,9 @@ class Host(Protocol):
     @property
     def palette(self) -> Tones: ...
 
+    @property
+    def many_colours(self) -> bool: ...
+
     # -- of Textual's app
 
     def suspend(self) -> AbstractContextManager[None]: ...

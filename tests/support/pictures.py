@@ -10,11 +10,16 @@ Clock, pids and ports are the session's own, so a state looks the same each time
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
+import math
 import os
 import pathlib
+import struct
 import time
+import zlib
 
+from tests.support import feed_player
 from tests.support.dashboard_driver import Driver
 from tests.support.feed_player import FeedPlayer
 
@@ -119,6 +124,48 @@ async def states(driver):
     await driver.obey()
     await shown(driver)
     yield "throttle"
+    if importlib.util.find_spec("PIL") is None:
+        return  # nothing would decode it
+    await driver.press("escape", "1", "G")
+    logo_row = driver.player.row(driver.player.pids[0], method="GET", path="/static/logo.png",
+                                 status=200, route="/static/{path}", bytes_out=len(wave()),
+                                 response=feed_player.message(
+                                     [("Content-Type", "image/png")], wave()))
+    driver.app.session.apply(driver.player.frame(driver.player.pids[0], [logo_row], totals=None))
+    await select(driver, lambda row: getattr(row, "shown_path", "") == "/static/logo.png")
+    await decoded(driver)
+    yield "image"
+
+
+async def decoded(driver):
+    """Until the image in the detail is drawn, or known to be none."""
+    task = driver.app.detail.contents.drawing._pictures._task
+    if task is not None:
+        await task
+    await shown(driver)
+
+
+def png(width, height, rows, claimed=None):
+    """Of rows of RGBA; `claimed` is the size that its head tells."""
+    def chunk(name, data):
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    head = struct.pack(">IIBBBBB", *(claimed or (width, height)), 8, 6, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data)
+            + chunk(b"IEND", b""))
+
+
+def wave(width=48, height=20):
+    """A tone whose loudness trembles, from blue to violet on nothing."""
+    rows = [bytearray(4 * width) for _ in range(height)]
+    for x in range(width):
+        loud = (height // 2 - 1) * (0.55 - 0.45 * math.cos(x * 2 * math.pi / (width / 2)))
+        at = round(height / 2 - 0.5 + loud * math.sin(x * 2 * math.pi / 6))
+        for y in range(min(at, height // 2), max(at, height // 2) + 1):
+            rows[y][4 * x:4 * x + 4] = bytes((60 + 2 * x, 190 - x - 4 * y, 240, 255))
+    return png(width, height, [bytes(row) for row in rows])
 
 
 def grid(driver):
@@ -179,7 +226,7 @@ def main(argv=None):
     parser.add_argument("--size", action="append", type=size_of, metavar="WIDTHxHEIGHT",
                         help="only this one; can be repeated")
     given = parser.parse_args(argv)
-    os.environ["TZ"] = "UTC"
+    os.environ.update(TZ="UTC", COLORTERM="truecolor")  # which pictures have
     time.tzset()
     if given.readme:
         os.environ.pop("NO_COLOR", None)

@@ -148,7 +148,8 @@ def _dump(message: Message, bytes_a_line: int) -> List[str]:
     coding = clean(message.field("content-encoding"), 20)
     picture = describe(message.body or b"")
     lines = [f"{picture or clean(content_type(message), 60) or 'no type'}"
-             f"{', ' + coding if coding else ''} · {extent(message)} · binary"]
+             f"{', ' + coding if coding else ''} · {extent(message)}"
+             f"{'' if picture else ' · binary'}"]
     body = message.body or b""
     for start in range(0, min(len(body), DUMP_LINES * bytes_a_line), bytes_a_line):
         piece = body[start:start + bytes_a_line]

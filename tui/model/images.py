@@ -1,21 +1,27 @@
-"""What the first bytes of an image say: its format, and how many pixels it has."""
+"""What the first bytes of an image say: its format, and how many pixels it has. SVG is text."""
 
 import struct
 from typing import Optional, Tuple
 
 Size = Tuple[int, int]
 
+_BMP_HEADERS = tuple(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
+
+
+def format_of(body: bytes) -> str:
+    """"PNG", "WebP" and so on; "" for what is no image that is known here."""
+    return next((name for name, begins, _ in _FORMATS if begins(body)), "")
+
 
 def describe(body: bytes) -> str:
     """"PNG, 640 × 480 pixels"; "" for what is no image that is known here."""
-    for name, begins, pixels in _FORMATS:
-        if begins(body):
-            try:
-                size = pixels(body)
-            except (struct.error, IndexError):
-                size = None
-            return f"{name}, {size[0]} × {size[1]} pixels" if size else name
-    return ""
+    name = format_of(body)
+    pixels = next((pixels for known, _, pixels in _FORMATS if known == name), None)
+    try:
+        size = pixels(body) if pixels is not None else None
+    except (struct.error, IndexError, ValueError):
+        size = None
+    return f"{name}, {size[0]} × {size[1]} pixels" if size else name
 
 
 def _png(body: bytes) -> Size:
@@ -57,10 +63,31 @@ def _avif(body: bytes) -> Optional[Size]:
     return struct.unpack(">II", body[place + 8:place + 16]) if place > 0 else None
 
 
+def _bmp(body: bytes) -> Size:
+    if body[14] == 12:  # the oldest of its headers
+        return struct.unpack("<HH", body[18:22])
+    width, height = struct.unpack("<ii", body[18:26])
+    return width, abs(height)  # below zero: it begins with its first row
+
+
+def _ico(body: bytes) -> Size:
+    """The largest of its images; 256 is written as 0."""
+    end = min(len(body) - 15, 6 + 16 * int.from_bytes(body[4:6], "little"))
+    entries = [body[at:at + 2] for at in range(6, end, 16)]
+    return max((width or 256, height or 256) for width, height in entries)
+
+
+def _is_ico(body: bytes) -> bool:
+    """Its mark is hardly one: the first entry has to be one as well."""
+    return body[:4] == b"\0\0\1\0" and body[4:6] != b"\0\0" and body[9:10] == b"\0"
+
+
 _FORMATS = (
     ("PNG", lambda body: body.startswith(b"\x89PNG\r\n\x1a\n"), _png),
     ("GIF", lambda body: body[:6] in (b"GIF87a", b"GIF89a"), _gif),
     ("JPEG", lambda body: body.startswith(b"\xff\xd8\xff"), _jpeg),
     ("WebP", lambda body: body[:4] == b"RIFF" and body[8:12] == b"WEBP", _webp),
     ("AVIF", lambda body: body[4:12] in (b"ftypavif", b"ftypavis"), _avif),
+    ("BMP", lambda body: body[:2] == b"BM" and body[14:18] in _BMP_HEADERS, _bmp),
+    ("ICO", _is_ico, _ico),
 )

@@ -20,6 +20,7 @@ from .errors import traceback_pieces
 from .lines import LinePane
 from .messages import MessageSections
 from .page import Lines, fact, heading
+from .picture import Drawing
 from .tabs import (
     ALL,
     cookie_lines,
@@ -59,7 +60,8 @@ class Contents:
     def __init__(self, pane: LinePane, reading: Reading) -> None:
         self.pane = pane
         self.reading = reading
-        self.messages = MessageSections()
+        self.drawing = Drawing(pane)
+        self.messages = MessageSections(self.drawing)
 
     def of(self, subject: Any, width: int, wall: float) -> Lines:
         """Of anything but a request. `wall` is the time of day."""

@@ -93,7 +93,7 @@ class DetailPane(LinePane):
         row = subject if isinstance(subject, Row) else None
         moving = row is not None and row.state == "live"
         moving = moving or isinstance(subject, (Worker, Reload))
-        return (id(subject), self.tab, self.reading.key,
+        return (id(subject), self.tab, self.reading.key, self.contents.drawing.version,
                 row and (id(row.request), id(row.response)), session.pins.revision,
                 session.workers.revision if moving else 0,
                 session.reload.at if isinstance(subject, Reload) else 0,
@@ -101,6 +101,10 @@ class DetailPane(LinePane):
                 session.log.revision if row else 0, session.insight.revision if row else 0,
                 session.conversations.revision if row and row.stream else 0,
                 (session.connections.revision, session.traffic.seen) if moving else 0)
+
+    def shown(self) -> Any:
+        heads = [self.head_pieces(line, self.size.width) for line in range(self.heads)]
+        return [self.top, self.title_end(), heads, self._body]
 
     def _settle(self) -> None:
         width = max(20, self.size.width - 1)

@@ -62,6 +62,7 @@ class LinePane(Surface, can_focus=True):
         self.draws = 0
         #: how many lines had something on them when they were drawn; None: unknown
         self._used: Optional[int] = None
+        self._shown: Any = None  # see `shown`
         self._cache: Dict[Any, Strip] = {}
         self._width = self._height = 0  # of the lines, and of the body, while they are drawn
         self._settled_for = Size(0, 0)
@@ -135,6 +136,11 @@ class LinePane(Surface, can_focus=True):
         region = self.region
         return Region(region.x + 1, region.y, region.width - 2, 1)
 
+    def shown(self) -> Any:
+        """All that would be drawn now, where that costs less to compare than to draw; None:
+        unknown."""
+        return None
+
     # -- keeping up with the model
 
     @property
@@ -152,6 +158,9 @@ class LinePane(Surface, can_focus=True):
         self._drawn = version
         self._drawn_at = now
         self._settle()
+        shown_before, self._shown = self._shown, self.shown()
+        if self._shown is not None and self._shown == shown_before:
+            return False
         before, self._used = self._used, self.used_lines()
         used = self.size.height if before is None else max(before, self._used)
         if used < self.size.height:  # what stays empty below need not be written again
@@ -168,7 +177,7 @@ class LinePane(Surface, can_focus=True):
 
     def redraw(self) -> None:
         """Draw in any case: a key changed what is shown."""
-        self._drawn = self._used = None
+        self._drawn = self._used = self._shown = None
         self._settle()
         self.refresh()
 

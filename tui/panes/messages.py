@@ -16,6 +16,8 @@ from ..model.messages import Message, is_secret, masked
 from ..model.parts import Part, parts_of
 from ..model.traffic import Row
 from .page import Lines, Page, heading
+from .picture import Drawing
+from .summaries import ROOMY
 
 FIELDS = 100  # header fields shown
 PIECE = 1000  # characters of a long line that are cleaned at a time
@@ -26,7 +28,8 @@ class MessageSections:
     """Makes the lines, and keeps them: the detail is drawn often, a body of 16 KiB is not
     read anew each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
         self._made: Dict[Any, Lines] = {}
 
     def headers(self, pane: Page, row: Row, width: int, reveal: bool) -> Lines:
@@ -37,8 +40,9 @@ class MessageSections:
 
     def body(self, pane: Page, whose: str, message: Optional[Message], width: int,
              reveal: bool, depth: Optional[int] = None) -> Lines:
-        return self._once((whose, message, width, reveal, depth, pane.style("text")),
-                          lambda: _body(pane, whose, message, width, reveal, depth))
+        key = (whose, message, width, reveal, depth, self._drawing.version, pane.style("text"))
+        return self._once(key, lambda: _body(pane, self._drawing, whose, message, width, reveal,
+                                             depth))
 
     def _once(self, key: Any, make: Callable[[], Lines]) -> Lines:
         found = self._made.get(key)
@@ -65,24 +69,42 @@ def _headers(pane: Page, whose: str, message: Optional[Message], width: int, rev
     return lines
 
 
-def _body(pane: Page, whose: str, message: Optional[Message], width: int, reveal: bool,
-          depth: Optional[int]) -> Lines:
+def _body(pane: Page, drawing: Drawing, whose: str, message: Optional[Message], width: int,
+          reveal: bool, depth: Optional[int]) -> Lines:
     if message is None or message.size == 0:
         return []
     plain, coding = bodies.readable(message)
     note = _body_note(plain, width - len(whose) - 14, reveal)
     if coding and len(note) + len(coding) + 26 < width:
-        note += f" · {coding}"
-    if whose == "Response" and len(note) + 32 < width:
+        note += f" · {coding}" if note else coding
+    copied = whose == "Response" and bodies.kind_of(message) not in ("", "binary")
+    if copied and len(note) + 32 < width:
         note += " · b copies"
     lines: Lines = [*heading(pane, f"{whose} body", note, width)]
     parts = parts_of(plain)
-    return lines + (_part_lines(pane, parts, width, reveal) if parts
-                    else _body_lines(pane, plain, width, reveal, depth))
+    if parts:
+        return lines + _part_lines(pane, drawing, parts, width, reveal)
+    if bodies.kind_of(plain) == "binary":
+        return lines + _binary_lines(pane, drawing, plain, width)
+    return lines + _body_lines(pane, plain, width, reveal, depth)
 
 
-def _part_lines(pane: Page, parts: Sequence[Part], width: int, reveal: bool) -> Lines:
-    """The parts of a form: files by name and size, short texts as they are."""
+def _binary_lines(pane: Page, drawing: Drawing, message: Message, width: int) -> Lines:
+    """What it is, and the picture that it is, or else its first bytes."""
+    first, *dump = bodies.shown(message, False, 16 if width >= ROOM_FOR_16 else 8)[0]
+    picture = drawing.of(message.body or b"", not message.body_whole, width)
+    words = [text.clean(first, 200), *([picture] if picture and isinstance(picture, str) else [])]
+    lines: Lines = [[(" ", None), (part, pane.style("text" if index == 0 else "dim"))]
+                    for index, word in enumerate(words) for part in wrapped(word, width - 2)]
+    if not isinstance(picture, str):
+        roomy = picture and pane.body_height >= ROOMY
+        return [*lines, *([[]] if roomy else []), *picture]
+    return [*lines, *([(" ", None), (line, pane.style("text"))] for line in dump)]
+
+
+def _part_lines(pane: Page, drawing: Drawing, parts: Sequence[Part], width: int, reveal: bool
+                ) -> Lines:
+    """The parts of a form: files by name and size, images drawn, short texts as they are."""
     lines: Lines = []
     for part in parts:
         size = text.size(len(part.body)) + ("" if part.whole else " and more")
@@ -94,6 +116,8 @@ def _part_lines(pane: Page, parts: Sequence[Part], width: int, reveal: bool) -> 
             pieces += [("  " + text.clean(part.file, 120), pane.style("text")),
                        (f"  {about}", pane.style("dim"))]
             lines.append(pieces)
+            drawn = drawing.of(part.body, not part.whole, width)
+            lines += drawn if not isinstance(drawn, str) else []
             continue
         value = part.body.decode("utf-8", "replace")
         shown = masked(value) if is_secret(part.name) and not reveal else value
@@ -120,10 +144,12 @@ def _field_lines(pane: Page, name: str, value: str, width: int, reveal: bool) ->
 def _body_note(message: Message, room: int, reveal: bool) -> str:
     if bodies.has_secrets(message):
         return _hint(reveal)
+    if bodies.kind_of(message) == "binary":
+        return ""  # it is said below
     extent = bodies.extent(message)
     media = text.clean(bodies.content_type(message), 60)
     room -= len(extent) + 3
-    if not media or room < 8 or bodies.kind_of(message) == "binary":
+    if not media or room < 8:
         return extent
     return f"{middle_cut(media, room)} · {extent}"
 
@@ -147,7 +173,7 @@ def _body_lines(pane: Page, message: Message, width: int, reveal: bool, depth: O
                   for piece in _pieces(line, width - 2, room)]
     if more:
         lines.append([(f" … {counted(more, 'more line')}", pane.style("dim"))])
-    if not message.body_whole and bodies.kind_of(message) != "binary":
+    if not message.body_whole:
         lines.append([(f" {bodies.extent(message)}", pane.style("warning"))])
     return lines
 
