@@ -1,16 +1,18 @@
-"""Where in the project a statement comes from: searched for once where that is far, and right."""
+"""Where in the project a statement comes from: whatever lies in between, each time."""
 
+import logging
 import sys
 import threading
 
 import pytest
 
-from tremolo.insight.places import FAR, MAX_REMEMBERED, Places
-from tremolo.insight.record import Record
+from tremolo.insight.insight import Insight
+from tremolo.insight.places import MAX_REMEMBERED, Places
+from tremolo.insight.record import Record, running
 
 LIBRARY = """
-def execute(places, statement):
-    return places.of(statement, 1)
+def execute(places):
+    return places.here(1)
 
 def through(function, *arguments):
     return function(*arguments)
@@ -24,71 +26,60 @@ def library():
     return found
 
 
-class Walking(Places):
-    walks = 0
-
-    def _search(self, depth, statement):
-        self.walks += 1
-        return super()._search(depth + 1, statement)
-
-
 @pytest.fixture
 def places():
-    return Walking(lambda path: path == __file__)
+    return Places(lambda path: path == __file__)
 
 
 def line():
     return sys._getframe(1).f_lineno
 
 
-def test_a_statement_of_a_loop_is_searched_for_once(places, library):
-    call = [library["through"]] * FAR + [library["execute"], places, "select 1"]
-    found = {library["through"](*call) for _ in range(10)}
-    assert found == {(__file__, line() - 1)}
-    assert places.walks == 1
-
-
-@pytest.mark.parametrize("away", [0, FAR + 2])
+@pytest.mark.parametrize("away", [0, 1, 8, 300])
 def test_each_line_that_sends_the_same_statement_is_named(places, library, away):
     through, call = library["through"], [library["through"]] * away + [
-        library["execute"], places, "select 1"]
-    first, second = through(*call), line()
-    assert first == (__file__, second)
-    assert through(*call) == (__file__, line())
+        library["execute"], places]
+    for _ in range(2):
+        first, second = through(*call), line()
+        assert first == (__file__, second)
+        assert through(*call) == (__file__, line())
 
 
-@pytest.mark.parametrize("place", [0, FAR // 2, FAR - 1, 1, 2])
+@pytest.mark.parametrize("place", range(12))
 def test_a_function_of_the_project_in_the_place_of_one_of_the_library_is_found(
         places, library, place):
-    """As deep, from the same line, by another way. Near ones are looked at one by one."""
-    near = place in (1, 2)
-    way = [library["through"]] * (3 if near else FAR)
+    """As deep, from the same line, by another way."""
+    way = [library["through"]] * 12
 
     def ours(function, *arguments):
         return function(*arguments)
 
     found = []
     for each in (way, [*way[:place], ours, *way[place + 1:]], way):
-        found.append(each[0](*each[1:], library["execute"], places, "select 1"))
+        found.append(each[0](*each[1:], library["execute"], places))
     assert found == [(__file__, line() - 1), (__file__, line() - 5), (__file__, line() - 1)]
 
 
-def test_from_another_depth_the_way_is_searched_for_again(places, library):
-    execute, through = library["execute"], library["through"]
-    wanted = []
-    for depth in (0, 3, 0, 40):
-        call = [execute, places, "select 1"]
-        found, wanted = through(*[through] * depth, *call), (__file__, line())
-        assert found == wanted
+def test_lines_of_one_function_and_functions_of_one_line_are_told_apart(places, library):
+    execute = library["execute"]
+    several = [lambda: execute(places), lambda: execute(
+        places)]
+    first = line() - 2
+    for _ in range(2):
+        assert [each() for each in several] == [(__file__, first), (__file__, first)]
+        assert [execute(places), execute(places)] == [(__file__, line())] * 2
+        found = (execute(places),
+                 execute(places))
+        assert found == ((__file__, line() - 2), (__file__, line() - 1))
 
 
 def test_a_shallow_stack_after_a_deep_one_is_searched_as_well(places, library):
     execute, through = library["execute"], library["through"]
-    through(*[through] * 50, execute, places, "select 1")
+    through(*[through] * 50, execute, places)
     found = []
 
     def shallow():
-        found.append(execute(places, "select 1"))
+        found.append(execute(places))
 
     thread = threading.Thread(target=shallow)
     thread.start()
@@ -98,14 +89,103 @@ def test_a_shallow_stack_after_a_deep_one_is_searched_as_well(places, library):
 
 def test_what_no_project_sent_has_no_place(library):
     places = Places(lambda path: False)
-    assert [library["execute"](places, "select 1") for _ in range(2)] == [None, None]
+    assert [library["execute"](places) for _ in range(2)] == [None, None]
 
 
-def test_of_statements_without_end_only_so_many_are_remembered(places, library):
-    way = [library["through"]] * FAR
+def test_of_code_without_end_only_so_much_is_remembered(places, library):
     for number in range(MAX_REMEMBERED + 10):
-        library["through"](*way, library["execute"], places, f"select {number}")
-    assert len(places._ways) == 10
+        made = {"execute": library["execute"], "places": places}
+        exec(compile("\n" * number + "found = execute(places)", __file__, "exec"), made)
+        assert made["found"] == (__file__, number + 1)
+    assert len(places._known) == 10
+
+
+@pytest.fixture
+def shop():
+    """An engine with a table, its record, and what it asks for by listeners and types."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    insight = Insight(logging.getLogger("tests"), is_project=lambda path: path == __file__)
+    insight.watch(1)
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.StaticPool)
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("create table item (name text)"))
+        connection.commit()
+    token = running.set(Record(1, "GET"))
+    yield engine, running.get()
+    running.reset(token)
+    insight.watch(0)
+
+
+def places_of(record):
+    return [query.place[1] for query in record.queries if query.statement.startswith("select")]
+
+
+def test_statements_of_listeners_have_the_place_of_the_listener(shop):
+    """The same statement, by the same line, and by a listener that the other one has."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy import orm
+
+    engine, record = shop
+    adding, names = map(sqlalchemy.text, (
+        "insert into item (name) values ('x')", "select name from item"))
+    wanted = []
+
+    def listening(state):
+        if state.statement is adding:
+            state.session.connection().execute(names)
+            wanted.append(line() - 1)
+
+    with orm.Session(engine) as session:
+        for turn in range(3):
+            if turn == 1:
+                sqlalchemy.event.listen(session, "do_orm_execute", listening)
+            for statement in (adding, names):
+                session.execute(statement)
+            wanted.append(line() - 1)
+    assert places_of(record) == wanted and len(wanted) == 5
+
+
+def test_statements_of_a_session_of_the_project_amid_the_library_have_its_place(shop):
+    """As deep as one of the library's own, by the same line, and the same statement."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy import orm
+
+    engine, record = shop
+    names = sqlalchemy.text("select name from item")
+
+    class Ours(orm.Session):
+        def execute(self, statement, params=None, **named):
+            return self._execute_internal(statement, params, **named)
+
+    ours = line() - 2
+    for kind in (orm.Session, Ours, orm.Session):
+        session = orm.scoped_session(orm.sessionmaker(engine, class_=kind))
+        session.execute(names)
+        session.remove()
+    assert places_of(record) == [line() - 2, ours, line() - 2]
+
+
+def test_statements_of_types_have_their_place(shop):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine, record = shop
+    wanted = []
+
+    class Looked(sqlalchemy.TypeDecorator):
+        impl, cache_ok = sqlalchemy.Text, True
+
+        def process_bind_param(self, value, dialect):
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.text("select 1"))
+                wanted.append(line() - 1)
+            return value
+
+    looked = sqlalchemy.text("select :v").bindparams(sqlalchemy.bindparam("v", "x", Looked()))
+    with engine.connect() as connection:
+        for _ in range(2):
+            for statement in (sqlalchemy.text("select 1"), looked):
+                connection.execute(statement)
+                wanted.append(line() - 1)
+    assert places_of(record) == wanted and len(wanted) == 6
 
 
 def test_statements_of_many_threads_are_all_noted():

@@ -186,7 +186,7 @@ class Observing:
             record.add_query(
                 statement, parameters if observer.detail > 1 else None, began,
                 seconds, count if type(count) is int else -1, failed,
-                observer.places.of(statement, 3))
+                observer.places.here(3))
         except Exception as exc:
             self.source.fail(exc)
 
