@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.asgi.test_websocket import Recorder, echo
+from tests.asgi.applications import Recorder, echo
 from tests.support.serving import each_loop, run, serving_asgi
 from tests.support.wire import within
 
