@@ -24,7 +24,7 @@ async def asked(site, insight, count):
         await send({"type": "http.response.body", "body": b""})
 
     site.server.adapter.app = app
-    insight.serve(site.server, asgi=site.server.adapter)
+    insight.serve(site.server)
     insight.watch(1)
     client = await site.connect()
     for _ in range(count + 1):

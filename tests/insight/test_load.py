@@ -110,7 +110,7 @@ def test_an_error_of_a_request_that_was_not_looked_into_is_reported_and_shown():
         site.server.recent.renew(-RECENT, 10_000)
         await ask(site, b"/things/fails")  # the first for its target
         site.server.recent.renew(0, 10_000)
-        site.server.recent._first_left = 0
+        site.server.recent.first_left = 0
         await ask(site, b"/things/fails")
         sampler.sample(1.0)
         assert errors == [(2, True), (3, True)]
@@ -164,7 +164,7 @@ def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(ho
             (record.id, record.method, record.path, str(exc), exc.__traceback__ is not None))
         called.append(answers_for_itself(how, insight))
         site.server.recent.renew(-RECENT, 10_000)
-        site.server.recent._first_left = 0
+        site.server.recent.first_left = 0
         await ask(site, b"/x")
         sampler.sample(1.0)
         assert raised == [(1, "GET", "/x", "no", True)]
@@ -186,7 +186,7 @@ def test_what_a_request_handled_is_forgotten_when_it_is_not_shown():
         called.append(answers_for_itself("handled", insight))
         called[0].insight = insight
         site.server.recent.renew(-RECENT, 10_000)
-        site.server.recent._first_left = 0
+        site.server.recent.first_left = 0
         await ask(site, b"/x", 3)
         assert failing == [[1], [1, 2], [1, 2, 3]]
         insight.tick(1.0)
@@ -232,7 +232,7 @@ def test_what_runs_long_is_shown_to_its_end():
 
     async def check(site, insight, told, sampler):
         site.server.recent.renew(-RECENT, 10_000)
-        site.server.recent._first_left = 0
+        site.server.recent.first_left = 0
         asking = asyncio.ensure_future(ask(site, b"/long"))
         await until(lambda: go_on)
         now = asyncio.get_running_loop().time()

@@ -163,7 +163,7 @@ def test_what_failed_was_given_up_or_is_a_stream_is_remarkable(handle, kept):
                 with contextlib.suppress(ConnectionResetError):  # what was given up
                     await site.ask(b"GET / HTTP/1.0\r\n\r\n")
                 await until(lambda: not site.server.connections)
-                site.server.recent._first_left = 0
+                site.server.recent.first_left = 0
             await until(lambda: not site.server.tasks)
             taken = site.server.recent.take()
             assert (len(taken.exchanges), taken.left_out) == (kept, not kept)

@@ -46,7 +46,7 @@ async def proxying(app, rules, kind="asgi", **options):
         async with serving(adapter, debug=True, reload=True, **options) as site:
             site.server.new_exchange = exchange_kind(settings)
             site.server.remember(True)
-            insight.serve(site.server, asgi=bare if kind == "asgi" else None)
+            insight.serve(site.server)
             yield site
     finally:
         await adapter.shutdown()

@@ -68,6 +68,8 @@ class ASGIAdapter:
             return
         scope = http_scope(exchange.head, exchange.connection.context, self._root_path,
                            lifespan.state if lifespan.supported else None)
+        if exchange.insight is not None:
+            exchange.insight.scope = scope  # routers write into it what they chose
         cycle = HTTPCycle(exchange)
         try:
             await self.app(scope, cycle.receive, cycle.send)

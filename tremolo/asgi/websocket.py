@@ -25,6 +25,8 @@ async def handle(app: Callable[..., Any], exchange: Exchange, root_path: str,
         exchange.response.respond(exc.status, [*exc.headers, *PLAIN], exc.reason.encode() + b"\n")
         return
     scope = websocket_scope(exchange.head, upgrade, exchange.connection.context, root_path, state)
+    if exchange.insight is not None:
+        exchange.insight.scope = scope
     cycle = WebSocketCycle(exchange, upgrade)
     try:
         await app(scope, cycle.receive, cycle.send)

@@ -1,7 +1,7 @@
 """Attaches the sources while somebody watches, and keeps the records of recent exchanges.
 
-All that it asks of `net` is `Server.adapter`: while watched, an adapter around it names each
-exchange in `context.running` before the application is called. Unwatched nothing is left.
+All that it asks of `net` is `Server.look`: while watched, each exchange that viewers are shown is
+named in `record.running` before the application is called. Unwatched nothing is left.
 """
 
 import importlib
@@ -9,11 +9,11 @@ import logging
 from collections import deque
 from threading import RLock
 from time import monotonic, perf_counter
-from typing import Any, Callable, Coroutine, Deque, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 from weakref import ReferenceType, ref
 
-from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
+from ..net.handling import unobserved
 from ..telemetry.insight_messages import InsightEvent
 from ..telemetry.messages import Raised
 from ..telemetry.rows import RequestRow
@@ -24,7 +24,7 @@ from .frames import chain_of, line_of
 from .pace import Pace, route_of
 from .places import Places
 from .profile import Profiler
-from .record import Record, Unobserved, running
+from .record import Record, running
 from .source import Source
 from .sources import SOURCES
 
@@ -43,35 +43,6 @@ MAX_FAILING = 500
 MAX_ROUTES = 500
 
 
-class Watched(AroundAdapter):
-    """An adapter around an adapter; see `tremolo.net.adapter.Adapter`. With `each` every exchange
-    is looked into, else those that viewers are shown. All of them have a name."""
-
-    def __init__(self, adapter: Adapter, records: Dict[int, Record], root_path: str,
-                 profiler: Profiler, each: bool) -> None:
-        self.adapter = adapter
-        self._each = each
-        self._profiler = profiler
-        self._records = records
-        self._root_path = root_path
-        super().__init__(adapter)
-
-    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
-        """Runs within the exchange's task, whose context is its own."""
-        if exchange.hidden:
-            pass
-        elif not exchange.choice and not self._each:
-            running.set(Unobserved(exchange))
-        else:
-            head = exchange.head
-            record = Record(exchange.id, head.method, head.target, self._root_path)
-            record.queue_seconds = max(0.0, monotonic() - exchange.begun)
-            self._records[exchange.id] = record
-            running.set(record)
-            self._profiler.started(record, exchange.task)
-        return self.adapter.handle(exchange)
-
-
 class Insight:
     """Insight into what a server serves: made before the application is imported, so that what
     it imports is seen; `serve` says what answers. `is_project(path)` tells the project's files.
@@ -86,7 +57,6 @@ class Insight:
                  is_project: Callable[[str], bool] = bool) -> None:
         self._server: Any = None
         self._logger = logger
-        self._asgi: Any = None
         self._root_path = ""
         self.is_project = is_project
         self.places = Places(is_project)
@@ -103,7 +73,7 @@ class Insight:
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
         #: of exchanges that are not looked into, those that fail
-        self._failing: Dict[int, Unobserved] = {}
+        self._failing: Dict[int, Tuple[Record, Exchange]] = {}
         #: those that ended, and when; what still runs in their names has some time more
         #: (for as long as anybody has them: thousands that nothing more can happen to would
         #: have the garbage collector at work)
@@ -137,8 +107,8 @@ class Insight:
             self._arrivals = None
             if self._output is not None:
                 self._output.requests = self._unnamed
-            if self._server is not None and isinstance(self._server.adapter, Watched):
-                self._server.adapter = self._server.adapter.adapter
+            if self._server is not None:
+                self._server.look, self._server.looks_at_each = None, False
             if self._profiler is not None:
                 self._profiler.stop()
                 self._profiler = None
@@ -159,10 +129,10 @@ class Insight:
             importlib.import_module("smtplib")  # so that none is sent before we notice it
         self.watch(self.detail)
 
-    def serve(self, server: Any, *, asgi: Any = None, root_path: str = "") -> None:
-        """Look into the requests of `server`. `asgi` is the adapter that has an ASGI `app`, if it
-        is one, `root_path` the path that a proxy in front has taken off."""
-        self._server, self._asgi, self._root_path = server, asgi, root_path
+    def serve(self, server: Any, *, root_path: str = "") -> None:
+        """Look into the requests of `server`. `root_path` is the path that a proxy in front has
+        taken off."""
+        self._server, self._root_path = server, root_path
         if self.watching:
             self._take_server()
 
@@ -171,11 +141,18 @@ class Insight:
             return
         self._arrivals.look()  # before the first request, which may come before the first tick
         self._profiler = Profiler(self._pace, self.is_project)
-        self._server.adapter = Watched(self._server.adapter, self._records, self._root_path,
-                                       self._profiler, self.needed)
-        if self._asgi is not None:
-            self._sources["asgi"] = source = self._source("asgi")
-            source.replace(self._asgi, "app", _scope_noted)
+        self._server.look, self._server.looks_at_each = self._look, self.needed
+
+    def _look(self, exchange: Exchange) -> None:
+        """Runs within the exchange's task, whose context is its own."""
+        if exchange.hidden or self._profiler is None:
+            return
+        head = exchange.head
+        record = Record(exchange.id, head.method, head.target, self._root_path)
+        record.queue_seconds = max(0.0, monotonic() - exchange.begun)
+        self._records[exchange.id] = exchange.insight = record
+        running.set(record)
+        self._profiler.started(record, exchange.task)
 
     def _attach(self, library: str) -> None:
         with self._lock:  # a thread may import a library while the last viewer leaves
@@ -203,9 +180,9 @@ class Insight:
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
-        for failing in list(self._failing.values()):
-            if failing.is_left_out:  # what it failed over was told, and has frames
-                self._failing.pop(failing.id, None)
+        for id, (_, exchange) in list(self._failing.items()):
+            if exchange.ended and not exchange.choice:  # what it failed over was told
+                self._failing.pop(id, None)
         try:
             self._tell()
         except Exception as exc:
@@ -302,16 +279,21 @@ class Insight:
 
     def failing(self) -> Optional[Record]:
         """See `source.Observer`."""
-        record = running.get()
-        if not isinstance(record, Unobserved):
+        named = unobserved.get()
+        exchange = None if named is None else named()
+        if exchange is None or exchange.hidden or running.get() is not None:
             return self.current()
-        if not record.is_failing:
-            record.fail(self._root_path)
-            if not record.exchange.ended:
-                self._failing[record.id] = record
-                while len(self._failing) > MAX_FAILING:
-                    self._failing.pop(next(iter(self._failing)), None)
-        return record
+        with self._lock:
+            record, _ = self._failing.get(exchange.id, (None, None))
+            if record is None:
+                record = Record(exchange.id, exchange.head.method, exchange.head.target,
+                                self._root_path)
+                record.closed = True  # nothing else is noted of it
+                if not exchange.ended:
+                    self._failing[exchange.id] = record, exchange
+                    while len(self._failing) > MAX_FAILING:
+                        del self._failing[next(iter(self._failing))]
+            return record
 
     def raised(self, record: Record, exc: BaseException) -> None:
         """See `source.Observer`."""
@@ -329,7 +311,8 @@ class Insight:
         return record is None or record.first_sight(exc)
 
     def _record_of(self, id: int) -> Optional[Record]:
-        return self._records.get(id) or self._failing.get(id)
+        record, _ = self._failing.get(id, (None, None))
+        return self._records.get(id) or record
 
 
 def _close(record: Optional[Record]) -> int:
@@ -343,14 +326,3 @@ def _close(record: Optional[Record]) -> int:
 
 def _ignored(*told: Any) -> None:
     """Nobody wants to know."""
-
-
-def _scope_noted(app: Callable[..., Any]) -> Callable[..., Any]:
-    """`app`, leaving its scope with the record: routers write into it what they chose."""
-    def observed(scope: Any, receive: Any, send: Any) -> Any:
-        record = running.get()
-        if record is not None and not record.closed and record.scope is None:
-            record.scope = scope
-        return app(scope, receive, send)
-
-    return observed

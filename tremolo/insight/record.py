@@ -6,7 +6,7 @@ Knows no library and no message. Everything in it is bounded, and what is cut is
 from contextvars import ContextVar
 from threading import RLock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 from weakref import ReferenceType
 
 from ..telemetry.insight_messages import Mail
@@ -16,9 +16,6 @@ from ..telemetry.templates import readable
 from .endpoints import endpoint_of
 from .places import Place
 from .values import text_of
-
-if TYPE_CHECKING:
-    from ..net.exchange import Exchange
 
 MAX_SEEN = 50
 MAX_SUSPECTS = 5
@@ -286,32 +283,6 @@ class Record:
             if isinstance(template, str) and template:
                 self.routed(template, endpoint)
                 return
-
-
-class Unobserved(Record):
-    """An exchange that is not looked into: closed from its beginning, so that nothing is noted of
-    it but what it fails over. What else a record has is made then: of these there are thousands.
-    """
-
-    __slots__ = ("exchange", "is_failing")
-
-    def __init__(self, exchange: "Exchange") -> None:
-        self.exchange = exchange
-        self.closed = True
-        self.is_failing = False
-
-    def fail(self, root_path: str) -> None:
-        """Be a record of what the exchange fails over, from the first time on."""
-        head = self.exchange.head
-        with self._lock:
-            if not self.is_failing:
-                super().__init__(self.exchange.id, head.method, head.target, root_path)
-                self.closed = self.is_failing = True
-
-    @property
-    def is_left_out(self) -> bool:
-        """Whether it ended, and will not be shown."""
-        return bool(self.exchange.ended) and not self.exchange.choice
 
 
 def _queries_of(record: Record) -> List[Query]:

@@ -12,7 +12,7 @@ from ..protocol.http1 import RequestHead
 from .capture import Capture
 from .counters import LATENCY_BOUNDS
 from .handling import cancel_if_unanswered, cancel_if_unfinished
-from .recent import SAMPLED
+from .recent import LEFT_OUT, SAMPLED
 from .request_body import RequestBody
 from .response import Response
 from .states import SENDING
@@ -51,6 +51,8 @@ class Exchange:
     choice = SAMPLED
     #: for viewers that want to see messages; None for nearly all exchanges
     capture: Optional[Capture] = None
+    #: what happens within, for viewers; None where nobody looks into it
+    insight: Any = None
     #: sees each piece of the request's body as it is read
     on_read: Optional[Callable[[bytes], None]] = None
     #: the server that answers in our place, for viewers
@@ -79,7 +81,15 @@ class Exchange:
         self.waiters: Optional[Waiters] = None
         #: the request's body, None if the head announces none
         body = self.body = RequestBody(self, head.expect_continue) if head.has_body else None
-        capture = None if server.recent is None else server.recent.begin(self)
+        capture = None
+        recent = server.recent
+        if recent is not None:
+            if recent.until_next > 1 and (not recent.first_left or head.target in recent.seen):
+                # As `begin` would have it, without the call, which costs as much as all of this.
+                recent.until_next -= 1
+                self.choice = LEFT_OUT
+            else:
+                capture = recent.begin(self)
         throttled = connection.outbox.throttle_seconds
         if throttled:
             self.throttle_mark = throttled
@@ -171,9 +181,13 @@ class Exchange:
             server.counters.latency[bisect_right(LATENCY_BOUNDS, seconds)] += 1
         if outcome != DONE:
             server.counters.aborted += 1
-        if server.recent is not None and not self.hidden:
-            server.recent.end(self, seconds, lasting or outcome != DONE
-                              or response.status >= 500)
+        recent = server.recent
+        if recent is not None and not self.hidden:
+            remarkable = lasting or outcome != DONE or response.status >= 500
+            if self.choice or remarkable or seconds >= recent.slow:
+                recent.end(self, seconds, remarkable)
+            else:
+                recent.plain_out += 1  # as `end` would have it
 
     # -- the client's leaving, and those who wait ------------------------------------------------
 

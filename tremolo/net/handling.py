@@ -5,11 +5,18 @@ Knows the adapter and the exchange; nothing of bytes.
 """
 
 import asyncio
-from typing import Any, Protocol
+from contextvars import ContextVar
+from typing import Any, Optional, Protocol
+from weakref import ReferenceType, ref
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import ProtocolError
 from .states import Progress
+
+#: the exchange that runs here, where viewers are there but not shown it
+#: (weakly: the exchange has its task, whose context this is)
+unobserved: "ContextVar[Optional[ReferenceType[Any]]]" = ContextVar(
+    "tremolo_unobserved", default=None)
 
 
 class Answering(Protocol):
@@ -26,6 +33,7 @@ class Handled(Protocol):
     connection: Any
     task: Any
     timed_out: bool
+    choice: int
 
     @property
     def response(self) -> Answering: ...
@@ -35,6 +43,12 @@ class Handled(Protocol):
 async def handle(exchange: Handled, server: Any) -> None:
     """Have `exchange` answered by the adapter, whatever happens. For a task of its own."""
     try:
+        look = server.look
+        if look is not None:
+            if exchange.choice or server.looks_at_each:
+                look(exchange)
+            else:
+                unobserved.set(ref(exchange))
         await server.adapter.handle(exchange)
     except ClientDisconnected:
         pass

@@ -21,6 +21,8 @@ MOST_FIRST = 10
 MOST_REMARKABLE = 20
 #: captures that only first ones may have while there is a sample
 RESERVED = 5
+#: of requests, until one is chosen: there is no room
+NEVER = 1 << 60
 #: steps of this share of a whole fill it evenly, however many there are
 GOLDEN = 0.6180339887498949
 
@@ -45,13 +47,13 @@ class Recent(List[Any]):
         #: how many may still be chosen for the sample; how many begin for each that is chosen
         self._room = RECENT
         self._stride = 1
-        self._until_next = 1
+        self.until_next = 1
         self._phase, self._place = 0.0, 0
-        self._first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
+        self.first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
         #: targets of first ones
-        self._seen: Set[bytes] = set()
+        self.seen: Set[bytes] = set()
         #: how many ended and are not here, for which nothing that was taken stands yet
-        self._plain_out = self._remarkable_out = 0
+        self.plain_out = self._remarkable_out = 0
         #: that were counted already
         self._counted = 0
 
@@ -60,27 +62,27 @@ class Recent(List[Any]):
         expected until the next."""
         self._room = min(RECENT, self._room + more)
         self._stride = max(1, begun // max(1, self._room))
-        self._until_next = min(self._until_next, self._stride)
+        self.until_next = min(self.until_next, self._stride)
         self._place = 0
-        self._first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
-        self._seen.clear()
-
-    # Each request passes here: attributes are read once, the most likely first.
+        self.first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
+        self.seen.clear()
 
     def begin(self, exchange: Any) -> Optional[Capture]:
         """Choose whether `exchange` is looked into. Its capture, if it is to have one."""
-        until_next = self._until_next = self._until_next - 1
-        if until_next <= 0 and self._room:
+        self.until_next -= 1
+        if self.until_next <= 0 and not self._room:
+            self.until_next = NEVER
+        if self.until_next <= 0:
             self._room -= 1
             # One of each `_stride`, but not always at the same place of it: requests that come in
             # turns shall all have their share.
             self._phase = (self._phase + GOLDEN) % 1.0
             place = int(self._phase * self._stride)
-            self._until_next = self._stride - self._place + place
+            self.until_next = self._stride - self._place + place
             self._place = place
-        elif self._first_left and exchange.head.target not in self._seen:
-            self._seen.add(exchange.head.target)
-            self._first_left -= 1
+        elif self.first_left and exchange.head.target not in self.seen:
+            self.seen.add(exchange.head.target)
+            self.first_left -= 1
             exchange.choice = FIRST
         else:
             exchange.choice = LEFT_OUT
@@ -98,11 +100,11 @@ class Recent(List[Any]):
         choice = exchange.choice
         if not remarkable and seconds < self.slow:
             if not choice:
-                self._plain_out += 1
+                self.plain_out += 1
                 return
         elif not choice:
             # The next one for its target is looked into from its beginning.
-            self._seen.discard(exchange.head.target)
+            self.seen.discard(exchange.head.target)
             if not self._remarkable_left:
                 self._remarkable_out += 1
                 return
@@ -116,17 +118,17 @@ class Recent(List[Any]):
     def take(self) -> Taken:
         """What ended since the last time."""
         choices = [exchange.choice for exchange in self]
-        left_out = self._plain_out + self._remarkable_out - self._counted
+        left_out = self.plain_out + self._remarkable_out - self._counted
         weights: Dict[int, float] = {FIRST: 1.0}
         count = choices.count(SAMPLED)
         if count:
-            weights[SAMPLED] = (count + self._plain_out) / count
-            self._plain_out = 0
+            weights[SAMPLED] = (count + self.plain_out) / count
+            self.plain_out = 0
         count = choices.count(REMARKABLE) + choices.count(LATE)
         if count:
             weights[REMARKABLE] = weights[LATE] = (count + self._remarkable_out) / count
             self._remarkable_out = 0
-        self._counted = self._plain_out + self._remarkable_out
+        self._counted = self.plain_out + self._remarkable_out
         taken = [(exchange, weights[exchange.choice]) for exchange in self]
         self.clear()
         return Taken(taken, left_out)

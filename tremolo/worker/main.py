@@ -200,16 +200,14 @@ class Worker:
         if browser is not None:
             from .console import Console  # in development alone
             browser.console = Console(loop.time, self._link.send_log)
-        bare = make_adapter(loaded)
-        self._adapter = guarded(self._proxied(bare, loaded, browser), settings, browser)
+        self._adapter = guarded(self._proxied(make_adapter(loaded), loaded, browser), settings,
+                                browser)
         server = Server(self._adapter, settings, loop=loop,
                         logger=logging.getLogger("tremolo"))
         server.new_exchange = exchange_kind(settings, browser)
         server.on_error = self._errors.on_error
         if self._insight is not None:
-            self._insight.serve(
-                server, asgi=bare if loaded.kind in ("asgi", "asgi2") else None,
-                root_path=settings.root_path.rstrip("/"))
+            self._insight.serve(server, root_path=settings.root_path.rstrip("/"))
         self._limit_memory = settings.limit_memory * 1024
         self._max_requests = settings.max_requests
         self._sampler = Sampler(
