@@ -12,6 +12,7 @@ from tremolo.insight.record import running
 from tremolo.insight.source import Source
 from tremolo.net.recent import RECENT
 from tremolo.worker.sampler import Sampler
+from tremolo.worker.usage import Crowding
 
 MORE = 30
 
@@ -220,6 +221,22 @@ def test_who_builds_upon_what_is_seen_has_all_of_it():
                 sampler.set_detail(0)
 
     run(main)
+
+
+def test_what_ran_while_others_were_in_the_way_says_so():
+    waited = [0.0]
+
+    async def check(site, insight, told, sampler):
+        clock = asyncio.get_running_loop().time
+        crowding = sampler._rows._crowding = Crowding(clock(), lambda: (1.0, waited[0]))
+        for seconds in (0.0, 0.05, 0.0):
+            await ask(site, b"/x")
+            waited[0] += seconds
+            crowding.turn(clock())
+            sampler.sample(clock())
+        assert [row.get("crowded", False) for row in told] == [False, True, False]
+
+    watched(check, Handler())
 
 
 def test_what_runs_long_is_shown_to_its_end():

@@ -1,9 +1,21 @@
 """What became of a route since the save: told once, and only where enough requests say it."""
 
+import random
+
 import pytest
 
 from tremolo.telemetry import changes
-from tremolo.telemetry.changes import AFTER, BEFORE, FEW, KEPT, TIMED, WITHOUT_ERROR, Changes
+from tremolo.telemetry.changes import (
+    AFTER,
+    BEFORE,
+    EARLY,
+    FEW,
+    KEPT,
+    MOMENT,
+    TIMED,
+    WITHOUT_ERROR,
+    Changes,
+)
 
 
 class Watched(Changes):
@@ -13,8 +25,8 @@ class Watched(Changes):
         self.now = 1000.0
 
     def requests(self, gen, times, ms=10.0, **more):
-        """One after the other."""
-        self.together(gen, times, ms, apart=ms / 1000, **more)
+        """One after the other, by hand."""
+        self.together(gen, times, ms, apart=ms / 1000 + 0.5, **more)
 
     def together(self, gen, times, ms=10.0, apart=0.0, **more):
         rows = [{"method": "GET", "route": "/items", "path": "/items", "ms": ms, "status": 200,
@@ -87,14 +99,15 @@ def test_what_is_no_answer_of_the_code_is_not_compared(routes, other):
 # -- durations
 
 def test_durations_need_more_requests_where_they_vary(routes):
+    routes.requests(1, 1, ms=10.0)
     for ms in (10.0, 12.0, 14.0, 80.0):
         routes.requests(1, 1 + TIMED // 4, ms=ms)
     routes.requests(2, TIMED, ms=90.0)
     assert routes.lines == []
     routes.requests(2, 1, ms=90.0)
     [event] = routes.events
-    assert event["worse"] and event["requests"] == [16, 13]
-    assert routes.lines == ["since the save: GET /items 13 → 90 ms (13 requests, 16 before)"]
+    assert event["worse"] and event["requests"] == [17, 13]
+    assert routes.lines == ["since the save: GET /items 12 → 90 ms (13 requests, 17 before)"]
 
 
 def test_few_requests_tell_where_each_was_slower_than_any_before(routes):
@@ -128,6 +141,78 @@ def test_first_requests_of_each_generation_are_no_reason_to_call_the_others_fast
     assert routes.lines == []
 
 
+def test_what_was_slow_within_a_moment_is_no_change(routes):
+    routes.requests(1, 2 * TIMED, ms=12.0)
+    routes.requests(2, 1, ms=12.0)
+    routes.together(2, 40, ms=90.0, apart=MOMENT / 50)
+    assert routes.lines == []
+    routes.together(2, 40, ms=90.0, apart=MOMENT / 50)
+    assert "12 → 90 ms" in routes.lines[0]
+
+
+def test_what_took_long_while_others_were_in_the_way_says_nothing(routes):
+    routes.requests(1, TIMED, ms=12.0, queries=3)
+    routes.requests(2, 5 * TIMED, ms=90.0, queries=3, crowded=True)
+    routes.requests(2, FEW, ms=12.0, queries=3)
+    assert routes.lines == []
+    routes.requests(3, TIMED, ms=12.0, queries=41, crowded=True)
+    assert "3 → 41 queries" in routes.lines[0], "whose number it does not change"
+
+
+def test_what_new_code_needs_first_is_not_slower_than_it_was_for_the_code_before(routes):
+    """A cache that is filled by the first requests of each process."""
+    for gen in range(1, 5):
+        routes.requests(gen, 1 + EARLY // 2, ms=90.0)
+        routes.requests(gen, KEPT, ms=12.0)
+    assert routes.lines == []
+    routes.requests(5, 1 + EARLY // 2, ms=200.0)
+    assert "12 → 200 ms" in routes.lines[0]
+
+
+def test_what_stays_slow_once_all_is_there_is_slower(routes):
+    routes.requests(1, 1 + EARLY // 2, ms=90.0)
+    routes.requests(1, KEPT, ms=12.0)
+    routes.requests(2, EARLY, ms=90.0)
+    assert routes.lines == []
+    routes.requests(2, EARLY, ms=90.0)
+    assert "12 → 90 ms" in routes.lines[0]
+
+
+#: how long answers take, in milliseconds, where nothing changes: of a handler that waits for a
+#: database, of one with a cache that misses, of one that is sometimes held up, by far
+NOISE = {
+    "log-normal": lambda by: 20 * by.lognormvariate(0, 0.4),
+    "two kinds": lambda by: by.choice((8.0, 60.0)) * by.uniform(0.8, 1.3),
+    "heavy tail": lambda by: 10 * by.paretovariate(1.5),
+    "short": lambda by: by.expovariate(1 / 3.0),
+}
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("times", [FEW, TIMED, 50])
+def test_where_nothing_changed_no_noise_is_called_a_change(noise, times):
+    by, told = random.Random(noise), 0
+    for _ in range(40):
+        routes = Watched()
+        for gen in range(1, 6):
+            for _ in range(1 + times):
+                routes.requests(gen, 1, ms=NOISE[noise](by))
+        told += len(routes.lines)
+    assert told <= (1 if times >= TIMED else 6), "of 160 saves"
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_a_change_beyond_the_noise_is_found(noise):
+    by, told = random.Random(noise), 0
+    for _ in range(20):
+        routes = Watched()
+        for gen, slower in ((1, 0.0), (2, 150.0)):
+            for _ in range(1 + EARLY):
+                routes.requests(gen, 1, ms=NOISE[noise](by) + slower)
+        told += len(routes.lines)
+    assert told >= 19, "of 20 saves"
+
+
 @pytest.mark.parametrize(("before", "now"), [(12.0, 15.0), (1.0, 5.5), (5.5, 1.0)])
 def test_durations_that_differ_little_are_no_change(routes, before, now):
     routes.requests(1, TIMED, ms=before)
@@ -156,7 +241,7 @@ def test_waiting_for_other_requests_is_not_the_codes(routes):
 def test_time_is_that_of_the_newest_requests(routes):
     routes.requests(1, 1000, ms=500.0)
     routes.requests(1, KEPT, ms=10.0)
-    routes.requests(2, TIMED, ms=90.0)
+    routes.requests(2, 2 * EARLY, ms=90.0)
     assert routes.events[0]["ms"] == [10.0, 90.0]
 
 

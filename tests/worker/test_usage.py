@@ -2,7 +2,7 @@
 
 import time
 
-from tremolo.worker.usage import Occupied, resident
+from tremolo.worker.usage import KEPT, Crowding, Occupied, resident
 
 
 def test_a_process_has_some_memory():
@@ -25,3 +25,35 @@ def test_where_the_system_says_nothing_the_processor_seconds_count(tmp_path):
             file.write_text(text)
         before = time.process_time()
         assert before <= Occupied(str(file))() <= time.process_time()
+
+
+class Scheduler:
+    """Says for how many seconds a process ran and waited."""
+
+    def __init__(self):
+        self.ran = self.waited = 0.0
+
+    def __call__(self):
+        return self.ran, self.waited
+
+
+def test_it_is_crowded_where_a_good_part_of_the_time_is_spent_waiting_for_a_processor():
+    system = Scheduler()
+    crowding = Crowding(0.0, system)
+    for turn, (ran, waited) in enumerate([
+            (0.05, 0.001), (0.05, 0.01), (0.0001, 0.001), (0.05, 0.03), (0.001, 0.01),
+            (0.05, 0.001)], 1):
+        system.ran += ran
+        system.waited += waited
+        crowding.turn(turn / 10)
+    assert [crowding.during(turn / 10 + 0.01, turn / 10 + 0.09) for turn in range(6)] == [
+        False, False, False, True, True, False]
+    assert crowding.during(0.0, 9.0), "part of it"
+    crowding.turn(0.5 + KEPT + 0.1)
+    assert not crowding.during(0.0, 9.0)
+
+
+def test_where_the_system_says_nothing_nothing_is_crowded():
+    crowding = Crowding(0.0, lambda: None)
+    crowding.turn(0.1)
+    assert not crowding.during(0.0, 1.0)

@@ -2,9 +2,13 @@
 
 From the rows of requests alone, so that each reader of the feed finds the same. Only answers are
 compared with each other: what failed is counted, what was refused (4xx) says nothing of the code.
-A number is said to have changed only where the requests before and after do not overlap. The
-first requests of new code find nothing imported, connected or cached: they are slower than what
-follows, and their times count only against a change.
+A number is said to have changed only where the requests before and after do not overlap.
+
+Times differ for many reasons, of which the code is one; a false alarm is worse than none. The
+first requests of new code find nothing imported, connected or cached: as long as there are but
+few, the first ones of the code before must be apart from them, too, and those that began before
+its first answer count only against a change. What took long while other processes were in the way
+says nothing, and what happened within a moment says it once.
 """
 
 from collections import deque
@@ -19,6 +23,8 @@ BEFORE, AFTER = 3, 2  # requests that tell about queries, which are mostly the s
 FEW, TIMED = 4, 12  # requests, on both sides, that tell about durations: by all, by most of them
 WITHOUT_ERROR = 10  # requests without one, for the first to be new
 FACTOR, LEAST_MS = 1.5, 5.0
+EARLY = 24  # requests of a generation, within which what it needs first may still be missing
+MOMENT = 1.0  # seconds for which anything can be slow for once
 KEPT = 100  # durations, the newest
 MAX_ROUTES = 500
 COMPARED_AGAIN = 16  # after a sixteenth more rows
@@ -29,7 +35,7 @@ KINDS = ("queries", "ms", "failed")
 class Answers:
     """The requests of one method and route in one generation, or in some that were like it."""
 
-    __slots__ = ("asked", "count", "failed", "fewest", "most", "ms", "warm")
+    __slots__ = ("asked", "begun", "count", "early", "failed", "fewest", "most", "ms", "warm")
 
     def __init__(self) -> None:
         self.count = 0  # rows, without those that failed
@@ -39,14 +45,28 @@ class Answers:
         self.ms: Deque[float] = deque(maxlen=KEPT)
         #: of `ms`, those of requests that began after an answer of the same code
         self.warm: Deque[float] = deque(maxlen=KEPT)
+        #: of `warm`, the first ones of each generation, as far as those count together
+        self.early: Deque[float] = deque(maxlen=KEPT)
+        #: when those of `warm` began
+        self.begun: Deque[float] = deque(maxlen=KEPT)
 
-    def add(self, queries: int, ms: float, warm: bool) -> None:
+    def add(self, queries: int) -> None:
         self.fewest = min(self.fewest, queries) if self.count else queries
         self.most = max(self.most, queries)
         self.count += 1
+
+    def add_time(self, ms: float, begun: float, warm: bool) -> None:
         self.ms.append(ms)
         if warm:
             self.warm.append(ms)
+            self.begun.append(begun)
+            if len(self.warm) <= EARLY:
+                self.early.append(ms)
+
+    @property
+    def lasted(self) -> float:
+        """For how many seconds requests began."""
+        return max(self.begun) - min(self.begun) if self.begun else 0.0
 
     def followed_by(self, now: "Answers") -> "Answers":
         """What to compare the next generation with, after `now`: who asks once after each save
@@ -60,6 +80,8 @@ class Answers:
         now.failed += self.failed
         now.ms = deque([*self.ms, *now.ms], maxlen=KEPT)
         now.warm = deque([*self.warm, *now.warm], maxlen=KEPT)
+        now.early = deque([*self.early, *now.early], maxlen=KEPT)
+        now.begun = deque([*self.begun, *now.begun], maxlen=KEPT)
         return now
 
     def is_apart(self, before: "Answers") -> bool:
@@ -124,7 +146,9 @@ class Changes:
                 return None
             begun, ms = row.get("t", 0.0), row.get("ms", 0.0)
             waited = row.get("throttle_ms", 0.0) + row.get("queue_ms", 0.0)
-            now.add(row.get("queries", 0), max(0.0, ms - waited), begun >= route.warm_from)
+            now.add(row.get("queries", 0))
+            if not row.get("crowded"):
+                now.add_time(max(0.0, ms - waited), begun, begun >= route.warm_from)
             route.warm_from = min(
                 route.warm_from, begun + (ms + row.get("held_ms", 0.0)) / 1000)
         seen = now.count + int(now.failed)
@@ -203,8 +227,14 @@ def compared(before: Answers, now: Answers) -> Dict[str, Tuple[Any, bool]]:
 
 
 def _slower(fast: Answers, slow: Answers) -> List[float]:
-    """The medians of both, if `slow` is slower, and not because its code was new."""
-    return _apart(fast.ms, slow.ms) and _apart(fast.ms, slow.warm)
+    """The medians of both, if `slow` is slower, and not for a moment, or because its code was
+    new."""
+    medians = _apart(fast.ms, slow.ms) and _apart(fast.ms, slow.warm)
+    if not medians or slow.lasted < MOMENT:
+        return []
+    if len(slow.warm) < EARLY and len(fast.early) >= FEW and not _apart(fast.early, slow.warm):
+        return []
+    return medians
 
 
 def _apart(low: Deque[float], high: Deque[float]) -> List[float]:

@@ -63,6 +63,8 @@ class RequestRow(TypedDict, total=False):
     weight: float
     # too many came at once to look into this one: what happened within it is not known
     unobserved: bool
+    # other processes wanted the processor as well: that it took long need not be its own doing
+    crowded: bool
     request: HTTPMessage
     response: HTTPMessage
 

@@ -13,6 +13,7 @@ from ..telemetry.rows import RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
 from .messages import messages
+from .usage import Crowding
 
 if TYPE_CHECKING:
     from ..insight.insight import Insight
@@ -33,11 +34,14 @@ class SizedRow(NamedTuple):
 
 
 class ExchangeRows:
-    """Makes the rows of `server`; `insight` knows more about its requests, if there is one."""
+    """Makes the rows of `server`; `insight` knows more about its requests, if there is one, and
+    `crowding` when others were in the way."""
 
-    def __init__(self, server: "Server", insight: "Optional[Insight]") -> None:
+    def __init__(self, server: "Server", insight: "Optional[Insight]",
+                 crowding: Crowding) -> None:
         self._server = server
         self._insight = insight
+        self._crowding = crowding
         #: exchanges that ended and have no row
         self.left_out = 0
         self._wall = 0.0
@@ -88,6 +92,8 @@ class ExchangeRows:
                         exchange.throttled, exchange.outcome)
         if held:
             row["held_ms"] = round(held * 1000, 3)
+        if self._crowding.during(begun, ended):
+            row["crowded"] = True
         capture = exchange.capture
         if capture is not None and self._with_messages:
             request, response, size = messages(

@@ -21,7 +21,7 @@ from .connection_rows import ConnectionRows, bounded
 from .messages import stream_lines
 from .pacing import SAVED_TURNS, Pacing
 from .rows import ExchangeRows
-from .usage import Occupied, resident
+from .usage import Crowding, Occupied, resident
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -71,7 +71,8 @@ class Sampler:
         self._thread_cpu = thread_cpu
         self._occupied: Callable[[], float] = occupied or Occupied()
         self._pacing = Pacing()
-        self._rows = ExchangeRows(server, insight)
+        self._crowding = Crowding(loop.time())
+        self._rows = ExchangeRows(server, insight, self._crowding)
         self._told = 0  # rows of exchanges, at this turn
         self._unsent = 0  # that the pipe did not take, at all turns
         self._begun = server.counters.requests
@@ -128,6 +129,7 @@ class Sampler:
             self._insight.tick(now)
         if now - self._last_second >= 1.0:
             self._each_second(now)
+        self._crowding.turn(now)
         self.sample(now)
         occupied, used = self._occupied(), time.process_time()
         self._pacing.turned(self._told, self._thread_cpu() - started, used - self._cpu_last,

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections import deque
+from typing import Callable, Deque, Optional, Tuple
 
 
 def resident() -> int:
@@ -17,18 +19,62 @@ def resident() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
+SCHEDULED = "/proc/self/schedstat"
+#: of a turn: seconds of waiting for a processor, and their part of those in which there was
+#: something to do, from which on others are in the way
+LEAST_WAITED, WAITED_SHARE = 0.002, 0.25
+KEPT = 60.0  # seconds for which it is known when that was
+
+
+def scheduled(path: str = SCHEDULED) -> Optional[Tuple[float, float]]:
+    """Seconds for which the process's first thread ran, and waited for a processor, where Linux
+    says so (proc(5), `schedstat`)."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            ran, waited = file.read().split()[:2]
+        return int(ran) / 1e9, int(waited) / 1e9
+    except (OSError, ValueError):
+        return None
+
+
 class Occupied:
     """A clock of the seconds in which the process had something to do: those in which its first
-    thread ran or waited for a processor, where Linux says so (proc(5), `schedstat`), else those
-    in which any of its threads ran."""
+    thread ran or waited for a processor, else those in which any of its threads ran."""
 
-    def __init__(self, path: str = "/proc/self/schedstat") -> None:
+    def __init__(self, path: str = SCHEDULED) -> None:
         self._path = path
 
     def __call__(self) -> float:
-        try:
-            with open(self._path, "rb", buffering=0) as file:
-                ran, waited = file.read().split()[:2]
-            return (int(ran) + int(waited)) / 1e9
-        except (OSError, ValueError):
-            return time.process_time()
+        found = scheduled(self._path)
+        return time.process_time() if found is None else sum(found)
+
+
+class Crowding:
+    """When other processes wanted the processor so much that what took long need not be slow.
+    `read` is as `scheduled`."""
+
+    def __init__(self, now: float,
+                 read: Callable[[], Optional[Tuple[float, float]]] = scheduled) -> None:
+        self._read = read
+        self._at = now
+        self._last = read()
+        #: from when to when, the oldest first
+        self._times: Deque[Tuple[float, float]] = deque()
+
+    def turn(self, now: float) -> None:
+        """Some time has passed."""
+        last, found = self._last, self._read()
+        begun, self._at, self._last = self._at, now, found
+        times = self._times
+        if last is not None and found is not None:
+            ran, waited = found[0] - last[0], found[1] - last[1]
+            if waited >= max(LEAST_WAITED, WAITED_SHARE * (ran + waited)):
+                if times and times[-1][1] == begun:
+                    begun = times.pop()[0]
+                times.append((begun, now))
+        while times and times[0][1] < now - KEPT:
+            times.popleft()
+
+    def during(self, begun: float, ended: float) -> bool:
+        """Whether it was so at some time between two instants."""
+        return any(begin <= ended and end >= begun for begin, end in self._times)
