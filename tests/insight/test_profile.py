@@ -179,3 +179,14 @@ def test_a_slow_request_tells_its_profile_and_the_others_do_not():
     [event] = told
     assert event["request"] == ENOUGH + 1 and event["profile"]["samples"] >= 3
     assert any("slow_part" in label for _, label, _ in event["profile"]["tree"])
+
+
+def test_what_is_slow_is_judged_each_tenth_time_however_many_are_kept():
+    pace = Pace()
+    for seconds in [5.0] + 190 * [0.1] + 9 * [5.0]:
+        pace.add("GET /", seconds)
+    limits = []
+    for _ in range(10):
+        pace.add("GET /", 0.1)
+        limits.append(pace.limit("GET /"))
+    assert limits == 9 * [5.0] + [0.1]

@@ -66,7 +66,7 @@ def test_a_row_always_fits_a_line(request_body, response_body, value):
     made.response_head = b"HTTP/1.1 200 OK\r\n" + (b"x: " + value * 1000 + b"\r\n") * 70 + b"\r\n"
     request, response, size = messages(made, b"POST", 200, len(request_body.encode()),
                                        len(response_body.encode()))
-    assert size == len(json.dumps(request)) + len(json.dumps(response)) <= MOST
+    assert len(json.dumps(request)) + len(json.dumps(response)) <= size <= MOST
     assert request_body.startswith(request["body"])
     assert response_body.startswith(response["body"])
 

@@ -68,7 +68,7 @@ class _Room:
 def has_facts(record: Record) -> bool:
     """Whether there is more to tell of an exchange than its row has."""
     return bool(record.query_count or record.call_count or record.wait_seconds >= 0.001
-                or record.stacks)
+                or (record.samples and record.stacks))
 
 
 def event_of(record: Record, parameters: bool) -> InsightEvent:

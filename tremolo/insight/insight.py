@@ -225,10 +225,9 @@ class Insight:
             self._records.pop(id, None)
             self._failing.pop(id, None)
             self._ended.append((now, ref(record)))
-            if status >= 500:
-                for exc, trace in record.suspects:
+            for exc, trace in record.take_suspects():
+                if status >= 500:
                     self.raised(record, exc.with_traceback(trace))
-            record.suspects.clear()
             record.changed = self._changed
             if has_facts(record):
                 self._changed(record)

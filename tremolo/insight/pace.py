@@ -8,33 +8,48 @@ from .record import Record
 
 LEAST = 0.025  # seconds below which nothing is slow
 ENOUGH = 20  # requests of a route before "slow" means anything
+JUDGED_AFTER = 10  # requests more it means another time
 KEPT = 200
 MAX_ROUTES = 500
+
+
+class Times:
+    """How long the last requests of a route took, and the `limit` beyond which one is slow."""
+
+    __slots__ = ("_seconds", "_until_judged", "limit")
+
+    def __init__(self) -> None:
+        self._seconds: Deque[float] = deque(maxlen=KEPT)
+        self._until_judged = ENOUGH
+        self.limit = float("inf")
+
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+        self._until_judged -= 1
+        if not self._until_judged:
+            self._until_judged = JUDGED_AFTER
+            ordered = sorted(self._seconds)
+            self.limit = max(LEAST, ordered[int(len(ordered) * 0.95)])
 
 
 class Pace:
     """How long the last requests of each route took, in seconds."""
 
     def __init__(self) -> None:
-        self._routes: Dict[str, Deque[float]] = {}
-        self._limits: Dict[str, float] = {}
+        self._routes: Dict[str, Times] = {}
 
     def add(self, route: str, seconds: float) -> None:
         times = self._routes.get(route)
         if times is None:
             if len(self._routes) >= MAX_ROUTES:
-                oldest = next(iter(self._routes))
-                del self._routes[oldest]
-                self._limits.pop(oldest, None)
-            times = self._routes[route] = deque(maxlen=KEPT)
-        times.append(seconds)
-        count = len(times)
-        if count >= ENOUGH and (count % 10 == 0 or route not in self._limits):
-            self._limits[route] = max(LEAST, sorted(times)[int(count * 0.95)])
+                del self._routes[next(iter(self._routes))]
+            times = self._routes[route] = Times()
+        times.add(seconds)
 
     def limit(self, route: str) -> float:
         """The time beyond which a request of this route is slow."""
-        return self._limits.get(route, float("inf"))
+        times = self._routes.get(route)
+        return float("inf") if times is None else times.limit
 
 
 def route_of(record: Record) -> str:

@@ -245,6 +245,15 @@ class Record:
         if len(self.suspects) < MAX_SUSPECTS:
             self.suspects.append((exc, exc.__traceback__))
 
+    def take_suspects(self) -> List[Tuple[BaseException, Any]]:
+        """The exceptions that the application handled; they are not kept any longer."""
+        try:
+            suspects: List[Tuple[BaseException, Any]] = _made_suspects(self)
+        except AttributeError:
+            return []
+        del self.suspects
+        return suspects
+
     @property
     def is_routed(self) -> bool:
         """Whether the application's router has chosen a route, as far as that is known."""
@@ -294,6 +303,8 @@ def _queries_of(record: Record) -> List[Query]:
 
 
 _slot: Callable[[Record], List[Query]] = vars(Record)["queries"].__get__
+_made_suspects: Callable[[Record], List[Tuple[BaseException, Any]]] = vars(Record)[
+    "suspects"].__get__
 
 #: the record of the exchange for which code runs here; None outside of one, and while nobody
 #: watches. Tasks, `to_thread` and the thread pools of frameworks copy it; `sources/threads.py`

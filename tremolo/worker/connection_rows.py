@@ -1,6 +1,7 @@
 """Rows of open connections for frames: the busiest, by what passed since the last time."""
 
 import heapq
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 from ..net.stream import peer_text
@@ -17,6 +18,12 @@ CONNECTIONS_SIZE = 24 * 1024
 def bounded(text: str) -> int:
     """The most bytes of JSON that a text takes: what is not ASCII is escaped."""
     return len(text) if text.isascii() else 6 * len(text)
+
+
+@lru_cache(1024)
+def shown_peer(peer: Any) -> str:
+    """The address at the other end of a connection, as rows have it."""
+    return clean(peer_text(peer), 64)
 
 
 class ConnectionRows:
@@ -59,7 +66,7 @@ def _row(connection: "HTTPConnection", rate_in: float, rate_out: float,
         target = head.path if exchange.hidden else head.target
         current = f"{clean(head.method, 16)} {clean(target, 100)}"
     return {
-        "id": connection.id, "peer": clean(peer_text(connection.peer), 64),
+        "id": connection.id, "peer": shown_peer(connection.peer),
         "state": connection.word, "bytes_in": connection.bytes_in,
         "bytes_out": connection.bytes_out, "rate_in": round(rate_in, 1),
         "rate_out": round(rate_out, 1), "age": round(now - connection.opened, 1),

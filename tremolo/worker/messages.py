@@ -4,8 +4,8 @@ Bytes in, JSON values out (`HTTPMessage` in `tremolo.telemetry.rows`). Nothing i
 masked: what is here is enough to send a request again.
 """
 
-import json
 from base64 import b64encode
+from json.encoder import encode_basestring_ascii
 from typing import List, Sequence, Tuple
 
 from ..net.capture import Capture
@@ -17,24 +17,28 @@ MOST = 48 * 1024
 #: bytes of JSON that the fields of one message may take: less than a quarter, so that what is
 #: longer than half has a body to be shortened
 FIELDS = 10 * 1024
+#: bytes of JSON that a message takes beside its fields and its body, at most
+FRAME = 100
 
 
 def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
              bytes_out: int) -> Tuple[HTTPMessage, HTTPMessage, int]:
-    """The request and the response of an ended exchange, and about how many bytes of JSON they
+    """The request and the response of an ended exchange, and how many bytes of JSON they
     are: at most `MOST`."""
     if method == b"HEAD" or status == 101:  # nothing was sent, or frames were
         bytes_out = 0
         bytes_in = 0 if status == 101 else bytes_in
-    request = _message(capture.request_fields, capture.request_body, bytes_in)
-    response = _message(_fields(capture.response_head), capture.response_body, bytes_out)
-    sizes = [len(json.dumps(request)), len(json.dumps(response))]
-    while sum(sizes) > MOST:
-        longer = sizes.index(max(sizes))
+    request, request_size = _message(capture.request_fields, capture.request_body, bytes_in)
+    response, response_size = _message(_fields(capture.response_head), capture.response_body,
+                                       bytes_out)
+    size = request_size + response_size
+    bodies = [_body_size(request), _body_size(response)]
+    while size + sum(bodies) > MOST:
+        longer = bodies.index(max(bodies))
         message = (request, response)[longer]
         _shorten(message)
-        sizes[longer] = len(json.dumps(message))
-    return request, response, sum(sizes)
+        bodies[longer] = _body_size(message)
+    return request, response, size + sum(bodies)
 
 
 def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
@@ -65,8 +69,7 @@ def stream_lines(taken: Sequence[StreamMessage], wall: float, most: int
     size = most
     for message in taken:
         entry = stream_message(message, wall)
-        text = entry.get("text", "")
-        need = 160 + len(json.dumps(text)) + len(entry.get("data64", ""))
+        need = 160 + _size(entry.get("text", "")) + len(entry.get("data64", ""))
         if size + need > most:
             lines.append([])
             size = 256
@@ -84,17 +87,30 @@ def _fields(head: bytes) -> List[Tuple[bytes, bytes]]:
     return found
 
 
-def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> HTTPMessage:
+def _size(text: str) -> int:
+    """The bytes of JSON that a text takes."""
+    return len(encode_basestring_ascii(text))
+
+
+def _body_size(message: HTTPMessage) -> int:
+    return _size(message.get("body", "")) + len(message.get("body64", ""))
+
+
+def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int
+             ) -> Tuple[HTTPMessage, int]:
+    """A message, and the bytes of JSON that it takes at most, without its body."""
     headers: List[List[str]] = []
-    room = FIELDS
+    room, left_out = FIELDS, False
     for name, value in fields:
         field = [name.decode("latin-1"), value.decode("latin-1")]
-        room -= len(json.dumps(field)) + 2
-        if room < 0:
+        need = _size(field[0]) + _size(field[1]) + len('[, ], ')
+        if need > room:
+            left_out = True
             break
+        room -= need
         headers.append(field)
     cut = size > len(body)
-    message: HTTPMessage = {"headers": headers, "size": size, "cut": cut or room < 0}
+    message: HTTPMessage = {"headers": headers, "size": size, "cut": cut or left_out}
     if body:
         data = bytes(body)
         try:
@@ -104,7 +120,7 @@ def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int) -> H
                 message["body"] = data[:exc.start].decode()
             else:
                 message["body64"] = b64encode(data).decode("ascii")
-    return message
+    return message, FRAME + FIELDS - room
 
 
 def _shorten(message: HTTPMessage) -> None:

@@ -4,14 +4,15 @@ An exchange that stands for others like it, which were left out, says so in its 
 server and what is known from within requests; nothing of frames and of pipes.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
 from ..net.exchange import Exchange
 from ..net.recent import LATE, LEFT_OUT
-from ..net.stream import peer_text
 from ..telemetry.rows import RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
+from .connection_rows import shown_peer
 from .messages import messages
 from .usage import Crowding
 
@@ -136,15 +137,15 @@ class ExchangeRows:
         path = clean(head.target)
         row: RequestRow = {
             "id": exchange.id, "conn": connection.id, "t": round(exchange.begun + self._wall, 4),
-            "method": clean(head.method, 16), "path": path,
-            "route": clean(grouped(path) if route is None else readable(route)),
+            "method": _word(head.method, 16), "path": path,
+            "route": grouped(path) if route is None else clean(readable(route)),
             "status": response.status,
             "bytes_in": exchange.bytes_in, "bytes_out": response.bytes_out,
             "ms": round(seconds * 1000, 3), "ttfb_ms": round(ttfb * 1000, 3),
             "throttle_ms": round(throttled * 1000, 3), "state": state,
             "error": None if error is None else _one_line(error),
-            "http": clean(head.version, 8), "secure": connection.is_tls,
-            "peer": clean(peer_text(connection.peer), 64),
+            "http": _word(head.version, 8), "secure": connection.is_tls,
+            "peer": shown_peer(connection.peer),
         }
         if response.event_stream:
             row["sse"] = True
@@ -164,6 +165,10 @@ class ExchangeRows:
                     if route is None:
                         row["route"] = self._insight.route_like(row["method"], row["path"])
         return row
+
+
+#: a method or a version, of which there are few
+_word = lru_cache(64)(clean)
 
 
 def _one_line(error: Any) -> str:
