@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from types import FrameType
-from typing import Any, Callable
+from typing import Any, Callable, Dict
 
 PATIENCE = 300.0  # seconds that a breakpoint waits for somebody
 
@@ -30,20 +30,46 @@ class Debugger:
         self._resume = resume
 
     def install(self) -> None:
-        sys.stdin = _NoTerminal(self._log)
+        sys.stdin = _NoTerminal(self, self._log)
         if "PYTHONBREAKPOINT" not in os.environ:
             sys.breakpointhook = self.stop
 
     def stop(self, *_: Any, **__: Any) -> None:
         """Wait for a debugger at the caller's line, and give it the control."""
         frame = sys._getframe(1)
+        connection = self._wait(frame)
+        if connection is not None:
+            import pdb
+
+            debugger = _remote(pdb.Pdb)(nosigint=True)
+            debugger.take(_Line(connection), {})
+            debugger.set_trace(frame)
+
+    def first_line(self, debugger: Any) -> str:
+        """What is typed for a pdb that asks at the terminal, which from now on asks where
+        `breakpoint()` does."""
+        connection = self._wait(debugger.curframe)
+        if connection is None:
+            return "continue\n"
+        line = _Line(connection)
+        before = {name: vars(debugger).get(name, getattr(debugger, name))
+                  for name in ("stdin", "stdout", "use_rawinput", "nosigint")}
+        debugger.__class__ = _remote(type(debugger))
+        debugger.take(line, before)
+        try:
+            debugger.print_stack_entry(debugger.stack[debugger.curindex])
+            line.writer.write(debugger.prompt)
+            line.writer.flush()
+        except OSError:
+            pass  # it has left again, and then nothing is read
+        return line.reader.readline() or "EOF"
+
+    def _wait(self, frame: FrameType) -> "socket.socket | None":
         self._pause()
         try:
-            connection = self._accept(_place(frame))
+            return self._accept(_place(frame))
         finally:
             self._resume()
-        if connection is not None:
-            _RemotePdb(connection).set_trace(frame)
 
     def _accept(self, place: str) -> "socket.socket | None":
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -66,14 +92,37 @@ class Debugger:
                     os.unlink(self._path)
 
 
-def _RemotePdb(connection: socket.socket) -> Any:
-    """A pdb at the other end of a connection, which is closed when the program goes on."""
-    import pdb
+class _Line:
+    """The two directions of a connection as files of their own: one that does both forgets what
+    was read ahead when it is written to, and with it lines that were typed or pasted at once."""
 
-    connection.settimeout(None)
-    file = connection.makefile("rw", encoding="utf-8", errors="replace")
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(None)
+        self._connection = connection
+        self.reader = connection.makefile("r", encoding="utf-8", errors="replace")
+        self.writer = connection.makefile("w", encoding="utf-8", errors="replace")
 
-    class Remote(pdb.Pdb):
+    def close(self) -> None:
+        try:
+            self.writer.close()
+        except OSError:
+            pass  # it is gone already
+        self.reader.close()
+        self._connection.close()
+
+
+def _remote(kind: type) -> Any:
+    """A debugger of a kind of pdb at the other end of a line, which is closed when the program
+    goes on."""
+
+    class Remote(kind):  # type: ignore[misc]
+        prompt = "(tremolo) "
+
+        def take(self, line: _Line, before: Dict[str, Any]) -> None:
+            """Talk over the line; afterwards it is again as it was `before`."""
+            self.__dict__.update(stdin=line.reader, stdout=line.writer, use_rawinput=False,
+                                 nosigint=True, _line=line, _before=before)
+
         def set_continue(self) -> None:
             super().set_continue()
             if not self.breaks:
@@ -85,27 +134,26 @@ def _RemotePdb(connection: socket.socket) -> Any:
 
         def do_EOF(self, arg: str) -> "bool | None":
             self.clear_all_breaks()
-            return self.do_continue(arg)
+            continues: "bool | None" = self.do_continue(arg)
+            return continues
 
         do_EOF.__doc__ = "EOF\nThe terminal is gone: the program goes on."
 
         def _hang_up(self) -> None:
-            try:
-                file.close()
-            except OSError:
-                return  # it is gone already
-            finally:
-                connection.close()
+            line, before = self._line, self._before
+            self.__class__ = kind
+            self.__dict__.update(before)
+            line.close()
 
-    debugger = Remote(stdin=file, stdout=file, nosigint=True)
-    debugger.prompt = "(tremolo) "
-    return debugger
+    return Remote
 
 
 class _NoTerminal(io.TextIOBase):
-    """A standard input that is empty; why is logged when it is read."""
+    """A standard input that is empty; why is logged when it is read. Only a pdb of the
+    application, as from `pdb.set_trace()`, gets what `breakpoint()` has."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, debugger: Debugger, log: Log) -> None:
+        self._debugger = debugger
         self._log = log
 
     def readable(self) -> bool:
@@ -113,6 +161,9 @@ class _NoTerminal(io.TextIOBase):
 
     def readline(self, size: Any = -1) -> str:  # type: ignore[override]
         frame = sys._getframe(1)
+        reader, pdb = frame.f_locals.get("self"), sys.modules.get("pdb")
+        if pdb is not None and isinstance(reader, pdb.Pdb) and reader.curframe is not None:
+            return self._debugger.first_line(reader)
         self._log(f"{_place(frame)} reads from the terminal, which the dashboard has. Put "
                   "breakpoint() there, or start with --plain", False)
         return ""
