@@ -1,5 +1,6 @@
 """What the watchdog says of the thread that made it."""
 
+import importlib
 import os
 import sys
 import threading
@@ -60,3 +61,21 @@ def test_a_loop_that_a_library_blocks_is_placed_there_and_not_where_the_process_
     thread.start()
     thread.join()
     assert places == ["slow.py:2 in wait"]
+
+
+def test_an_import_that_blocks_is_named_and_its_machinery_is_left_out(tmp_path, monkeypatch):
+    """As a library imports another when it is first used: no frame is the project's."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "outer_of_two.py").write_text("import inner_of_two\n")
+    (library / "inner_of_two.py").write_text("import sys\nsys.look_here(sys._getframe())\n")
+    monkeypatch.syspath_prepend(str(library))
+    found = []
+    monkeypatch.setattr(sys, "look_here", lambda frame: found.append(stack_of(frame)),
+                        raising=False)
+    thread = threading.Thread(target=importlib.import_module, args=("outer_of_two",))
+    thread.start()
+    thread.join()
+    place, stack = found[0]
+    assert place == "the import of outer_of_two"
+    assert "inner_of_two" in stack and "importlib._bootstrap" not in stack

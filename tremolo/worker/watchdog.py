@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Callable, Optional, Tuple
 
 from ..telemetry.sanitize import clean, clean_lines
-from .installed import is_installed
+from .installed import PACKAGE, is_installed
 
 LOOK = 0.1
 BLOCKED_AFTER = 0.25
@@ -132,10 +132,12 @@ def project_place(frame: FrameType) -> str:
 
 
 def stack_of(frame: FrameType) -> Tuple[str, str]:
-    """Where a frame is, in the project if possible ("shop.py:12 in total"), otherwise in the
-    library that runs, and its stack."""
-    summary = traceback.extract_stack(frame)
-    place = project_place(frame) or next(
+    """Where a frame is, in the project if possible ("shop.py:12 in total"), otherwise which import
+    of a library it belongs to, or where in the library it is; and its stack, without the machinery
+    of imports and of this server, which nobody has to look at."""
+    whole = traceback.extract_stack(frame)
+    summary = [entry for entry in whole if not _is_machinery(entry.filename)] or whole
+    place = project_place(frame) or _import_of(frame) or next(
         (f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}"
          for entry in reversed(summary) if not entry.filename.startswith("<")), "?")
     first = next((
@@ -143,3 +145,20 @@ def stack_of(frame: FrameType) -> Tuple[str, str]:
         if not is_installed(entry.filename) and not entry.filename.startswith("<")), 0)
     lines = traceback.format_list(summary[first:])
     return clean(place), clean_lines("".join(lines), 8 * 1024)
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith(("<frozen importlib", PACKAGE + os.sep))
+
+
+def _import_of(frame: FrameType) -> str:
+    """The import that a frame runs in, named by the outermost module of it, "" if in none."""
+    name = ""
+    step: Optional[FrameType] = frame
+    while step is not None:
+        code = step.f_code
+        if code.co_name == "<module>" and not (
+                code.co_filename.startswith("<") or _is_machinery(code.co_filename)):
+            name = f"the import of {step.f_globals.get('__name__')}"
+        step = step.f_back
+    return name
