@@ -23,6 +23,7 @@ from .model.traffic import Row
 from .replays import shown
 
 RESENDING = ("app.replay", "app.pin")
+OVER_WEBSOCKET = ("send", "hang_up")
 ALARM = 8.0  # seconds that a notice stands
 ALARM_AGAIN = 30.0  # and until the same one may come again
 
@@ -38,6 +39,8 @@ class Actions:
 
     def hides_key(self: Acting, action: str) -> bool:
         """A key that could only say why it does nothing here is not offered."""
+        if action in OVER_WEBSOCKET:
+            return self.detail.open_websocket is None
         return action in RESENDING and not resendable(self)
 
     # -- keys that act

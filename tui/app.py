@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Type, Union
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -30,7 +30,7 @@ from .model.logs import Error
 from .model.session import Session
 from .model.traffic import Row
 from .modes import NAMES
-from .panes.bars import HeadBar, KeyBar, NoticeBar, TabBar
+from .panes.bars import Bar, HeadBar, KeyBar, NoticeBar, TabBar
 from .panes.connections import ConnectionsPane
 from .panes.contents import Subject
 from .panes.detail import DetailPane
@@ -272,12 +272,11 @@ class Dashboard(Actions, App[int]):
             return drawn
         if self.arrangement is not None:
             self.arrangement.settle()
-        for bar in (self.head, self.tabs, self.notice_bar, self.keys):
-            if bar.display and bar.size.width:
-                drawn |= bar.sync(hurry)
-        for pane in self.panes.values():
-            if pane.display and pane.size.width:
-                drawn |= pane.sync(hurry)
+        parts: List[Union[Bar, LinePane]] = [self.head, self.tabs, self.notice_bar]
+        parts += [*self.panes.values(), self.keys]  # keys are about what panes show
+        for part in parts:
+            if part.display and part.size.width:
+                drawn |= part.sync(hurry)
         if self.session.errors.unseen and self.panes["errors"].display:
             self.session.errors.seen()
         if drawn and self.draw_timer is not None:
@@ -327,8 +326,9 @@ class Dashboard(Actions, App[int]):
     def show_in_detail(self, subject: Optional[Subject]) -> None:
         if subject is None or self.arrangement is None:
             return
+        again = self.detail.shows(subject)
         self.detail.show_subject(subject)
-        self.arrangement.open_detail()
+        self.arrangement.open_detail(again)
 
     def row_selected(self, row: Optional[Row]) -> None:
         """Another request was selected: an open detail goes with it."""

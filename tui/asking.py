@@ -33,6 +33,11 @@ class Asking:
         """Something is being typed."""
         return self.entry is not None and bool(self.entry.display)
 
+    @property
+    def hint(self) -> str:
+        """How what is being typed is written; the entry itself shows it only while it is empty."""
+        return self.entry.placeholder if self.entry is not None and self.asks else ""
+
     async def make(self) -> None:
         """Once, after the first paint: keys that follow quickly must find it there."""
         if self.entry is None and self.app.screen_stack:

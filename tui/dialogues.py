@@ -172,7 +172,7 @@ async def ask_message(app: Host, row: Row) -> None:
                     return False
                 what = {"data64": base64.b64encode(data).decode("ascii")}
             app.session.commands.give("message", {"pid": row.pid, "conn": row.conn, **what},
-                                      "message")
+                                      "message", said="the message is sent")
         app.asking.close("detail")
         return True
 
@@ -191,7 +191,7 @@ async def ask_close(app: Host, row: Row) -> None:
                 return False
             app.session.commands.give("message", {"pid": row.pid, "conn": row.conn,
                                                   "close": int(code), "reason": reason},
-                                      f"close {code}")
+                                      f"close {code}", said=f"closed with {code}")
         app.asking.close("detail")
         return True
 
@@ -217,8 +217,11 @@ async def ask_hold(app: Host) -> None:
             if mistake_of(value) is not None:
                 return False
             holding.hold = value.strip()
-            app.session.commands.give("intercept", holding.wanted(),
-                                      f"hold {value}" if value.strip() else "hold nothing")
+            held = holding.hold
+            app.session.commands.give(
+                "intercept", holding.wanted(), f"hold {held}" if held else "hold nothing",
+                said=f"from now on held: {held} · I again ends it" if held else
+                "no requests are held any more")
         app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
@@ -253,8 +256,11 @@ async def ask_mock(app: Host, row: Optional[Row]) -> None:
             else:
                 holding.mocks.clear()
             count = len(holding.mocks)
-            app.session.commands.give("intercept", holding.wanted(),
-                                      f"{count} route{'' if count == 1 else 's'} mocked")
+            app.session.commands.give(
+                "intercept", holding.wanted(), "mock",
+                said=f"{mock.method} {mock.path} is answered with {mock.status} · A again ends it"
+                if mock is not None else f"{count} route{'' if count == 1 else 's'} mocked still"
+                if count else "no route is mocked any more")
         app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True
@@ -287,7 +293,9 @@ async def ask_decision(app: Host, held: Held, answer: bool) -> None:
                 app.session.notify(str(exc), "warning")
                 return False
             app.session.commands.give("release", {"pid": held.pid, "id": held.id, **what},
-                                      f"{held.method} {held.path}")
+                                      f"{held.method} {held.path}",
+                                      said=f"{held.method} {held.path} " + (
+                                          "is answered by hand" if answer else "goes on"))
         app.asking.close("traffic")
         app.redraw_pane("traffic")
         return True

@@ -33,9 +33,10 @@ class HeldList(ModalList[Held]):
             if self.is_current:
                 self.dismiss()
             return
-        width = max(20, min(100, self.app.size.width - 20))
+        width = max(20, min(84, self.app.size.width - 40))
         self.fill([Text.assemble((middle_cut(f"{one.method} {one.path}", width), "bold"),
-                                 (f"  {max(0.0, one.until - now):.0f} s", "dim"))
+                                 (f"  goes on by itself in {max(0.0, one.until - now):.0f} s",
+                                  "dim"))
                    for one in held])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -45,7 +46,8 @@ class HeldList(ModalList[Held]):
 
     def _go_on(self, held: Held) -> None:
         self._host.session.commands.give("release", {"pid": held.pid, "id": held.id},
-                                         f"{held.method} {held.path} goes on")
+                                         f"{held.method} {held.path}",
+                                         said=f"{held.method} {held.path} goes on")
 
     def action_all(self) -> None:
         for held in self.items():

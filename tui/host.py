@@ -32,6 +32,9 @@ class Asks(Protocol):
     @property
     def asks(self) -> bool: ...
 
+    @property
+    def hint(self) -> str: ...
+
     async def open(self, kind: str, value: str, placeholder: str,
                    changed: Callable[[str], None], finished: Callable[[str, bool], bool],
                    label: str = "") -> None: ...

@@ -9,6 +9,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from .asking import Asking
 from .model.connections import SORTS as CONNECTION_SORTS
 from .model.routes import SORTS as ROUTE_SORTS
 from .model.session import Session
@@ -23,6 +24,7 @@ class Arranged(Protocol):
 
     session: Session
     tabs: TabBar
+    asking: Asking
 
     @property
     def panes(self) -> Mapping[str, LinePane]: ...
@@ -97,7 +99,7 @@ class Layout:
         if self.mode == "overview":
             if self.alone:
                 self.alone = self.active != number
-            elif self.active == number and self.app.panes[name].has_focus:
+            elif self.active == number and self._has_keys(name):
                 self.alone = True
             elif name in ("connections", "errors"):
                 self.side, self.detail = name, False
@@ -112,7 +114,9 @@ class Layout:
         if not self.app.panes["traffic"].display:
             self.choose(1)
 
-    def open_detail(self) -> None:
+    def open_detail(self, again: bool = False) -> None:
+        """Beside the list or in its place; `again`: what it shows is asked for once more, so that
+        it gets the keys."""
         if self.mode == "tiny":
             return
         if not self.detail:
@@ -120,7 +124,7 @@ class Layout:
             if self.mode == "narrow":
                 self.strip = False
             self.apply()
-        elif self.mode != "overview" or self.alone:
+        elif again or self.mode != "overview" or self.alone:
             self._focus("detail")
 
     def close_detail(self) -> None:
@@ -131,7 +135,7 @@ class Layout:
     def toggle_throttle(self, stay: bool) -> None:
         pane = self.app.panes["throttle"]
         if self.mode == "overview" and not self.alone:
-            if pane.has_focus and not stay:
+            if self._has_keys("throttle") and not stay:
                 self.close_throttle()
             else:
                 self._focus("throttle")
@@ -216,10 +220,15 @@ class Layout:
             pane = self.app.panes[name]
             pane.condensed, pane.titled = height == 1, height > 1
             pane.redraw()
+        self.app.asking.resized()  # what is typed lies over a line that may have moved
 
     def _opened(self, name: str) -> bool:
         pane = self.app.panes[name]
-        return pane.has_focus or pane.unusual()
+        return self._has_keys(name) or pane.typing or pane.unusual()
+
+    def _has_keys(self, name: str) -> bool:
+        """Whether the pane has the focus; it is told itself only when it comes to its messages."""
+        return self.app.screen_stack[0].focused is self.app.panes[name]
 
     def apply(self) -> None:
         screen, shown = self.app.screen_stack[0], self.shown()

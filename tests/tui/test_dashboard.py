@@ -55,6 +55,25 @@ async def test_enter_opens_the_request_and_escape_closes_it(d):
 
 
 @drive(LARGE)
+async def test_enter_again_gives_the_open_detail_the_keys(d):
+    await d.say(rows(d.player, 3, path="/inspect/me"))
+    await d.press("up", "enter")
+    assert d.app.panes["traffic"].has_focus
+    await d.press("up", "enter")  # the detail went along: once is enough
+    assert d.app.detail.has_focus
+    await d.press("escape")
+    assert d.app.panes["traffic"].has_focus and "Esc closes" not in d.text()
+
+
+@drive(LARGE)
+async def test_a_pane_stands_alone_after_its_key_came_twice_at_once(d):
+    """Before the pane itself was told that it has the focus."""
+    d.app.arrangement.choose(4)
+    d.app.arrangement.choose(4)
+    assert d.app.arrangement.alone
+
+
+@drive(LARGE)
 async def test_a_sample_is_said_to_be_one(d):
     await d.say(rows(d.player, 2, path="/few", route="/few"),
                 rows(d.player, 2, path="/many", route="/many", weight=31.5),

@@ -59,6 +59,32 @@ async def test_what_is_held_is_said_listed_and_let_go(d):
     assert "held" not in d.app.session.notices.standing
 
 
+@drive(LARGE)
+async def test_the_head_says_what_is_held_and_mocked_until_it_is_not(d):
+    await d.press("I", *"POST /api/*", "enter")
+    await d.obey()
+    assert "■ holds POST /api/*" in d.screen()[0]
+    assert d.screen()[-2].split(maxsplit=2)[2].startswith("from now on held: POST /api/*")
+    await d.press("A", *"GET /a 503 no", "enter")
+    await d.obey()
+    assert "■ holds POST /api/*, mocks GET /a" in d.screen()[0]
+    assert "GET /a is answered with 503" in d.screen()[-2]
+    await d.press("I", "ctrl+u", "enter", "A", "ctrl+u", "enter")
+    await d.obey()
+    assert "■" not in d.screen()[0] and "no route is mocked any more" in d.screen()[-2]
+
+
+@drive(LARGE)
+async def test_how_a_text_is_written_is_said_also_where_there_is_one_already(d):
+    await d.say(held())
+    await d.press("H", "e")
+    await d.until(lambda: d.app.asking.entry.display)
+    await d.press()
+    assert "PUT /other X-Role: admin | Cookie: || {}" in d.screen()[-1]
+    await d.press("escape")
+    assert "X-Role" not in d.screen()[-1]
+
+
 @drive(SMALL)
 async def test_what_is_not_known_yet_is_refused_at_its_place(d):
     await d.press("I", *"POST s:500")
@@ -129,9 +155,13 @@ async def test_a_message_is_typed_for_an_open_websocket(d):
     await d.say(d.player.frame(4711, [row]))
     await d.press("up", "enter")
     d.app.detail.focus()
+    await d.press()
+    assert "a send a message  C close with a code" in d.screen()[-1]
     await d.press("a", *"hello", "enter", "C")
     d.app.asking.entry.value = "4001 out of lamps"
     await d.press("enter")
     first, second = d.commands()
     assert first["args"] == {"pid": 4711, "conn": 9, "text": "hello"}
     assert second["args"]["close"] == 4001 and second["args"]["reason"] == "out of lamps"
+    await d.say(d.player.frame(4711, [{**row, "state": "done"}]))
+    assert "send" not in d.screen()[-1] and "with a code" not in d.screen()[-1]

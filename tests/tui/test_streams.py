@@ -45,7 +45,8 @@ async def test_the_view_stays_where_somebody_reads(d):
 
 @drive(SMALL)
 async def test_pings_are_hidden_until_they_are_asked_for(d):
-    await open_socket(d, said(5, "life", True, "ping"), said(5, "words"))
+    await open_socket(d, said(5, "life", True, "ping"), said(5, "words", wire=4))
+    assert "h shows 1 ping" in d.text()
     assert "words" in d.text() and "ping life" not in d.text()
     await d.press("enter", "h")
     assert "ping life" in d.text()

@@ -300,3 +300,13 @@ async def test_t_closes_the_throttle_also_where_its_number_opened_it(d):
     assert d.app.throttle_pane.has_focus
     await d.press("t")
     assert d.app.traffic.has_focus and "slows the network" in d.text()
+
+
+@drive(LARGE)
+async def test_own_numbers_are_typed_in_the_control_which_stays_open_meanwhile(driver):
+    await driver.press("t", "down", "down", "enter")
+    screen = driver.screen()
+    [typed] = [y for y, text in enumerate(screen) if text.startswith("─slow-4g")]
+    assert "preset" in screen[typed + 1]
+    await driver.press("escape")
+    assert "─ 7 Throttle ─" in driver.screen()[typed]

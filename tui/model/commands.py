@@ -15,16 +15,17 @@ Done = Callable[["Command"], None]
 class Command:
     """One command; `ok` is None until the acknowledgement comes."""
 
-    __slots__ = ("args", "done", "error", "label", "name", "ok", "result", "sent", "seq",
+    __slots__ = ("args", "done", "error", "label", "name", "ok", "result", "said", "sent", "seq",
                  "took")
 
     def __init__(self, seq: int, name: str, args: Dict[str, Any], sent: float, label: str,
-                 done: Optional[Done]) -> None:
+                 done: Optional[Done], said: str) -> None:
         self.seq = seq
         self.name = name
         self.args = args
         self.sent = sent
         self.label = label
+        self.said = said or f"{label}: done"  # to the user, once it has been done
         self.done = done
         self.ok: Optional[bool] = None
         self.error = ""
@@ -49,10 +50,10 @@ class Commands:
         self.on_given: Callable[[], None] = lambda: None
 
     def give(self, name: str, args: Optional[Dict[str, Any]] = None, label: str = "",
-             done: Optional[Done] = None) -> Command:
+             done: Optional[Done] = None, said: str = "") -> Command:
         """Queue a command; whoever owns the feed's socket takes it from `outbox`."""
         self._seq += 1
-        command = Command(self._seq, name, args or {}, self._clock(), label or name, done)
+        command = Command(self._seq, name, args or {}, self._clock(), label or name, done, said)
         self.pending[command.seq] = command
         self.outbox.append(command)
         self.revision += 1

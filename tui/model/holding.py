@@ -63,6 +63,15 @@ class Holding:
             del self.held[key]
             self.revision += 1
 
+    def headline(self) -> str:
+        """What is not as the application has it: "holds POST /api/*, mocks 2 routes", or ""."""
+        parts = [f"holds {self.hold}"] if self.hold else []
+        if len(self.mocks) == 1:
+            parts += [f"mocks {method} {path}" for method, path in self.mocks]
+        elif self.mocks:
+            parts.append(f"mocks {len(self.mocks)} routes")
+        return ", ".join(parts)
+
     def wanted(self) -> Dict[str, Any]:
         """The arguments of the command that asks for all of it."""
         return {"hold": self.hold, "mocks": [mock.told() for mock in self.mocks.values()]}

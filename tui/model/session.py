@@ -312,7 +312,7 @@ class Session:
             self.notify(f"throttle: {command.label} · applied in "
                       f"{command.took * 1000:.0f} ms", "good")
         elif command.name not in ("detail", "mail"):  # of mail there is an event
-            self.notify(f"{command.label}: done", "info")
+            self.notify(command.said, "info")
 
     def _throttled(self, command: Command) -> None:
         told = command.result  # the table in force, if the server tells it

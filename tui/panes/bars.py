@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.geometry import Region
 from textual.strip import Strip
 
-from ..draw import Piece, middle_cut, sparkline, spread, strip_of
+from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
 from ..modes import NAMES, WIDE_TABS, tab_labels
@@ -103,11 +103,16 @@ class HeadBar(Bar):
         address = session.addresses[0] if session.addresses else ""
         more = f" +{len(session.addresses) - 1}" if len(session.addresses) > 1 else ""
         slow = session.throttling.headline()
+        altered = session.holding.headline()
         middle = [gap, *self._worker_pieces(width), gap, *self._generation(width)]
         end: List[Piece] = []
+        limit = max(12, width - _cells(left) - _cells(middle) - 5)
+        if altered:
+            share = max(12, limit // 2) if slow else limit
+            end.append((f"■ {middle_cut(altered, share)} ", self.style("warning")))
         if slow:
-            limit = max(12, width - _cells(left) - _cells(middle) - 5)
-            end = [(f"▼ {middle_cut(slow, limit)} ", self.style("warning"))]
+            end.append((f"▼ {middle_cut(slow, max(12, limit - _cells(end) - 2))} ",
+                        self.style("warning")))
         room = width - _cells(left) - _cells(middle) - _cells(end) - 1
         for shown in (address + more, address, address.split("://")[-1], ""):
             if not shown or len(shown) + 2 <= room:
@@ -252,7 +257,7 @@ class KeyBar(Bar):
         focused = self.screen.focused
         hidden = [binding.key for binding in getattr(focused, "BINDINGS", ())
                   if isinstance(binding, Binding) and self.host.hides_key(binding.action)]
-        return (self.screen, focused, self.size.width, hidden)
+        return (self.screen, focused, self.size.width, hidden, self.host.asking.hint)
 
     def _keys(self) -> List[Tuple[str, str]]:
         keys = []
@@ -281,7 +286,10 @@ class KeyBar(Bar):
             if words in ("keys", "quit"):
                 continue
             if used + length > width:
-                break
+                continue
             left += [(key, self.style("key")), (f" {words}  ", self.style("dim"))]
             used += length
+        hint = self.host.asking.hint
+        if hint and width - used >= 20:
+            end = [(fit(f"{hint}", width - used - 1) + " ", self.style("faint"))]
         return spread(left, end, width)

@@ -36,6 +36,8 @@ class DetailPane(LinePane):
         Binding("b", "app.copy_body", "copy the response body", show=False, id="detail.body"),
         Binding("Y", "copy", "copy traceback, or else the body", show=False,
                 id="detail.copy"),
+        Binding("a", "send", "send a message", id="detail.send"),
+        Binding("C", "hang_up", "close with a code", id="detail.hang_up"),
         Binding("right,tab", "tab(1)", "next tab", key_display="→", id="detail.next"),
         Binding("left,shift+tab", "tab(-1)", "tab before", show=False, id="detail.previous"),
         Binding("slash", "app.filter", "find", show=False, key_display="/", id="detail.find"),
@@ -43,9 +45,6 @@ class DetailPane(LinePane):
         Binding("z", "whole", "messages in full", show=False, id="detail.whole"),
         Binding("h", "control", "pings and pongs", show=False, id="detail.control"),
         Binding("f", "fold", "framework frames", show=False, id="detail.fold"),
-        Binding("a", "send", "send a message over the WebSocket", show=False, id="detail.send"),
-        Binding("C", "hang_up", "close the WebSocket with a code", show=False,
-                id="detail.hang_up"),
         Binding("minus", "depth(-1)", "fold JSON a level", show=False, key_display="-",
                 id="detail.less"),
         Binding("plus,equals_sign", "depth(1)", "unfold JSON a level", show=False,
@@ -74,6 +73,13 @@ class DetailPane(LinePane):
         self.subject = subject
         self.tab = ""
         self.redraw()
+
+    def shows(self, subject: Subject) -> bool:
+        """Whether `subject` is what is shown now; a request that runs is another Row each time."""
+        mine = self.subject
+        if isinstance(mine, Row) and isinstance(subject, Row):
+            return mine.uid == subject.uid
+        return mine is subject
 
     @property
     def error(self) -> Optional[Error]:
@@ -237,21 +243,25 @@ class DetailPane(LinePane):
         self.redraw()
 
     async def action_send(self) -> None:
-        row = self._open_websocket()
+        row = self._websocket_in_question()
         if row is not None:
             await self.host.ask_message(row)
 
     async def action_hang_up(self) -> None:
-        row = self._open_websocket()
+        row = self._websocket_in_question()
         if row is not None:
             await self.host.ask_close(row)
 
-    def _open_websocket(self) -> Optional[Row]:
+    def _websocket_in_question(self) -> Optional[Row]:
+        row = self.open_websocket
+        if row is None:
+            self.session.notify("only over a WebSocket that is open", "warning")
+        return row
+
+    @property
+    def open_websocket(self) -> Optional[Row]:
         row = self.subject
-        if isinstance(row, Row) and row.websocket and row.state == "live":
-            return row
-        self.session.notify("only over a WebSocket that is open", "warning")
-        return None
+        return row if isinstance(row, Row) and row.websocket and row.state == "live" else None
 
     def action_depth(self, step: int) -> None:
         """Fold what lies deeper in JSON, or unfold a level of it."""

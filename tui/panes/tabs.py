@@ -214,6 +214,10 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
     if talk.waited:
         pieces.append((f"   {talk.waited:,} waited: the client or the throttle was full",
                        pane.style("warning")))
+    hidden = sum(message.kind in CONTROL for message in talk.messages)
+    if hidden and not control:
+        pieces += [("   ", dim), ("h", pane.style("key")),
+                   (f" shows {counted(hidden, 'ping')}", dim)]
     if talk.wire:
         pieces.append((f"   {text.size(talk.size)} as {text.size(talk.wire)} on the wire", dim))
     lost = talk.forgotten
@@ -221,10 +225,6 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
         pieces.append((f"   the first {lost:,} are forgotten", dim))
     if pane.session.conversations.left_out:
         pieces.append((f"   {pane.session.conversations.left_out:,} sampled out", dim))
-    hidden = sum(message.kind in CONTROL for message in talk.messages)
-    if hidden and not control:
-        pieces += [(f"   {counted(hidden, 'ping')} hidden, ", dim), ("h", pane.style("key")),
-                   (" shows them", dim)]
     return pieces
 
 
