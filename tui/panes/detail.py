@@ -75,7 +75,7 @@ class DetailPane(LinePane):
         self.redraw()
 
     def shows(self, subject: Subject) -> bool:
-        """Whether `subject` is what is shown now; a request that runs is another Row each time."""
+        """Whether that is what is shown; a request that runs is another Row each time."""
         mine = self.subject
         if isinstance(mine, Row) and isinstance(subject, Row):
             return mine.uid == subject.uid
