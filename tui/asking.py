@@ -35,7 +35,7 @@ class Asking:
 
     @property
     def hint(self) -> str:
-        """How what is being typed is written; the entry itself shows it only while it is empty."""
+        """How what is being typed is written; the entry shows it only while it is empty."""
         return self.entry.placeholder if self.entry is not None and self.asks else ""
 
     async def make(self) -> None:

@@ -227,7 +227,7 @@ class Layout:
         return self._has_keys(name) or pane.typing or pane.unusual()
 
     def _has_keys(self, name: str) -> bool:
-        """Whether the pane has the focus; it is told itself only when it comes to its messages."""
+        """Whether the pane has the focus, of which it hears only with its messages."""
         return self.app.screen_stack[0].focused is self.app.panes[name]
 
     def apply(self) -> None:

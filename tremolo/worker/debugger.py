@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from types import FrameType
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 PATIENCE = 300.0  # seconds that a breakpoint waits for somebody
 
@@ -134,7 +134,7 @@ def _remote(kind: type) -> Any:
 
         def do_EOF(self, arg: str) -> "bool | None":
             self.clear_all_breaks()
-            continues: "bool | None" = self.do_continue(arg)
+            continues: Optional[bool] = self.do_continue(arg)
             return continues
 
         do_EOF.__doc__ = "EOF\nThe terminal is gone: the program goes on."

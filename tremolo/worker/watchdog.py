@@ -132,9 +132,9 @@ def project_place(frame: FrameType) -> str:
 
 
 def stack_of(frame: FrameType) -> Tuple[str, str]:
-    """Where a frame is, in the project if possible ("shop.py:12 in total"), otherwise which import
-    of a library it belongs to, or where in the library it is; and its stack, without the machinery
-    of imports and of this server, which nobody has to look at."""
+    """Where a frame is, in the project if possible ("shop.py:12 in total"), otherwise which
+    import of a library it belongs to, or where in the library it is; and its stack, without the
+    machinery of imports and of this server, which nobody has to look at."""
     whole = traceback.extract_stack(frame)
     summary = [entry for entry in whole if not _is_machinery(entry.filename)] or whole
     place = project_place(frame) or _import_of(frame) or next(
