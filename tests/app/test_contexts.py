@@ -106,19 +106,19 @@ def test_the_handler_timeout_and_the_name_of_an_address_count_for_its_connection
     app.listen(8000, "127.0.0.1", app_handler_timeout=0.05, server_name="Other")
 
     @app.route("/wait")
-    async def wait():
-        await asyncio.sleep(0.4)
+    async def wait(request):
+        await asyncio.sleep(float(request.query_string))
         return "done"
 
     async def scenario(client):
-        response = await client.get("/wait")
+        response = await client.get("/wait?30")
         assert (response.status, response.header("server")) == (504, "Other")
         connection = client.connect()
         connection.send(b"nonsense\r\n\r\n")
         assert b"\r\nserver: Other\r\n" in await connection.receive_all()
         connection.close()
         client.address = ("127.0.0.1", 8001)
-        response = await client.get("/wait")
+        response = await client.get("/wait?0.4")
         assert (response.status, response.header("server")) == (200, "Tremolo")
 
     serve(app, scenario)

@@ -6,6 +6,7 @@ import functools
 import pytest
 
 from tests.app.serving import get, handler, serve
+from tests.support.serving import until
 from tremolo import Tremolo
 from tremolo.app.handlers import Handler
 
@@ -365,11 +366,7 @@ def test_a_generator_is_closed_when_the_client_leaves():
         async with client.stream("GET", "/") as response:
             async for _ in response.pieces():
                 break
-        for _ in range(1000):
-            if closed:
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("the generator was not closed")
+        await until(lambda: closed)
 
     serve(handler(show), scenario)
 

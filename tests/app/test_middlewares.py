@@ -154,12 +154,8 @@ def test_a_response_middleware_sees_and_changes_the_head():
     assert (response.header("x-seen"), response.text) == ("yes", "body")
 
 
-@pytest.mark.parametrize("kind", ["return", "yield", "end", "write", "error", "404", "sync"])
-def test_response_middlewares_run_for_every_response(kind):
-    app = Tremolo()
-    seen = []
-    app.on_response(note(seen, "response"))
-
+def answer_in_each_way(app):
+    """Routes by what their handlers answer with; those of pieces have two."""
     @app.route("/return")
     async def returns():
         return "x"
@@ -167,6 +163,7 @@ def test_response_middlewares_run_for_every_response(kind):
     @app.route("/yield")
     async def yields():
         yield b"x"
+        yield b"y"
 
     @app.route("/end")
     async def ends(response):
@@ -175,6 +172,16 @@ def test_response_middlewares_run_for_every_response(kind):
     @app.route("/write")
     async def writes(response):
         await response.write("x")
+        await response.write("y")
+
+
+@pytest.mark.parametrize("kind", ["return", "yield", "end", "write", "error", "404", "sync"])
+def test_response_middlewares_run_for_every_response(kind):
+    app = Tremolo()
+    seen = []
+    app.on_response(note(seen, "response"))
+
+    answer_in_each_way(app)
 
     @app.route("/error")
     async def fails():
@@ -196,24 +203,7 @@ def test_a_response_middleware_can_replace_the_body(kind):
     async def replace():
         return "replaced"
 
-    @app.route("/return")
-    async def returns():
-        return "x"
-
-    @app.route("/yield")
-    async def yields():
-        yield b"x"
-        yield b"y"
-
-    @app.route("/end")
-    async def ends(response):
-        await response.end("x")
-
-    @app.route("/write")
-    async def writes(response):
-        await response.write("x")
-        await response.write("y")
-
+    answer_in_each_way(app)
     response = get(app, "/" + kind)
     assert response.text == "replaced"
     assert response.header("content-length") == "8"

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
-from tests.support.processes import Server, hello, wait_until
+from tests.support.processes import DEADLINE, Server, hello, wait_until
 from tremolo import Tremolo
 from tremolo.exceptions import ConfigurationError
 
@@ -17,6 +18,17 @@ async def ask(reader, writer):
     data = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return data
+
+
+async def connected(connect):
+    """The streams of `connect()`, once somebody listens there."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return await connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            assert time.monotonic() < end, "nobody listens"
+            await asyncio.sleep(0.01)
 
 
 def application():
@@ -41,12 +53,7 @@ def test_serve_on_a_socket_of_create_sock(host):
         port = sock.getsockname()[1]
         task = asyncio.ensure_future(app.serve(host, port, sock=sock, mine="here"))
         target = "127.0.0.1" if host == "::" else host
-        for _ in range(2000):
-            try:
-                streams = await asyncio.open_connection(target, port)
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)
+        streams = await connected(lambda: asyncio.open_connection(target, port))
         assert (await ask(*streams)).endswith(b"here")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -62,12 +69,7 @@ def test_a_host_that_does_not_resolve_is_a_unix_socket(tmp_path):
         app = application()
         name = str(tmp_path / "server")
         task = asyncio.ensure_future(app.serve(name, 0, mine="there"))
-        for _ in range(2000):
-            try:
-                streams = await asyncio.open_unix_connection(name + ".sock")
-                break
-            except (FileNotFoundError, ConnectionRefusedError):
-                await asyncio.sleep(0.01)
+        streams = await connected(lambda: asyncio.open_unix_connection(name + ".sock"))
         assert (await ask(*streams)).endswith(b"there")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -1,6 +1,5 @@
 """docs/api.md section 9: the WebSocket object."""
 
-import asyncio
 
 import pytest
 
@@ -288,10 +287,7 @@ def test_handlers_end_when_the_client_vanishes():
 
     async def scenario(websocket, client):
         websocket.connection.close()
-        for _ in range(500):
-            if ended:
-                return
-            await asyncio.sleep(0.002)
+        await until(lambda: ended)
 
     talk(show, scenario)
     assert ended == [1006]
