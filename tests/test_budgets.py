@@ -11,7 +11,6 @@ import pytest
 
 from tests.support.serving import run, serving_asgi, until
 from tremolo.insight.insight import Insight
-from tremolo.net.recent import RECENT
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
 START = {"type": "http.response.start", "status": 200,
@@ -73,7 +72,7 @@ def measure(remember=False, insight=None):
             if insight is not None:
                 insight.serve(server)
                 insight.watch(1)
-                server.recent.renew(-RECENT, 10_000)
+                server.recent.renew(0, 10_000)
             client = ask(site.port)
             for _ in range(2):  # connect; then warm up
                 await loop.run_in_executor(None, next, client)

@@ -44,7 +44,7 @@ async def main():
         sampler = Sampler(server, lambda frame: bool(encode(frame)), loop, insight=insight)
         if watched:
             sampler.set_detail(2)
-            server.recent.renew(-RECENT, 1_000_000)
+            server.recent.renew(0, 1_000_000)
         print(site.port, flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
             if watched == "told":

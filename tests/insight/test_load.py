@@ -10,7 +10,6 @@ from tests.support.serving import run, serving, until
 from tremolo.insight.insight import Insight
 from tremolo.insight.record import running
 from tremolo.insight.source import Source
-from tremolo.net.recent import RECENT
 from tremolo.worker.sampler import Sampler
 from tremolo.worker.usage import Crowding
 
@@ -85,7 +84,7 @@ def test_under_load_those_are_looked_into_that_are_shown():
     handler = Handler()
 
     async def check(site, insight, told, sampler):
-        site.server.recent.renew(MORE - RECENT, 300)
+        site.server.recent.renew(MORE, 300)
         await ask(site, b"/x", 300)
         made = handler.named
         assert MORE // 2 <= made <= MORE + 1 and len(insight._records) == made
@@ -108,7 +107,7 @@ def test_an_error_of_a_request_that_was_not_looked_into_is_reported_and_shown():
             (exchange.id, insight.is_new(exchange.id, exc)))
         await ask(site, b"/things/1")
         sampler.sample(0.5)
-        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent.renew(0, 10_000)
         await ask(site, b"/things/fails")  # the first for its target
         site.server.recent.renew(0, 10_000)
         site.server.recent.first_left = 0
@@ -164,7 +163,7 @@ def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(ho
         insight.on_raised = lambda record, exc: raised.append(
             (record.id, record.method, record.path, str(exc), exc.__traceback__ is not None))
         called.append(answers_for_itself(how, insight))
-        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent.renew(0, 10_000)
         site.server.recent.first_left = 0
         await ask(site, b"/x")
         sampler.sample(1.0)
@@ -186,7 +185,7 @@ def test_what_a_request_handled_is_forgotten_when_it_is_not_shown():
     async def check(site, insight, told, sampler):
         called.append(answers_for_itself("handled", insight))
         called[0].insight = insight
-        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent.renew(0, 10_000)
         site.server.recent.first_left = 0
         await ask(site, b"/x", 3)
         assert failing == [[1], [1, 2], [1, 2, 3]]
@@ -210,7 +209,7 @@ def test_who_builds_upon_what_is_seen_has_all_of_it():
                 insight=insight)
             sampler.set_detail(1)
             try:
-                site.server.recent.renew(MORE - RECENT, 100)
+                site.server.recent.renew(MORE, 100)
                 await ask(site, b"/x", 100)
                 assert handler.named == 100
                 sampler.sample(1.0)
@@ -248,7 +247,7 @@ def test_what_runs_long_is_shown_to_its_end():
         exchange.response.respond(204, [])
 
     async def check(site, insight, told, sampler):
-        site.server.recent.renew(-RECENT, 10_000)
+        site.server.recent.renew(0, 10_000)
         site.server.recent.first_left = 0
         asking = asyncio.ensure_future(ask(site, b"/long"))
         await until(lambda: go_on)

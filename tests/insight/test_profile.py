@@ -4,13 +4,14 @@ import asyncio
 import concurrent.futures
 import threading
 import time
+import weakref
 
 import pytest
 
 from tests.support.serving import run, serving
 from tremolo.insight.insight import Insight
 from tremolo.insight.pace import ENOUGH, LEAST, MAX_ROUTES, Pace
-from tremolo.insight.profile import MAX_NODES, Profiler, tree_of
+from tremolo.insight.profile import MAX_NODES, MOST_REST, Profiler, tree_of
 from tremolo.insight.record import Record
 
 
@@ -84,6 +85,27 @@ def profiled(answer):
         return record
 
     return asyncio.run(main())
+
+
+class Running:
+    """A task that nobody waits for."""
+
+    ended = False
+
+    def done(self):
+        return self.ended
+
+
+def test_where_all_ends_soon_looks_are_rare_and_where_something_runs_they_are_not():
+    profiler, tasks = Profiler(Pace(), bool), [Running() for _ in range(6)]
+    pauses = []
+    for number, task in enumerate(tasks):
+        task.ended = number != 4
+        record = Record(number, "GET", "/")
+        record.task = weakref.ref(task)
+        profiler._running[number] = record
+        pauses.append(profiler._turn(record.began + LEAST))
+    assert pauses == [2 * LEAST, 4 * LEAST, MOST_REST, MOST_REST, LEAST, LEAST]
 
 
 def labels(record):

@@ -55,8 +55,8 @@ def test_all_are_kept_while_there_are_few():
 
 def test_a_pause_makes_room_for_a_burst():
     recent = busy()
-    for _ in range(RECENT // 10):
-        recent.renew(10, 0)
+    recent.take()
+    recent.renew(RECENT, 0)
     ended(recent, RECENT)
     assert recent.take().left_out == 0
 
@@ -157,7 +157,7 @@ def test_what_failed_was_given_up_or_is_a_stream_is_remarkable(handle, kept):
         async with serving(handle) as site:
             site.server.on_error = lambda exchange, exc: None
             site.server.remember(True)
-            site.server.recent.renew(-RECENT, 10_000)
+            site.server.recent.renew(0, 10_000)
             for _ in range(2):  # the first for its target, and one more
                 site.server.recent.take()
                 with contextlib.suppress(ConnectionResetError):  # what was given up
@@ -185,6 +185,48 @@ def test_after_a_failure_the_next_for_its_target_is_looked_into_from_its_beginni
     after = exchange()
     recent.begin(after)
     assert after.choice == FIRST
+
+
+def test_what_there_is_no_time_for_waits_and_is_told_in_the_order_in_which_it_ended():
+    recent = Recent()
+    all_of_them = ended(recent, 100)
+    told = []
+    for count in (40, 40, 20, 0):
+        taken = recent.take(40, wait=True)
+        assert len(taken.exchanges) == count and taken.left_out == 0 and not taken.given_up
+        assert all(weight == 1 for _, weight in taken.exchanges)
+        told += [each for each, _ in taken.exchanges]
+    assert told == all_of_them
+
+
+def test_what_waits_takes_the_room_of_what_begins():
+    recent = Recent()
+    ended(recent, RECENT)
+    recent.take(100, wait=True)
+    recent.renew(RECENT, 0)
+    assert sum(each.choice == SAMPLED for each in ended(recent, RECENT)) == 100
+
+
+def test_what_nobody_waits_for_is_given_up_evenly_and_stood_for():
+    recent = Recent()
+    all_of_them = ended(recent, 300)
+    taken = recent.take(20)
+    kept = [all_of_them.index(each) for each, _ in taken.exchanges]
+    assert len(kept) == 20 and len(taken.given_up) == taken.left_out == 280
+    assert max(b - a for a, b in zip(kept, kept[1:])) <= 16
+    assert sum(weight for _, weight in taken.exchanges) == pytest.approx(300)
+    assert recent.take() == ([], 0, [])
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_is_remarkable_goes_before_the_sample_and_is_bounded(wait):
+    recent = Recent()
+    ended(recent, 100)
+    failed = ended(recent, 2 * MOST_REMARKABLE, remarkable=True)
+    taken = recent.take(5, wait)
+    told = [each for each, _ in taken.exchanges if each in failed]
+    assert len(told) == MOST_REMARKABLE and len(taken.exchanges) == MOST_REMARKABLE + 5
+    assert wait is (taken.left_out == 0)
 
 
 def test_a_flood_of_failures_is_sampled_too():

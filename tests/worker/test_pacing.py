@@ -1,50 +1,109 @@
 """How much may be shown follows from what showing costs, and from how busy the process is."""
 
-from tremolo.worker.pacing import BUSY_SHARE, IDLE_SHARE, MAX_ROWS, MIN_ROWS, Pacing
+import pytest
+
+from tremolo.worker.pacing import (
+    A_ROW,
+    BUSY,
+    BUSY_SHARE,
+    IDLE_SHARE,
+    MAX_ROWS,
+    MIN_ROWS,
+    SAVED,
+    Pacing,
+)
+
+TURN = 0.1
 
 
-def turned(pacing, cost_of_a_row, busy, turns=200, passed=0.1, used=1.0):
-    """So many turns of a process that gets the part `used` of what it is busy for."""
+def turned(pacing, cost_of_a_row, busy, turns=200, used=1.0, rows=None):
+    """So many turns of a process that gets the part `used` of what it is busy for, and that tells
+    as much as it may; how many rows that were."""
+    told = []
     for _ in range(turns):
-        pacing.turned(pacing.rows, pacing.rows * cost_of_a_row, used * busy * passed,
-                      busy * passed, passed)
-    return pacing
+        pacing.passed(TURN, used * busy * TURN, busy * TURN)
+        told.append(pacing.rows if rows is None else min(rows, pacing.rows))
+        pacing.told(told[-1], told[-1] * cost_of_a_row)
+    return told
 
 
 def test_at_rest_all_is_shown_for_as_long_as_it_fits_in_its_share():
-    assert turned(Pacing(), IDLE_SHARE * 0.1 / MAX_ROWS * 0.99, 0.1).rows == MAX_ROWS
+    cost = (IDLE_SHARE + BUSY_SHARE) / 2 * TURN / 100
+    assert set(turned(Pacing(), cost, 0.1, rows=100)) == {100}
 
 
-def test_at_work_rows_take_their_share_of_the_time_and_no_more():
-    pacing = turned(Pacing(), 10e-6, 1.0)
+@pytest.mark.parametrize("cost_of_a_row", [10e-6, 40e-6, 100e-6])
+def test_at_work_rows_take_their_share_of_the_time_and_no_more(cost_of_a_row):
+    pacing = Pacing()
+    told = turned(pacing, cost_of_a_row, 1.0, turns=1000)
     assert pacing.share == BUSY_SHARE
-    assert 0.9 * BUSY_SHARE < pacing.rows * 10e-6 / 0.1 < 1.1 * BUSY_SHARE
+    assert 0.8 * BUSY_SHARE < sum(told[100:]) * cost_of_a_row / TURN / 900 <= 1.01 * BUSY_SHARE
+
+
+def test_when_work_begins_what_was_saved_may_be_spent_once_and_no_more():
+    """Whether it is a burst or a load that stays is not known yet."""
+    pacing = Pacing()
+    for turns in (1, 5, 20):
+        turned(pacing, 0.0, 0.0, rows=0)
+        spent = pacing.spent
+        turned(pacing, 50e-6, 1.0, turns)
+        assert pacing.spent - spent <= 1.3 * SAVED + BUSY_SHARE * TURN * turns
 
 
 def test_a_process_that_others_leave_half_of_the_processor_shows_half_as_much():
-    pacing = turned(Pacing(), 10e-6, 1.0, used=0.5)
+    pacing = Pacing()
+    told = turned(pacing, 10e-6, 1.0, turns=1000, used=0.5)
     assert pacing.share == BUSY_SHARE / 2
-    assert 0.9 * BUSY_SHARE / 2 < pacing.rows * 10e-6 / 0.1 < 1.1 * BUSY_SHARE / 2
+    assert sum(told[100:]) * 10e-6 / TURN / 900 <= 1.01 * BUSY_SHARE / 2
 
 
 def test_between_rest_and_work_the_share_falls_evenly():
-    shares = [turned(Pacing(), 0.0, busy / 10, turns=1).share for busy in range(11)]
+    shares = []
+    for busy in range(11):
+        pacing = Pacing()
+        turned(pacing, 0.0, busy / 10, turns=1)
+        shares.append(pacing.share)
     assert shares == sorted(shares, reverse=True)
-    assert shares[0] == IDLE_SHARE and shares[-1] == BUSY_SHARE and 0.02 < shares[6] < 0.04
+    assert shares[0] == IDLE_SHARE and 0.02 < shares[3] < 0.04
+    assert shares[round(BUSY * 10)] == shares[-1] == BUSY_SHARE
 
 
 def test_some_rows_are_shown_whatever_they_cost_and_more_again_afterwards():
-    pacing = turned(Pacing(), 1.0, 1.0)
-    assert pacing.rows == MIN_ROWS
-    assert turned(pacing, 0.0, 0.0).rows == MAX_ROWS
-
-
-def test_a_turn_that_cost_much_without_rows_does_not_divide_by_them():
     pacing = Pacing()
-    pacing.turned(0, 0.5, 0.1, 0.1, 0.1)
-    assert pacing.rows == MIN_ROWS and pacing.spent == 0.5
+    assert set(turned(pacing, 1.0, 1.0)[1:]) == {MIN_ROWS}
+    pacing = Pacing()
+    turned(pacing, 50e-6, 1.0)
+    turned(pacing, 0.0, 0.0, rows=0)
+    assert pacing.rows >= 0.9 * SAVED / 50e-6
+
+
+def test_rows_that_cost_little_are_many_but_not_more_than_anybody_can_take():
+    pacing = Pacing()
+    turned(pacing, 1e-6, 0.1, rows=100)
+    assert pacing.rows == MAX_ROWS
+
+
+def test_a_turn_that_cost_much_without_rows_says_nothing_of_what_rows_cost():
+    pacing = Pacing()
+    for _ in range(50):
+        pacing.passed(TURN, 0.0, 0.0)
+        pacing.told(1, IDLE_SHARE * TURN)
+    pacing.passed(TURN, 0.0, 0.0)
+    pacing.passed(TURN, 0.0, 0.0)
+    assert pacing.rows == int(SAVED / A_ROW)
+
+
+def test_a_process_stays_busy_from_the_second_turn_on():
+    pacing = Pacing()
+    seen = []
+    for busy in (0.0, 1.0, 0.6, 0.1, 1.0):
+        pacing.passed(TURN, busy * TURN, busy * TURN)
+        seen.append((pacing.busy, pacing.stays_busy))
+    assert seen == [(False, False), (True, False), (True, True), (False, False), (True, False)]
 
 
 def test_captures_are_fewer_where_rows_are():
-    assert Pacing().captures == 20
-    assert 0 < turned(Pacing(), 1.0, 1.0).captures < 10
+    pacing = Pacing()
+    assert pacing.captures == 20
+    turned(pacing, 1.0, 1.0)
+    assert 0 < pacing.captures < 10

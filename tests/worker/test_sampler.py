@@ -6,12 +6,14 @@ import os
 import types
 from bisect import bisect_right
 
+import pytest
+
 from tremolo.net.capture import CAPTURED, Capture
 from tremolo.net.counters import LATENCY_BOUNDS, Counters
 from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.messages import MAX_LINE
-from tremolo.worker.pacing import MIN_ROWS, MOST_CAPTURES, SAVED_TURNS
+from tremolo.worker.pacing import A_ROW, MIN_ROWS, MOST_CAPTURES, SAVED, SAVED_TURNS
 from tremolo.worker.sampler import TICK, Sampler
 from tremolo.worker.stats_pipe import StatsPipe
 
@@ -105,7 +107,8 @@ def test_frames_stay_within_a_line_whatever_the_requests_look_like():
         server, made = sampler(sink)
         server.connect(3000)
         server.finish(450, target, ValueError("\u202e" * 500))
-        made.sample(1.0)
+        while server.recent:  # some wait for the next turn
+            made.sample(1.0)
         rows = [row for frame in frames for row in frame.get("rows", ())]
         assert [row["id"] for row in rows] == list(range(1, 451))
         assert all(len(row["path"]) <= 256 for row in rows)
@@ -130,21 +133,23 @@ def test_what_is_left_out_is_counted():
     server.finish(5000)
     made.sample(1.0)
     server.finish()
-    made.sample(2.0)
+    while server.recent:
+        made.sample(2.0)
     shown = sum(len(frame.get("rows", ())) for frame in frames)
-    assert shown + frames[-1]["totals"]["rows_dropped"] == 5001
+    totals = [frame["totals"] for frame in frames if "totals" in frame][-1]
+    assert shown + totals["rows_dropped"] == totals["requests"] == 5001
 
 
 class Processor:
-    """Clocks of processor seconds: each frame costs, and the process does nothing else, or
-    works all the time."""
+    """Clocks of processor seconds: each frame costs, and each row in it, and the process does
+    nothing else, or works all the time."""
 
-    def __init__(self, a_frame, busy):
-        self.a_frame, self.busy = a_frame, busy
+    def __init__(self, a_frame, busy, a_row=0.0):
+        self.a_frame, self.busy, self.a_row = a_frame, busy, a_row
         self.told = self.at = 0.0
 
     def sink(self, frame):
-        self.told += self.a_frame
+        self.told += self.a_frame + self.a_row * len(frame.get("rows", ()))
         return True
 
     def process(self):
@@ -165,9 +170,9 @@ def watched_under_load(processor, a_turn, turns=40):
                    occupied=processor.process)
     made.set_detail(1)
     told = []
-    for _ in range(turns):
+    for turn in range(turns):
         rows.clear()
-        server.finish(a_turn)
+        server.finish(a_turn[turn] if isinstance(a_turn, list) else a_turn)
         made._turn()
         made.stop()
         told.append(sum(rows))
@@ -177,10 +182,31 @@ def watched_under_load(processor, a_turn, turns=40):
 
 def test_no_more_is_shown_than_can_be_told_in_time():
     """What is looked into and remembered for nothing costs each request."""
-    _, told = watched_under_load(Processor(a_frame=0.02, busy=1.0), a_turn=2000)
-    assert told[0] == RECENT + 1  # a burst, and the first beyond it
+    server, told = watched_under_load(Processor(a_frame=0.02, busy=1.0), a_turn=2000)
+    assert abs(told[0] - SAVED / A_ROW) < 2  # of a burst
+    assert sum(told) < told[0] + len(told) * (MIN_ROWS + MOST_FIRST)
+    assert len(server.recent) == 0
     assert told[-1] <= MIN_ROWS + MOST_FIRST
     assert min(told) > 0
+
+
+def test_a_load_costs_no_more_from_its_first_second_on():
+    """Its first turns may be a burst of which all is to be shown: what is saved for that."""
+    for turns in (1, 2, 10, 30):
+        processor = Processor(a_frame=0.0001, busy=1.0, a_row=50e-6)
+        server, told = watched_under_load(processor, a_turn=1000, turns=turns)
+        assert processor.told < 1.3 * SAVED + turns * TICK * 0.011
+        assert min(told) > 0
+        assert len(server.recent) == 0 or turns == 1  # the rest waits for one turn
+
+
+@pytest.mark.parametrize("burst", [60, 200, 450])
+def test_all_of_a_burst_is_shown_even_if_its_turn_has_no_time_for_all(burst):
+    processor = Processor(a_frame=0.0001, busy=0.1, a_row=60e-6)
+    server, told = watched_under_load(processor, a_turn=[0, burst] + 20 * [0], turns=22)
+    assert sum(told) == burst and told[1] >= min(burst, 150)
+    taken = server.recent.take()
+    assert not taken.exchanges and not taken.left_out
 
 
 def test_all_is_shown_where_telling_costs_little():
@@ -201,7 +227,8 @@ def test_what_is_shown_stands_for_what_is_not():
     server, made = sampler(sink)
     server.finish(RECENT + 500)
     server.finish(3, error=ValueError("no"), status=500)
-    made.sample(1.0)
+    while server.recent:
+        made.sample(1.0)
     rows = [row for frame in frames for row in frame["rows"]]
     failed = [row for row in rows if row["status"] == 500]
     assert len(failed) == 3 and not any("weight" in row for row in failed)

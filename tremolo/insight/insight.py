@@ -256,10 +256,17 @@ class Insight:
         like = grouped(path)
         return self._routes.get(f"{method} {like}", like)
 
-    def keep(self, unfinished: Set[int]) -> None:
+    def keep(self, wanted: Set[int]) -> None:
         """All exchanges but these ended, and nobody will ask for their rows."""
-        for id in [id for id in self._records if id not in unfinished]:
+        for id in [id for id in self._records if id not in wanted]:
             del self._records[id]
+
+    def give_up(self, id: int) -> None:
+        """Nobody will ask for the row of this exchange, which ended."""
+        record = self._records.pop(id, None)
+        if record is not None and self._output is not None:
+            self._output.flush(record)
+        _close(record)
 
     # -- log records and printed lines: see `worker.streams.Requests` ------------------
 

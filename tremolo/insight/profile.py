@@ -19,6 +19,9 @@ from .pace import LEAST, Pace, route_of
 from .record import Record, running
 
 STEP = 0.01  # seconds between samples
+#: seconds between looks where all that had begun has ended each time: a look takes the
+#: interpreter from whoever answers, and under load something begins at any time
+MOST_REST = 0.1
 MAX_SAMPLES = 2000  # of one request
 MAX_STACKS = 200
 MAX_DEPTH = 60
@@ -42,6 +45,7 @@ class Profiler:
         self._thread: Optional[threading.Thread] = None
         self._loop_thread = 0
         self._stopped = False
+        self._rest = LEAST
         self.samples = 0  # that were taken in all
 
     def started(self, record: Record, task: Any) -> None:
@@ -75,6 +79,7 @@ class Profiler:
             pause.wait(step)
             step = LEAST
             if not self._running:
+                self._rest = LEAST
                 self._wake.clear()
                 if self._running:  # one began meanwhile
                     self._wake.set()
@@ -85,22 +90,24 @@ class Profiler:
                 step = STEP  # a dictionary changed while it was looked at: the next turn will do
 
     def _turn(self, now: float) -> float:
-        """Sample what is slow; seconds until the next turn, for each takes the interpreter from
-        whoever answers."""
+        """Sample what is slow; seconds until the next turn."""
         slow: List[Record] = []
         step = LEAST
+        all_ended = True
         for id, record in list(self._running.items()):
             task = _task_of(record)
             if task is None or task.done() or record.samples >= MAX_SAMPLES:
                 self._running.pop(id, None)
                 continue
+            all_ended = False
             soon = record.began + self._pace.limit(route_of(record)) - now
             step = min(step, soon)
             if soon < 0 and len(slow) < MAX_SLOW:
                 slow.append(record)
         if slow:
             self._sample(slow)
-        return max(step, STEP)
+        self._rest = min(MOST_REST, 2 * self._rest) if all_ended else LEAST
+        return self._rest if all_ended else max(step, STEP)
 
     def _sample(self, slow: List[Record]) -> None:
         frames = sys._current_frames()

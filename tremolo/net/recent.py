@@ -3,8 +3,8 @@
 Whether one is looked into is decided at its beginning, whether it is shown at its end. Beyond the
 sample is shown what is remarkable: what failed, was slow or is a stream, and the first request
 for each target, so that one made by hand is found under load. All of it is bounded, and what is
-left out is counted. Knows no clock: whoever takes what ended says how much may come until the
-next time.
+left out is counted. Knows no clock: whoever takes what ended says how much of it, and how much
+may come until the next time.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
@@ -28,11 +28,12 @@ GOLDEN = 0.6180339887498949
 
 
 class Taken(NamedTuple):
-    """Exchanges that ended, each with how many it stands for, itself included; and how many were
-    left out since the last time."""
+    """Exchanges that ended, each with how many it stands for, itself included; how many were left
+    out since the last time; and of those the ones that were looked into."""
 
     exchanges: List[Tuple[Any, float]]
     left_out: int
+    given_up: List[Any]
 
 
 class Recent(List[Any]):
@@ -57,10 +58,10 @@ class Recent(List[Any]):
         #: that were counted already
         self._counted = 0
 
-    def renew(self, more: int, begun: int) -> None:
-        """So many `more` may be chosen. As many exchanges as have `begun` since the last time are
-        expected until the next."""
-        self._room = min(RECENT, self._room + more)
+    def renew(self, room: int, begun: int) -> None:
+        """So many may be chosen until the next time, and as many exchanges as have `begun` since
+        the last time are expected."""
+        self._room = max(0, min(room, RECENT - len(self)))
         self._stride = max(1, begun // max(1, self._room))
         self.until_next = min(self.until_next, self._stride)
         self._place = 0
@@ -115,8 +116,29 @@ class Recent(List[Any]):
         exchange.throttled = exchange.connection.outbox.throttle_seconds - exchange.throttle_mark
         self.append(exchange)
 
-    def take(self) -> Taken:
-        """What ended since the last time."""
+    def take(self, most: int = RECENT, wait: bool = False) -> Taken:
+        """What ended since the last time, and of the sample `most`, as of what is remarkable:
+        the others `wait` for the next time, or are given up, evenly."""
+        others: List[Any] = []
+        for choice, room in ((SAMPLED, most), (REMARKABLE, max(most, MOST_REMARKABLE))):
+            found = [exchange for exchange in self if exchange.choice == choice]
+            surplus = len(found) - room
+            if surplus <= 0:
+                continue
+            if wait:
+                others += found[room:]
+                continue
+            each = len(found) / surplus
+            others += [found[int(index * each)] for index in range(surplus)]
+            if choice == SAMPLED:
+                self.plain_out += surplus
+            else:
+                self._remarkable_out += surplus
+        waiting: List[Any] = []
+        if others:
+            marked = set(map(id, others))
+            waiting = [exchange for exchange in self if wait and id(exchange) in marked]
+            self[:] = [exchange for exchange in self if id(exchange) not in marked]
         choices = [exchange.choice for exchange in self]
         left_out = self.plain_out + self._remarkable_out - self._counted
         weights: Dict[int, float] = {FIRST: 1.0}
@@ -130,5 +152,5 @@ class Recent(List[Any]):
             self._remarkable_out = 0
         self._counted = self.plain_out + self._remarkable_out
         taken = [(exchange, weights[exchange.choice]) for exchange in self]
-        self.clear()
-        return Taken(taken, left_out)
+        self[:] = waiting
+        return Taken(taken, left_out, [] if wait else others)

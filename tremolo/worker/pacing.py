@@ -4,7 +4,7 @@ Arithmetic on processor seconds, which are handed in: knows no clock.
 """
 
 MAX_ROWS = 500  # a turn
-MIN_ROWS = 20
+MIN_ROWS = 4
 MOST_CAPTURES = 20  # a turn
 #: turns of which captures that were not used may be used at once: a page asks for all that it
 #: shows together, and for nothing else for a while
@@ -13,40 +13,58 @@ SAVED_TURNS = 3
 #: where it works all the time (of what it gets of the processor, if others want it, too)
 IDLE_SHARE, BUSY_SHARE = 0.05, 0.01
 LEAST_SHARE = 0.001
+#: processor seconds that are saved of it for a burst, and owed after one, at most
+SAVED = 0.01
+#: processor seconds of a row, before any was made; the rows of a turn from which that is learned,
+#: for in few of them one sees what a turn costs without any
+A_ROW, ENOUGH_ROWS = 40e-6, 10
 #: of it, what rows of connections may take
 CONNECTIONS_SHARE = 0.2
-BUSY = 0.9
+#: the part of the time in which a busy process has something to do, at least
+BUSY = 0.5
 
 
 class Pacing:
-    """`rows` is how many exchanges more may be shown at the next turn, `share` the part of the
-    time that telling may take."""
+    """`share` is the part of the time that telling may take, `busy` whether the process had much
+    else to do since the last turn, and `stays_busy` whether before that, too."""
 
     def __init__(self) -> None:
-        self.rows = MAX_ROWS
         self.share = IDLE_SHARE
-        #: processor seconds that telling has taken in all
+        self.busy = self.stays_busy = False
+        #: processor seconds that telling has taken in all; that it may take now; that a row takes
         self.spent = 0.0
+        self._saved = SAVED
+        self._a_row = A_ROW
         #: the instant from which rows of connections are due
         self._due = float("-inf")
+
+    @property
+    def rows(self) -> int:
+        """How many exchanges may be shown at this turn, or at the next one after it."""
+        return max(MIN_ROWS, min(MAX_ROWS, int(self._saved / self._a_row)))
 
     @property
     def captures(self) -> int:
         """Of how many exchanges heads and bodies are worth their time, until the next turn."""
         return min(MOST_CAPTURES, self.rows // 3)
 
-    def turned(self, rows: int, cost: float, used: float, occupied: float, passed: float) -> None:
-        """A turn told so many `rows`, which took `cost` seconds of the processor. Of the `passed`
-        seconds since the last one, the process `used` so many of the processor, and had something
-        to do for so long as it was `occupied`."""
-        self.spent += cost
-        self.share = max(BUSY_SHARE * min(1.0, used / max(occupied, 1e-6)),
-                         min(IDLE_SHARE, (BUSY - occupied / passed) / 10), LEAST_SHARE)
-        allowed = self.share * passed
-        if cost > allowed:
-            self.rows = max(MIN_ROWS, min(self.rows, int(rows * allowed / cost)))
+    def passed(self, seconds: float, used: float, occupied: float) -> None:
+        """So many `seconds` passed, in which the process `used` so many of the processor, and had
+        something to do for so long as it was `occupied`."""
+        part = min(1.0, occupied / seconds)
+        self.stays_busy, self.busy = self.busy and part >= BUSY, part >= BUSY
+        if self.busy:
+            self.share = max(LEAST_SHARE, BUSY_SHARE * min(1.0, used / max(occupied, 1e-6)))
         else:
-            self.rows = min(MAX_ROWS, self.rows + max(1, self.rows // 20))
+            self.share = IDLE_SHARE - (IDLE_SHARE - BUSY_SHARE) * part / BUSY
+        self._saved = min(SAVED, self._saved + self.share * seconds)
+
+    def told(self, rows: int, cost: float) -> None:
+        """A turn told so many `rows`, which took `cost` seconds of the processor."""
+        self.spent += cost
+        self._saved = max(-SAVED, self._saved - cost)
+        if rows >= ENOUGH_ROWS:
+            self._a_row += (cost / rows - self._a_row) / 4
 
     def told_connections(self, now: float, cost: float) -> None:
         """Rows of connections took `cost` seconds of the processor."""

@@ -50,9 +50,11 @@ class ExchangeRows:
         self._messages_left = 0
         self._reported: Dict[int, None] = {}  # exchanges in progress whose heads were sent
 
-    def take(self, now: float, wall: float, with_messages: bool) -> List[SizedRow]:
-        """What runs long, and what ended since the last time. `wall` is what to add to an instant
-        for the wall clock; `with_messages` asks for what was in requests and responses, too."""
+    def take(self, now: float, wall: float, with_messages: bool, most: int,
+             wait: bool) -> List[SizedRow]:
+        """What runs long, and of what ended since the last time as much as `Recent.take` gives.
+        `wall` is what to add to an instant for the wall clock; `with_messages` asks for what was
+        in requests and responses, too."""
         self._wall = wall
         self._with_messages = with_messages
         self._messages_left = min(MOST_MESSAGES, self._messages_left + MESSAGES_SIZE)
@@ -67,15 +69,18 @@ class ExchangeRows:
                 rows.append(self._live(exchange, now))
                 if len(rows) >= MAX_LIVE:
                     break
-        taken = recent.take()
+        taken = recent.take(most, wait)
         for exchange, weight in taken.exchanges:
             made = self._ended(exchange)
             if weight > 1:
                 made.row["weight"] = round(weight, 2)
             rows.append(made)
         self.left_out += taken.left_out
-        if self._insight is not None and self._insight.needed and taken.left_out:
-            self._insight.keep({exchange.id for exchange in self._unfinished()})
+        if self._insight is not None:
+            for exchange in taken.given_up:
+                self._insight.give_up(exchange.id)
+            if self._insight.needed and taken.left_out:
+                self._insight.keep({exchange.id for exchange in (*self._unfinished(), *recent)})
         return rows
 
     def _unfinished(self) -> Iterator[Exchange]:

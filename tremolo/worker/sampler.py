@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..net.message_log import MessageLog
+from ..net.recent import RECENT
 from ..telemetry import histogram
 from ..telemetry.builders import frame as frame_of
 from ..telemetry.codec import CodecError
@@ -107,10 +108,12 @@ class Sampler:
         self._renew()
 
     def _renew(self) -> None:
-        """So much may be shown at the next turn."""
+        """So much may be looked into until the next turn: what ended does not cost much until it
+        is told, so who has time is ready for a burst."""
         recent, requests = self._server.recent, self._server.counters.requests
         if recent is not None:
-            recent.renew(self._pacing.rows, requests - self._begun)
+            recent.renew(self._pacing.rows if self._pacing.busy else RECENT,
+                         requests - self._begun)
             more = self._pacing.captures if self.detail > 1 else 0
             recent.captures_left = min(SAVED_TURNS * more, recent.captures_left + more)
         self._begun = requests
@@ -123,6 +126,10 @@ class Sampler:
         if late < 60.0:  # more is a machine that slept
             self._lag = max(self._lag, late)
         started = self._thread_cpu()
+        occupied, used = self._occupied(), time.process_time()
+        self._pacing.passed(max(now - self._last_turn, TICK / 2), used - self._cpu_last,
+                            occupied - self._occupied_last)
+        self._cpu_last, self._occupied_last, self._last_turn = used, occupied, now
         if self._on_tick is not None:
             self._on_tick()
         if self._insight is not None:
@@ -131,11 +138,8 @@ class Sampler:
             self._each_second(now)
         self._crowding.turn(now)
         self.sample(now)
-        occupied, used = self._occupied(), time.process_time()
-        self._pacing.turned(self._told, self._thread_cpu() - started, used - self._cpu_last,
-                            occupied - self._occupied_last, max(now - self._last_turn, TICK / 2))
-        self._cpu_last = used
-        self._occupied_last, self._last_turn, self._told = occupied, now, 0
+        self._pacing.told(self._told, self._thread_cpu() - started)
+        self._told = 0
         self._renew()
         self._due = max(self._due + TICK, now + TICK / 2)
         self._handle = self._loop.call_at(self._due, self._turn)
@@ -160,9 +164,12 @@ class Sampler:
         mark = (counters.requests, counters.bytes_in, counters.bytes_out, counters.connections,
                 counters.aborted, counters.errors, counters.protocol_errors, len(connections),
                 sum(counters.status))
-        if mark == self._last_mark and now - self._last_sent < KEEP_ALIVE:
+        if mark == self._last_mark and now - self._last_sent < KEEP_ALIVE \
+                and not self._server.recent:
             return
-        frame, rest = self._whole_frame(now)
+        # Those who stay busy have no time for more: the rest waits for one turn alone.
+        pacing = self._pacing
+        frame, rest = self._whole_frame(now, pacing.rows, wait=not pacing.stays_busy)
         if not self._send(frame):
             self._unsent += len(frame.get("rows", ())) + sum(len(rows) for rows in rest)
             return
@@ -187,7 +194,7 @@ class Sampler:
     def final(self) -> Frame:
         """The last frame: exact counters, and the rows that still wait."""
         now = self._loop.time()
-        frame, rest = self._whole_frame(now)
+        frame, rest = self._whole_frame(now, RECENT)
         for rows in rest:
             self._send(self._headed(now, rows=rows))
         frame["final"] = True
@@ -243,12 +250,13 @@ class Sampler:
             frame["waiting"] = [table.total_download.waiting, table.total_upload.waiting]
         return frame
 
-    def _whole_frame(self, now: float) -> Tuple[Frame, List[List[RequestRow]]]:
-        """A frame with what the level of detail asks for, and the rows that need lines of their
-        own."""
+    def _whole_frame(self, now: float, most: int, wait: bool = False
+                     ) -> Tuple[Frame, List[List[RequestRow]]]:
+        """A frame with what the level of detail asks for, of `most` exchanges if they are not
+        remarkable, and the rows that need lines of their own."""
         if not self.detail:
             return self.frame(now), []
-        rows = self._rows.take(now, self._wall, self.detail > 1)
+        rows = self._rows.take(now, self._wall, self.detail > 1, most, wait)
         self._told += len(rows)
         frame = self.frame(now)
         size = 2048
