@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.serving import run, serving
 from tremolo.insight.insight import Insight
-from tremolo.insight.pace import ENOUGH, LEAST, MAX_ROUTES, Pace
+from tremolo.insight.pace import ENOUGH, LEAST, MAX_ROUTES, NOTICED, Pace
 from tremolo.insight.profile import MAX_NODES, MOST_REST, Profiler, tree_of
 from tremolo.insight.record import Record
 
@@ -20,22 +20,24 @@ class Log:
         raise AssertionError(line[0] % line[1:])
 
 
-def test_a_route_has_no_slow_requests_until_enough_are_known():
+def test_what_anybody_notices_is_slow_until_more_is_known_of_its_route():
     pace = Pace()
     for _ in range(ENOUGH - 1):
-        pace.add("GET /", 0.1)
-    assert pace.limit("GET /") == float("inf")
-    pace.add("GET /", 0.1)
-    assert pace.limit("GET /") == 0.1
+        assert pace.limit("GET /") == NOTICED
+        pace.add("GET /", 0.05)
+    pace.add("GET /", 0.05)
+    assert pace.limit("GET /") == 0.05
 
 
 def test_a_request_is_slow_beyond_the_95th_percentile_of_its_route():
     pace = Pace()
     for number in range(100):
-        pace.add("GET /", number / 100)
+        pace.add("GET /", number / 1000)
         pace.add("GET /fast", 0.001)
-    assert pace.limit("GET /") == pytest.approx(0.95)
+        pace.add("GET /always", 1.0)
+    assert pace.limit("GET /") == pytest.approx(0.095)
     assert pace.limit("GET /fast") == LEAST
+    assert pace.limit("GET /always") == NOTICED
 
 
 def test_routes_are_bounded():
@@ -205,10 +207,10 @@ def test_a_slow_request_tells_its_profile_and_the_others_do_not():
 
 def test_what_is_slow_is_judged_each_tenth_time_however_many_are_kept():
     pace = Pace()
-    for seconds in [5.0] + 190 * [0.1] + 9 * [5.0]:
+    for seconds in [0.09] + 190 * [0.05] + 9 * [0.09]:
         pace.add("GET /", seconds)
     limits = []
     for _ in range(10):
-        pace.add("GET /", 0.1)
+        pace.add("GET /", 0.05)
         limits.append(pace.limit("GET /"))
-    assert limits == 9 * [5.0] + [0.1]
+    assert limits == 9 * [0.09] + [0.05]

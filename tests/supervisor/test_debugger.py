@@ -37,7 +37,7 @@ def test_a_breakpoint_waits_for_the_debugger_in_another_terminal(tmp_path, path,
             capture_output=True, timeout=15)
         thread.join(15)
         assert done.returncode == 0, done.stderr
-        assert "('total is', [41])" in done.stdout
+        assert "(tremolo) ('total is', [41])" in done.stdout
         assert "('now', [42])" in done.stdout  # lines that are there at once are all taken
         assert answers == [(200, b"42")]
         assert server.text() == "41"

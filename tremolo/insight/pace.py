@@ -7,6 +7,8 @@ from ..telemetry.templates import grouped, readable
 from .record import Record
 
 LEAST = 0.025  # seconds below which nothing is slow
+#: seconds beyond which everything is: who waits notices, also where a route always takes as long
+NOTICED = 0.1
 ENOUGH = 20  # requests of a route before "slow" means anything
 JUDGED_AFTER = 10  # requests more it means another time
 KEPT = 200
@@ -21,7 +23,7 @@ class Times:
     def __init__(self) -> None:
         self._seconds: Deque[float] = deque(maxlen=KEPT)
         self._until_judged = ENOUGH
-        self.limit = float("inf")
+        self.limit = NOTICED
 
     def add(self, seconds: float) -> None:
         self._seconds.append(seconds)
@@ -29,7 +31,7 @@ class Times:
         if not self._until_judged:
             self._until_judged = JUDGED_AFTER
             ordered = sorted(self._seconds)
-            self.limit = max(LEAST, ordered[int(len(ordered) * 0.95)])
+            self.limit = min(NOTICED, max(LEAST, ordered[int(len(ordered) * 0.95)]))
 
 
 class Pace:
@@ -49,7 +51,7 @@ class Pace:
     def limit(self, route: str) -> float:
         """The time beyond which a request of this route is slow."""
         times = self._routes.get(route)
-        return float("inf") if times is None else times.limit
+        return NOTICED if times is None else times.limit
 
 
 def route_of(record: Record) -> str:

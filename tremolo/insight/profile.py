@@ -1,5 +1,5 @@
 """Where the time of a slow request goes: its stack, sampled while it takes longer than 95 of 100
-requests of its route did.
+requests of its route did, or than anybody likes to wait.
 
 A thread that sleeps while no request runs, and samples only while a slow one does. It reads
 frames, and asks the application nothing.

@@ -62,7 +62,8 @@ class OutgoingCall(TypedDict, total=False):
 
 
 class Profile(TypedDict):
-    """The sampled stacks of a request that took longer than 95 of 100 of its route."""
+    """The sampled stacks of a request that took longer than 95 of 100 of its route, or a tenth
+    of a second."""
 
     every_ms: float  # between samples
     samples: int

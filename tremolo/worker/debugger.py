@@ -53,7 +53,7 @@ class Debugger:
             return "continue\n"
         line = _Line(connection)
         before = {name: vars(debugger).get(name, getattr(debugger, name))
-                  for name in ("stdin", "stdout", "use_rawinput", "nosigint")}
+                  for name in ("stdin", "stdout", "use_rawinput", "nosigint", "prompt")}
         debugger.__class__ = _remote(type(debugger))
         debugger.take(line, before)
         try:
@@ -116,12 +116,11 @@ def _remote(kind: type) -> Any:
     goes on."""
 
     class Remote(kind):  # type: ignore[misc]
-        prompt = "(tremolo) "
-
         def take(self, line: _Line, before: Dict[str, Any]) -> None:
             """Talk over the line; afterwards it is again as it was `before`."""
             self.__dict__.update(stdin=line.reader, stdout=line.writer, use_rawinput=False,
-                                 nosigint=True, _line=line, _before=before)
+                                 nosigint=True, prompt="(tremolo) ", _line=line,
+                                 _before=before)
 
         def set_continue(self) -> None:
             super().set_continue()
