@@ -16,6 +16,21 @@ SLOW_LIFESPAN = hello("TEXT").replace(
 WORDS = "import words\n" + hello("x").replace('b"x"', "words.text.encode()")
 
 
+@pytest.fixture
+def words(tmp_path):
+    """A module of which `shop` says the text."""
+    path = tmp_path / "words.py"
+    path.write_text("text = 'one'")
+    return path
+
+
+@pytest.fixture
+def shop(tmp_path):
+    path = tmp_path / "shop.py"
+    path.write_text(WORDS)
+    return path
+
+
 def dev(folder, *more, **environ):
     return Server(folder, "dev", "shop:app", "--port", "0", *more, **environ)
 
@@ -72,11 +87,7 @@ def test_a_save_during_the_very_first_start_is_served(tmp_path, mode):
         assert server.wait_for("hello")["gen"] > gen
 
 
-def test_a_save_of_a_module_that_was_read_already_is_served(tmp_path):
-    words = tmp_path / "words.py"
-    words.write_text("text = 'one'")
-    shop = tmp_path / "shop.py"
-    shop.write_text(WORDS)
+def test_a_save_of_a_module_that_was_read_already_is_served(tmp_path, shop, words):
     with dev(tmp_path) as server:
         assert server.text() == "one"
         save(shop, "import words\nprint('running')\n" + SLOW + WORDS)
@@ -85,11 +96,8 @@ def test_a_save_of_a_module_that_was_read_already_is_served(tmp_path):
         served(server, "two")
 
 
-def test_a_save_of_a_module_that_is_still_to_be_read_starts_nothing_twice(tmp_path):
-    words = tmp_path / "words.py"
-    words.write_text("text = 'one'")
-    shop = tmp_path / "shop.py"
-    shop.write_text(WORDS)
+def test_a_save_of_a_module_that_is_still_to_be_read_starts_nothing_twice(
+        tmp_path, shop, words):
     with dev(tmp_path) as server:
         assert server.text() == "one"
         save(shop, "print('running')\n" + SLOW + WORDS)
@@ -111,11 +119,8 @@ def test_a_formatter_that_writes_again_after_the_save_is_served(tmp_path):
             served(server, f"formatted {gap}")
 
 
-def test_a_module_that_is_written_while_it_is_imported_is_read_again(tmp_path):
+def test_a_module_that_is_written_while_it_is_imported_is_read_again(tmp_path, shop, words):
     """Between the reading of a file and the report of it."""
-    words = tmp_path / "words.py"
-    words.write_text("text = 'one'")
-    (tmp_path / "shop.py").write_text(WORDS)
     with dev(tmp_path) as server:
         assert server.text() == "one"
         for number in range(8):
