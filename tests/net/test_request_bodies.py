@@ -1,5 +1,6 @@
 """Request bodies: read lazily, bounded, never taken for a request (RFC 9112 section 6)."""
 
+import contextlib
 
 import pytest
 
@@ -251,12 +252,14 @@ def test_a_body_that_breaks_its_framing_is_refused(bad):
 
 
 @each_loop
-def test_a_refusal_reaches_a_client_that_is_still_sending(conversation):
+@pytest.mark.parametrize("size", [50_000, 12_000_000])
+def test_a_refusal_reaches_a_client_that_is_still_sending(conversation, size):
     """RFC 9112 section 9.6: a close with unread data would reset, and so eat the response."""
     async def talk(site, client):
-        await client.send(post_head(50000) + bytes(25000))
+        await client.send(post_head(size) + bytes(25000))
         await until(lambda: site.server.counters.status[4])
-        await client.send(bytes(25000))
+        for _ in range(25000, size, 25000):
+            await client.send(bytes(25000))
         response = await client.response()
         assert response.status == 413
         assert await client.closed()
@@ -266,18 +269,41 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(conversation):
     conversation(Handling(count, body_limit=1000), talk)
 
 
-def test_a_client_that_sends_for_ever_after_a_refusal_is_cut_off(conversation):
+@by_hand
+@pytest.mark.parametrize("size, seconds", [(0, 1), (50, 1), (4096, 2), (65536, 30)])
+def test_a_client_that_sends_for_ever_after_a_refusal_is_cut_off(conversation, size, seconds):
+    """After a second, after more if it really sends, and in any case."""
     async def talk(site, client):
-        sent = 0
-        try:
-            await client.send(post_head(10**9))
-            while sent < 50_000_000:
-                await client.send(bytes(65536))
-                sent += 65536
-        except OSError:
-            pass
-        assert sent < 50_000_000
-        await until(lambda: not site.server.connections)
-        assert site.server.counters.bytes_in < 1_000_000
+        await client.send(post_head(10**9))
+        await until(lambda: site.server.counters.status[4])
+        counters = site.server.counters
+        passed = 0.0
+        while site.server.connections:
+            assert passed <= seconds
+            come = counters.bytes_in + size
+            with contextlib.suppress(OSError):
+                await client.send(bytes(size))
+            await until(lambda come=come: counters.bytes_in == come
+                        or not site.server.connections)
+            await pass_time(0.5)
+            passed += 0.5
+        assert seconds <= passed
+
+    conversation(Handling(count, body_limit=1000), talk)
+
+
+@by_hand
+def test_the_end_of_the_server_does_not_wait_for_an_upload_that_was_refused(conversation):
+    async def talk(site, client):
+        await client.send(post_head(10**9))
+        await until(lambda: site.server.counters.status[4])
+        await client.send(bytes(65536))
+        await settle()
+        site.server.leave(10.0)
+        for _ in range(3):
+            await client.send(bytes(65536))
+            await settle()
+            await pass_time(0.5)
+        assert not site.server.connections
 
     conversation(Handling(count, body_limit=1000), talk)

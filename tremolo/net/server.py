@@ -374,6 +374,8 @@ class Server:
 
     def release(self, connection: HTTPConnection) -> None:
         """Let go of an idle connection while draining."""
+        if connection.ending is not None:
+            connection.ending.hurry(self.loop.time())
         if not connection.idle or connection.lost:
             return
         sock = connection.socket
