@@ -225,24 +225,23 @@ def test_an_application_can_accept_after_a_refused_accept(dialogue):
 # Refusing
 
 
-def test_close_before_accept_is_a_403():
+def test_close_before_accept_is_a_403(conversation):
     async def script(app, receive, send):
         await send({"type": "websocket.close", "code": 4000, "reason": "not told"})
         app.messages.append(await receive())
 
-    async def main():
-        app = Recorder(script)
-        async with serving_asgi(app) as site:
-            client = await open_client(site)
-            await client.send(handshake())
-            response = await client.response()
-            assert response.status == 403
-            assert response["connection"] == "close"
-            assert await client.closed()
-            await until(lambda: app.done)
-            assert app.messages[-1]["type"] == "websocket.disconnect"
+    app = Recorder(script)
 
-    run(main)
+    async def talk(site, client):
+        await client.send(handshake())
+        response = await client.response()
+        assert response.status == 403
+        assert response["connection"] == "close"
+        assert await client.closed()
+        await until(lambda: app.done)
+        assert app.messages[-1]["type"] == "websocket.disconnect"
+
+    conversation(app, talk)
 
 
 def test_a_denial_response_is_sent_as_the_application_says():

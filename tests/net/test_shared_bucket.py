@@ -14,6 +14,15 @@ from tremolo.net.throttling.shared_bucket import SharedBucket
 # Sharing
 
 
+def drain_all(shares, instants):
+    """What each got of shares that all ask for plenty at each instant."""
+    got = [0] * len(shares)
+    for now in instants:
+        for n, share in enumerate(shares):
+            got[n] += share.grant(now, PLENTY)
+    return got
+
+
 def run_shared(rate, flows, seconds, tick=TICK, jitter=0.0):
     rng = random.Random(0)
     bucket = SharedBucket(RateLimit(rate, 0.0), 0.0)
@@ -56,9 +65,7 @@ def test_what_one_flow_does_not_want_goes_to_the_others():
 def test_a_flow_that_stops_asking_leaves_its_part_to_the_others():
     bucket = SharedBucket(RateLimit(1_000_000, 0.0), 0.0)
     a, b = bucket.join(), bucket.join()
-    for now in ticks(1):
-        a.grant(now, PLENTY)
-        b.grant(now, PLENTY)
+    drain_all([a, b], ticks(1))
     total = sum(a.grant(now, PLENTY) for now in ticks(2, begin=1.0))
     assert total == pytest.approx(2_000_000, rel=0.05)
 
@@ -66,14 +73,9 @@ def test_a_flow_that_stops_asking_leaves_its_part_to_the_others():
 def test_a_flow_that_comes_back_gets_no_more_than_those_that_stayed():
     bucket = SharedBucket(RateLimit(1_000_000, 0.0), 0.0)
     a, b = bucket.join(), bucket.join()
-    for now in ticks(1):
-        a.grant(now, PLENTY)
-        b.grant(now, PLENTY)
+    drain_all([a, b], ticks(1))
     drain(a, ticks(3, begin=1.0))
-    got_a = got_b = 0
-    for now in ticks(1, begin=4.0):
-        got_a += a.grant(now, PLENTY)
-        got_b += b.grant(now, PLENTY)
+    got_a, got_b = drain_all([a, b], ticks(1, begin=4.0))
     assert got_b == pytest.approx(got_a, rel=0.1)
 
 
@@ -83,10 +85,7 @@ def test_what_a_flow_had_alone_does_not_count_against_it():
     for now in ticks(10):
         assert a.grant(now, 10_000) == 10_000
     b = bucket.join()
-    got_a = got_b = 0
-    for now in ticks(2, begin=10.0):
-        got_a += a.grant(now, PLENTY)
-        got_b += b.grant(now, PLENTY)
+    got_a, got_b = drain_all([a, b], ticks(2, begin=10.0))
     assert got_a == pytest.approx(got_b, rel=0.05)
 
 
@@ -124,9 +123,7 @@ def test_flows_that_come_and_go_share_fairly_with_those_that_stay():
 def test_a_share_that_left_holds_nothing():
     bucket = SharedBucket(RateLimit(100_000, 0.0), 0.0)
     a, b = bucket.join(), bucket.join()
-    for now in ticks(1):
-        a.grant(now, PLENTY)
-        b.grant(now, PLENTY)
+    drain_all([a, b], ticks(1))
     b.leave()
     assert bucket.members == 1
     assert bucket.waiting == 1

@@ -195,4 +195,4 @@ def test_a_jump_of_the_wall_clock_ends_no_wait_and_moves_only_the_date(jump, mon
             for client in (kept, begun, uploading, talking):
                 client.close()
 
-    run(main)
+    run(main, "by-hand")
