@@ -1,26 +1,39 @@
 """What looking into requests costs: a request with ten queries, unwatched and watched.
 
-    python tests/benchmarks/insight.py [ROUNDS]
+    python tests/benchmarks/insight.py [ROUNDS] [--loaded]
 
-The application's part is called in this process, without sockets: rounds of both kinds take
-turns, and the median of their ratios is printed. sqlite3 by itself is the worst case, since its
-queries cost next to nothing; Django's and SQLAlchemy's are what requests are made of.
+Each request looked into, and told: the application's part is called in this process, without
+sockets, and the processor time that a request takes at least is printed, for what else runs on a
+machine only adds to it. That is what one costs where there is time for all. sqlite3 by itself is
+the worst case, since its queries cost next to nothing; Django's and SQLAlchemy's are what
+requests are made of.
+
+With `--loaded`, as a worker really runs: below `wrk`, which is needed, with a viewer and without
+by turns, the processor time of the worker a request, and how many of the requests were looked
+into: under load that is a sample, so that being watched takes a share of the time.
 """
 
+import argparse
 import logging
 import os
+import pathlib
 import statistics
 import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from tests.benchmarks.servers import ROOT, cpu_seconds, wrk
 from tests.support.serving import run, serving
+from tests.support.watching import Watched
 from tremolo.insight.insight import Insight
+from tremolo.telemetry.builders import insight_event
+from tremolo.telemetry.codec import encode
 
 QUERIES = 10
-REQUESTS = 60
+SECONDS, CONNECTIONS = 3, 16  # of load, with a viewer and without
+REQUESTS = 20  # a round: short, so that some are interrupted by nobody
 
 
 def by_sqlite3():
@@ -94,54 +107,123 @@ def by_sqlalchemy():
 
 
 async def measure(request, insight, rounds):
-    """Seconds of processor a request, and the median ratio of watched to unwatched ones."""
+    """Seconds of processor that a request takes at least, by what is done for viewers."""
     async def handle(exchange):
         request()
         exchange.response.respond(200, [], b"")
 
+    def tell():
+        for id in list(insight._records):
+            insight.row(id, 200, True, 0.0, 0.01)
+        while insight._untold:
+            insight.tick(0.0)
+
     async with serving(handle) as site:
         insight.serve(site.server)
-        ratios, plain = [], []
+        insight.on_facts = lambda facts: encode(insight_event(1, 1, facts))
+        spent = {"unwatched": [], "looked into": [], "and told": []}
         for _ in range(rounds):
-            spent = {}
             for level in (0, 1):
                 insight.watch(level)
                 await site.get()
+                tell()
                 began = time.process_time()
                 for _ in range(REQUESTS):
                     await site.get()
-                for id in list(insight._records):
-                    insight.row(id, 200, True, 0.0, 0.01)
-                while insight._untold:
-                    insight.tick(0.0)
-                spent[level] = (time.process_time() - began) / REQUESTS
+                asked = time.process_time()
+                tell()
+                told = time.process_time()
+                spent["looked into" if level else "unwatched"].append(asked - began)
+                spent["and told"].append(told - began if level else float("inf"))
             insight.watch(0)
-            ratios.append(spent[1] / spent[0])
-            plain.append(spent[0])
-        return statistics.median(plain), statistics.median(ratios)
+        return {name: min(times) / REQUESTS for name, times in spent.items()}
+
+
+#: made with the first request, when there is a viewer already
+APP = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.benchmarks import insight
+made = []
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return
+    if not made:
+        made.append(insight.by_{name}())
+    made[0]()
+    await send({{"type": "http.response.start", "status": 200, "headers": []}})
+    await send({{"type": "http.response.body", "body": b"ok"}})
+"""
+
+
+def loaded(name, rounds):
+    """Seconds of the worker's processor a request without a viewer, their ratios with one to
+    without, and the part of the requests that were looked into."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "shop.py").write_text(APP.format(root=str(ROOT), name=name))
+        with Watched(folder, "shop:app") as server:
+            pid = server.wait_for("worker", state="serving")["pid"]
+            plain, ratios, looked_into, asked = [], [], 0, 0
+            for turn in range(-1, rounds):
+                spent = {}
+                for level in (1, 0) if turn % 2 else (0, 1):
+                    server.command("detail", level=level)
+                    before, rows = cpu_seconds([pid]), len(server.find("request"))
+                    _, count = wrk(server.port, CONNECTIONS, SECONDS)
+                    time.sleep(0.3)
+                    spent[level] = (cpu_seconds([pid]) - before) / count
+                    if level and turn >= 0:
+                        asked += count
+                        looked_into += sum(not row.get("unobserved")
+                                           for row in server.find("request")[rows:])
+                if turn >= 0:  # the first of each is for warming up
+                    plain.append(spent[0])
+                    ratios.append(spent[1] / spent[0])
+    return statistics.median(plain), ratios, looked_into / asked
+
+
+def each_told(make, rounds):
+    insight = Insight(logging.getLogger("tremolo"), is_project=lambda path: path == __file__)
+    insight.watch(1)  # of sqlite3 only connections that are made meanwhile are observed
+    try:
+        request = make()
+    finally:
+        insight.watch(0)
+    found = {}
+
+    async def measured():
+        found.update(await measure(request, insight, rounds))
+
+    run(measured, 600.0)
+    return found
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    print(f"{'ten queries by':<14} {'unwatched':>12} {'watched':>9}")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=15)
+    parser.add_argument("--loaded", action="store_true")
+    options = parser.parse_args()
+    rounds = options.rounds
+    if options.loaded:
+        print(f"{'ten queries by':<14} {'unwatched':>12} {'watched':>22} {'looked into':>12}")
+    else:
+        print(f"{'ten queries by':<14} {'unwatched':>12} {'looked into':>12} {'and told':>12}")
     for make in (by_sqlite3, by_django, by_sqlalchemy):
-        insight = Insight(logging.getLogger("tremolo"), is_project=lambda path: path == __file__)
-        insight.watch(1)  # of sqlite3 only connections that are made meanwhile are observed
-        try:
-            request = make()
-        except ImportError as exc:
-            print(f"{make.__name__[3:]:<14} not measured: {exc}")
+        name = make.__name__[3:]
+        if options.loaded:
+            plain, ratios, part = loaded(name, rounds)
+            spread = f"{statistics.median(ratios):.3f}x ({min(ratios):.2f}-{max(ratios):.2f})"
+            print(f"{name:<14} {plain * 1e6:>9,.0f} us {spread:>22} {part:>11.0%}", flush=True)
             continue
-        finally:
-            insight.watch(0)
-        found = []
-
-        async def measured(request=request, insight=insight, found=found):
-            found.append(await measure(request, insight, rounds))
-
-        run(measured, 300.0)
-        seconds, ratio = found[0]
-        print(f"{make.__name__[3:]:<14} {seconds * 1e6:>9,.0f} us {ratio:>8.3f}x")
+        try:
+            found = each_told(make, rounds)
+        except ImportError as exc:
+            print(f"{name:<14} not measured: {exc}")
+            continue
+        plain = found["unwatched"]
+        print(f"{name:<14} {plain * 1e6:>9,.0f} us {found['looked into'] / plain:>11.3f}x"
+              f" {found['and told'] / plain:>11.3f}x", flush=True)
 
 
 if __name__ == "__main__":

@@ -147,15 +147,26 @@ class Record:
                   failed: bool, place: Place) -> None:
         """A statement came to its end."""
         queries = self.queries
-        if len(queries) < MAX_QUERIES:
-            # A named tuple's own `__new__` costs as much as all the rest, and so do counts that
-            # threads must not make at the same time.
-            queries.append(
-                _tuple(Query, (statement, parameters, began, seconds, rows, failed, place)))
-        else:
-            with self._lock:
-                self.more_queries += 1
-                self.more_query_seconds += seconds
+        if len(queries) >= MAX_QUERIES:
+            self.add_surplus(seconds)
+            return
+        # A named tuple's own `__new__` costs as much as all the rest, and so do counts that
+        # threads must not make at the same time.
+        queries.append(
+            _tuple(Query, (statement, parameters, began, seconds, rows, failed, place)))
+        if self.changed is not None:
+            self.changed(self)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether of more statements nothing but their number is kept, and their time."""
+        return len(_queries_of(self)) >= MAX_QUERIES
+
+    def add_surplus(self, seconds: float) -> None:
+        """A statement came to its end, of which nothing else is kept."""
+        with self._lock:
+            self.more_queries += 1
+            self.more_query_seconds += seconds
         if self.changed is not None:
             self.changed(self)
 

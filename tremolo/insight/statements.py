@@ -174,6 +174,9 @@ class Observing:
         """A statement came to its end, two calls below the library's; `rows(subject)` is the
         number of its rows."""
         try:
+            if record.is_full:
+                record.add_surplus(seconds)
+                return
             count = -1
             if rows is not None and not failed:
                 try:
@@ -197,9 +200,10 @@ class Observing:
             # `Running`, written out: it would cost as much again.
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
+                if is_covered():  # as a driver below an ORM is: nothing more than this is run
+                    return execute(self, statement, *arguments, **named)
                 record = current()
-                # Of a driver below an ORM nothing more than this is run.
-                if record is None or is_covered() or record.closed or not source.on:
+                if record is None or record.closed or not source.on:
                     return execute(self, statement, *arguments, **named)
                 cover(True)
                 began, failed, subject = clock(), True, self
