@@ -9,8 +9,11 @@ import sys
 
 import pytest
 
+from tests.support.feed_player import FeedPlayer, line
 from tests.support.serving import run, serving_asgi, until
 from tremolo.insight.insight import Insight
+from tremolo.telemetry.codec import LineDecoder
+from tui.model.session import Session
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
 START = {"type": "http.response.start", "status": 200,
@@ -20,6 +23,7 @@ END = {"type": "http.response.body", "body": b"Hello, World!"}
 #: from 3.12 on a handler's first step takes no turn of the loop
 FUNCTION_CALLS = 80 if sys.version_info >= (3, 12) else 105
 CALLS_WITH_DASHBOARD = 3
+CALLS_OF_DASHBOARD = 60  # for a row, from the feed's bytes to all that is counted of it
 CALLS_UNDER_LOAD = 1
 WRITES_OF_A_STREAM = 3
 
@@ -124,6 +128,25 @@ def test_being_watched_costs_one_call_where_requests_are_too_many_to_be_looked_i
     alone = measure()[0]
     watched = measure(insight=Insight(logging.getLogger("test")))
     assert watched[0] - alone < CALLS_UNDER_LOAD + 1, watched[3]
+
+
+@cpython_only
+def test_a_row_costs_the_dashboard_few_calls():
+    player = FeedPlayer(clock=lambda: 1_700_000_000.0)
+    player.rate = 5000
+    told = [player.step(tick) for tick in range(101, 104)]
+    data = [line(player.hello()), *(line(each) for turn in told for each in turn)]
+    rows = sum(len(each.get("rows", ())) for turn in told for each in turn)
+    session, decoder, calls = Session(clock=lambda: 100.0), LineDecoder(), Calls()
+    sys.setprofile(calls)
+    try:
+        for piece in data:
+            for _, each in decoder.feed(piece):
+                session.apply(each)
+    finally:
+        sys.setprofile(None)
+    assert session.traffic.seen == rows > 1000 and not session.rejected
+    assert sum(calls.names.values()) / rows < CALLS_OF_DASHBOARD, calls.names.most_common()
 
 
 def test_a_thousand_small_yields_are_three_writes_at_most():

@@ -116,6 +116,7 @@ class Dashboard(Actions, App[int]):
         self.alarms: Dict[str, float] = {}
         self.breakpoints: List[Tuple[int, str]] = []
         self.draw_timer: Optional[DrawTimer] = None
+        self._rows_drawn = 0  # that had been seen at the last draw
         self.first_frame: Optional[FirstFrame] = None  # that is on the screen already
         self.panes: Dict[str, LinePane] = {}
         self.arrangement: Optional[Layout] = None
@@ -257,7 +258,8 @@ class Dashboard(Actions, App[int]):
     def news(self) -> None:
         """The model has changed: draw at the next tick."""
         if self.draw_timer is not None:
-            self.draw_timer.news()
+            fresh = self.session.traffic.seen - self._rows_drawn
+            self.draw_timer.news(flood=fresh > self.size.height)
 
     def _hurry(self) -> None:
         """A key has changed what is to be seen: do not wait for the next tick."""
@@ -270,6 +272,7 @@ class Dashboard(Actions, App[int]):
         drawn = False
         if self._exit:
             return drawn
+        self._rows_drawn = self.session.traffic.seen
         if self.arrangement is not None:
             self.arrangement.settle()
         parts: List[Union[Bar, LinePane]] = [self.head, self.tabs, self.notice_bar]

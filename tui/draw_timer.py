@@ -1,5 +1,5 @@
-"""When to draw: soon after news, ten times a second at most, less often where drawing is slow; at
-once after a key.
+"""When to draw: soon after news, ten times a second at most, less often where drawing is slow or
+where nobody could follow; at once after a key.
 
 Knows a loop's clock and two callbacks; what is drawn, and how, is not its business.
 """
@@ -8,6 +8,7 @@ import asyncio
 from typing import Callable, Optional
 
 FASTEST = 0.1  # seconds between draws
+FLOODED = 0.2  # where more comes at a time than fits on the screen
 SLOWEST = 0.4
 SLOW_DRAW = 0.05  # a draw that takes longer halves the rate
 IDLE = 0.5  # without news: for what depends on time alone
@@ -31,9 +32,11 @@ class DrawTimer:
         self.interval = FASTEST
         self.ticks = 0
 
-    def news(self) -> None:
-        """Something has changed: draw, but not sooner than `interval` after the last time."""
-        self._at(max(self._loop.time(), self._ticked + self.interval))
+    def news(self, flood: bool = False) -> None:
+        """Something has changed: draw, but not sooner than `interval` after the last time. In a
+        `flood` all lines would be others each time, so half as often is as good to read."""
+        interval = max(self.interval, FLOODED) if flood else self.interval
+        self._at(max(self._loop.time(), self._ticked + interval))
 
     def key(self) -> None:
         """A key has changed what is to be seen: draw at once. Keys of one read are one draw."""

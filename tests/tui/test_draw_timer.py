@@ -54,9 +54,9 @@ def make(cost=0.0):
     return loop, timer, counts
 
 
-def feed(loop, timer, seconds, step=0.001):
+def feed(loop, timer, seconds, step=0.001, **how):
     for _ in range(int(seconds / step)):
-        timer.news()
+        timer.news(**how)
         loop.run(step)
 
 
@@ -64,6 +64,15 @@ def test_a_storm_of_news_is_drawn_ten_times_a_second():
     loop, timer, counts = make()
     feed(loop, timer, 5.0)
     assert 48 <= counts["draws"] <= 52 and 9 <= counts["samples"] <= 11
+
+
+def test_what_nobody_could_follow_is_drawn_half_as_often():
+    loop, timer, counts = make()
+    feed(loop, timer, 5.0, flood=True)
+    assert 23 <= counts["draws"] <= 27 and 9 <= counts["samples"] <= 11
+    timer.news()
+    loop.run(FASTEST)
+    assert counts["draws"] <= 28
 
 
 def test_the_first_news_after_quiet_is_drawn_at_once():

@@ -51,8 +51,10 @@ class Answers:
         self.begun: Deque[float] = deque(maxlen=KEPT)
 
     def add(self, queries: int) -> None:
-        self.fewest = min(self.fewest, queries) if self.count else queries
-        self.most = max(self.most, queries)
+        if queries < self.fewest or not self.count:
+            self.fewest = queries
+        if queries > self.most:
+            self.most = queries
         self.count += 1
 
     def add_time(self, ms: float, begun: float, warm: bool) -> None:
@@ -145,12 +147,14 @@ class Changes:
             if row.get("unobserved"):
                 return None
             begun, ms = row.get("t", 0.0), row.get("ms", 0.0)
-            waited = row.get("throttle_ms", 0.0) + row.get("queue_ms", 0.0)
+            own = ms - row.get("throttle_ms", 0.0) - row.get("queue_ms", 0.0)
+            warm = begun >= route.warm_from
             now.add(row.get("queries", 0))
             if not row.get("crowded"):
-                now.add_time(max(0.0, ms - waited), begun, begun >= route.warm_from)
-            route.warm_from = min(
-                route.warm_from, begun + (ms + row.get("held_ms", 0.0)) / 1000)
+                now.add_time(own if own > 0.0 else 0.0, begun, warm)
+            if not warm:
+                route.warm_from = min(
+                    route.warm_from, begun + (ms + row.get("held_ms", 0.0)) / 1000)
         seen = now.count + int(now.failed)
         if seen < route.compared_at:
             return None

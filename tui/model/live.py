@@ -91,7 +91,7 @@ class Live:
 
     def finished(self, row: Row) -> None:
         """The exchange has its row in the history; a selection goes over to it."""
-        live = self._told.pop((row.pid, row.id), None)
+        live = self._told.pop((row.pid, row.id), None) if self._told else None
         if live is not None:
             _remember(self._became, live.uid, row.uid)
         if row.status == 101:

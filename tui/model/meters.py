@@ -167,9 +167,12 @@ class Meters:
 
     def row(self, row: Row, now: float) -> None:
         """An exchange in progress, or one that has ended, for the paths that are measured."""
+        live = row.state == "live"
+        if not (live or self._scoped or self._exchanges):
+            return
         key = (row.pid, row.id)
         since, sent, read = self._exchanges.pop(key, (now - row.ms / 1000, 0, 0))
-        if row.state == "live":  # kept in any case: a meter begins with what it is from then
+        if live:  # kept in any case: a meter begins with what it is from then
             self._exchanges[key] = (now, row.bytes_out, row.bytes_in)
         for scope in self._scoped:
             if scope.connection is None and _concerns(scope, row):

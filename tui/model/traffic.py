@@ -5,8 +5,8 @@ trimming, filtering and reloads. Rules between generations are entries too.
 """
 
 from bisect import bisect_left
-from operator import attrgetter
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from operator import attrgetter, itemgetter
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from tremolo.telemetry.filters import (
     FilterError,
@@ -37,75 +37,56 @@ class Endpoint(NamedTuple):
                    int(data.get("line", 0)))
 
 
+#: what a row has that says less
+_ABSENT: Dict[str, Any] = {
+    "id": 0, "conn": 0, "t": 0.0, "method": "", "path": "", "route": None, "status": 0,
+    "bytes_in": 0, "bytes_out": 0, "ms": 0.0, "ttfb_ms": 0.0, "throttle_ms": 0.0,
+    "state": "done", "error": None, "http": "1.1", "secure": False}
+_fetched: Callable[[Dict[str, Any]], Tuple[Any, ...]] = itemgetter(*_ABSENT)
+
+
 class Row:
     """One exchange; the text in it is clean, but for that of its messages."""
 
     __slots__ = (
-        "bytes_in",
-        "bytes_out",
-        "calls_ms",
-        "conn",
-        "endpoint",
-        "error",
-        "gen",
-        "held_ms",
-        "http",
-        "id",
-        "marked",
-        "method",
-        "ms",
-        "path",
-        "peer",
-        "pid",
-        "proxied",
-        "queries",
-        "queue_ms",
-        "rate",
-        "request",
-        "response",
-        "route",
-        "secure",
-        "shown_path",
-        "sql_ms",
-        "sse",
-        "state",
-        "status",
-        "t",
-        "throttle_ms",
-        "ttfb_ms",
-        "uid",
-        "unobserved",
-        "weight",
-    )
+        "bytes_in", "bytes_out", "calls_ms", "conn", "endpoint", "error", "gen", "held_ms",
+        "http", "id", "marked", "method", "ms", "path", "peer", "pid", "proxied", "queries",
+        "queue_ms", "rate", "request", "response", "route", "secure", "shown_path", "sql_ms",
+        "sse", "state", "status", "t", "throttle_ms", "ttfb_ms", "uid", "unobserved", "weight")
 
     def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
-        get = data.get
+        # Thousands come in a second: what nearly all have is fetched at once, ...
+        try:
+            values = _fetched(data)
+        except KeyError:
+            values = _fetched({**_ABSENT, **data})
+        (number, conn, t, method, path, route, status, bytes_in, bytes_out, ms, ttfb_ms,
+         throttle_ms, state, error, http, secure) = values
         self.uid = uid
         self.pid = pid
         self.gen = gen
-        self.id = int(get("id", 0))
-        self.conn = int(get("conn", 0))
-        self.t = float(get("t", 0.0))
-        self.method = clean_known(get("method", ""), 16)
-        self.path = clean(get("path", ""))
-        self.shown_path = decoded(self.path)
-        self.peer = clean_known(get("peer") or "", 64)
+        self.id = int(number)
+        self.conn = int(conn)
+        self.t = float(t)
+        self.method = clean_known(method, 16)
+        self.path = path = clean(path)
+        self.shown_path = decoded(path) if "%" in path else path
+        self.peer = clean_known(data.get("peer") or "", 64)
         self.marked = False
-        route = get("route")
         self.route: Optional[str] = clean_known(route) if route else None
-        self.status = int(get("status", 0))
-        self.bytes_in = int(get("bytes_in", 0))
-        self.bytes_out = int(get("bytes_out", 0))
-        self.ms = float(get("ms", 0.0))
-        self.ttfb_ms = float(get("ttfb_ms", 0.0) or 0.0)
-        self.throttle_ms = float(get("throttle_ms", 0.0) or 0.0)
-        self.state = str(get("state", "done"))
-        error = get("error")
+        self.status = int(status)
+        self.bytes_in = int(bytes_in)
+        self.bytes_out = int(bytes_out)
+        self.ms = float(ms)
+        self.ttfb_ms = float(ttfb_ms or 0.0)
+        self.throttle_ms = float(throttle_ms or 0.0)
+        self.state = str(state)
         self.error: Optional[str] = clean(error) if error else None
-        self.http = clean_known(get("http", "1.1"), 8)
-        self.secure = bool(get("secure", False))
+        self.http = clean_known(http, 8)
+        self.secure = bool(secure)
         self.rate = 0.0
-        # What most rows have not is looked for and not fetched: thousands come in a second.
+        # ... and what most have not is looked for.
+        get = data.get
         self.sse = bool(get("sse")) if "sse" in data else False
         self.proxied = clean_known(get("proxied") or "", 80) if "proxied" in data else ""
         self.queue_ms = float(get("queue_ms") or 0.0) if "queue_ms" in data else 0.0
