@@ -291,7 +291,8 @@ def test_work_after_the_response_is_waited_for(conversation, late):
 
 
 @each_loop
-def test_an_idle_connection_is_handed_over(handover):
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_an_idle_connection_is_handed_over(handover, family):
     async def talk(site, client, heir):
         await client.send(GET)
         assert (await client.response()).body == b"Hello"
@@ -303,11 +304,12 @@ def test_an_idle_connection_is_handed_over(handover):
             assert response.body == b"second"
             assert "connection" not in response
 
-    handover(hello, talk)
+    handover(hello, talk, family=family)
 
 
 @each_loop
-def test_a_request_sent_at_the_switch_is_answered_by_the_next(handover):
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_request_sent_at_the_switch_is_answered_by_the_next(handover, family):
     async def talk(site, client, heir):
         await client.send(GET)
         await client.response()
@@ -318,7 +320,7 @@ def test_a_request_sent_at_the_switch_is_answered_by_the_next(handover):
         await client.send(GET)
         assert (await client.response()).body == b"second"
 
-    handover(hello, talk)
+    handover(hello, talk, family=family)
 
 
 @each_loop

@@ -333,9 +333,8 @@ class Server:
     async def drain(self, timeout: float, hand_over: Optional[HandOver] = None) -> None:
         """Stop accepting, let what runs finish, end the rest after `timeout` seconds.
 
-        `hand_over(fd)` is given a duplicate of the descriptor of each idle plain TCP
-        connection (to be closed by the callee), for another worker; without it idle
-        connections are closed.
+        `hand_over(fd)` is given a duplicate of the descriptor of each idle connection without
+        TLS (to be closed by the callee), for another worker; without it they are closed.
         """
         if not self.draining:
             self.leave(timeout, hand_over)
@@ -379,11 +378,10 @@ class Server:
         if not connection.idle or connection.lost:
             return
         sock = connection.socket
-        tcp = sock is not None and sock.family in INTERNET
-        if self._hand_over is not None and tcp and not connection.is_tls \
+        if self._hand_over is not None and sock is not None and not connection.is_tls \
                 and not connection.transport.get_write_buffer_size():
-            # The duplicate keeps the TCP connection open; what the client is just sending
-            # waits in the kernel for the one who adopts it.
+            # The duplicate keeps the connection open; what the client is just sending waits in
+            # the kernel for the one who adopts it.
             try:
                 descriptor = os.dup(sock.fileno())
             except OSError as exc:  # out of descriptors
