@@ -74,6 +74,15 @@ async def test_a_pane_stands_alone_after_its_key_came_twice_at_once(d):
 
 
 @drive(LARGE)
+async def test_a_request_that_others_were_in_the_way_of_says_so(d):
+    await d.say(rows(d.player, 1, path="/alone"), rows(d.player, 1, path="/not", crowded=True))
+    await d.press("up", "enter")
+    assert "meanwhile other processes wanted the processor, too" in d.text()
+    await d.press("up")
+    assert "meanwhile" not in d.text()
+
+
+@drive(LARGE)
 async def test_a_sample_is_said_to_be_one(d):
     await d.say(rows(d.player, 2, path="/few", route="/few"),
                 rows(d.player, 2, path="/many", route="/many", weight=31.5),

@@ -49,10 +49,11 @@ class Row:
     """One exchange; the text in it is clean, but for that of its messages."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "calls_ms", "conn", "endpoint", "error", "gen", "held_ms",
-        "http", "id", "marked", "method", "ms", "path", "peer", "pid", "proxied", "queries",
-        "queue_ms", "rate", "request", "response", "route", "secure", "shown_path", "sql_ms",
-        "sse", "state", "status", "t", "throttle_ms", "ttfb_ms", "uid", "unobserved", "weight")
+        "bytes_in", "bytes_out", "calls_ms", "conn", "crowded", "endpoint", "error", "gen",
+        "held_ms", "http", "id", "marked", "method", "ms", "path", "peer", "pid", "proxied",
+        "queries", "queue_ms", "rate", "request", "response", "route", "secure", "shown_path",
+        "sql_ms", "sse", "state", "status", "t", "throttle_ms", "ttfb_ms", "uid", "unobserved",
+        "weight")
 
     def __init__(self, uid: int, pid: int, gen: int, data: Dict[str, Any]) -> None:
         # Thousands come in a second: what nearly all have is fetched at once, ...
@@ -98,6 +99,7 @@ class Row:
         #: how many requests it stands for, itself included; whether nobody looked into it
         self.weight = max(1.0, float(get("weight", 1.0))) if "weight" in data else 1.0
         self.unobserved = bool(get("unobserved")) if "unobserved" in data else False
+        self.crowded = bool(get("crowded")) if "crowded" in data else False
         self.request: Optional[Message] = None
         self.response: Optional[Message] = None
         if "request" in data:

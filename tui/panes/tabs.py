@@ -95,6 +95,8 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         lines.append(fact(pane, "route", row.route))
     if row.unobserved:
         lines.append(fact(pane, "within", "not looked into: too many requests came at once"))
+    if row.crowded:
+        lines.append(fact(pane, "meanwhile", "other processes wanted the processor, too"))
     if row.weight > 1:
         lines.append(fact(pane, "one of",
                           f"about {text.number(round(row.weight))} like it, the others unlisted"))
