@@ -9,11 +9,13 @@ from tremolo.scope import EVERYTHING, Scope
 
 from .acting import Acting
 from .in_question import (
+    pin_in_question,
     place_in_question,
     request_in_question,
     resendable,
     row_in_question,
     scope_under_cursor,
+    unpinnable,
 )
 from .model.holding import Held
 from .model.pins import answer_of
@@ -23,7 +25,7 @@ from .model.traffic import Row
 from .replays import shown
 
 RESENDING = ("app.replay", "app.pin")
-OVER_WEBSOCKET = ("send", "hang_up")
+OF_SERVER = ("reload", "throttle", "cut", "restart", "count(1)", "count(-1)", "own", "off")
 ALARM = 8.0  # seconds that a notice stands
 ALARM_AGAIN = 30.0  # and until the same one may come again
 
@@ -39,8 +41,13 @@ class Actions:
 
     def hides_key(self: Acting, action: str) -> bool:
         """A key that could only say why it does nothing here is not offered."""
-        if action in OVER_WEBSOCKET:
-            return self.detail.open_websocket is None
+        if action in OF_SERVER and self.session.recorded:
+            return True
+        if action in ("edit", "app.edit"):
+            place = place_in_question(self)
+            return place is None or not place.file
+        if action == "app.pin" and unpinnable(self):
+            return False
         return action in RESENDING and not resendable(self)
 
     # -- keys that act
@@ -128,6 +135,10 @@ class Actions:
             edit_request(self, request)
 
     def action_pin(self: Acting) -> None:
+        pin = pin_in_question(self)
+        if pin is not None:
+            self.unpin(pin.request.key)
+            return
         row = row_in_question(self)
         if row is None:
             return

@@ -6,7 +6,8 @@ from tremolo.scope import Scope
 
 from .acting import Acting
 from .model.logs import Error
-from .model.requests import Request, refusal_of, request_of
+from .model.pins import Pin
+from .model.requests import Request, key_of, refusal_of, request_of
 from .model.traffic import Endpoint, Row
 from .panes.connections import ConnectionsPane
 from .panes.errors import ErrorsPane
@@ -41,21 +42,47 @@ def shown_error(app: Acting) -> Optional[Error]:
 def row_in_question(app: Acting) -> Optional[Row]:
     """The request in the detail if that has the keys, else the one under the cursor; says
     so if there is none."""
-    subject = app.detail.subject if app.detail.has_focus else None
-    row = subject if isinstance(subject, Row) else app.traffic.selected_row()
+    row = _row(app)
     if row is None:
         app.session.notify("select a request first", "warning")
     return row
 
 
+def _row(app: Acting) -> Optional[Row]:
+    if not app.detail.has_focus:
+        return app.traffic.selected_row()
+    return app.detail.subject if isinstance(app.detail.subject, Row) else None
+
+
+def pin_in_question(app: Acting) -> Optional[Pin]:
+    """The pinned request that the detail shows, if that has the keys."""
+    subject = app.detail.subject
+    known = isinstance(subject, Pin) and subject.request.key in app.session.pins
+    return subject if app.detail.has_focus and known and isinstance(subject, Pin) else None
+
+
 def resendable(app: Acting) -> bool:
-    """Whether what is under the cursor, if anything is, can be sent again."""
-    subject = app.detail.subject if app.detail.has_focus else app.traffic.selected_row()
-    return not isinstance(subject, Row) or not refusal_of(subject)
+    """Whether there is something in question that can be sent again."""
+    pin, row = pin_in_question(app), _row(app)
+    return not pin.lacks if pin is not None else row is not None and not refusal_of(row)
+
+
+def unpinnable(app: Acting) -> bool:
+    """Whether what is in question is pinned: it can be taken down, whatever else it is."""
+    row = _row(app)
+    return pin_in_question(app) is not None or (
+        row is not None and key_of(row) in app.session.pins)
 
 
 def request_in_question(app: Acting) -> Optional[Request]:
     """What replay, pin and edit are about; says why if it cannot be sent again."""
+    pin = pin_in_question(app)
+    if pin is not None and pin.lacks:
+        app.session.notify(f"it was saved without its {', '.join(pin.lacks)}: it waits for a "
+                           "client's", "warning")
+        return None
+    if pin is not None:
+        return pin.request
     row = row_in_question(app)
     if row is None:
         return None

@@ -12,6 +12,7 @@ from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
 from ..modes import NAMES, WIDE_TABS, tab_labels
+from .lines import LinePane
 from .surface import Surface
 
 FRESH = 8.0  # seconds that a notice stays bright
@@ -255,9 +256,15 @@ class KeyBar(Bar):
 
     def version(self) -> Any:
         focused = self.screen.focused
-        hidden = [binding.key for binding in getattr(focused, "BINDINGS", ())
-                  if isinstance(binding, Binding) and self.host.hides_key(binding.action)]
+        hidden = [binding.key for owner in (focused, self.app)
+                  for binding in getattr(owner, "BINDINGS", ())
+                  if isinstance(binding, Binding) and binding.show
+                  and self._hides(owner, binding.action)]
         return (self.screen, focused, self.size.width, hidden, self.host.asking.hint)
+
+    def _hides(self, owner: Any, action: str) -> bool:
+        refused = isinstance(owner, LinePane) and owner.refuses(action)
+        return refused or self.host.hides_key(action)
 
     def _keys(self) -> List[Tuple[str, str]]:
         keys = []
@@ -267,7 +274,8 @@ class KeyBar(Bar):
             binding = active.binding
             if typing and active.node is not focused:
                 continue  # letters are text now
-            if not binding.show or binding.action in seen or self.host.hides_key(binding.action):
+            if not binding.show or binding.action in seen or self._hides(
+                    active.node, binding.action):
                 continue
             seen.add(binding.action)
             keys.append((self.app.get_key_display(binding), binding.description))

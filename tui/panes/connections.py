@@ -105,6 +105,9 @@ class ConnectionsPane(LinePane):
                      ("  ", None), (connection.current, plain)]
         return line
 
+    def refuses(self, action: str) -> bool:
+        return action in ("cut", "throttle") and self.selected_connection() is None
+
     def action_sort(self) -> None:
         self.session.connections.cycle_sort()
         self.redraw()

@@ -295,6 +295,11 @@ class DetailPane(LinePane):
         self.reading.reveal = not self.reading.reveal
         self.redraw()
 
+    def refuses(self, action: str) -> bool:
+        if action in ("send", "hang_up"):
+            return self.open_websocket is None
+        return action in ("curl", "tab(1)") and not isinstance(self.subject, Row)
+
     def action_curl(self) -> None:
         if isinstance(self.subject, Row):
             copy_curl(self.host, self.subject)

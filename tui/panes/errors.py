@@ -164,6 +164,9 @@ class ErrorsPane(LinePane):
     def on_show(self) -> None:
         self.session.errors.seen()
 
+    def refuses(self, action: str) -> bool:
+        return action in ("open", "copy", "fold") and self.selected_error() is None
+
     def action_open(self) -> None:
         if self.selected is not None:
             self.post_message(self.Selected(self))

@@ -114,6 +114,10 @@ class LinePane(Surface, can_focus=True):
         """What the detail shows once the selected line is opened; None: nothing."""
         return None
 
+    def refuses(self, action: str) -> bool:
+        """The key could do nothing now, or only say why: it is not offered."""
+        return False
+
     def unusual(self) -> bool:
         """There is something to see that one line cannot hold."""
         return False

@@ -184,6 +184,9 @@ class LogPane(LinePane):
             found = self._sgr[codes] = sgr_style(codes)
         return found
 
+    def refuses(self, action: str) -> bool:
+        return action in ("open", "clear") and not self.count()
+
     def action_level(self) -> None:
         self.session.log.cycle_threshold()
         self.selected = None

@@ -96,6 +96,9 @@ class RoutesPane(LinePane):
             line += [("  ", None), (histogram(route.bins()), self.style("second"))]
         return line
 
+    def refuses(self, action: str) -> bool:
+        return action == "only" and self.selected is None
+
     def action_sort(self) -> None:
         routes = self.session.routes
         routes.sort_by(SORTS[(SORTS.index(routes.sort) + 1) % len(SORTS)])

@@ -251,6 +251,18 @@ class TrafficPane(LinePane):
 
     # -- keys
 
+    def refuses(self, action: str) -> bool:
+        row = self.selected_row()
+        if action == "open":
+            return not self.count()
+        if action == "curl":
+            return row is None and bool(self.count() or not self.session.addresses)
+        return action == "cut" and (row is None or not self._may_be_open(row))
+
+    def _may_be_open(self, row: Row) -> bool:
+        connections = self.session.connections
+        return bool(connections.left_out) or connections.find((row.pid, row.conn)) is not None
+
     def action_open(self) -> None:
         if self.selected is None and self.count():
             self.action_move(-1)

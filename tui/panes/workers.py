@@ -18,6 +18,7 @@ COLUMNS = (Column("GEN", 5, 4), Column("STATE", 10, 0), Column("CPU", 6, 1), Col
            Column("LAG", 8, 3), Column("OPEN", 7, 6), Column("BUSY", 6, 7),
            Column("REQUESTS", 11, 2))
 AT_LEFT = ("GEN", "STATE")
+SERVING = ("serving", "blocked")  # states of those that can be replaced
 
 
 class WorkersPane(LinePane):
@@ -174,6 +175,13 @@ class WorkersPane(LinePane):
             notes.insert(0, [])
         return notes
 
+    def refuses(self, action: str) -> bool:
+        if action == "restart":
+            worker = self.selected_worker()
+            return worker is None or worker.state not in SERVING
+        return not self._workers if action == "open" else (
+            action == "count(-1)" and self._wanted_count(-1) == self._wanted_count(0))
+
     def action_open(self) -> None:
         if self.selected is None and self._workers:
             self.select_index(0)
@@ -187,14 +195,19 @@ class WorkersPane(LinePane):
         return next((w for w in self._workers if w.pid == self.selected), None)
 
     def action_restart(self) -> None:
-        if self.selected is None:
-            self.session.notify("select a worker first, then r restarts it", "warning")
+        worker = self.selected_worker()
+        if worker is None or worker.state not in SERVING:
+            self.session.notify("select a worker first, then r restarts it" if worker is None else
+                                f"worker {worker.pid} does not serve any more", "warning")
             return
         self.session.commands.give("restart", {"pid": self.selected},
                                    f"restart worker {self.selected}")
 
     def action_count(self, step: int) -> None:
-        current = self.session.workers.count("serving", "ready", "starting", "blocked")
-        count = max(1, current + step)
+        count = self._wanted_count(step)
         self.session.commands.give("workers", {"count": count},
                                    f"{count} worker{'' if count == 1 else 's'}")
+
+    def _wanted_count(self, step: int) -> int:
+        current = self.session.workers.count("serving", "ready", "starting", "blocked")
+        return max(1, current + step)
