@@ -13,7 +13,6 @@ import argparse
 import pathlib
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,20 +23,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from tests.benchmarks.servers import (
     BROWSER_HEAD,
     HELLO,
-    ROOT,
     TREMOLO,
     UVICORN,
     Server,
     answered,
-    children,
-    cpu_seconds,
-    free_port,
     medians,
     on_core,
     proportional_bytes,
     wait_for,
     wrk,
 )
+from tests.benchmarks.watched import measure
 from tests.benchmarks.websocket_echo import APP as ECHO
 
 TRANSFER = 256 * 1024 * 1024
@@ -270,54 +266,11 @@ class Bench:
             server.stop()
 
     def dashboard(self):
-        """The worker's CPU for a request, with the dashboard drawing and without one."""
+        """The worker's CPU for a request, with a dashboard that draws and without one."""
         if not self.has("textual", "rich", "watchfiles"):
             print("\nthe dashboard is left out: textual, rich or watchfiles are not installed")
             return
-        from tests.benchmarks.dashboard import drawn
-        from tests.support.terminal import Terminal
-
-        found = {"with": [], "without": []}
-        runtime = pathlib.Path(self.folder, "runtime")
-        runtime.mkdir(mode=0o700, exist_ok=True)
-        env = {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(runtime)}
-        port = free_port()
-        command = [self.python, "-m", "tremolo", "dev", "hello:app", "--port", str(port)]
-        with Server(["tremolo", "dev", "--plain", "--log-level", "ERROR", "hello:app"],
-                    self.folder, self.python) as plain, \
-                Terminal(command, 160, 48, cwd=self.folder, env=env) as terminal:
-            terminal.expect("gen 1 ✔", within=20)
-            watched = worker_below(terminal.pid, port)
-            alone = worker_below(plain.process.pid, plain.port)
-            on_core(0)(watched)  # as the other
-            for _ in range(max(self.rounds, 5)):
-                for name, pid, load in (
-                        ("with", watched, lambda: drawn(terminal, port, self.seconds)),
-                        ("without", alone,
-                         lambda: wrk(plain.port, 32, self.seconds))):
-                    before = cpu_seconds([pid])
-                    _, count = load()
-                    found[name].append((cpu_seconds([pid]) - before) / count)
-            terminal.press("q")
-        ratios = [a / b for a, b in zip(found["with"], found["without"])]
-        print("\nthe worker's CPU for a request", flush=True)
-        for name, values in found.items():
-            print(f"  {name + ' the dashboard':28} {statistics.median(values) * 1e6:8.1f} us")
-        print(f"  with : without = {statistics.median(ratios):.3f} "
-              f"({min(ratios):.3f} to {max(ratios):.3f})", flush=True)
-
-
-def worker_below(pid, port):
-    """The process of a server that serves: of all below it, the one that a load keeps busy. (The
-    zygote, and a worker that stands by, came of the same fork.)"""
-    pids = children(pid)
-    before = {pid: cpu_seconds([pid]) for pid in pids}
-    wrk(port, 32, 1)
-    spent = {pid: cpu_seconds([pid]) - before[pid] for pid in children(pid) if pid in before}
-    worker = max(spent, key=spent.get)
-    if spent[worker] < 0.1:
-        raise SystemExit(f"none of the processes {spent} served")
-    return worker
+        measure(self.folder, self.python, max(self.rounds, 10), self.seconds)
 
 
 def download(port):

@@ -104,12 +104,12 @@ def test_where_nothing_is_kept_that_could_stand_for_them_they_are_counted_all_th
     recent.renew(0, 20_000)
     ended(recent, 10)
     taken = recent.take()
-    assert taken.left_out == 9 and [weight for _, weight in taken.exchanges] == [1.0]
+    assert taken.left_out == 10 and not taken.exchanges
     assert recent.take().left_out == 0
     recent.renew(5, 1)
     ended(recent, 1)
     taken = recent.take()
-    assert taken.left_out == 0 and taken.exchanges[0][1] == 10
+    assert taken.left_out == 0 and taken.exchanges[0][1] == 11
 
 
 @pytest.mark.parametrize("kind", [{"remarkable": True}, {"seconds": 0.2}], ids=["", "slow"])
@@ -229,6 +229,16 @@ def test_what_is_remarkable_goes_before_the_sample_and_is_bounded(wait):
     assert wait is (taken.left_out == 0)
 
 
+def test_where_all_are_slow_few_are_remarkable_for_that():
+    recent = busy(more=12)
+    recent.slow = 0.1
+    recent.take()
+    recent.renew(12, 2_000)
+    found = ended(recent, 2_000, seconds=0.2)
+    assert sum(each.choice in (LATE, REMARKABLE) for each in found) == 3
+    assert 10 <= len(recent.take().exchanges) <= 12 + 3 + 1
+
+
 def test_a_flood_of_failures_is_sampled_too():
     recent = busy()
     recent.take()
@@ -245,6 +255,14 @@ def test_the_first_for_each_target_is_found_in_a_flood_for_another():
     [own] = ended(recent, target=b"/login")
     ended(recent, 1_000)
     assert own.choice == FIRST and (own, 1.0) in recent.take().exchanges
+
+
+def test_what_was_shown_at_the_last_time_is_no_first_one():
+    recent = busy()
+    for target, kept in ((b"/", 0), (b"/login", 1), (b"/login", 0), (b"/login", 1)):
+        recent.take()
+        recent.renew(0, 10_000)
+        assert sum(each.choice == FIRST for each in ended(recent, 3, target)) == kept, target
 
 
 def test_a_flood_for_ever_new_targets_does_not_pass_as_first_ones():

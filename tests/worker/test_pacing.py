@@ -57,6 +57,13 @@ def test_a_process_that_others_leave_half_of_the_processor_shows_half_as_much():
     assert sum(told[100:]) * 10e-6 / TURN / 900 <= 1.01 * BUSY_SHARE / 2
 
 
+def test_while_others_want_the_processor_what_was_saved_weighs_as_much_more():
+    for used in (1.0, 0.5, 0.1):
+        pacing = Pacing()
+        [told] = turned(pacing, A_ROW, 1.0, turns=1, used=used)
+        assert abs(told - used * SAVED / A_ROW) <= 1
+
+
 def test_between_rest_and_work_the_share_falls_evenly():
     shares = []
     for busy in range(11):

@@ -51,8 +51,10 @@ class Recent(List[Any]):
         self.until_next = 1
         self._phase, self._place = 0.0, 0
         self.first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
-        #: targets of first ones
+        self._slow_left = MOST_REMARKABLE
+        #: targets of first ones, and those that were shown at the last time
         self.seen: Set[bytes] = set()
+        self._shown: Set[bytes] = set()
         #: how many ended and are not here, for which nothing that was taken stands yet
         self.plain_out = self._remarkable_out = 0
         #: that were counted already
@@ -66,7 +68,10 @@ class Recent(List[Any]):
         self.until_next = min(self.until_next, self._stride)
         self._place = 0
         self.first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
-        self.seen.clear()
+        # Where all takes long because there is too much to do, showing it is not to add to that.
+        self._slow_left = min(MOST_REMARKABLE, max(1, self._room // 4))
+        self.seen = self._shown
+        self._shown = set()
 
     def begin(self, exchange: Any) -> Optional[Capture]:
         """Choose whether `exchange` is looked into. Its capture, if it is to have one."""
@@ -99,7 +104,10 @@ class Recent(List[Any]):
         """Keep `exchange`, which took so many `seconds`, or count it. `remarkable` are those that
         failed or last as long as somebody listens."""
         choice = exchange.choice
-        if not remarkable and seconds < self.slow:
+        if not remarkable and seconds >= self.slow and self._slow_left:
+            self._slow_left -= 1
+            remarkable = True
+        if not remarkable:
             if not choice:
                 self.plain_out += 1
                 return
@@ -152,5 +160,6 @@ class Recent(List[Any]):
             self._remarkable_out = 0
         self._counted = self.plain_out + self._remarkable_out
         taken = [(exchange, weights[exchange.choice]) for exchange in self]
+        self._shown = {exchange.head.target for exchange in self if exchange.choice != LATE}
         self[:] = waiting
         return Taken(taken, left_out, [] if wait else others)

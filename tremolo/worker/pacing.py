@@ -3,8 +3,8 @@
 Arithmetic on processor seconds, which are handed in: knows no clock.
 """
 
-MAX_ROWS = 500  # a turn
-MIN_ROWS = 4
+MAX_ROWS = 300  # a turn
+MIN_ROWS = 1
 MOST_CAPTURES = 20  # a turn
 #: turns of which captures that were not used may be used at once: a page asks for all that it
 #: shows together, and for nothing else for a while
@@ -35,26 +35,37 @@ class Pacing:
         self.spent = 0.0
         self._saved = SAVED
         self._a_row = A_ROW
+        #: the part that it gets of the processor while it has something to do
+        self._got = 1.0
         #: the instant from which rows of connections are due
         self._due = float("-inf")
 
     @property
     def rows(self) -> int:
         """How many exchanges may be shown at this turn, or at the next one after it."""
-        return max(MIN_ROWS, min(MAX_ROWS, int(self._saved / self._a_row)))
+        # While others want the processor, what was saved weighs as much more.
+        saved = self._saved * self._got if self.busy else self._saved
+        return max(MIN_ROWS, min(MAX_ROWS, int(saved / self._a_row)))
+
+    @property
+    def room(self) -> int:
+        """How many exchanges may be looked into until the next turn. What ended does not cost
+        much until it is told, so who has time is ready for a burst."""
+        return self.rows if self.busy else MAX_ROWS
 
     @property
     def captures(self) -> int:
         """Of how many exchanges heads and bodies are worth their time, until the next turn."""
-        return min(MOST_CAPTURES, self.rows // 3)
+        return max(1, min(MOST_CAPTURES, self.rows // 3))
 
     def passed(self, seconds: float, used: float, occupied: float) -> None:
         """So many `seconds` passed, in which the process `used` so many of the processor, and had
         something to do for so long as it was `occupied`."""
         part = min(1.0, occupied / seconds)
         self.stays_busy, self.busy = self.busy and part >= BUSY, part >= BUSY
+        self._got = min(1.0, used / max(occupied, 1e-6))
         if self.busy:
-            self.share = max(LEAST_SHARE, BUSY_SHARE * min(1.0, used / max(occupied, 1e-6)))
+            self.share = max(LEAST_SHARE, BUSY_SHARE * self._got)
         else:
             self.share = IDLE_SHARE - (IDLE_SHARE - BUSY_SHARE) * part / BUSY
         self._saved = min(SAVED, self._saved + self.share * seconds)

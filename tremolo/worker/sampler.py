@@ -47,8 +47,8 @@ class Sampler:
     the requests and responses, at a human's pace.
     `insight` knows more about requests, if there is one.
     `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
-    resident bytes once a second. `thread_cpu` is a clock of processor
-    seconds, `occupied` one of those that there was something to do in.
+    resident bytes once a second. `thread_cpu` and `process_cpu` are clocks of processor seconds,
+    `occupied` one of those that there was something to do in.
     """
 
     def __init__(self, server: "Server", sink: Sink, loop: asyncio.AbstractEventLoop, *,
@@ -56,6 +56,7 @@ class Sampler:
                  on_memory: Optional[Callable[[int], None]] = None,
                  insight: "Optional[Insight]" = None,
                  thread_cpu: Callable[[], float] = time.thread_time,
+                 process_cpu: Callable[[], float] = time.process_time,
                  occupied: Optional[Callable[[], float]] = None) -> None:
         self._insight = insight
         self._server = server
@@ -82,7 +83,8 @@ class Sampler:
         self._last_mark: Tuple[int, ...] = ()
         self._last_second = float("-inf")
         self._rss = 0
-        self._cpu_start = self._cpu_last = time.process_time()
+        self._process_cpu = process_cpu
+        self._cpu_start = self._cpu_last = process_cpu()
         self._occupied_last = self._occupied()
         self._last_turn = loop.time()
         self._connections = ConnectionRows()
@@ -108,12 +110,10 @@ class Sampler:
         self._renew()
 
     def _renew(self) -> None:
-        """So much may be looked into until the next turn: what ended does not cost much until it
-        is told, so who has time is ready for a burst."""
+        """So much may be looked into until the next turn."""
         recent, requests = self._server.recent, self._server.counters.requests
         if recent is not None:
-            recent.renew(self._pacing.rows if self._pacing.busy else RECENT,
-                         requests - self._begun)
+            recent.renew(self._pacing.room, requests - self._begun)
             more = self._pacing.captures if self.detail > 1 else 0
             recent.captures_left = min(SAVED_TURNS * more, recent.captures_left + more)
         self._begun = requests
@@ -126,7 +126,7 @@ class Sampler:
         if late < 60.0:  # more is a machine that slept
             self._lag = max(self._lag, late)
         started = self._thread_cpu()
-        occupied, used = self._occupied(), time.process_time()
+        occupied, used = self._occupied(), self._process_cpu()
         self._pacing.passed(max(now - self._last_turn, TICK / 2), used - self._cpu_last,
                             occupied - self._occupied_last)
         self._cpu_last, self._occupied_last, self._last_turn = used, occupied, now
@@ -237,7 +237,7 @@ class Sampler:
             "errors": counters.errors,
             "rows_dropped": self._rows.left_out + self._unsent,
             "telemetry_us": int(self._pacing.spent * 1e6),
-            "cpu_us": int((time.process_time() - self._cpu_start) * 1e6),
+            "cpu_us": int((self._process_cpu() - self._cpu_start) * 1e6),
             "latency": histogram.sparse(counters.latency),
             "open": len(connections),
             "active": active,
