@@ -185,6 +185,7 @@ def test_a_throttle_changes_a_running_transfer_and_outlives_the_worker(tmp_path)
         server.wait_for("worker", count=2, state="serving")
         status = json.loads(server.control("status", "--json"))
         assert list(status["throttle"]) == ["/api/*"]
+        assert server.control("throttle").startswith("/api/*: ")
         rule = "/a/*: latency=300ms"
         assert rule in server.control("throttle", rule)
         assert server.control("throttle", "off", "--scope", "/api/*") == rule + "\n"

@@ -54,6 +54,47 @@ async def test_enter_opens_the_request_and_escape_closes_it(d):
     assert "Esc closes" not in d.text()
 
 
+@drive(SMALL)
+async def test_a_notice_that_is_too_long_keeps_its_place_and_loses_what_was_added(d):
+    place = "/home/ada/projects/shop/warehouse/views.py:10"
+    d.app.session.notify(f"OperationalError: no such table: shop_book  {place}", "error")
+    await d.press()
+    line = d.screen()[-2].strip()
+    assert "OperationalError" in line and line.endswith("warehouse/views.py:10")
+    d.app.session.notify("gen 3 failed: SyntaxError: '(' was never closed (main.py, line 6) · "
+                         "gen 2 serves", "error")
+    await d.press()
+    assert d.screen()[-2].strip().endswith("'(' was never closed (main.py, line 6)…")
+
+
+@drive(SMALL)
+async def test_the_filter_counts_what_runs_and_hides_no_first_hints(d):
+    d.app.session.traffic.set_filter("/ws")
+    await d.press()
+    assert "waiting for requests on" in d.text() and "filter /ws" in d.text()
+    row = d.player.row(4711, path="/ws", status=101, http="ws", state="live", ms=900.0, id=5)
+    await d.say(rows(d.player, 3, path="/other"), d.player.frame(4711, [row]))
+    assert "1 of 4" in d.text()
+
+
+@drive(LARGE)
+async def test_a_worker_that_died_is_said_to_be_replaced_once_it_is(d):
+    await d.press("6")
+    await d.say(d.player.worker(4711, "exited", cause="SIGKILL", expected=False, retry_in=0.0))
+    await d.press("6")
+    assert "SIGKILL, being replaced" in d.text()
+    await d.say(d.player.worker(4713, "serving"))
+    assert "SIGKILL, replaced" in d.text()
+
+
+@drive(SMALL)
+async def test_the_timing_names_the_handler(d):
+    await d.say(rows(d.player, 1, path="/books", id=7, endpoint={
+        "name": "books", "file": "/home/ada/shop/main.py", "line": 46}))
+    await d.press("up", "enter", "right", "right", "enter", "G")
+    assert "handler   books  main.py:46  e opens it" in d.text()
+
+
 @drive(LARGE)
 async def test_enter_again_gives_the_open_detail_the_keys(d):
     await d.say(rows(d.player, 3, path="/inspect/me"))

@@ -48,6 +48,9 @@ async def test_what_is_held_is_said_listed_and_let_go(d):
     assert command["args"] == {"hold": "POST /api/*", "mocks": []}
     await d.say(held(), held(number=8))
     assert "2 requests are held" in d.screen()[-2]
+    await d.say(d.player.frame(4711, [d.player.row(
+        4711, id=7, conn=9, method="POST", path="/api/cart", status=0, state="live", ms=900.0)]))
+    assert "held: H" in next(line for line in d.screen() if "/api/cart" in line)
     await d.press("H")
     assert "POST /api/cart" in d.text()
     await d.press("enter")

@@ -104,6 +104,13 @@ def test_a_difference_is_read_line_by_line_with_secrets_masked():
     assert "xyz" not in str(lines)
 
 
+def test_how_an_answer_was_sent_is_no_difference():
+    kept = answer_with(b"{}")
+    closed = answer_with(b"{}", headers=(("content-type", "application/json"),
+                                         ("connection", "close"), ("date", "x")))
+    assert lines_of(kept, closed) == []
+
+
 @pytest.mark.parametrize("before, after, words", [
     (b"\0a", b"\0bc", "application/json, 3 b"), (b"\0a", b"\0b", "other bytes"),
     (b'{"token":"a"}', b'{"token":"b"}', "in what is masked")])

@@ -27,15 +27,19 @@ def _ask(address: str, name: str, **args: Any) -> Any:
 
 def throttle(arguments: List[str]) -> int:
     parser = client_parser("throttle", "Throttle a running server.")
-    parser.add_argument("throttle", metavar="PRESET|NUMBERS|RULE|off", nargs="+",
+    parser.add_argument("throttle", metavar="PRESET|NUMBERS|RULE|off", nargs="*",
                         help='slow-4g, or down=1.5Mbit up=750kbit latency=150ms, or with a scope '
-                             'as "/api/*: latency=300ms"; off takes away all there is')
+                             'as "/api/*: latency=300ms"; off takes away all there is; without '
+                             'any of these: what is in force')
     parser.add_argument("--scope", metavar="SCOPE",
                         help=f"of the throttle, or of the one that off takes away: {FORMS}")
     given = parser.parse_args(arguments)
     where = {} if given.scope is None else {"scope": given.scope}
-    result: Mapping[str, Any] = _ask(given.address, "throttle", **where,
-                                     throttle=" ".join(given.throttle))
+    if not given.throttle and where:
+        parser.error("--scope is of a throttle: give one, or off")
+    result: Mapping[str, Any] = _ask(
+        given.address, "throttle", **where, throttle=" ".join(given.throttle)
+    ) if given.throttle else _ask(given.address, "status")["throttle"]
     from ..throttle import Throttle
 
     for scope, values in result.items():

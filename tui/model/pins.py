@@ -16,7 +16,8 @@ SAVED = 512 * 1024  # bytes of all pins that are saved, as base64
 SLOWER = 2.0  # times as long, and
 SLOWER_MS = 20.0  # by so much, is a change worth a word
 #: fields that differ between any two answers
-RESTLESS = {"date", "age", "x-request-id", "x-runtime", "server-timing"}
+RESTLESS = {"date", "age", "x-request-id", "x-runtime", "server-timing",
+            "connection", "keep-alive"}  # those two are about how it was sent
 
 Octets = bytes  # in a class that has a field of that name
 

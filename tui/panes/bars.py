@@ -239,16 +239,24 @@ class NoticeBar(Bar):
         words = kind if loud else "text" if fresh else "dim"
         at = self.host.wall_clock() - (now - notice.at)
         left: List[Piece] = [(f" {mark} ", self.style(kind)),
-                             (text.clock(at) + " " if width >= 60 else "", self.style("dim")),
-                             (notice.text, self.style(words))]
-        if notice.count > 1:
-            left.append((f" ×{notice.count}", self.style("dim")))
+                             (text.clock(at) + " " if width >= 60 else "", self.style("dim"))]
+        times = f" ×{notice.count}" if notice.count > 1 else ""
         others = len(standing) - stands
         more = f" +{others}" if others > 0 else ""
         if standing and width >= 60:
             end += [(f"{more} ", self.style("error")), ("i", self.style("key")),
                     (" all ", self.style("dim"))]
+        room = max(10, width - _cells(left) - _cells(end) - len(times))
+        left += [(_in_short(notice.text, room), self.style(words)), (times, self.style("dim"))]
         return spread(left, end, width)
+
+
+def _in_short(words: str, room: int) -> str:
+    """What is added last goes first; then the middle, for at the end is the place."""
+    short = words
+    while cell_len(short) > room and " · " in short:
+        short = short.rpartition(" · ")[0] + "…"
+    return middle_cut(short, room)
 
 
 class KeyBar(Bar):

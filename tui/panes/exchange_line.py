@@ -84,8 +84,8 @@ def head_pieces(pane: Styled, at: Columns, scale: float, sort: str, reverse: boo
     return pieces
 
 
-def row_pieces(pane: Styled, row: Row, at: Columns, scale: float, chosen: bool, pinned: bool
-               ) -> List[Piece]:
+def row_pieces(pane: Styled, row: Row, at: Columns, scale: float, chosen: bool, pinned: bool,
+               held: bool = False) -> List[Piece]:
     dim, plain, gap = pane.style("dim"), pane.style("text"), (" ", None)
     live = row.state == "live"
     line: List[Piece] = [("◆", pane.style("query")) if row.marked else
@@ -96,7 +96,7 @@ def row_pieces(pane: Styled, row: Row, at: Columns, scale: float, chosen: bool, 
     read_only = row.method in ("GET", "HEAD")
     line += [(fit(verb, at.method), plain if read_only else pane.style("strong")), gap]
     line += [*_status(pane, row), gap]
-    line += [*_path(pane, row, at.path, pinned), gap]
+    line += [*_path(pane, row, at.path, pinned, held), gap]
     if at.size:
         line += [(right(text.size(row.bytes_out), at.size), dim), gap]
     late = not live and not row.stream and (row.ms >= LATE or row.ms > scale)
@@ -138,9 +138,9 @@ def _tail(pane: Styled, row: Row, width: int, pinned: bool) -> List[Piece]:
     return pin
 
 
-def _path(pane: Styled, row: Row, width: int, pinned: bool) -> List[Piece]:
+def _path(pane: Styled, row: Row, width: int, pinned: bool, held: bool) -> List[Piece]:
     """The path, decoded, its query dim; exactly `width` cells."""
-    tail = _tail(pane, row, width, pinned)
+    tail = [(" held: H", pane.style("warning"))] if held else _tail(pane, row, width, pinned)
     used = sum(cell_len(words) for words, _ in tail)
     room = max(4, width - used)
     path, mark, query = row.shown_path.partition("?")

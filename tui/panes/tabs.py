@@ -1,5 +1,6 @@
 """The tabs of a request in the detail: which there are for it, and which one matters most."""
 
+import os
 from typing import List, Sequence
 
 from rich.cells import cell_len
@@ -93,6 +94,10 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         lines.append(fact(pane, "proxied", f"{row.proxied} answered"))
     if row.route and row.route != row.path:
         lines.append(fact(pane, "route", row.route))
+    if row.endpoint is not None:
+        at = f"{os.path.basename(row.endpoint.file)}:{row.endpoint.line}"
+        lines.append([*fact(pane, "handler", f"{row.endpoint.name}  {at}  "),
+                      ("e", pane.style("key")), (" opens it", pane.style("dim"))])
     if row.unobserved:
         lines.append(fact(pane, "within", "not looked into: too many requests came at once"))
     if row.crowded:

@@ -27,8 +27,8 @@ class ThrottlePane(LinePane):
     SELECTABLE = False
 
     BINDINGS = [
-        Binding("left,h", "step(-1)", "slower/less", show=False, id="throttle.less"),
-        Binding("right,l", "step(1)", "faster/more", show=False, id="throttle.more"),
+        Binding("left,h", "step(-1)", "less", key_display="←", id="throttle.less"),
+        Binding("right,l", "step(1)", "more", key_display="→", id="throttle.more"),
         Binding("shift+left,H", "step(-5)", "much less", show=False, id="throttle.much_less"),
         Binding("shift+right,L", "step(5)", "much more", show=False, id="throttle.much_more"),
         Binding("up,k", "row(-1)", "row above", show=False, id="throttle.up"),

@@ -1,6 +1,6 @@
 """The live list of requests: finished ones from the ring, running ones at its end."""
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from textual import events
 from textual.binding import Binding
@@ -99,6 +99,14 @@ class TrafficPane(LinePane):
             rows = [row for row in rows if session.traffic.matches(row)]
         return rows
 
+    def _counts(self) -> Tuple[int, int]:
+        """How many requests the filter lets through, of how many, those that run included."""
+        shown, whole = self.session.traffic.counts()
+        if self.session.traffic.paused or self.session.traffic.sort != "time":
+            return shown, whole
+        running = len(self.session.live.rows(self.session.clock(), LIVE_ROWS))
+        return shown + len(self._live), whole + running
+
     def _settle(self) -> None:
         self._lines = self.session.traffic.lines()
         super()._settle()
@@ -156,8 +164,8 @@ class TrafficPane(LinePane):
 
     def empty_lines(self, width: int) -> Sequence[Sequence[Piece]]:
         dim, key = self.style("dim"), self.style("key")
-        if self.session.traffic.filtered:
-            _, whole = self.session.traffic.counts()
+        _, whole = self._counts()
+        if self.session.traffic.filtered and whole:
             return [[(f" none of {whole:,} requests matches the filter; ", dim), ("Esc", key),
                      (" shows all", dim)]]
         where = next(iter(self.session.addresses), "")
@@ -212,7 +220,7 @@ class TrafficPane(LinePane):
             left += [("all requests", dim)]
         end: List[Piece] = []
         if traffic.filtered and (width >= 60 or not self.typing):
-            shown, whole = traffic.counts()
+            shown, whole = self._counts()
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
         order = "newest first" if traffic.sort == "time" else f"by {traffic.sort}"
         if traffic.sort != "time" or traffic.reverse:
@@ -236,8 +244,9 @@ class TrafficPane(LinePane):
             return self._rule_pieces(entry, width)
         pins = self.session.pins
         pinned = bool(len(pins)) and key_of(entry) in pins
+        held = (entry.pid, entry.id) in self.session.holding.held
         return row_pieces(self, entry, columns(width), self._scale,
-                          entry.uid == self.selected, pinned)
+                          entry.uid == self.selected, pinned, held)
 
     def _rule_pieces(self, rule: Rule, width: int) -> Sequence[Piece]:
         line = self.style("error" if rule.failed else "rule")

@@ -130,7 +130,10 @@ class WorkersPane(LinePane):
             cause = worker.cause or ("drained" if worker.expected else "no cause known")
             if worker.retry_at is not None:
                 left = worker.retry_at - self.session.clock()
-                cause += f", replaced in {left:.1f} s" if left > 0 else ", being replaced"
+                replaced = any(other.state == "serving" and other.slot == worker.slot
+                               for other in self._workers)
+                cause += ", replaced" if replaced else (
+                    f", replaced in {left:.1f} s" if left > 0 else ", being replaced")
             line.append((cause, self.style("dim" if worker.expected else "error")))
             return line
         if worker.blocked_at is not None:
