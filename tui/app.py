@@ -90,11 +90,14 @@ class Dashboard(Actions, App[int]):
 
     def __init__(self, sock: Any, info: Mapping[str, Any]) -> None:
         super().__init__()
+        self._theme_is_parsed = False  # the one that is set before there is anything to draw
         self.register_theme(TREMOLO)
         self.register_theme(LIGHT)
         wanted = os.environ.get("TEXTUAL_THEME", preferred(os.environ))
         if wanted in (TREMOLO.name, LIGHT.name):
             self.theme = wanted  # now: later it would cost a second pass over all styles
+            self.stylesheet.set_variables(self.get_css_variables())
+            self._theme_is_parsed = True
         self._default_theme = self._chosen_theme = self.theme
         self.palette = Palette(self)
         self.session = Session(str(info.get("app") or ""), info.get("addresses") or ())
@@ -171,6 +174,12 @@ class Dashboard(Actions, App[int]):
     def get_css_variables(self) -> Dict[str, str]:
         variables = super().get_css_variables()
         return {**variables, **tones(variables)}
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """All styles anew, but for the first theme: they have not been read before it was set."""
+        parsed, self._theme_is_parsed = self._theme_is_parsed, False
+        if not parsed:
+            super().refresh_css(animate)
 
     def compose(self) -> ComposeResult:
         self.head = HeadBar(self.session)

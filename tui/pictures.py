@@ -11,13 +11,12 @@ import subprocess
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from . import thumbnail
-
 SECONDS = 6.0  # that one may take
 KEPT = 16  # pictures, whatever came of them
 WAITING = 4  # the newest that were asked for; others are asked for again when they are drawn
 SMALLEST = 16  # pixels; a box is never smaller
 
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "thumbnail.py")
 _START = ("import sys\n"
           "if sys.path[:1] == ['']: del sys.path[0]\n"  # nothing of the folder that we are in
           "import runpy; runpy.run_path({path!r}, run_name='__main__')")
@@ -82,8 +81,7 @@ class Pictures:
 
 
 async def _made(wanted: Wanted, body: bytes) -> Found:
-    path = os.path.abspath(thumbnail.__file__)
-    command = [sys.executable, "-c", _START.format(path=path), wanted.kind,
+    command = [sys.executable, "-c", _START.format(path=_PROGRAM), wanted.kind,
                *(str(max(SMALLEST, side)) for side in (wanted.width, wanted.height)),
                "cut" if wanted.cut else "whole"]
     try:

@@ -1,12 +1,15 @@
 """In which colours lines are drawn, and what that costs."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("textual")
 
+from textual.css.stylesheet import Stylesheet
 from textual.filter import ANSIToTruecolor
 
-from tests.support.dashboard_driver import SMALL, drive, rows
+from tests.support.dashboard_driver import SMALL, dashboard, drive, rows
 
 
 def colours(d):
@@ -53,3 +56,21 @@ async def test_a_theme_of_the_terminals_own_colours_keeps_them(d):
     d.app.theme = "tremolo-light"
     await d.pilot.pause()
     assert d.app.palette.exact and d.app.traffic.style("dim").color.triplet is not None
+
+
+@pytest.mark.parametrize("theme", ["tremolo", "tremolo-light"])
+def test_styles_are_read_once_for_the_theme_that_it_begins_with(monkeypatch, theme):
+    passes, parse = [], Stylesheet.reparse
+    monkeypatch.setattr(Stylesheet, "reparse", lambda self: passes.append(1) or parse(self))
+    monkeypatch.setenv("TEXTUAL_THEME", theme)
+
+    async def main():
+        async with dashboard(SMALL) as d:
+            ground = d.app.get_css_variables()["background"]
+            assert d.app.theme == theme and not passes
+            assert d.app.screen.background_colors[1].hex.lower() == ground.lower()
+            d.app.theme = "nord"
+            await d.pilot.pause()
+            assert len(passes) == 1
+            assert d.app.screen.background_colors[1].hex.lower() != ground.lower()
+    asyncio.run(main())
