@@ -1,5 +1,6 @@
 """Files that are no code, but that the application has read: when their change is a reload."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from tests.support.processes import Server, hello, wait_until
+from tremolo.supervisor.reads import ReadChanges
 
 ANSWER = """
 import functools, os
@@ -65,7 +67,45 @@ def test_what_may_be_kept_is_read_afresh(tmp_path, name, text):
         (tmp_path / name).write_text("two")
         assert server.wait_for("reload", gen=2, state="ready")["files"] == [name]
         assert server.text() == "two"
-        assert not server.find("assets")
+
+
+class Knowing:
+    """A worker that says which files it keeps, at once or never."""
+
+    def __init__(self, kept, late):
+        self.kept = kept
+        self.late = late
+
+    async def command(self, name, *, paths):
+        if self.late:
+            await asyncio.sleep(60)
+        return {"result": [path for path in paths if path in self.kept]}
+
+
+@pytest.mark.parametrize(("keeps", "late", "what"), [
+    pytest.param(True, False, "code", id="kept"),
+    pytest.param(False, False, "asset", id="not-kept"),
+    pytest.param(True, True, "asset", id="not-known-in-time"),
+])
+def test_what_a_worker_keeps_is_new_code_and_all_else_a_fresh_look(
+        tmp_path, monkeypatch, keeps, late, what):
+    monkeypatch.setattr("tremolo.supervisor.reads.PATIENCE", 0.01 if late else 60)
+    page = str(tmp_path / "page.html")
+    (tmp_path / "page.html").touch()
+    said = []
+
+    async def main():
+        worker = Knowing([page] if keeps else [], late)
+        reads = ReadChanges(
+            asyncio.get_running_loop(), lambda: [worker],
+            lambda paths: said.append(("code", paths)),
+            lambda paths: said.append(("asset", paths)), lambda text, level: None)
+        reads.touched([page], [page])
+        await asyncio.gather(*reads._tasks)
+        reads.close()
+
+    asyncio.run(main())
+    assert said == [(what, [page])]
 
 
 def test_a_module_that_is_imported_late_reads_as_at_startup(tmp_path):

@@ -43,15 +43,21 @@ def hello(text):
     return HELLO.replace("TEXT", text)
 
 
-def wait_until(condition, what="the condition", deadline=DEADLINE):
-    """Wait until `condition()` is true, and give what it returned."""
+def wait_until(condition, what="the condition", deadline=DEADLINE, news=None):
+    """Wait until `condition()` is true, and give what it returned. With `news`, a
+    `threading.Event`, it is looked at when that is set, and else ten times a second only."""
     end = time.monotonic() + deadline
     while True:
+        if news is not None:
+            news.clear()
         found = condition()
         if found:
             return found
         assert time.monotonic() < end, f"{what} did not come about in {deadline:g} s"
-        time.sleep(0.005)
+        if news is not None:
+            news.wait(0.1)
+        else:
+            time.sleep(0.005)
 
 
 def is_alive(pid):
@@ -100,6 +106,7 @@ class Server:
         self.events = []
         self.lines = []
         self.errors = []
+        self._news = threading.Event()
         self._threads = [
             threading.Thread(target=self._read, args=streams) for streams in (
                 (self.process.stdout, self._on_out),
@@ -117,6 +124,7 @@ class Server:
     def _read(self, stream, take):
         for line in stream:
             take(line.decode())
+            self._news.set()
 
     def _on_out(self, line):
         self.lines.append(line)
@@ -139,7 +147,7 @@ class Server:
             return events
 
         try:
-            return wait_until(found, f"event {kind} {fields}", deadline)[0]
+            return wait_until(found, f"event {kind} {fields}", deadline, self._news)[0]
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n{self.said()}") from None
 
@@ -194,7 +202,7 @@ class Server:
             asked = now
             return self.text() == text
 
-        wait_until(answered, f"the text {text}")
+        wait_until(answered, f"the text {text}", news=self._news)
 
     def status(self):
         """What `tremolo status --json` prints, without a process that does so. The server has

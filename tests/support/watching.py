@@ -32,6 +32,7 @@ class Watched:
         self.environ = environment(folder, **environ)
         self.events = []
         self._acks = 0
+        self._news = threading.Event()
         self._sock, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             command("tremolo.supervisor.entry", "main", theirs.fileno()), cwd=folder,
@@ -63,6 +64,7 @@ class Watched:
             if not data:
                 return
             self.events.extend(message for _, message in decoder.feed(data))
+            self._news.set()
 
     def find(self, kind, **fields):
         """The messages of a kind with these values; rows are those of "request"."""
@@ -78,7 +80,7 @@ class Watched:
             assert self.process.poll() is None or self.find(kind, **fields), self.events[-5:]
             return self.find(kind, **fields)
 
-        return wait_until(found, f"event {kind} {fields}", LONG)[0]
+        return wait_until(found, f"event {kind} {fields}", LONG, self._news)[0]
 
     @property
     def port(self):
