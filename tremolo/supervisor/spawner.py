@@ -218,15 +218,20 @@ class Spawner:
         return exited
 
     async def _fork(self) -> Optional[SpawnedProcess]:
-        if self._zygote is None or self._zygote.dead:
-            self._start_zygote()
-        assert self._zygote is not None
-        try:
-            return await asyncio.wait_for(
-                self._zygote.fork(), BUSY_LIMIT if self._zygote.busy else FORK_LIMIT)
-        except (asyncio.TimeoutError, OSError) as exc:
-            self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
-            return None
+        for again in (True, False):
+            if self._zygote is None or self._zygote.dead:
+                self._start_zygote()
+            link = self._zygote
+            assert link is not None
+            try:
+                return await asyncio.wait_for(
+                    link.fork(), BUSY_LIMIT if link.busy else FORK_LIMIT)
+            except (asyncio.TimeoutError, OSError) as exc:
+                if again and link.dead:
+                    continue  # it was killed, which says nothing of the next one
+                self.distrust(f"the zygote did not fork ({exc or 'no answer'})")
+                break
+        return None
 
     def _spawn_interpreter(self) -> SpawnedProcess:
         ours, theirs = socket.socketpair()
