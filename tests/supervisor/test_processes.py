@@ -14,6 +14,7 @@ from tests.support.processes import (
     hello,
     is_alive,
     project,
+    save,
     tremolo,
     wait_until,
 )
@@ -140,6 +141,36 @@ def test_a_killed_worker_is_named_and_replaced(tmp_path, arguments, number, caus
         assert server.wait_for("worker", count=2, state="serving")["pid"] != pid
 
 
+@pytest.mark.parametrize("arguments", [("run", "--workers", "2"), ("dev",)])
+def test_a_worker_that_somebody_terminates_is_replaced_before_it_has_finished(tmp_path,
+                                                                             arguments):
+    (tmp_path / "shop.py").write_text("import asyncio, os\n" + hello("here").replace(
+        "    await send({\"type\": \"http.response.start\"",
+        "    while scope['path'] == '/slow' and not os.path.exists('go'):\n"
+        "        await asyncio.sleep(0.01)\n"
+        "    await send({\"type\": \"http.response.start\""))
+    with Server(tmp_path, *arguments, "shop:app", "--port", "0") as server:
+        server.wait_for("hello")
+        slow = []
+        thread = threading.Thread(target=lambda: slow.append(server.get("/slow")[1]))
+        thread.start()
+        wait_until(lambda: server.status()["totals"]["active"], "the request")
+        before = dict(server.workers)
+        for pid in before.values():
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: set(server.workers) == set(before)
+                   and not set(server.workers.values()).intersection(before.values()),
+                   "new workers")
+        assert server.text() == "here"
+        assert not slow
+        (tmp_path / "go").touch()
+        thread.join()
+        assert slow == [b"here"]
+        for pid in before.values():
+            assert server.wait_for("worker", pid=pid, state="exited")["cause"] == "drained"
+        assert server.end() == 0
+
+
 def test_an_application_that_ends_its_worker_is_named_and_replaced(tmp_path):
     (tmp_path / "shop.py").write_text("import os\n" + hello("here").replace(
         "    await send({\"type\": \"http.response.start\"",
@@ -192,6 +223,24 @@ def test_a_dead_zygote_is_replaced(tmp_path):
         assert event["mode"] == "zygote"
         assert server.text() == "two"
         assert server.status()["zygote"] != status["zygote"]
+
+
+def test_a_zygote_that_dies_when_it_is_asked_to_fork_is_replaced_too(tmp_path):
+    shop = project(tmp_path, "one")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode",
+                "zygote") as server:
+        server.wait_for("hello")
+        wait_until(lambda: server.status()["standby"], "a worker that stands by")
+        zygote = server.status()["zygote"]
+        os.kill(zygote, signal.SIGSTOP)
+        save(shop, hello("two"))  # by the worker that stands by
+        server.wait_for("reload", gen=2, state="ready")
+        save(shop, hello("three"))  # by one that is still to be forked
+        server.wait_for("reload", gen=3, state="started")
+        os.kill(zygote, signal.SIGKILL)
+        assert server.wait_for("reload", gen=3, state="ready")["mode"] == "zygote"
+        assert server.text() == "three"
+        assert server.status()["zygote"] not in (None, zygote)
 
 
 def test_a_blocked_loop_is_noticed_and_its_place_is_named(tmp_path):

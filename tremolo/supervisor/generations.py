@@ -334,7 +334,9 @@ class Generations:
             if self.failed is not None:
                 worker.notify("broken", error=brief(self.failed))
             if old is not None and not old.gone.done():
-                old.drain(self._settings.drain_timeout, hand_over=True)
+                leaves = old.state == "draining"  # with the time that it has at a signal
+                old.drain(self._settings.shutdown_timeout if leaves
+                          else self._settings.drain_timeout, hand_over=True)
             return
 
     def replace(self, worker: WorkerHandle) -> bool:

@@ -75,6 +75,9 @@ class WorkerObserver:
             retry_in = self._generations.exited(worker)
         if state == "serving" and not worker.expected:
             self._parked.give(worker)
+        if state == "draining" and not worker.expected:
+            # A signal from elsewhere: what runs there may take long, new requests do not wait.
+            self._generations.replace(worker)
         self._lending.look()
         self._feed.publish(state_event(worker, state, cause, retry_in))
 
