@@ -208,6 +208,9 @@ def test_an_opened_session_has_every_pane_and_no_server(tmp_path):
                                ("7", "preset")):
                 await d.press(key)
                 assert words in d.text(), key
+            head = "\n".join(d.screen()[:2])
+            assert "a saved session" in head and "1 request  the first at 20" in head
+            assert "worker" not in head and "gen" not in head
             await d.press("R")
             assert "a recorded session, without a server" in d.text()
             assert d.commands() == []

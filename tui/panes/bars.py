@@ -1,5 +1,6 @@
 """The rows around the panes: two head rows, tabs, notices, and keys."""
 
+import time
 from typing import Any, Dict, List, Tuple
 
 from rich.cells import cell_len
@@ -8,9 +9,12 @@ from textual.binding import Binding
 from textual.geometry import Region
 from textual.strip import Strip
 
+from tremolo.units import counted
+
 from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
+from ..model.traffic import Row
 from ..modes import NAMES, WIDE_TABS, tab_labels
 from .lines import LinePane
 from .surface import Surface
@@ -106,6 +110,8 @@ class HeadBar(Bar):
         slow = session.throttling.headline()
         altered = session.holding.headline()
         middle = [gap, *self._worker_pieces(width), gap, *self._generation(width)]
+        if session.recorded:  # what served it then is no news
+            middle = [gap, ("a saved session", self.style("second"))]
         end: List[Piece] = []
         limit = max(12, width - _cells(left) - _cells(middle) - 5)
         if altered:
@@ -124,6 +130,8 @@ class HeadBar(Bar):
 
     def _figures(self, width: int) -> List[Piece]:
         """As many figures as there is room for, the most telling first to come and last to go."""
+        if self.session.recorded:
+            return self._recorded_figures(width)
         totals, sums = self.session.totals, self.session.totals.sums()
         dim, plain = self.style("dim"), self.style("text")
         share4, share5 = totals.shares.get(4, 0.0), totals.shares.get(5, 0.0)
@@ -152,6 +160,15 @@ class HeadBar(Bar):
             figures.remove(max(figures, key=lambda figure: figure[0]))
         pieces = [piece for _, part in figures for piece in [*part, ("  ", None)]]
         return spread(pieces, clock if width >= 60 else (), width)
+
+    def _recorded_figures(self, width: int) -> List[Piece]:
+        _, whole = self.session.traffic.counts()
+        figures: List[Piece] = [(f" {counted(whole, 'request')}", self.style("strong"))]
+        first = next((e for e in self.session.traffic.entries if isinstance(e, Row)), None)
+        if first is not None:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.t))
+            figures.append((f"  the first at {since}", self.style("dim")))
+        return spread(figures, [], width)
 
     def _wall(self) -> float:
         return self.host.wall_clock()
