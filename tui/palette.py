@@ -45,7 +45,7 @@ class DashboardCommands(Provider):
             yield Offer(f"Throttle everything: {throttling.label_of(name)}", "",
                         lambda name=name: app.throttle_all(name))  # type: ignore[misc]
         yield Offer("Stop the server", "q q", app.action_leave)
-        yield Offer("Theme", "", self.app.action_change_theme)
+        yield Offer("Theme: dark, light and others", "", self.app.action_change_theme)
         yield Offer("Picture of the screen, as SVG", "", self.app.action_screenshot)
 
     def _bound(self) -> Iterator[Any]:

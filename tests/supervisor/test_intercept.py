@@ -63,6 +63,15 @@ class Viewer:
                                   "args": args}))
         return self.until(lambda m: m["kind"] == "ack" and m["seq"] == seq)
 
+    def row(self, path):
+        """That of a request which has been answered."""
+        def ended(row):
+            return row["path"] == path and row["state"] == "done"
+
+        frame = self.until(lambda m: any(map(ended, m.get("rows", ()))))
+        self.messages.append(frame)  # there may be others in it
+        return next(filter(ended, frame["rows"]))
+
     def held(self, state="held"):
         return self.until(lambda m: m["kind"] == "held" and m["state"] == state)
 
@@ -148,11 +157,7 @@ def test_the_time_for_which_one_is_held_is_not_counted_as_its_own(server, viewer
     assert release(viewer, held)["ok"]
     assert asking.result()[0] == 200
 
-    def ended(message):
-        return any(row["path"] == "/slow" and row["state"] == "done"
-                   for row in message.get("rows", ()))
-
-    [row] = [row for row in viewer.until(ended)["rows"] if row["path"] == "/slow"]
+    row = viewer.row("/slow")
     assert row["held_ms"] >= 450 and row["ms"] < row["held_ms"]
 
 
@@ -166,6 +171,18 @@ def test_one_that_is_held_is_answered_by_hand(server, viewer):
     assert release(viewer, held, answer={"status": 418, "headers": [["x-by", "me"]],
                                          "body64": body})["ok"]
     assert asking.result() == (418, b"by hand")
+
+
+def test_what_the_application_did_not_answer_says_so(server, viewer):
+    viewer.ask("detail", level=1)
+    viewer.ask("intercept", hold="/by-hand", mocks=[{"path": "/mocked", "status": 503,
+                                                     "body64": ""}])
+    asking = Asking(server, "/by-hand")
+    release(viewer, viewer.held(), answer={"status": 418, "headers": [], "body64": ""})
+    assert (asking.result()[0], server.get("/mocked")[0]) == (418, 503)
+    assert viewer.row("/by-hand")["proxied"] == "hand"
+    assert viewer.row("/mocked")["proxied"] == "mock"
+    assert server.get("/else")[0] == 200 and "proxied" not in viewer.row("/else")
 
 
 def test_nothing_is_held_for_a_viewer_that_is_gone(server, viewer):

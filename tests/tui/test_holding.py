@@ -78,6 +78,16 @@ async def test_the_head_says_what_is_held_and_mocked_until_it_is_not(d):
 
 
 @drive(LARGE)
+async def test_a_row_says_that_it_was_mocked_or_answered_by_hand(d):
+    await d.say(rows(d.player, 1, path="/a", status=503, proxied="mock"),
+                rows(d.player, 1, path="/b", status=404, proxied="hand"))
+    for path, words in (("/a ", "mocked"), ("/b ", "by hand")):
+        assert words in next(line for line in d.screen() if path in line)
+    await d.press("up", "enter", "enter", *["right"] * 2)
+    assert "answered  by hand, not by the application" in d.text()
+
+
+@drive(LARGE)
 async def test_how_a_text_is_written_is_said_also_where_there_is_one_already(d):
     await d.say(held())
     await d.press("H", "e")

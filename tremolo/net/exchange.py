@@ -55,7 +55,7 @@ class Exchange:
     insight: Any = None
     #: sees each piece of the request's body as it is read
     on_read: Optional[Callable[[bytes], None]] = None
-    #: the server that answers in our place, for viewers
+    #: the server that answers in the application's place, or what else does, for viewers
     proxied: Optional[str] = None
     #: called when the server begins to drain; for responses without an end of their own
     on_drain: Optional[Callable[[], None]] = None

@@ -2,6 +2,8 @@
 
 from typing import List, Optional, TypedDict
 
+MOCK, BY_HAND = "mock", "hand"  # what answered, where no application or other server did
+
 
 class HTTPMessage(TypedDict, total=False):
     """A request or a response as it was sent: nothing is cleaned or masked.
@@ -57,7 +59,7 @@ class RequestRow(TypedDict, total=False):
     secure: bool
     peer: str
     sse: bool  # the response is a stream of server-sent events
-    proxied: str  # the server that answered in the application's place, "http://localhost:5173"
+    proxied: str  # what answered instead: a server ("http://localhost:5173"), MOCK or BY_HAND
     # how many exchanges it stands for, itself included, of which the others have no row: sums of
     # weights estimate counts, sums by duration the distribution of times. 1 where it is missing
     weight: float

@@ -20,6 +20,7 @@ from ..scope import Scope
 from ..telemetry.builders import held_event
 from ..telemetry.filters import FilterError, Predicate, compile_hold
 from ..telemetry.messages import MAX_TEXT
+from ..telemetry.rows import BY_HAND, MOCK
 from ..telemetry.sanitize import clean
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ class Interceptor(AroundAdapter):
     async def handle(self, exchange: "Exchange") -> None:
         for match, answer in self._mocks:
             if match.fits(exchange):
+                exchange.proxied = MOCK
                 answer.send(exchange)
                 return
         hold = self._hold
@@ -195,6 +197,7 @@ class Interceptor(AroundAdapter):
             if exchange.disconnected:
                 return
             if decision.get("answer") is not None:
+                exchange.proxied = BY_HAND
                 Response.of(decision["answer"]).send(exchange)
                 return
             _apply(exchange, decision)

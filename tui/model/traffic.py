@@ -14,12 +14,15 @@ from tremolo.telemetry.filters import (
     compile_filter,
     matches_everything,
 )
+from tremolo.telemetry.rows import BY_HAND, MOCK
 
 from .messages import Kept, Message, parse
 from .text import clean, clean_known, decoded
 
 CAPACITY = 10_000
 SORTS = ("time", "ms", "size", "status", "path", "method")
+#: how a row says what answered in the application's place
+IN_PLACE = {MOCK: "mocked", BY_HAND: "by hand"}
 
 
 class Endpoint(NamedTuple):

@@ -269,10 +269,13 @@ class NoticeBar(Bar):
 
 
 def _in_short(words: str, room: int) -> str:
-    """What is added last goes first; then the middle, for at the end is the place."""
+    """What is added last goes first, then the folders of the place, then the middle."""
     short = words
     while cell_len(short) > room and " · " in short:
         short = short.rpartition(" · ")[0] + "…"
+    if cell_len(short) > room:
+        what, gap, place = short.rpartition("  /")
+        short = f"{what}  {place.rpartition('/')[2]}" if gap else short
     return middle_cut(short, room)
 
 

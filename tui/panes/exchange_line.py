@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from ..draw import Piece, fit, middle_cut, right
 from ..model import text
-from ..model.traffic import Row
+from ..model.traffic import IN_PLACE, Row
 from .page import STATUS_KINDS, STATUS_MARKS, Styled
 
 _SHORT = {"DELETE": "DEL", "OPTIONS": "OPT", "PATCH": "PAT", "CONNECT": "CON", "TRACE": "TRC"}
@@ -121,6 +121,9 @@ def _status(pane: Styled, row: Row) -> List[Piece]:
 
 def _tail(pane: Styled, row: Row, width: int, pinned: bool) -> List[Piece]:
     """At the end of the path: what is going on, or what went wrong."""
+    answered = IN_PLACE.get(row.proxied) if row.state == "done" and width > 30 else None
+    if answered:
+        return [(f" {answered}", pane.style("warning"))]
     pin: List[Piece] = [(" ⟲ pinned" if width > 30 else " ⟲", pane.style("query"))]
     if not pinned:
         pin = []

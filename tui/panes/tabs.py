@@ -15,7 +15,7 @@ from ..model.logs import Error
 from ..model.messages import masked
 from ..model.parts import cookies_of
 from ..model.session import Session
-from ..model.traffic import Row
+from ..model.traffic import IN_PLACE, Row
 from .page import Lines, Page, Styled, fact, heading
 
 ALL = "All"
@@ -91,7 +91,9 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
     if row.peer:
         lines.append(fact(pane, "client", row.peer))
     if row.proxied:
-        lines.append(fact(pane, "proxied", f"{row.proxied} answered"))
+        lines.append(fact(pane, "proxied", f"{row.proxied} answered") if "://" in row.proxied
+                     else fact(pane, "answered", IN_PLACE.get(row.proxied, row.proxied)
+                               + ", not by the application"))
     if row.route and row.route != row.path:
         lines.append(fact(pane, "route", row.route))
     if row.endpoint is not None:
