@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
-from typing import Any, Callable, Iterable, List, NoReturn, Optional, Sequence
+from functools import partial
+from typing import Any, Iterable, NoReturn, Optional
 
 from .. import __version__
-from ..config import OPTIONS, Option, check
+from ..config import OPTIONS, Option
+from .given import value_of
 
 GROUPS = (("address", "where to listen"), ("application", "the application"),
           ("processes", "processes"), ("reload", "reloading"), ("limits", "limits"),
@@ -105,20 +107,11 @@ def make_parser(every: bool = True) -> argparse.ArgumentParser:
                        default=argparse.SUPPRESS, help="do not reload in dev")
     group.add_argument("--version", action="version", version=version_text(),
                        help="show the version")
-    group.add_argument("--help", "-h", action=_Help, nargs=0, help="this: what most people need")
-    group.add_argument("--help-all", action=_Help, nargs=0, help="every option")
+    group.add_argument("--help", "-h", action=_Help, nargs=0, default=argparse.SUPPRESS,
+                       help="this: what most people need")
+    group.add_argument("--help-all", action=_Help, nargs=0, default=argparse.SUPPRESS,
+                       help="every option")
     return parser
-
-
-def _convert(option: Option) -> Callable[[str], Any]:
-    """Check a value where argparse can name the option; our own texts are kept."""
-
-    def convert(text: str) -> Any:
-        if option.kind == "list":
-            return text
-        return check(option, text)
-
-    return convert
 
 
 def _add(group: Any, option: Option, hidden: bool = False) -> None:
@@ -136,7 +129,7 @@ def _add(group: Any, option: Option, hidden: bool = False) -> None:
     metavar = option.metavar or {"int": "N", "float": "N"}.get(option.kind, "VALUE")
     group.add_argument(
         *option.flags, dest=option.name, default=argparse.SUPPRESS, metavar=metavar,
-        type=_convert(option), action="append" if option.kind == "list" else "store",
+        type=partial(value_of, option), action="append" if option.kind == "list" else "store",
         help=argparse.SUPPRESS if hidden else (option.help + note).replace("%", "%%"))
 
 
@@ -144,9 +137,3 @@ def version_text() -> str:
     """`tremolo X (cpython 3.x.y, linux)`."""
     python = ".".join(map(str, sys.version_info[:3]))
     return f"tremolo {__version__} ({sys.implementation.name} {python}, {sys.platform})"
-
-
-def parse(arguments: Sequence[str]) -> "dict[str, Any]":
-    """The options that are given, by name, and "app"."""
-    given: List[str] = list(arguments)
-    return vars(make_parser().parse_args(given))

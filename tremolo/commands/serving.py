@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequenc
 
 from ..config import BY_NAME, Settings
 from ..exceptions import ConfigurationError
+from .given import parse
 from .pyproject import options_of, read_pyproject
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
     Raises ConfigurationError.
     """
-    from .arguments import parse
-
     given = parse(arguments)
     app = given.pop("app", None)
     here = os.getcwd()
