@@ -10,7 +10,7 @@ from tremolo.insight.frames import MAX_FRAMES, MAX_RAISED, chain_of
 from tremolo.insight.insight import Insight
 from tremolo.insight.record import Record
 from tremolo.insight.values import text_of, texts_of
-from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.codec import MAX_LINE
 from tremolo.telemetry.secrets import MASK, masked_text
 
 

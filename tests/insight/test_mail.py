@@ -17,8 +17,7 @@ from tests.insight.test_queries import insight, record  # noqa: F401 - fixtures
 from tests.support.watching import Watched
 from tremolo.insight.events import event_of
 from tremolo.insight.mail import MAX_READ, MAX_TEXT, mail_of
-from tremolo.telemetry.codec import encode
-from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.codec import MAX_LINE, encode
 
 PLAIN = "From: me@shop\nSubject: Hello\n\nFollow http://shop/reset?token=abc\n"
 

@@ -24,8 +24,7 @@ from tremolo.insight.statements import (
     row_count,
     shown_parameters,
 )
-from tremolo.telemetry.codec import encode
-from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.codec import MAX_LINE, encode
 from tremolo.telemetry.secrets import MASK
 
 

@@ -5,8 +5,7 @@ import math
 
 import pytest
 
-from tremolo.telemetry.codec import CodecError, LineDecoder, decode, encode, encode_cut
-from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.codec import MAX_LINE, CodecError, LineDecoder, decode, encode, encode_cut
 from tremolo.telemetry.sanitize import clean, clean_lines
 
 FRAME = {"v": 1, "kind": "frame", "pid": 7, "rows": [{"path": "/ä\n\ud800"}]}

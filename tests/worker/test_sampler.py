@@ -12,7 +12,7 @@ from tremolo.net.capture import CAPTURED, Capture
 from tremolo.net.counters import LATENCY_BOUNDS, Counters
 from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
 from tremolo.net.throttling.table import ThrottleTable
-from tremolo.telemetry.messages import MAX_LINE
+from tremolo.telemetry.codec import MAX_LINE
 from tremolo.worker.pacing import A_ROW, MIN_ROWS, MOST_CAPTURES, SAVED, SAVED_TURNS
 from tremolo.worker.sampler import TICK, Sampler
 from tremolo.worker.stats_pipe import StatsPipe

@@ -4,16 +4,18 @@ import inspect
 from asyncio import CancelledError
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Callable, Mapping, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Tuple, Type
 
-from ..telemetry.insight_messages import Mail
 from .record import Record
 from .source import Source
+
+if TYPE_CHECKING:
+    from ..telemetry.insight_messages import Mail
 
 #: what the arguments of a call, without `self`, mean: its method and its target
 Named = Callable[[Any, Tuple[Any, ...], Any], Tuple[str, str]]
 #: the message that such a call hands over, to be read
-Reading = Callable[[Any, Tuple[Any, ...], Any], Mail]
+Reading = Callable[[Any, Tuple[Any, ...], Any], "Mail"]
 
 #: the status of a call that its caller gave up, as with a timeout or because its client left
 CANCELLED = "cancelled"

@@ -3,13 +3,15 @@
 import functools
 import inspect
 import sys
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from ..telemetry.rows import Endpoint
 from ..telemetry.sanitize import clean
 
+if TYPE_CHECKING:
+    from ..telemetry.rows import Endpoint
 
-def endpoint_of(target: Any, method: str) -> Optional[Endpoint]:
+
+def endpoint_of(target: Any, method: str) -> "Optional[Endpoint]":
     """Where `target` is defined: a function, a partial or decorated one, a view class (then its
     method for `method`), or an object that is called. None for what has no Python code."""
     while isinstance(target, functools.partial):
@@ -24,7 +26,7 @@ def endpoint_of(target: Any, method: str) -> Optional[Endpoint]:
 
 
 @functools.lru_cache(1024)
-def _located(target: Any, method: str) -> Optional[Endpoint]:
+def _located(target: Any, method: str) -> "Optional[Endpoint]":
     module = getattr(target, "__module__", None) or ""
     name = getattr(target, "__qualname__", "") or getattr(target, "__name__", "")
     function: Any = target
@@ -43,7 +45,7 @@ def _located(target: Any, method: str) -> Optional[Endpoint]:
             "line": code.co_firstlineno}
 
 
-def _class(target: Any, name: str) -> Optional[Endpoint]:
+def _class(target: Any, name: str) -> "Optional[Endpoint]":
     file = getattr(sys.modules.get(target.__module__), "__file__", None)
     if not file:
         return None

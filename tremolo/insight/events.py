@@ -1,14 +1,16 @@
 """What is known of an exchange as an InsightEvent: bounded, normalised, without secrets."""
 
-from typing import Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
-from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Query, Repeated
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place
 from .profile import STEP, tree_of
 from .record import Record
 from .statements import normalised, shown_parameters
+
+if TYPE_CHECKING:
+    from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Query, Repeated
 
 #: statements from one place from which they are called repeated
 MANY = 5
@@ -26,7 +28,7 @@ def size_of(text: str) -> int:
     return len(text) if text.isascii() else 12 * len(text)
 
 
-def size_of_mail(mail: Mail) -> int:
+def size_of_mail(mail: "Mail") -> int:
     texts = [mail["sender"], mail["subject"], mail["text"], mail["html"], *mail["to"],
              *(each["name"] + each["type"] for each in mail["attachments"])]
     return sum(size_of(text) + 40 for text in texts)
@@ -71,7 +73,7 @@ def has_facts(record: Record) -> bool:
                 or (record.samples and record.stacks))
 
 
-def event_of(record: Record, parameters: bool) -> InsightEvent:
+def event_of(record: Record, parameters: bool) -> "InsightEvent":
     """The event's fields about `record`; with the values of `parameters` on request."""
     room = _Room()
     repeated = _repeated(record, room)
@@ -90,7 +92,7 @@ def event_of(record: Record, parameters: bool) -> InsightEvent:
     return event
 
 
-def _queries(record: Record, room: _Room, parameters: bool) -> List[Query]:
+def _queries(record: Record, room: _Room, parameters: bool) -> "List[Query]":
     queries: List[Query] = []
     start, known, known_places = record.began, room.known.get, room.known_places.get
     for index, query in enumerate(record.queries[:MAX_TOLD]):
@@ -120,7 +122,7 @@ def _queries(record: Record, room: _Room, parameters: bool) -> List[Query]:
     return queries
 
 
-def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
+def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
     calls: List[OutgoingCall] = []
     for call in list(record.calls):
         if room.size >= SIZE // 2:
@@ -139,7 +141,7 @@ def _calls(record: Record, room: _Room) -> List[OutgoingCall]:
     return calls
 
 
-def _repeated(record: Record, room: _Room) -> List[Repeated]:
+def _repeated(record: Record, room: _Room) -> "List[Repeated]":
     if len(record.queries) < MANY:
         return []
     noted: Dict[Tuple[str, Place], List[float]] = {}

@@ -8,11 +8,13 @@ import linecache
 import os
 import traceback
 from types import TracebackType
-from typing import Any, Callable, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Set, Tuple
 
-from ..telemetry.messages import ErrorFrame, Raised
 from ..telemetry.sanitize import clean
 from .values import texts_of
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import ErrorFrame, Raised
 
 MAX_RAISED = 8
 MAX_FRAMES = 40
@@ -25,7 +27,7 @@ OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 Judge = Callable[[str], bool]
 
 
-def chain_of(exc: BaseException, is_project: Judge) -> List[Raised]:
+def chain_of(exc: BaseException, is_project: Judge) -> "List[Raised]":
     """`exc` first, then what it was raised from or while handling, and the members of a group.
 
     `is_project(path)` tells the project's files from those of packages, whose frames come
@@ -74,7 +76,7 @@ def _related(exc: BaseException) -> List[Tuple[BaseException, str]]:
 
 
 def _raised(exc: BaseException, relation: str, is_project: Judge,
-            room: int) -> Tuple[Raised, int]:
+            room: int) -> "Tuple[Raised, int]":
     raised: Raised = {"type": clean(type(exc).__name__), "text": clean(_words(exc), 1024),
                       "relation": relation, "frames": [], "left_out": 0}
     frames = list(_walk(exc.__traceback__))
@@ -96,7 +98,7 @@ def _walk(trace: Optional[TracebackType]) -> List[Tuple[Any, int]]:
             if not frame.f_code.co_filename.startswith(("<frozen importlib", OWN))]
 
 
-def _frame(frame: Any, line: int, is_project: Judge, whole: bool) -> ErrorFrame:
+def _frame(frame: Any, line: int, is_project: Judge, whole: bool) -> "ErrorFrame":
     code = frame.f_code
     path = code.co_filename
     project = not path.startswith("<") and is_project(path)

@@ -9,14 +9,11 @@ import logging
 from collections import deque
 from threading import RLock
 from time import monotonic, perf_counter
-from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
 from ..net.handling import unobserved
-from ..telemetry.insight_messages import InsightEvent
-from ..telemetry.messages import Raised
-from ..telemetry.rows import RequestRow
 from ..telemetry.templates import grouped
 from .arrivals import Arrivals
 from .events import event_of, has_facts
@@ -27,6 +24,11 @@ from .profile import Profiler
 from .record import Record, running
 from .source import Source
 from .sources import SOURCES
+
+if TYPE_CHECKING:
+    from ..telemetry.insight_messages import InsightEvent
+    from ..telemetry.messages import Raised
+    from ..telemetry.rows import RequestRow
 
 #: records that are kept for a sampler that does not come
 MAX_RECORDS = 4000
@@ -215,7 +217,7 @@ class Insight:
         self._untold[record.id] = record
 
     def row(self, id: int, status: int, ended: bool, now: float,
-            seconds: Optional[float] = None) -> RequestRow:
+            seconds: Optional[float] = None) -> "RequestRow":
         """What the row of the exchange `id` has beside what the server itself knows; it took so
         many `seconds`, unless it was one that lasts as long as somebody listens."""
         record = self._record_of(id)
@@ -307,7 +309,7 @@ class Insight:
             record.failure = line_of(exc)
             self.on_raised(record, exc)
 
-    def chain_of(self, exc: BaseException) -> List[Raised]:
+    def chain_of(self, exc: BaseException) -> "List[Raised]":
         """`exc` with its frames; see `frames.chain_of`."""
         return chain_of(exc, self.is_project)
 

@@ -6,10 +6,12 @@ Its text is not masked: the link that it brings is what a developer wants to fol
 import email
 import email.policy
 from email.message import EmailMessage
-from typing import Any, Iterable, List, Sized, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterable, List, Sized, Tuple, Union
 
-from ..telemetry.insight_messages import Attachment, Mail
 from ..telemetry.sanitize import clean, clean_lines
+
+if TYPE_CHECKING:
+    from ..telemetry.insight_messages import Attachment, Mail
 
 #: bytes of a message that are read: more than any but attachments have
 MAX_READ = 1024 * 1024
@@ -29,7 +31,7 @@ class Envelope:
         to = self._parts(arguments, keywords)[1]
         return "SEND", to if isinstance(to, str) else ", ".join(map(str, to))
 
-    def mail(self, client: Any, arguments: Tuple[Any, ...], keywords: Any) -> Mail:
+    def mail(self, client: Any, arguments: Tuple[Any, ...], keywords: Any) -> "Mail":
         return mail_of(*self._parts(arguments, keywords))
 
     def _parts(self, arguments: Tuple[Any, ...], keywords: Any) -> List[Any]:
@@ -42,7 +44,8 @@ def outcome(refused: Sized) -> str:
     return f"{len(refused)} refused" if refused else "sent"
 
 
-def mail_of(sender: Any, recipients: Union[str, Iterable[Any]], data: Union[str, bytes]) -> Mail:
+def mail_of(sender: Any, recipients: Union[str, Iterable[Any]],
+            data: Union[str, bytes]) -> "Mail":
     """What a client hands over: the envelope, and the message with its header."""
     raw = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else bytes(data)
     message: Any = email.message_from_bytes(raw[:MAX_READ], policy=email.policy.default)
@@ -69,7 +72,7 @@ def _body(message: EmailMessage, kind: str) -> str:
     return clean_lines(text, MAX_TEXT)
 
 
-def _attachments(message: EmailMessage) -> List[Attachment]:
+def _attachments(message: EmailMessage) -> "List[Attachment]":
     found: List[Attachment] = []
     for part in message.iter_attachments() if message.is_multipart() else ():
         if len(found) == MAX_NAMED:

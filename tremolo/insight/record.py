@@ -6,16 +6,18 @@ Knows no library and no message. Everything in it is bounded, and what is cut is
 from contextvars import ContextVar
 from threading import RLock
 from time import perf_counter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 from weakref import ReferenceType
 
-from ..telemetry.insight_messages import Mail
-from ..telemetry.rows import RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import readable
 from .endpoints import endpoint_of
 from .places import Place
 from .values import text_of
+
+if TYPE_CHECKING:
+    from ..telemetry.insight_messages import Mail
+    from ..telemetry.rows import RequestRow
 
 MAX_SEEN = 50
 MAX_SUSPECTS = 5
@@ -49,7 +51,7 @@ class Call(NamedTuple):
     began: float
     seconds: float
     place: Place
-    mail: Optional[Mail] = None
+    mail: "Optional[Mail]" = None
 
 
 _MADE_LATE: Dict[str, Callable[[], Any]] = {
@@ -192,7 +194,7 @@ class Record:
             self.queue_seconds += seconds
 
     def add_call(self, kind: str, method: str, target: str, status: str, began: float,
-                 seconds: float, place: Place, mail: Optional[Mail] = None) -> None:
+                 seconds: float, place: Place, mail: "Optional[Mail]" = None) -> None:
         """A call of another service came to its end."""
         with self._lock:
             self.call_count += 1
@@ -272,7 +274,7 @@ class Record:
             self._ask_scope(self.scope)
         return self.route is not None
 
-    def row(self) -> RequestRow:
+    def row(self) -> "RequestRow":
         """The fields that this adds to the exchange's row."""
         row: RequestRow = {}
         if self.is_routed and self.route is not None:

@@ -5,12 +5,11 @@ another.
 """
 
 import asyncio
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from ..exceptions import CommandError, TremoloException
 from ..scope import EVERYTHING, TOTAL, Scope
 from ..telemetry.builders import done, error_line, mail_event, refused, throttle_event
-from ..telemetry.messages import Status
 from ..throttle import Throttle, check_scope, parse_rule
 from .companions import Companions
 from .feed import Feed, Viewer
@@ -18,6 +17,9 @@ from .generations import Generations
 from .wanted import WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import Status
 
 MAX_WORKERS = 256
 
@@ -34,7 +36,7 @@ class Commanded(NamedTuple):
     feed: Feed
     companions: Companions
     request_stop: Callable[[bool], None]
-    status: Callable[[], Status]
+    status: "Callable[[], Status]"
 
 
 class Commands:
@@ -244,7 +246,7 @@ class Commands:
         self._on.request_stop(bool(args.get("now")))
         return True
 
-    def _status(self, viewer: Viewer, args: Mapping[str, Any]) -> Status:
+    def _status(self, viewer: Viewer, args: Mapping[str, Any]) -> "Status":
         return self._on.status()
 
     def _worker(self, pid: Any) -> WorkerHandle:

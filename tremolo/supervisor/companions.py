@@ -12,16 +12,18 @@ import re
 import signal
 import subprocess
 import time
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional
 
 from ..companions import CompanionSpec
 from ..telemetry.builders import left_out_event, log_event
-from ..telemetry.messages import CompanionState
 from ..telemetry.sanitize import clean
 from .bootstrap import command
 from .companion_guard import GRACE, KILL_LIMIT
 from .feed import Feed
 from .spawner import describe_status
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import CompanionState
 
 STEADY = 5.0  # seconds of running after which a death is not the start's fault
 SHORTEST, LONGEST = 0.5, 30.0
@@ -52,7 +54,7 @@ class Companions:
         """End all of them with all that they started."""
         await asyncio.gather(*(companion.stop() for companion in self._companions))
 
-    def states(self) -> List[CompanionState]:
+    def states(self) -> "List[CompanionState]":
         """For viewers."""
         return [companion.as_dict() for companion in self._companions]
 
@@ -71,7 +73,7 @@ class Companion:
         self._stopping = False
         self.state = "ended"
 
-    def as_dict(self) -> CompanionState:
+    def as_dict(self) -> "CompanionState":
         return {"name": self._spec.name, "command": self._spec.shown, "state": self.state,
                 "pid": self._life.pid if self._life is not None else 0}
 

@@ -5,12 +5,14 @@ Knows no other generation and starts nothing.
 
 import asyncio
 import time
-from typing import Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from ..telemetry.builders import error_event
-from ..telemetry.messages import ErrorEvent
 from .basis import Basis
 from .worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import ErrorEvent
 
 MAX_TRACEBACK = 16 * 1024
 KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
@@ -20,7 +22,7 @@ class Generation:
     """Workers of one state of the code, by slot. Number 0 is that which shows `error` while there
     is no code that could answer."""
 
-    def __init__(self, number: int, cause: str, error: Optional[ErrorEvent] = None) -> None:
+    def __init__(self, number: int, cause: str, error: "Optional[ErrorEvent]" = None) -> None:
         self.number = number
         self.error = error
         self.began = time.monotonic()
@@ -74,7 +76,7 @@ async def gone(workers: List[WorkerHandle], timeout: float) -> None:
         await asyncio.wait(waiting, timeout=timeout)
 
 
-def timeout_error(gen: int, seconds: float, serving: bool = False) -> ErrorEvent:
+def timeout_error(gen: int, seconds: float, serving: bool = False) -> "ErrorEvent":
     """The ErrorEvent of a start that takes too long; perhaps it waits for code that serves."""
     hint = ("; if it waits for what the code that serves holds, --reload-order stop-first ends "
             "that first" if serving else "")

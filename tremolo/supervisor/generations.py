@@ -24,7 +24,7 @@ from .worker_handle import Observer, WorkerFailed, WorkerHandle
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..telemetry.builders import ReloadOutcome
+    from ..telemetry.facts import ReloadOutcome
     from ..telemetry.messages import ErrorEvent, ReloadEvent
 
 Result = TypeVar("Result")

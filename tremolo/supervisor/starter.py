@@ -14,7 +14,7 @@ from .spawner import Spawner
 from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
 if TYPE_CHECKING:
-    from ..telemetry.builders import StartFacts
+    from ..telemetry.facts import StartFacts
     from .quiet import Quiet
 
 FALLBACK_LIMIT = 10.0  # seconds for the page of an error, whatever applications get

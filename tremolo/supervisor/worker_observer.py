@@ -7,11 +7,10 @@ The observer of all worker handles. What each state of a `life` message leads to
 import asyncio
 import os
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set
 
 from ..scope import TOTAL
-from ..telemetry.builders import adopt, log_event, stats_event, wall, worker_event
-from ..telemetry.messages import CHECKS, WorkerEvent
+from ..telemetry.builders import CHECKS, adopt, log_event, stats_event, wall, worker_event
 from ..telemetry.rollup import Rollup
 from .feed import Feed
 from .generations import Generations
@@ -25,6 +24,9 @@ from .spawner import Spawner
 from .total_shares import TotalShares
 from .wanted import WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import WorkerEvent
 
 ERRORS_KEPT = 20
 
@@ -254,7 +256,7 @@ _LIFE: Dict[str, Action] = {
 
 
 def state_event(worker: WorkerHandle, state: str, cause: Optional[str] = None,
-                retry_in: Optional[float] = None) -> WorkerEvent:
+                retry_in: Optional[float] = None) -> "WorkerEvent":
     """The WorkerEvent of a worker in `state`."""
     return worker_event(worker.pid, worker.gen, worker.slot, state,
                         worker.cause if cause is None else cause, worker.expected, retry_in)

@@ -1,36 +1,42 @@
 """Builds messages: one function a kind, so that no other place writes one by hand.
 
-Those for viewers are typed in `messages`; the others, between supervisor, zygote and workers,
-are described here. Of times, `t` is the wall clock, now unless it is given.
+Those for viewers are typed in `messages`, what else they are given in `facts`: types, which are
+much to load and nothing at run time. Of times, `t` is the wall clock, now unless it is given.
 """
 
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, TypedDict
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from ..units import counted
-from .messages import (
-    VERSION,
-    Ack,
-    AssetsEvent,
-    Command,
-    ErrorEvent,
-    Frame,
-    HeldEvent,
-    Hello,
-    LogEvent,
-    MailEvent,
-    ReloadEvent,
-    StatsEvent,
-    ThrottleEvent,
-    Totals,
-    WorkerEvent,
-)
-from .rows import ConnectionRow, RequestRow, StreamMessageRow
+from .codec import VERSION
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .facts import FrameContents, LifeFacts, ListenerFacts, ReloadOutcome, StartFacts
     from .insight_messages import ChangeEvent, InsightEvent
+    from .messages import (
+        Ack,
+        AssetsEvent,
+        Command,
+        ErrorEvent,
+        Frame,
+        HeldEvent,
+        Hello,
+        LogEvent,
+        MailEvent,
+        ReloadEvent,
+        StatsEvent,
+        ThrottleEvent,
+        Totals,
+        WorkerEvent,
+    )
+
+#: the logger of what a framework's own checks find at each start
+CHECKS = "tremolo.checks"
+#: of what a framework's own server would warn of, and of a start that takes long
+ADVICE = "tremolo.advice"
+SLOW_START = "tremolo.starting"
 
 
 def wall() -> float:
@@ -41,43 +47,30 @@ def wall() -> float:
 # -- for viewers
 
 
-def hello(**state: "Unpack[Hello]") -> Hello:
+def hello(**state: "Unpack[Hello]") -> "Hello":
     """What is known of a server, all of it or its beginning."""
     return {**state, "v": VERSION, "kind": "hello", "t": wall()}
 
 
 def worker_event(pid: int, gen: int, slot: int, state: str, cause: Optional[str] = None,
-                 expected: bool = False, retry_in: Optional[float] = None) -> WorkerEvent:
+                 expected: bool = False, retry_in: Optional[float] = None) -> "WorkerEvent":
     return {"v": VERSION, "kind": "worker", "t": wall(), "pid": pid, "gen": gen, "slot": slot,
             "state": state, "cause": cause, "expected": expected, "retry_in": retry_in}
 
 
-class ReloadOutcome(TypedDict, total=False):
-    """What a ReloadEvent has beside, see there."""
-
-    ms: float
-    parts: Dict[str, float]
-    modules: List[List[Any]]
-    preloaded: int
-    not_preloaded: List[Dict[str, str]]
-    mode: str
-    error: ErrorEvent
-    then: str
-
-
 def reload_event(gen: int, serving: int, state: str, cause: str, files: Sequence[str] = (),
-                 **outcome: "Unpack[ReloadOutcome]") -> ReloadEvent:
+                 **outcome: "Unpack[ReloadOutcome]") -> "ReloadEvent":
     """Of `files` at most 50 are named."""
     return {"v": VERSION, "kind": "reload", "t": wall(), "gen": gen, "serving": serving,
             "state": state, "cause": cause, "files": list(files[:50]), **outcome}
 
 
-def assets_event(gen: int, files: Sequence[str]) -> AssetsEvent:
+def assets_event(gen: int, files: Sequence[str]) -> "AssetsEvent":
     return {"v": VERSION, "kind": "assets", "t": wall(), "gen": gen, "files": list(files)}
 
 
 def error_event(where: str, kind: str, text: str, traceback: str = "", *, pid: int = 0,
-                gen: int = 0) -> ErrorEvent:
+                gen: int = 0) -> "ErrorEvent":
     """`kind` is the class of the exception, or what stands for one."""
     return {"v": VERSION, "kind": "error", "t": wall(), "pid": pid, "gen": gen, "where": where,
             "type": kind, "text": text, "traceback": traceback}
@@ -92,19 +85,19 @@ def error_line(error: Mapping[str, Any]) -> str:
 
 
 def held_event(state: str, request: int, connection: int, seconds: float, method: str,
-               path: str) -> HeldEvent:
+               path: str) -> "HeldEvent":
     """`seconds` are those that it is held for at most, 0.0 when it is no longer."""
     return {"v": VERSION, "kind": "held", "state": state, "id": request, "conn": connection,
             "t": wall(), "seconds": seconds, "method": method, "path": path}
 
 
 def log_event(text: str, level: str = "info", name: str = "tremolo", stream: str = "tremolo", *,
-              pid: int = 0, gen: int = 0) -> LogEvent:
+              pid: int = 0, gen: int = 0) -> "LogEvent":
     return {"v": VERSION, "kind": "log", "t": wall(), "pid": pid, "gen": gen, "stream": stream,
             "level": level, "name": name, "text": text}
 
 
-def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo") -> LogEvent:
+def left_out_event(count: int, pid: int = 0, gen: int = 0, name: str = "tremolo") -> "LogEvent":
     """A LogEvent that stands where `count` lines are missing."""
     event = log_event(
         f"{counted(count, 'line')} left out here: they came faster than they "
@@ -124,51 +117,38 @@ def change_event(gen: int, method: str, route: str, requests: Sequence[int],
             "route": route, "requests": list(requests), "worse": worse}
 
 
-def throttle_event(throttle: Dict[str, Any]) -> ThrottleEvent:
+def throttle_event(throttle: Dict[str, Any]) -> "ThrottleEvent":
     return {"v": VERSION, "kind": "throttle", "t": wall(), "throttle": throttle}
 
 
-def mail_event(hold: bool) -> MailEvent:
+def mail_event(hold: bool) -> "MailEvent":
     return {"v": VERSION, "kind": "mail", "t": wall(), "hold": hold}
 
 
-def stats_event(gen: int, totals: Totals, rates: Dict[str, float],
-                latency: Dict[str, float]) -> StatsEvent:
+def stats_event(gen: int, totals: "Totals", rates: Dict[str, float],
+                latency: Dict[str, float]) -> "StatsEvent":
     return {"v": VERSION, "kind": "stats", "t": wall(), "gen": gen, "totals": totals,
             "rates": rates, "latency": latency}
 
 
-def command(seq: int, name: str, args: Mapping[str, Any]) -> Command:
+def command(seq: int, name: str, args: Mapping[str, Any]) -> "Command":
     return {"v": VERSION, "kind": "command", "seq": seq, "name": name, "args": dict(args)}
 
 
-def done(message: Mapping[str, Any], result: Any) -> Ack:
+def done(message: Mapping[str, Any], result: Any) -> "Ack":
     """The Ack of a Command that was carried out."""
     return {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": True,
             "error": None, "result": result}
 
 
-def refused(message: Mapping[str, Any], reason: object) -> Ack:
+def refused(message: Mapping[str, Any], reason: object) -> "Ack":
     """The Ack of a Command that was not; a long reason is cut."""
     return {"v": VERSION, "kind": "ack", "seq": message.get("seq", 0), "ok": False,
             "error": str(reason)[:500]}
 
 
-class FrameContents(TypedDict, total=False):
-    """What a Frame has beside, see there."""
-
-    totals: Totals
-    rows: List[RequestRow]
-    connections: List[ConnectionRow]
-    connections_left_out: int
-    messages: List[StreamMessageRow]
-    messages_left_out: int
-    waiting: List[int]
-    final: bool
-
-
 def frame(pid: int, gen: int, slot: int, seq: int, t: float,
-          **contents: "Unpack[FrameContents]") -> Frame:
+          **contents: "Unpack[FrameContents]") -> "Frame":
     return {"v": VERSION, "kind": "frame", "pid": pid, "gen": gen, "slot": slot, "seq": seq,
             "t": t, **contents}
 
@@ -191,48 +171,18 @@ def cannot_begin(error: str) -> Dict[str, Any]:
 # -- from the supervisor to a worker, over its control socket
 
 
-class ListenerFacts(TypedDict):
-    """An address whose socket comes with a message."""
-
-    name: str  # "http://127.0.0.1:8000", "unix:/path"
-    options: Dict[str, Any]  # of `app.listen()`
-
-
-class StartFacts(TypedDict, total=False):
-    """What a worker is started with. The ends of its pipes and its listening sockets come with
-    it."""
-
-    app: Dict[str, Any]  # {"target"} or {"script", …}, see `Launch`; or the ErrorEvent "fallback"
-    home: str  # the working directory, as the user named it
-    dev: bool
-    reload: bool
-    settings: Dict[str, Any]
-    excluded: Dict[str, str]  # modules that are not imported ahead, and why
-    debug: str  # the folder of the sockets of breakpoints; "" for none
-    detail: int
-    throttle: Dict[str, Any]  # by scope, as in ThrottleEvent
-    hold_mail: bool
-    token: str  # of the pages in browsers
-    listeners: List[ListenerFacts]
-    gen: int
-    slot: int
-    capture: bool  # whether pipes for its output come with it
-    asked: float  # when it was asked for, by the monotonic clock
-    fds: int  # where no channel counts the descriptors
-
-
 def start(**facts: "Unpack[StartFacts]") -> Dict[str, Any]:
     """What to run: the first message of a process."""
     return {**facts, "v": VERSION, "kind": "start"}
 
 
-def listeners(descriptions: List[ListenerFacts],
+def listeners(descriptions: "List[ListenerFacts]",
               error: Optional[str] = None) -> Dict[str, Any]:
     """Further listening sockets, which come with it, or why there are not all."""
     return {"v": VERSION, "kind": "listeners", "listeners": descriptions, "error": error}
 
 
-def lend(slot: int, descriptions: List[ListenerFacts]) -> Dict[str, Any]:
+def lend(slot: int, descriptions: "List[ListenerFacts]") -> Dict[str, Any]:
     """Sockets of another worker's slot to accept on, which come with it."""
     return {"v": VERSION, "kind": "lend", "slot": slot, "listeners": descriptions}
 
@@ -248,34 +198,6 @@ def adopt() -> Dict[str, Any]:
 
 
 # -- from a worker to the supervisor
-
-
-class LifeFacts(TypedDict, total=False):
-    """What the states of a `life` message have beside."""
-
-    parts: Dict[str, float]  # "ready": ms by phase
-    slowest: List[List[Any]]
-    error: ErrorEvent  # "failed"
-    configuration: bool
-    module: str  # "stale": what was imported ahead and does not hold
-    reason: str
-    lasting: List[str]
-    files: Any  # "files": what was read, by path; "packages": paths
-    places: Dict[str, Dict[str, Any]]  # where it was looked for modules
-    base: List[str]  # "modules": what was imported, see `plan`
-    steps: List[Dict[str, Any]]
-    last: bool
-    addresses: List[List[Any]]  # "addresses": [host, port, options] that the application wants
-    paths: List[str]  # "outdated", "own"
-    path: str  # "wrote", at `t` by the wall clock
-    t: float
-    digest: Optional[str]
-    resident: int  # "memory": bytes
-    count: int  # "requests"
-    seconds: float  # "blocked"
-    place: str
-    stack: str
-    reasons: List[str]  # "waits"
 
 
 def life(state: str, **facts: "Unpack[LifeFacts]") -> Dict[str, Any]:

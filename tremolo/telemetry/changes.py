@@ -12,12 +12,14 @@ says nothing, and what happened within a moment says it once.
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..units import counted
 from .builders import change_event
-from .insight_messages import ChangeEvent
 from .sanitize import clean
+
+if TYPE_CHECKING:
+    from .insight_messages import ChangeEvent
 
 BEFORE, AFTER = 3, 2  # requests that tell about queries, which are mostly the same each time
 FEW, TIMED = 4, 12  # requests, on both sides, that tell about durations: by all, by most of them
@@ -118,7 +120,7 @@ class Changes:
     def __init__(self) -> None:
         self._routes: Dict[Tuple[str, str], Route] = {}
 
-    def add(self, row: Mapping[str, Any], gen: int) -> Optional[ChangeEvent]:
+    def add(self, row: Mapping[str, Any], gen: int) -> "Optional[ChangeEvent]":
         """Count a RequestRow of that generation; what there is to say after it, if anything."""
         status, state = row.get("status", 0), row.get("state", "done")
         if state == "live" or row.get("proxied"):
@@ -163,14 +165,14 @@ class Changes:
         route.compared_at = seen + 1 + seen // COMPARED_AGAIN
         return self._news(name, route)
 
-    def of_frame(self, frame: Mapping[str, Any]) -> List[ChangeEvent]:
+    def of_frame(self, frame: Mapping[str, Any]) -> "List[ChangeEvent]":
         """What there is to say after the rows of a Frame."""
         gen = frame.get("gen", 0)
         found = (self.add(row, gen) for row in frame.get("rows") or ())
         return [change for change in found if change is not None]
 
     @staticmethod
-    def line_of(event: ChangeEvent) -> str:
+    def line_of(event: "ChangeEvent") -> str:
         """`event` as a line: `since the save: GET /items 3 → 41 queries, 12 → 90 ms (14 requests,
         30 before)`."""
         before, now = event["requests"]
@@ -191,7 +193,7 @@ class Changes:
         name = clean(f"{event['method']} {event['route']}", 200)
         return f"since the save: {name} {text}"
 
-    def _news(self, name: Tuple[str, str], route: Route) -> Optional[ChangeEvent]:
+    def _news(self, name: Tuple[str, str], route: Route) -> "Optional[ChangeEvent]":
         found = compared(route.before, route.now)
         fresh = found.keys() - route.told
         if not fresh:

@@ -7,7 +7,8 @@ or of another version with a `CodecError`; the reader closes that channel then.
 import json
 from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Tuple
 
-from .messages import MAX_LINE, VERSION
+VERSION = 1
+MAX_LINE = 64 * 1024
 
 
 class CodecError(ValueError):

@@ -2,7 +2,10 @@
 
 One vocabulary for the workers' stats pipe, the dashboard's feed, `--json` output, the
 control socket and recorded sessions. Each message is one JSON object on one line of at most
-`MAX_LINE` bytes, with `kind` and `v`. Readers ignore keys that they do not know.
+`codec.MAX_LINE` bytes, with `kind` and `v`. Readers ignore keys that they do not know.
+
+Imported for type checkers alone: at run time they would be much to load in every process, for
+nothing.
 
 What happens within requests has messages of its own, in `insight_messages`; what stands in frames
 of exchanges and connections is in `rows`.
@@ -14,15 +17,6 @@ Directions: *frames* go up a lossy pipe from each worker, so their counters are 
 from typing import Any, Dict, List, Optional, TypedDict
 
 from .rows import ConnectionRow, RequestRow, StreamMessageRow
-
-VERSION = 1
-MAX_LINE = 64 * 1024
-#: the logger of what a framework's own checks find at each start
-CHECKS = "tremolo.checks"
-#: of what a framework's own server would warn of, and of a start that takes long
-ADVICE = "tremolo.advice"
-SLOW_START = "tremolo.starting"
-MAX_TEXT = 256  # characters of a string that came from a request
 
 
 class Totals(TypedDict, total=False):

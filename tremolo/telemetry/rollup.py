@@ -6,10 +6,12 @@ a window of time. It reads no clock: instants are handed in.
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, List, Mapping, Tuple, cast
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Tuple, cast
 
 from . import histogram
-from .messages import Totals
+
+if TYPE_CHECKING:
+    from .messages import Totals
 
 COUNTERS = ("requests", "bytes_in", "bytes_out", "connections", "aborted", "protocol_errors",
             "errors", "rows_dropped", "telemetry_us", "cpu_us")
@@ -64,7 +66,7 @@ class Rollup:
         if pid in self._ended:
             self._ended.remove(pid)
 
-    def totals(self) -> Totals:
+    def totals(self) -> "Totals":
         """Counters of all processes and the gauges of those alive."""
         sums: Dict[str, Any] = {}
         add(sums, self.past)
@@ -74,7 +76,7 @@ class Rollup:
             sums[name] = sum(_count(totals.get(name)) for totals in self._current.values())
         sums["lag_us"] = max(
             (_count(totals.get("lag_us")) for totals in self._current.values()), default=0)
-        return cast(Totals, sums)
+        return cast("Totals", sums)
 
     def sample(self, now: float) -> None:
         """Remember the sums at the instant `now` (seconds), for rates and latencies."""

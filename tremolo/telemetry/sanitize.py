@@ -9,7 +9,7 @@ import re
 import time
 from typing import Union
 
-from .messages import MAX_TEXT
+MAX_TEXT = 256  # characters of a string that came from a request
 
 _HIDDEN = (
     "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"

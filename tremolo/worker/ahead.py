@@ -12,7 +12,7 @@ from .steps import Steps
 from .world import World, WorldView
 
 if TYPE_CHECKING:
-    from ..telemetry.builders import LifeFacts
+    from ..telemetry.facts import LifeFacts
 
 MESSAGE_SIZE = 24 * 1024  # characters of steps in one message
 

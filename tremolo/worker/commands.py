@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 from ..exceptions import CommandError, TremoloException
 from ..scope import Scope
 from ..telemetry.builders import done, refused
-from ..telemetry.messages import Ack
 from ..throttle import Throttle
 
 if TYPE_CHECKING:
     from ..net.server import Server
+    from ..telemetry.messages import Ack
     from .browser import Browser
     from .intercept import Interceptor
     from .sampler import Sampler
@@ -53,7 +53,7 @@ class Commands:
             "intercept": self._intercept, "release": self._release, "mail": self._keep_mail,
         }
 
-    def obey(self, message: Mapping[str, Any]) -> Ack:
+    def obey(self, message: Mapping[str, Any]) -> "Ack":
         """Carry out a Command; its Ack."""
         args = message.get("args")
         action = self._names.get(str(message.get("name")))

@@ -5,11 +5,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
 
 from ..net.stream import peer_text
-from ..telemetry.rows import ConnectionRow
 from ..telemetry.sanitize import clean
 
 if TYPE_CHECKING:
     from ..net.connection import HTTPConnection
+    from ..telemetry.rows import ConnectionRow
 
 MAX_CONNECTIONS = 500
 CONNECTIONS_SIZE = 24 * 1024
@@ -34,7 +34,7 @@ class ConnectionRows:
         self._at = 0.0
 
     def rows(self, connections: Mapping[int, Any], now: float
-             ) -> Tuple[List[ConnectionRow], int, int]:
+             ) -> "Tuple[List[ConnectionRow], int, int]":
         """Rows of the busiest, how many are left out, and the estimated size of the rows."""
         passed = max(now - self._at, 1e-3)
         before, after = self._bytes, {}
@@ -58,7 +58,7 @@ class ConnectionRows:
 
 
 def _row(connection: "HTTPConnection", rate_in: float, rate_out: float,
-         now: float) -> ConnectionRow:
+         now: float) -> "ConnectionRow":
     exchange = connection.current
     current = ""
     if exchange is not None:

@@ -6,12 +6,14 @@ most RATE lines a second pass, BURST at once; how many did not is logged.
 
 import json
 import re
-from typing import Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from ..telemetry.builders import log_event
-from ..telemetry.messages import LogEvent
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import LogEvent
 
 MAX_BODY = 160 * 1024
 MAX_LINES = 50  # in one message
@@ -26,7 +28,7 @@ class Console:
     """Turns the messages of pages, which may be of another worker, into LogEvents for `send`.
     `clock()` counts seconds."""
 
-    def __init__(self, clock: Callable[[], float], send: Callable[[LogEvent], object]) -> None:
+    def __init__(self, clock: Callable[[], float], send: "Callable[[LogEvent], object]") -> None:
         self._clock = clock
         self._send = send
         self._room = BURST
@@ -64,7 +66,7 @@ class Console:
         self._room = min(BURST, self._room + (now - self._at) * RATE)
         self._at = now
 
-    def _take_line(self, line: Dict[str, Any], about: LogEvent) -> None:
+    def _take_line(self, line: Dict[str, Any], about: "LogEvent") -> None:
         if self._room < 1.0:
             self._left_out += 1
             return
@@ -75,7 +77,7 @@ class Console:
         level = str(line.get("level"))
         self._log(_text_of(line), level if level in _LEVELS else "error", about)
 
-    def _log(self, text: str, level: str, about: LogEvent) -> None:
+    def _log(self, text: str, level: str, about: "LogEvent") -> None:
         event = log_event(text, level, "browser", "browser")
         event.update(about)
         self._send(event)

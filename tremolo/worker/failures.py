@@ -8,13 +8,15 @@ import importlib
 import os
 import traceback
 from functools import lru_cache
-from typing import Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..exceptions import ConfigurationError
 from ..telemetry.builders import error_event
-from ..telemetry.messages import ErrorEvent
 from ..telemetry.sanitize import clean, clean_lines
 from .installed import PACKAGE, is_installed
+
+if TYPE_CHECKING:
+    from ..telemetry.messages import ErrorEvent
 
 _WORKER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 #: the class of an exception, and the file and the line of the innermost frame of the project
@@ -39,7 +41,7 @@ def _is_syntax_error(shown: traceback.TracebackException) -> bool:
     return getattr(shown, "filename", None) is not None and getattr(shown, "lineno", 0) != 0
 
 
-def describe(exc: BaseException, where: str, gen: int, **more: Any) -> ErrorEvent:
+def describe(exc: BaseException, where: str, gen: int, **more: Any) -> "ErrorEvent":
     """The ErrorEvent of an exception. `more` are further fields of the event."""
     try:
         shown = traceback.TracebackException.from_exception(exc)
@@ -89,7 +91,7 @@ def _is_project(path: str) -> bool:
 
 
 def describe_briefly(exc: BaseException, kind: Kind, where: str, gen: int,
-                     **more: Any) -> ErrorEvent:
+                     **more: Any) -> "ErrorEvent":
     """As `describe`, for one of too many: of its frames there is but the one of its `kind`."""
     name, file, line = clean(kind[0]), None if kind[1] is None else clean(kind[1], 1024), kind[2]
     words = clean(_words(exc), 1024)

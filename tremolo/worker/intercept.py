@@ -19,9 +19,8 @@ from ..net.request_body import replace_body
 from ..scope import Scope
 from ..telemetry.builders import held_event
 from ..telemetry.filters import FilterError, Predicate, compile_hold
-from ..telemetry.messages import MAX_TEXT
 from ..telemetry.rows import BY_HAND, MOCK
-from ..telemetry.sanitize import clean
+from ..telemetry.sanitize import MAX_TEXT, clean
 
 if TYPE_CHECKING:
     from ..net.exchange import Exchange

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..net.acceptor import Acceptor
     from ..net.server import Server
-    from ..telemetry.builders import ListenerFacts
+    from ..telemetry.facts import ListenerFacts
 
 
 class ListeningSockets:

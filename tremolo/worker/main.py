@@ -20,7 +20,7 @@ from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..net.adapter import Adapter
 from ..telemetry import builders
-from ..telemetry.messages import ADVICE, CHECKS, SLOW_START
+from ..telemetry.builders import ADVICE, CHECKS, SLOW_START
 from ..telemetry.sanitize import clean
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands

@@ -6,11 +6,13 @@ masked: what is here is enough to send a request again.
 
 from base64 import b64encode
 from json.encoder import encode_basestring_ascii
-from typing import List, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Sequence, Tuple
 
 from ..net.capture import Capture
 from ..net.message_log import StreamMessage
-from ..telemetry.rows import HTTPMessage, StreamMessageRow
+
+if TYPE_CHECKING:
+    from ..telemetry.rows import HTTPMessage, StreamMessageRow
 
 #: bytes of JSON that the two messages of a row may take: a line has 64 KiB
 MOST = 48 * 1024
@@ -22,7 +24,7 @@ FRAME = 100
 
 
 def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
-             bytes_out: int) -> Tuple[HTTPMessage, HTTPMessage, int]:
+             bytes_out: int) -> "Tuple[HTTPMessage, HTTPMessage, int]":
     """The request and the response of an ended exchange, and how many bytes of JSON they
     are: at most `MOST`."""
     if method == b"HEAD" or status == 101:  # nothing was sent, or frames were
@@ -41,7 +43,7 @@ def messages(capture: Capture, method: bytes, status: int, bytes_in: int,
     return request, response, size + sum(bodies)
 
 
-def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
+def stream_message(message: StreamMessage, wall: float) -> "StreamMessageRow":
     """A message of a stream as it stands in frames (`StreamMessageRow`); `wall` is what to add to
     its instant for the wall clock."""
     row: StreamMessageRow = {
@@ -63,7 +65,7 @@ def stream_message(message: StreamMessage, wall: float) -> StreamMessageRow:
 
 
 def stream_lines(taken: Sequence[StreamMessage], wall: float, most: int
-                 ) -> List[List[StreamMessageRow]]:
+                 ) -> "List[List[StreamMessageRow]]":
     """The messages of streams in groups of about `most` bytes of JSON."""
     lines: List[List[StreamMessageRow]] = []
     size = most
@@ -92,12 +94,12 @@ def _size(text: str) -> int:
     return len(encode_basestring_ascii(text))
 
 
-def _body_size(message: HTTPMessage) -> int:
+def _body_size(message: "HTTPMessage") -> int:
     return _size(message.get("body", "")) + len(message.get("body64", ""))
 
 
 def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int
-             ) -> Tuple[HTTPMessage, int]:
+             ) -> "Tuple[HTTPMessage, int]":
     """A message, and the bytes of JSON that it takes at most, without its body."""
     headers: List[List[str]] = []
     room, left_out = FIELDS, False
@@ -123,7 +125,7 @@ def _message(fields: List[Tuple[bytes, bytes]], body: bytearray, size: int
     return message, FRAME + FIELDS - room
 
 
-def _shorten(message: HTTPMessage) -> None:
+def _shorten(message: "HTTPMessage") -> None:
     """Halve the body."""
     if "body" in message:
         message["body"] = _half(message["body"])

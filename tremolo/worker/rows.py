@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 
 from ..net.exchange import Exchange
 from ..net.recent import LATE, LEFT_OUT
-from ..telemetry.rows import RequestRow
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
 from .connection_rows import shown_peer
@@ -19,6 +18,7 @@ from .usage import Crowding
 if TYPE_CHECKING:
     from ..insight.insight import Insight
     from ..net.server import Server
+    from ..telemetry.rows import RequestRow
 
 MESSAGES_SIZE = 192 * 1024  # bytes of heads and bodies that are sent, a turn
 MOST_MESSAGES = 2 * MESSAGES_SIZE  # with what turns before did not use
@@ -30,7 +30,7 @@ MAX_LIVE = 50
 class SizedRow(NamedTuple):
     """A row, and about how many bytes of JSON its messages are."""
 
-    row: RequestRow
+    row: "RequestRow"
     size: int = 0
 
 
@@ -135,7 +135,7 @@ class ExchangeRows:
         return SizedRow(row)
 
     def _row(self, exchange: Exchange, seconds: float, ttfb: float, throttled: float,
-             state: str) -> RequestRow:
+             state: str) -> "RequestRow":
         head, connection, route, error = (
             exchange.head, exchange.connection, exchange.route, exchange.error)
         response = exchange.response

@@ -16,8 +16,6 @@ from ..net.recent import RECENT
 from ..telemetry import histogram
 from ..telemetry.builders import frame as frame_of
 from ..telemetry.codec import CodecError
-from ..telemetry.messages import Frame
-from ..telemetry.rows import RequestRow
 from .connection_rows import ConnectionRows, bounded
 from .messages import stream_lines
 from .pacing import SAVED_TURNS, Pacing
@@ -29,7 +27,9 @@ if TYPE_CHECKING:
 
     from ..insight.insight import Insight
     from ..net.server import Server
-    from ..telemetry.builders import FrameContents
+    from ..telemetry.facts import FrameContents
+    from ..telemetry.messages import Frame
+    from ..telemetry.rows import RequestRow
 
 TICK = 0.1
 KEEP_ALIVE = 1.0
@@ -191,7 +191,7 @@ class Sampler:
                 continue
             left_out = 0
 
-    def final(self) -> Frame:
+    def final(self) -> "Frame":
         """The last frame: exact counters, and the rows that still wait."""
         now = self._loop.time()
         frame, rest = self._whole_frame(now, RECENT)
@@ -201,7 +201,7 @@ class Sampler:
         frame.pop("connections", None)
         return frame
 
-    def _send(self, frame: Frame) -> bool:
+    def _send(self, frame: "Frame") -> bool:
         try:
             return self._sink(frame)
         except CodecError:
@@ -209,13 +209,13 @@ class Sampler:
             frame.pop("connections", None)
             return self._sink(frame)
 
-    def _headed(self, now: float, **contents: "Unpack[FrameContents]") -> Frame:
+    def _headed(self, now: float, **contents: "Unpack[FrameContents]") -> "Frame":
         self._seq += 1
         return frame_of(*self._identity, self._seq, now + self._wall, **contents)
 
     # -- what frames consist of ------------------------------------------------------
 
-    def frame(self, now: float) -> Frame:
+    def frame(self, now: float) -> "Frame":
         """The counters of this process since it started, and its gauges."""
         server = self._server
         counters = server.counters
@@ -251,7 +251,7 @@ class Sampler:
         return frame
 
     def _whole_frame(self, now: float, most: int, wait: bool = False
-                     ) -> Tuple[Frame, List[List[RequestRow]]]:
+                     ) -> "Tuple[Frame, List[List[RequestRow]]]":
         """A frame with what the level of detail asks for, of `most` exchanges if they are not
         remarkable, and the rows that need lines of their own."""
         if not self.detail:

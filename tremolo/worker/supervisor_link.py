@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from ..telemetry.facts import LifeFacts
+
 MAX_PENDING = 1 << 20  # bytes that the supervisor has not taken, above which log lines wait
 
 
@@ -90,7 +92,7 @@ class SupervisorLink:
         """Send an event for viewers, as this worker's."""
         self.send({**event, "pid": os.getpid(), "gen": self.gen})
 
-    def life(self, state: str, **facts: "Unpack[builders.LifeFacts]") -> None:
+    def life(self, state: str, **facts: "Unpack[LifeFacts]") -> None:
         """Report a state of the worker, or what has become known of it."""
         self.send(builders.life(state, **facts))
 

@@ -8,7 +8,7 @@ import base64
 import json
 from typing import Any, Dict, Iterable, Iterator, Mapping
 
-from tremolo.telemetry.messages import VERSION
+from tremolo.telemetry.codec import VERSION
 
 from .conversations import StreamMessage
 from .logs import LogLine

@@ -8,8 +8,8 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from tremolo.scope import EVERYTHING, Scope
+from tremolo.telemetry.builders import ADVICE, SLOW_START
 from tremolo.telemetry.changes import Changes
-from tremolo.telemetry.messages import ADVICE, SLOW_START
 
 from . import live
 from .commands import Command, Commands
