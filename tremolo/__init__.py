@@ -4,9 +4,10 @@ Public names are loaded when they are first used, so that `import tremolo` costs
 needs only the standard library.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own would cost more than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from .app.application import Application, Tremolo
     from .launch import run
 
@@ -16,7 +17,7 @@ __all__ = ["Application", "Tremolo", "run", "__version__"]
 _HOMES = {"Application": ".app.application", "Tremolo": ".app.application", "run": ".launch"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

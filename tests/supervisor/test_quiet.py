@@ -24,9 +24,9 @@ SOURCE = "import asyncio, os\n" + hello("here").replace(
 class Quiet(Server):
     """`tremolo run shop:app` with lines of text."""
 
-    def __init__(self, folder, source=SOURCE):
+    def __init__(self, folder, source=SOURCE, *options):
         (folder / "shop.py").write_text(source)
-        super().__init__(folder, "run", "shop:app", "--port", "0", json=False)
+        super().__init__(folder, "run", "shop:app", *(options or ("--port", "0")), json=False)
 
     @property
     def port(self):
@@ -40,8 +40,24 @@ class Quiet(Server):
 
     def is_whole(self):
         """Whether the supervisor has an event loop."""
-        with open(f"/proc/{self.process.pid}/maps") as file:
-            return "_asyncio" in file.read()
+        return "_asyncio" in self.loaded()
+
+    def rest(self):
+        """Wait until it is at rest."""
+        wait_until(lambda: "tremolo.supervisor.resting" in self.command_line(), "its rest")
+
+    def open_files(self):
+        folder = f"/proc/{self.process.pid}/fd"
+        return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
+
+    def loaded(self, pid=None):
+        """The files that a process has mapped, as one text."""
+        with open(f"/proc/{pid or self.process.pid}/maps") as file:
+            return file.read()
+
+    def command_line(self):
+        with open(f"/proc/{self.process.pid}/cmdline") as file:
+            return file.read()
 
     def close(self):
         if self.process.poll() is None:
@@ -51,8 +67,16 @@ class Quiet(Server):
         self.process.stderr.close()
 
 
-def test_requests_alone_need_no_event_loop_and_a_command_gets_the_whole_supervisor(tmp_path):
+#: as soon as it serves, when it may come to rest at any moment; and after that
+at_rest = pytest.mark.parametrize("rests", [False, True], ids=["begun", "at rest"])
+
+
+@at_rest
+def test_requests_alone_need_no_event_loop_and_a_command_gets_the_whole_supervisor(
+        tmp_path, rests):
     with Quiet(tmp_path) as server:
+        if rests:
+            server.rest()
         assert server.text() == "here"
         wait_until(lambda: re.search(r"GET / 200 .* gen=1 pid=\d+", "".join(server.lines)),
                    "the line of the request")
@@ -82,10 +106,11 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
-#: what only development needs, and what a supervisor that watches files does
+#: what only development needs, what a supervisor that watches files does, help, and types
 UNNEEDED = ("tremolo.worker.basis", "tremolo.worker.imports", "tremolo.worker.reads",
             "tremolo.worker.console", "tremolo.worker.debugger", "tremolo.insight.insight",
-            "tremolo.supervisor.watcher", "tremolo.supervisor.supervisor", "sysconfig")
+            "tremolo.supervisor.watcher", "tremolo.supervisor.supervisor", "sysconfig",
+            "argparse", "tremolo.telemetry.messages", "tremolo.telemetry.facts")
 
 
 def test_neither_process_loads_what_only_development_needs(tmp_path):
@@ -95,9 +120,12 @@ def test_neither_process_loads_what_only_development_needs(tmp_path):
     assert [name for name in UNNEEDED if name in loaded] == []
 
 
-def test_an_error_is_told_and_an_ended_worker_replaced(tmp_path):
+@at_rest
+def test_an_error_is_told_and_an_ended_worker_replaced(tmp_path, rests):
     with Quiet(tmp_path) as server:
         port = server.port
+        if rests:
+            server.rest()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
         connection.request("GET", "/bad")
         assert connection.getresponse().status == 500
@@ -110,12 +138,29 @@ def test_an_error_is_told_and_an_ended_worker_replaced(tmp_path):
         assert server.text() == "here"
 
 
+@at_rest
+def test_a_killed_worker_is_replaced(tmp_path, rests):
+    with Quiet(tmp_path) as server:
+        [first] = server.worker() if server.port else []
+        if rests:
+            server.rest()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: f"worker {first} ended: SIGKILL, replaced" in "".join(server.errors),
+                   "the replacement")
+        wait_until(lambda: server.worker() not in ([], [first]), "another worker")
+        assert server.text() == "here"
+        assert server.end() == 0
+
+
+@at_rest
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number):
+def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number, rests):
     from tests.supervisor.test_processes import in_background
 
     with Quiet(tmp_path) as server:
         [first] = server.worker() if server.port else []
+        if rests:
+            server.rest()
         thread, answers = in_background(lambda: server.get("/slow"))
         wait_until(lambda: "1 connection" in server.control("status") if (
             number == signal.SIGHUP) else _established(server.port), "the request")
@@ -132,6 +177,42 @@ def test_signals_are_obeyed_as_by_the_whole_supervisor(tmp_path, number):
         else:
             wait_until(lambda: first not in server.worker(), "the end of the old one")
             assert server.text() == "here"
+
+
+def test_at_rest_it_holds_no_more_than_it_needs_to_wait(tmp_path):
+    with Quiet(tmp_path) as server:
+        assert server.port
+        server.rest()
+        before = server.open_files()
+        loaded = server.loaded()
+        assert [name for name in ("_socket", "_json", "_typing") if name in loaded] == []
+        assert "_socket" in server.loaded(server.worker()[0])
+        server.control("status")
+        # An event loop needs some more, and nothing of what rested is left.
+        assert [name for name in server.open_files() if "memfd" in name] == []
+        assert {name for name in before if "socket:" in name} <= set(server.open_files())
+
+
+def test_many_signals_that_come_while_it_wakes_are_one_stop(tmp_path):
+    with Quiet(tmp_path) as server:
+        [first] = server.worker() if server.port else []
+        server.rest()
+        for number in (signal.SIGCHLD, signal.SIGTTIN, signal.SIGTERM):
+            server.send_signal(number)
+        assert server.process.wait(15) == 0
+        wait_until(lambda: not is_alive(first), "the end of the worker")
+        assert os.listdir(server.runtime / "tremolo") == []
+
+
+def test_a_unix_socket_goes_with_the_server_that_rested(tmp_path):
+    path = tmp_path / "shop.sock"
+    with Quiet(tmp_path, SOURCE, "--bind", str(path)) as server:
+        wait_until(lambda: f"serves shop:app on unix:{path}" in "".join(server.errors),
+                   "the address")
+        server.rest()
+        assert path.exists()
+        assert server.end() == 0
+        assert not path.exists()
 
 
 def _established(port):

@@ -292,6 +292,15 @@ def serve_plainly(launch: "Launch", fork: bool = False) -> int:
     return supervise(launch, consumer=consumer, detail=detail, quiet=quiet)
 
 
+def go_on(kept: int) -> int:
+    """Be the supervisor of a quiet server that rested with the file `kept`; the exit code."""
+    from ..supervisor.entry import supervise
+    from ..supervisor.quiet import Quiet
+
+    quiet = Quiet.woken(kept)
+    return supervise(quiet.launch, consumer=quiet.consumer, detail=quiet.detail, quiet=quiet)
+
+
 def _has_terminal(settings: Settings) -> bool:
     return not (settings.plain or settings.json) and _can_ask()
 

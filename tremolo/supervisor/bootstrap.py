@@ -7,7 +7,6 @@ shell's process needs it before anything else.
 """
 
 import os
-import subprocess
 import sys
 from typing import List
 
@@ -24,9 +23,18 @@ _SOURCE = (
     "sys.exit(f({arguments}))\n"
 )
 
+_BARE_SOURCE = (
+    "import os, select, signal, sys\n"
+    "sys.path[:] = [{folder!r}, *filter(None, sys.path)]\n"
+    "from {module} import {function} as f\n"
+    "f({arguments})\n"
+)
+
 
 def interpreter_flags() -> List[str]:
     """The flags of this interpreter (-O, -X, -W, ...), for another."""
+    import subprocess  # deferred: not all who import this start something
+
     flags = getattr(subprocess, "_args_from_interpreter_flags", None)
     return list(flags()) if flags is not None else []
 
@@ -38,3 +46,12 @@ def command(module: str, function: str, *arguments: object) -> List[str]:
         init=os.path.join(PACKAGE, "__init__.py"), folder=PACKAGE, module=module,
         function=function, arguments=", ".join(repr(argument) for argument in arguments))
     return [sys.executable, *interpreter_flags(), "-c", source]
+
+
+def bare_command(module: str, function: str, *arguments: object) -> List[str]:
+    """The command line that calls `module.function(*arguments)` in an interpreter without
+    `site`: there are no installed packages but ours, whose folder is the first of `sys.path`."""
+    source = _BARE_SOURCE.format(
+        folder=os.path.dirname(PACKAGE), module=module, function=function,
+        arguments=", ".join(repr(argument) for argument in arguments))
+    return [sys.executable, *interpreter_flags(), "-S", "-s", "-c", source]

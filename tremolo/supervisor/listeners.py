@@ -26,7 +26,7 @@ from ..config import BY_NAME, Settings, check, parse_bind
 from ..exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from ..telemetry.builders import ListenerFacts
+    from ..telemetry.facts import ListenerFacts
 
 
 class Address(NamedTuple):
@@ -57,13 +57,15 @@ def address(host: Optional[str], port: Union[int, str], options: Optional[Dict[s
 
 
 class Listener:
-    """One address, bound: a socket for each worker slot, or one that all share."""
+    """One address, bound: a socket for each worker slot, or one that all share. `inode` is that
+    of a Unix socket's file, if it was bound earlier."""
 
-    def __init__(self, wanted: Address, sockets: Sequence[socket.socket], tls: bool) -> None:
+    def __init__(self, wanted: Address, sockets: Sequence[socket.socket], tls: bool,
+                 inode: Optional[int] = None) -> None:
         self.wanted = wanted
         self._sockets = list(sockets)
         self._tls = tls
-        self._inode = _inode(wanted.path) if wanted.path else None
+        self.inode = inode or (_inode(wanted.path) if wanted.path else None)
 
     @property
     def port(self) -> int:
@@ -87,6 +89,10 @@ class Listener:
         scheme = "https" if self._tls or self.wanted.options.get("ssl") else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    @property
+    def fds(self) -> List[int]:
+        return [sock.fileno() for sock in self._sockets]
+
     def fd(self, slot: int) -> int:
         """The descriptor for a worker slot."""
         return self._sockets[slot % len(self._sockets)].fileno()
@@ -109,8 +115,8 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening; a Unix socket's file goes, if it still is ours."""
-        if self.wanted.path and self._inode is not None and (
-                _inode(self.wanted.path) == self._inode):
+        if self.wanted.path and self.inode is not None and (
+                _inode(self.wanted.path) == self.inode):
             os.unlink(self.wanted.path)
         self.leave()
 
@@ -157,6 +163,25 @@ class Listeners:
                     descriptions.append(listener.description())
                     fds.append(fd)
         return descriptions, fds
+
+    @property
+    def fds(self) -> List[int]:
+        """The descriptors of all sockets."""
+        return [fd for listener in self._listeners for fd in listener.fds]
+
+    def handed_on(self) -> List[List[Any]]:
+        """What `take_on` needs in an interpreter that takes the place of this one, to go on with
+        the sockets by their descriptors."""
+        return [[list(listener.wanted), listener.fds, listener.inode]
+                for listener in self._listeners]
+
+    def take_on(self, handed_on: List[List[Any]]) -> None:
+        for wanted, fds, inode in handed_on:
+            sockets = [socket.socket(fileno=fd) for fd in fds]
+            for sock in sockets:
+                sock.set_inheritable(False)
+                sock.setblocking(False)
+            self._listeners.append(Listener(Address(*wanted), sockets, self._tls, inode))
 
     @property
     def names(self) -> List[str]:

@@ -76,14 +76,16 @@ class PlainConsumer:
     a line of a request counts as INFO."""
 
     def __init__(self, out: Optional[TextIO] = None, err: Optional[TextIO] = None,
-                 level: str = "", logs: bool = False) -> None:
+                 level: str = "", logs: bool = False,
+                 dropped: Optional[Dict[int, int]] = None) -> None:
         out, err = out or sys.stdout, err or sys.stderr
         self._out, self._err = Output(out), Output(err)
         self._colour_out, self._colour_err = wants_colour(out), wants_colour(err)
         self._level = _LEVELS.get(level.lower() or "debug", 0)
         self._requests = self._level <= _LEVELS["info"]
         self._logs = logs
-        self._dropped: Dict[int, int] = {}
+        #: how many requests of each worker were reported to be left out
+        self.dropped: Dict[int, int] = {} if dropped is None else dropped
         self._changes: Optional[Changes] = None
 
     def handle(self, message: Mapping[str, Any]) -> None:
@@ -115,13 +117,13 @@ class PlainConsumer:
         lines = [self._request(row, gen, pid) for row in frame.get("rows", ())
                  if row.get("state") != "live"]
         dropped = frame.get("totals", {}).get("rows_dropped", 0)
-        more = dropped - self._dropped.get(pid, 0)
+        more = dropped - self.dropped.get(pid, 0)
         if more > 0:
-            self._dropped[pid] = dropped
+            self.dropped[pid] = dropped
             lines.append(f"{clock(frame.get('t', 0.0))} {more} requests are not shown "
                          f"gen={gen} pid={pid}\n")
         if frame.get("final"):
-            self._dropped.pop(pid, None)
+            self.dropped.pop(pid, None)
         if lines:
             self._out.write("".join(lines))
         if self._changes is not None:

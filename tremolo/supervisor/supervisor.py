@@ -19,7 +19,6 @@ from ..envfile import Environment, read_env_files
 from ..exceptions import ConfigurationError
 from ..telemetry import builders
 from ..telemetry.builders import assets_event, reload_event, wall
-from ..telemetry.messages import Hello, Status
 from ..telemetry.sanitize import clean
 from .commands import Commanded, Commands
 from .companions import Companions
@@ -33,6 +32,7 @@ from .parked import Parked
 from .policy import worker_count
 from .quiet import Quiet
 from .reload import Reloader
+from .resting import BLOCKED
 from .running import folder, socket_names
 from .shutdown import log_waits
 from .spawner import Spawner, choose_mode
@@ -42,7 +42,8 @@ from .worker_handle import WorkerHandle
 from .worker_observer import WorkerObserver, state_event
 
 if TYPE_CHECKING:
-    from ..telemetry.builders import StartFacts
+    from ..telemetry.facts import StartFacts
+    from ..telemetry.messages import Hello, Status
 
 ORPHAN_PATIENCE = 1.0  # seconds that running requests get when the viewer is gone
 
@@ -133,6 +134,7 @@ class Supervisor:
 
     async def _go_on(self, quiet: Quiet, consumer: Optional[Consumer], detail: int) -> int:
         """Serve with what has begun already, and perhaps was announced."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)  # as it rested
         self._starter.adopt(quiet)
         first = self._generations.renew(cause="start")
         if quiet.announced:
@@ -143,7 +145,7 @@ class Supervisor:
             if consumer is not None:
                 self._feed.add_consumer(consumer, detail)
             for worker in list(self._generations.workers):
-                worker.receive(quiet.rest)
+                worker.go_on()
         for number in quiet.signals:
             os.kill(os.getpid(), number)
         return await self._serve(first, quiet.announced)
@@ -279,7 +281,7 @@ class Supervisor:
 
     # -- what viewers get ------------------------------------------------------------
 
-    def hello(self) -> Hello:
+    def hello(self) -> "Hello":
         """The whole known state."""
         generations = self._generations
         return builders.hello(
@@ -299,7 +301,7 @@ class Supervisor:
                 "failed", generations.newest.cause if generations.newest else "",
                 then=generations.then, error=generations.failed))
 
-    def status(self) -> Status:
+    def status(self) -> "Status":
         """For `tremolo status` and `tremolo last error`."""
         rollup, errors = self._observer.rollup, self._observer.errors
         return {

@@ -28,14 +28,14 @@ from ..telemetry import builders
 from ..telemetry.builders import command, error_event, error_line, refused
 from ..telemetry.channel import Channel
 from ..telemetry.codec import CodecError, LineDecoder
-from ..telemetry.messages import Ack, ErrorEvent
 from ..telemetry.sanitize import clean
 from .basis import Basis
 from .spawner import Spawner, describe_status
 from .zygote_link import SpawnedProcess
 
 if TYPE_CHECKING:
-    from ..telemetry.builders import StartFacts
+    from ..telemetry.facts import StartFacts
+    from ..telemetry.messages import Ack, ErrorEvent
     from .quiet import Quiet
 
 READ_SIZE = 256 * 1024
@@ -52,7 +52,7 @@ _seqs = itertools.count(1)
 class WorkerFailed(Exception):
     """A worker that could not start; `error` is an ErrorEvent."""
 
-    def __init__(self, error: ErrorEvent, configuration: bool = False) -> None:
+    def __init__(self, error: "ErrorEvent", configuration: bool = False) -> None:
         super().__init__(error_line(error))
         self.error = error
         self.configuration = configuration
@@ -115,6 +115,7 @@ class WorkerHandle:
         self.gone: asyncio.Future[str] = loop.create_future()
         self._channel: Optional[Channel] = None
         self._acks: Dict[int, asyncio.Future[Ack]] = {}
+        self._taken_over: Optional[Tuple[Quiet, asyncio.Future[Optional[int]]]] = None
         self._open_fds: Dict[int, Callable[[], None]] = {}
         self._decoder = LineDecoder()
         self._killer: Optional[asyncio.TimerHandle] = None
@@ -155,20 +156,28 @@ class WorkerHandle:
         self._waiting = self._loop.create_task(self._wait(spawned.exited))
 
     def take_over(self, begun: "Quiet", exited: "asyncio.Future[Optional[int]]") -> None:
-        """Be the handle of a worker that was started, and perhaps serves, already."""
+        """Be the handle of a worker that was begun; if it serves, its news wait for `go_on`."""
         self.pid, self.mode, self.began = begun.pid, "fork", begun.began
         self._change("starting")
         self._channel = Channel(begun.sock, self._loop, self._on_message, self._on_close,
                                 begun.reader)
         self._decoder = begun.decoder
-        self._read(begun.stats, self._on_stats)
-        self.receive(begun.messages)
-        self._waiting = self._loop.create_task(self._wait(exited))
-
-    def receive(self, messages: "List[Tuple[Dict[str, Any], List[int]]]") -> None:
-        """Take messages that the worker has sent to somebody else."""
-        for message, fds in messages:
+        self._channel.pause()
+        for message, fds in begun.messages:
             self._on_message(message, fds)
+        self._taken_over = begun, exited
+        if not begun.announced:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Listen to a worker that was taken over: what it has said meanwhile, and its end."""
+        assert self._taken_over is not None and self._channel is not None
+        (begun, exited), self._taken_over = self._taken_over, None
+        for message, fds in begun.rest:
+            self._on_message(message, fds)
+        self._channel.resume()
+        self._read(begun.stats, self._on_stats)
+        self._waiting = self._loop.create_task(self._wait(exited))
 
     def _read(self, fd: int, callback: Callable[[bytes], None]) -> None:
         os.set_blocking(fd, False)
@@ -218,7 +227,7 @@ class WorkerHandle:
         elif kind == "ack":
             waiter = self._acks.pop(message.get("seq", 0), None)
             if waiter is not None and not waiter.done():
-                waiter.set_result(cast(Ack, message))
+                waiter.set_result(cast("Ack", message))
         elif kind == "frame":
             self._observer.worker_frame(self, message, None)
         elif kind in ("error", "log", "insight", "held"):
@@ -267,7 +276,7 @@ class WorkerHandle:
     def send(self, message: Mapping[str, Any], fds: Tuple[int, ...] = ()) -> bool:
         return self._channel is not None and self._channel.send(message, fds)
 
-    async def command(self, name: str, **args: Any) -> Ack:
+    async def command(self, name: str, **args: Any) -> "Ack":
         """Give a command and wait for its Ack; a failed one when none comes in time."""
         seq = next(_seqs)
         waiter: asyncio.Future[Ack] = self._loop.create_future()

@@ -86,6 +86,11 @@ class MessageReader:
             found.append((message, [self._fds.popleft() for _ in range(count)]))
         return found
 
+    @property
+    def partial(self) -> int:
+        """Bytes of a line whose end has not come."""
+        return self._decoder.partial
+
     def close(self) -> None:
         """Close the descriptors that nobody took."""
         while self._fds:
@@ -205,6 +210,14 @@ class Channel:
                     os.close(fd)
             else:
                 self._on_message(message, owned)
+
+    def pause(self) -> None:
+        """Read no more for now; what comes waits."""
+        self._loop.remove_reader(self._sock.fileno())
+
+    def resume(self) -> None:
+        if not self.closed:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
 
     def read_rest(self) -> None:
         """Take what has arrived already, of a peer that is gone; `on_close` may be called."""
