@@ -3,10 +3,10 @@
 A leaf. Knows addresses; nothing of header fields.
 """
 
-import ipaddress
-from typing import Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple, Union
 
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 EXPECTED = ("It must be an IP address, a network such as 10.0.0.0/8, * for every peer, or unix "
             "for those on Unix sockets")
@@ -33,13 +33,15 @@ class TrustedProxies:
     def __init__(self, entries: Iterable[str]) -> None:
         self.everyone = False
         self._unix = False
-        self._networks: List[Network] = []
+        self._networks: List[Union[IPv4Network, IPv6Network]] = []
         for entry in entries:
             if entry == "*":
                 self.everyone = True
             elif entry in ("unix", "unix:"):
                 self._unix = True
             else:
+                import ipaddress  # deferred, as below: most servers trust no proxy
+
                 try:
                     self._networks.append(ipaddress.ip_network(entry, strict=False))
                 except ValueError:
@@ -55,6 +57,8 @@ class TrustedProxies:
             return True
         if address is None:
             return self._unix
+        import ipaddress
+
         try:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:

@@ -106,11 +106,14 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
-#: what only development needs, what a supervisor that watches files does, help, and types
+#: what only development needs, what a supervisor that watches files does, help, types, TLS,
+#: proxies, and mistakes
 UNNEEDED = ("tremolo.worker.basis", "tremolo.worker.imports", "tremolo.worker.reads",
             "tremolo.worker.console", "tremolo.worker.debugger", "tremolo.insight.insight",
             "tremolo.supervisor.watcher", "tremolo.supervisor.supervisor", "sysconfig",
-            "argparse", "tremolo.telemetry.messages", "tremolo.telemetry.facts")
+            "argparse", "tremolo.telemetry.messages", "tremolo.telemetry.facts",
+            "tremolo.net.tls", "tremolo.protocol.forwarded", "tremolo.protocol.hosts",
+            "tremolo.worker.absent", "tremolo.worker.frameworks")
 
 
 def test_neither_process_loads_what_only_development_needs(tmp_path):

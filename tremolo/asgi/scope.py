@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 from urllib.parse import unquote
 
 from ..net.connection import HTTPConnection
-from ..protocol.forwarded import read_forwarded
 from ..protocol.http1 import RequestHead
 from ..protocol.paths import is_mounted
 from ..proxies import TrustedProxies
@@ -19,13 +18,17 @@ ASGI = {"version": "3.0", "spec_version": "2.5"}
 class ScopeTemplate:
     """What is the same for every request of one connection."""
 
-    __slots__ = ("client", "proxies", "scheme", "server", "tls")
+    __slots__ = ("client", "proxies", "read_forwarded", "scheme", "server", "tls")
 
     def __init__(self, connection: HTTPConnection, proxies: TrustedProxies,
                  server_cert: Optional[str] = None) -> None:
         self.client = _address(connection.peer)
         #: None unless the peer is one of them
         self.proxies = proxies if proxies.trusts_peer(connection.peer) else None
+        if self.proxies is not None:
+            from ..protocol.forwarded import read_forwarded  # deferred: most have no proxy
+
+            self.read_forwarded = read_forwarded
         self.server = _address(connection.sockname) or (
             (connection.sockname, None) if isinstance(connection.sockname, str) else None)
         self.scheme = "https" if connection.is_tls else "http"
@@ -52,7 +55,7 @@ def http_scope(head: RequestHead, template: ScopeTemplate, root_path: str,
     scheme, client, server, headers = (
         template.scheme, template.client, template.server, head.headers)
     if template.proxies is not None:
-        forwarded = read_forwarded(headers, head.host, scheme, template.proxies)
+        forwarded = template.read_forwarded(headers, head.host, scheme, template.proxies)
         scheme, client = forwarded.scheme or scheme, forwarded.client or client
         server = forwarded.server or server
         root_path = root_path if forwarded.prefix is None else forwarded.prefix

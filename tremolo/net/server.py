@@ -29,7 +29,6 @@ from .stream import look_for_hangups, peer_text
 from .throttling.table import ThrottleTable
 from .throttling.throttler import Throttler
 from .ticker import Ticker
-from .tls import end_silent, speaks_tls
 
 #: seconds that an accepted connection has to send its request while the server stops
 UNSPOKEN_GRACE = 1.0
@@ -162,10 +161,13 @@ class Server:
         self._check_quiet()
 
     async def _connect(self, sock: socket.socket, context: Optional[ssl.SSLContext]) -> None:
-        if context is not None and not await speaks_tls(
-                self.loop, sock, HANDSHAKE_TIMEOUT, redirect=self.settings.https):
-            sock.close()
-            return
+        if context is not None:
+            from .tls import speaks_tls  # deferred, as below: most servers speak plain HTTP
+
+            if not await speaks_tls(
+                    self.loop, sock, HANDSHAKE_TIMEOUT, redirect=self.settings.https):
+                sock.close()
+                return
         try:
             await self.loop.connect_accepted_socket(
                 self._new_connection, sock, ssl=context,
@@ -248,8 +250,11 @@ class Server:
             self.throttle.sweep(now)
         if self.paused:
             look_for_hangups(self.paused.values())
-        if self.draining:
-            end_silent(self.connections.values())
+        encrypted = self.draining and [c for c in self.connections.values() if c.is_tls]
+        if encrypted:
+            from .tls import end_silent
+
+            end_silent(encrypted)
         if self.full:
             self.accept_again()
         if len(self.connections) > self.settings.keepalive_connections:

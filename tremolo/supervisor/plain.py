@@ -3,16 +3,19 @@
 A consumer like the dashboard: what it prints is in the messages, and nowhere else.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, TextIO
 
-from ..telemetry.builders import error_line
 from ..telemetry.codec import encode_cut
 from ..telemetry.sanitize import clean_lines, clock
 
+TYPE_CHECKING = False  # a supervisor at rest is without typing
 if TYPE_CHECKING:
+    from typing import Any, Dict, List, Mapping, Optional, TextIO
+
     from ..telemetry.changes import Changes
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
@@ -33,6 +36,8 @@ def reload_line(event: Mapping[str, Any]) -> str:
     shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     state = event.get("state")
     if state == "failed":
+        from ..telemetry.builders import error_line
+
         what = error_line(event.get("error") or {})
         then = outlook(event)
         ending = f" {then[:1].upper()}{then[1:]}" if what.endswith(("?", "!")) else f"; {then}"
@@ -154,6 +159,8 @@ class PlainConsumer:
             self._traceback(event.get("error") or {})
 
     def _on_error(self, event: Mapping[str, Any]) -> None:
+        from ..telemetry.builders import error_line
+
         path = f" {event.get('method')} {event['path']}" if event.get("path") else ""
         times = f" (and {event['count'] - 1:,} more)" if event.get("count", 1) > 1 else ""
         self._print(event, f"{event.get('where')}{path}: {error_line(event)}{times}  "
@@ -214,7 +221,7 @@ def _paint(text: str, colour: str, on: bool) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on and colour else text
 
 
-def _changes(hello: Mapping[str, Any]) -> Optional["Changes"]:
+def _changes(hello: Mapping[str, Any]) -> Optional[Changes]:
     """What finds changes since the last save, where the code may change."""
     if not hello.get("reload"):
         return None

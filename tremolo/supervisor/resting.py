@@ -9,6 +9,8 @@ while one takes the place of another, so that none is lost.
 Imports as little as it can, typing not even for annotations.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -26,8 +28,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTIN, signal.
 BLOCKED = (*SIGNALS, signal.SIGCHLD)
 
 
-def main(kept: int, stats: int, others: "Sequence[int]", silence: float, pid: int,
-         level: "Optional[str]", dropped: int) -> None:
+def main(kept: int, stats: int, others: Sequence[int], silence: float, pid: int,
+         level: Optional[str], dropped: int) -> None:
     """Wait until there is something to do, then start what stands in `sys.argv`. Does not return.
 
     `kept` is the file of what it goes on with, at whose end is added what became known here;
@@ -64,7 +66,7 @@ class Frames:
     """The frames of the worker `pid`, printed from `level` on (None: not looked into); `dropped`
     requests were reported to be left out. `rest` is what has to be looked at by others."""
 
-    def __init__(self, pid: int, level: "Optional[str]", dropped: int) -> None:
+    def __init__(self, pid: int, level: Optional[str], dropped: int) -> None:
         self._pid = pid
         self._level = level
         self._dropped = {pid: dropped}
@@ -84,7 +86,7 @@ class Frames:
         self.rest = rest
         return bool(data)
 
-    def _print(self, lines: "List[bytes]") -> bool:
+    def _print(self, lines: List[bytes]) -> bool:
         from ..telemetry.codec import CodecError, decode
         from .plain import PlainConsumer
 

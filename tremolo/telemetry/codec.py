@@ -4,8 +4,13 @@ Pure: bytes in, messages out. `LineDecoder` refuses what is too long, not JSON, 
 or of another version with a `CodecError`; the reader closes that channel then.
 """
 
+from __future__ import annotations
+
 import json
-from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Tuple
+
+TYPE_CHECKING = False  # a supervisor at rest is without typing
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Tuple
 
 VERSION = 1
 MAX_LINE = 64 * 1024

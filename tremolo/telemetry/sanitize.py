@@ -5,9 +5,15 @@ controls, zero-width characters, line separators, lone surrogates; CWE-150). Wha
 has none of them, so it may go to a terminal, a log or JSON as it is.
 """
 
+from __future__ import annotations
+
 import re
 import time
-from typing import Union
+from functools import cache
+
+TYPE_CHECKING = False  # a supervisor at rest is without typing
+if TYPE_CHECKING:
+    from typing import Pattern, Union
 
 MAX_TEXT = 256  # characters of a string that came from a request
 
@@ -15,11 +21,15 @@ _HIDDEN = (
     "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
-_hidden = re.compile(f"[{_HIDDEN}]")
-_hidden_but_layout = re.compile(f"(?![\n\t])[{_HIDDEN}]")
 
 
-def _show(match: "re.Match[str]") -> str:
+@cache
+def _hidden(but: str = "") -> Pattern[str]:
+    """What has to be shown, `but` for this. Compiled when it is first needed: mostly never."""
+    return re.compile(f"{but}[{_HIDDEN}]")
+
+
+def _show(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x20:
         return chr(0x2400 + code)  # the block of control pictures
@@ -41,7 +51,7 @@ def clean(text: Union[str, bytes], limit: int = MAX_TEXT) -> str:
         text = text[: limit - 1] + "\u2026"
     if text.isascii() and text.isprintable():
         return text
-    text = _hidden.sub(_show, text)
+    text = _hidden().sub(_show, text)
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 
@@ -56,7 +66,7 @@ def clean_lines(text: Union[str, bytes], limit: int = 32 * 1024) -> str:
         half = limit // 2
         left_out = f"\n  \u2026 {len(text) - 2 * half} characters left out \u2026\n"
         text = text[:half] + left_out + text[-half:]
-    return _hidden_but_layout.sub(_show, text.replace("\r\n", "\n"))
+    return _hidden("(?![\n\t])").sub(_show, text.replace("\r\n", "\n"))
 
 
 def clock(t: float) -> str:

@@ -12,7 +12,6 @@ from ..config import Settings
 from ..exceptions import ConfigurationError
 from ..net.adapter import Adapter
 from ..recording import Recorded, recording
-from .frameworks import as_in_development
 from .loader import classify, load
 
 if TYPE_CHECKING:
@@ -41,7 +40,11 @@ def load_application(start: Mapping[str, Any], settings: Settings,
         return _run_script(app, settings, imports)
     kind, application = load(app["target"], settings.app_dir, settings.factory,
                              settings.interface, imports, start.get("home", ""))
-    return _loaded(kind, as_in_development(kind, application, start, settings), settings)
+    if start.get("dev"):
+        from .frameworks import as_in_development
+
+        application = as_in_development(kind, application, start, settings)
+    return _loaded(kind, application, settings)
 
 
 def _loaded(kind: str, application: Any, settings: Settings) -> Loaded:

@@ -10,7 +10,6 @@ from ..config import Settings
 from ..net.adapter import Adapter, AroundAdapter
 from ..net.exchange import Exchange
 from ..net.response import PLAIN
-from ..protocol.hosts import host_is_trusted, is_loopback
 from ..protocol.http1 import ProtocolError
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class Guard(AroundAdapter):
         return self._adapter.handle(exchange)
 
     def _is_trusted(self, host: bytes) -> bool:
+        from ..protocol.hosts import host_is_trusted  # deferred: in development alone
+
         trusted = host_is_trusted(host, self._allowed)
         if trusted and len(self._trusted) < MAX_TRUSTED:
             self._trusted.add(host)
@@ -56,6 +57,8 @@ class Guard(AroundAdapter):
     @staticmethod
     def _may_be_rebound(exchange: Exchange) -> bool:
         """Browsers always name a Host: what has none (HTTP/1.0) comes from none of them."""
+        from ..protocol.hosts import is_loopback
+
         address = exchange.connection.sockname
         return bool(exchange.head.host) and isinstance(address, tuple) and is_loopback(address)
 

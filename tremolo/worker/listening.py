@@ -33,15 +33,18 @@ class ListeningSockets:
 
     def make_contexts(self, settings: Settings) -> None:
         """Make TLS contexts now, so that a wrong file fails the start and not a handshake."""
-        from ..net.tls import server_context
+        self._contexts = [self._context(settings, description["options"].get("ssl"), sock)
+                          for description, sock in self._sockets]
 
-        self._contexts = []
-        for description, sock in self._sockets:
-            options = description["options"]
-            # A Unix socket speaks TLS only when asked for it by its own options.
-            plain = sock.family == socket.AF_UNIX and not options.get("ssl")
-            self._contexts.append(
-                None if plain else server_context(settings, options.get("ssl")))
+    @staticmethod
+    def _context(settings: Settings, own: Any, sock: socket.socket) -> "Optional[ssl.SSLContext]":
+        # A Unix socket speaks TLS only when asked for it by its own options.
+        if not own and (sock.family == socket.AF_UNIX or not (
+                settings.ssl or settings.ssl_cert or settings.ssl_key)):
+            return None
+        from ..net.tls import server_context  # deferred: most servers speak plain HTTP
+
+        return server_context(settings, own)
 
     async def accept(self, server: "Server") -> None:
         """Have `server` accept on all on which it does not yet."""

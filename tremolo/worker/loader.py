@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..discovery.targets import Call, Target, parse_target, split_call
 from ..exceptions import ConfigurationError
-from .absent import absent_attribute, absent_module, origin_of
 
 if TYPE_CHECKING:
     from .imports import ProjectImports
@@ -91,6 +90,8 @@ def _import_module(target: Target) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name and (exc.name == name or name.startswith(exc.name + ".")):
+            from .absent import absent_module  # deferred, as below: hardly ever wanted
+
             raise ConfigurationError(absent_module(name, exc.name, target.folder)) from None
         raise
 
@@ -109,6 +110,8 @@ def _import_member(target: Target, path: str, imports: "Optional[ProjectImports]
     if not any(_same(folder, place) for place in getattr(found, "__path__", ())):
         if not os.path.isfile(os.path.join(folder, "__init__.py")):
             return _import_file(target.module.rpartition(".")[2], path, imports)
+        from .absent import origin_of
+
         raise ConfigurationError(
             f'"{path}" belongs to the package "{package}", but that name means '
             f"{origin_of(found)}. Give its folder another name")
@@ -161,6 +164,8 @@ def _attribute(module: Any, target: Target, text: str) -> Any:
                 break
         else:
             return found
+    from .absent import absent_attribute
+
     raise ConfigurationError(absent_attribute(module, target.attribute, text, target.folder,
                                               target.file))
 

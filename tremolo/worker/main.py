@@ -26,7 +26,6 @@ from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .error_reports import ErrorReports
 from .failures import describe, exited
-from .frameworks import advise, check
 from .guard import exchange_kind, guarded, make_browser
 from .held import held
 from .installed import is_installed
@@ -142,7 +141,9 @@ class Worker:
         began = time.monotonic()
         loaded = load_application(start, settings,
                                   None if self._basis is None else self._basis.imports)
-        check(start, lambda text: self._link.log("warning", text, CHECKS))
+        if start.get("dev"):
+            from .frameworks import check
+            check(start, lambda text: self._link.log("warning", text, CHECKS))
         if self._basis is not None:
             self._basis.imported()
         self._parts["import"] = (time.monotonic() - began) * 1000
@@ -309,8 +310,10 @@ class Worker:
             self._loop.call_later(SWITCHED, self._basis.report_packages)
             self._loop.call_later(FIRST_PAGE if self._link.gen == 1 else SWITCHED,
                                   self._basis.report_modules)
-        advise(self._start, lambda text: self._loop.call_soon_threadsafe(
-            self._link.log, "warning", text, ADVICE))
+        if self._start.get("dev"):
+            from .frameworks import advise
+            advise(self._start, lambda text: self._loop.call_soon_threadsafe(
+                self._link.log, "warning", text, ADVICE))
 
     def _drain(self, timeout: float, hand_over: bool) -> None:
         if self._drain_task is None:
