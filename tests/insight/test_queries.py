@@ -54,7 +54,8 @@ def test_each_request_has_its_calls_without_their_secrets(driven):
 
 def test_no_other_request_has_any(driven):
     theirs = {row["id"] for kind in ("many", "out") for _, row in driven.rows_of(kind)}
-    assert {event["request"] for event in driven.find("insight")} == theirs
+    assert {event["request"] for event in driven.find("insight")
+            if event["query_count"] or event["call_count"]} == theirs  # others may be slow
     for kind in ("ok", "later", "below"):
         for _, row in driven.rows_of(kind):
             assert "queries" not in row and "calls" not in row
