@@ -11,15 +11,15 @@ MOST_CAPTURES = 20  # a turn
 SAVED_TURNS = 3
 #: of the time that passes, what telling may take: where the process has nothing else to do, and
 #: where it works all the time (of what it gets of the processor, if others want it, too)
-IDLE_SHARE, BUSY_SHARE = 0.05, 0.01
+IDLE_SHARE, BUSY_SHARE = 0.05, 0.006
 LEAST_SHARE = 0.001
+#: of it, what rows of connections may take
+CONNECTIONS_SHARE = 0.2
 #: processor seconds that are saved of it for a burst, and owed after one, at most
-SAVED = 0.01
+SAVED = 0.008
 #: processor seconds of a row, before any was made; the rows of a turn from which that is learned,
 #: for in few of them one sees what a turn costs without any
 A_ROW, ENOUGH_ROWS = 40e-6, 10
-#: of it, what rows of connections may take
-CONNECTIONS_SHARE = 0.2
 #: the part of the time in which a busy process has something to do, at least
 BUSY = 0.5
 
