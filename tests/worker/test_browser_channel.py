@@ -192,6 +192,12 @@ def test_requests_of_our_own_are_not_shown():
             await site.ask(b"/seen")
             await until(lambda: site.server.recent)
             assert [entry.head.target for entry in site.server.recent] == [b"/seen"]
+            site.server.recent.renew(0, 10_000)  # no room for any but the first of a target
+            site.server.recent.first_left = 0
+            for target in (b"/__tremolo__/token", b"/seen"):
+                await site.ask(target, OWN)
+            await until(lambda: not site.server.connections)
+            assert site.server.recent.take().left_out == 1
     run(main)
 
 

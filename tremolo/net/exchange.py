@@ -34,7 +34,8 @@ class Exchange:
 
     #: what answers are made by
     response_kind: Type[Response] = Response
-    #: business of the server's own, which viewers are not shown
+    #: business of the server's own, which viewers are not shown: whoever sets it makes it a
+    #: `choice`, too, so that it does not count among those that are left out
     hidden = False
     bytes_in = 0
     #: route pattern, for displays
@@ -182,10 +183,12 @@ class Exchange:
         if outcome != DONE:
             server.counters.aborted += 1
         recent = server.recent
-        if recent is not None and not self.hidden:
-            remarkable = lasting or outcome != DONE or response.status >= 500
-            if self.choice or remarkable or seconds >= recent.slow:
-                recent.end(self, seconds, remarkable)
+        if recent is not None:
+            if self.choice or seconds >= recent.slow or lasting or outcome != DONE \
+                    or response.status >= 500:
+                if not self.hidden:
+                    recent.end(self, seconds, lasting or outcome != DONE
+                               or response.status >= 500)
             else:
                 recent.plain_out += 1  # as `end` would have it
 

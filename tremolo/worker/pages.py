@@ -19,6 +19,7 @@ from typing import (
 )
 
 from ..net.exchange import Exchange
+from ..net.recent import SAMPLED
 from ..net.states import HEADED, SENDING
 from ..net.trust import is_trusted
 from ..protocol.http1 import RequestHead
@@ -175,7 +176,9 @@ class PageExchange(DebugExchange):
                  head: RequestHead) -> None:
         super().__init__(connection, head)
         self.hidden = head.path.startswith(PREFIX)
-        if not self.hidden and is_trusted(self):
+        if self.hidden:
+            self.choice = SAMPLED
+        elif is_trusted(self):
             # Nothing can be put into a compressed page.
             head.headers[:] = [(name, b"identity" if name == b"accept-encoding" else value)
                                for name, value in head.headers]
