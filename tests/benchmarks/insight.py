@@ -32,7 +32,7 @@ from tremolo.telemetry.builders import insight_event
 from tremolo.telemetry.codec import encode
 
 QUERIES = 10
-SECONDS, CONNECTIONS = 3, 16  # of load, with a viewer and without
+SECONDS, CONNECTIONS = 3, 4  # of load, with a viewer and without
 REQUESTS = 20  # a round: short, so that some are interrupted by nobody
 
 

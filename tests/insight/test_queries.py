@@ -15,6 +15,7 @@ import pytest
 from tremolo.insight.calls import Calling
 from tremolo.insight.events import MANY, event_of
 from tremolo.insight.insight import MAX_KEPT, MAX_UNTOLD, Insight
+from tremolo.insight.places import Places
 from tremolo.insight.record import MAX_QUERIES, Record, running
 from tremolo.insight.source import Source
 from tremolo.insight.statements import (
@@ -311,6 +312,23 @@ def test_what_is_cut_is_counted():
     assert event["query_count"] == MAX_QUERIES + 100
     assert len(event["queries"]) < MAX_QUERIES
     assert len(record.queries) == MAX_QUERIES
+
+
+def test_of_statements_that_are_not_kept_only_number_and_time_are_noted(record, insight):
+    class Counting(Places):
+        asked = 0
+
+        def here(self, depth=2):
+            self.asked += 1
+            return super().here(depth + 1)
+
+    insight.places = Counting(insight.is_project)
+    connection = sqlite3.connect(":memory:")
+    for _ in range(MAX_QUERIES + 5):
+        connection.execute("select 1")
+    assert (record.query_count, len(record.queries)) == (MAX_QUERIES + 5, MAX_QUERIES)
+    assert insight.places.asked == MAX_QUERIES + 1
+    assert record.query_seconds > sum(query.seconds for query in record.queries)
 
 
 def test_an_event_fits_a_line_whatever_is_in_it():

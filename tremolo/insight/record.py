@@ -159,11 +159,6 @@ class Record:
         if self.changed is not None:
             self.changed(self)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether of more statements nothing but their number is kept, and their time."""
-        return len(_queries_of(self)) >= MAX_QUERIES
-
     def add_surplus(self, seconds: float) -> None:
         """A statement came to its end, of which nothing else is kept."""
         with self._lock:

@@ -174,7 +174,7 @@ class Observing:
         """A statement came to its end, two calls below the library's; `rows(subject)` is the
         number of its rows."""
         try:
-            if record.is_full:
+            if record.more_queries:  # of which nothing but their number and their time is kept
                 record.add_surplus(seconds)
                 return
             count = -1
