@@ -43,6 +43,9 @@ def ending(server):
     pytest.param("import multiprocessing, time\nmultiprocessing.get_context('fork').Process("
                  "target=time.sleep, args=(60,), name='indexer').start()\n" + hello("one"),
                  'process "indexer"', id="process"),
+    pytest.param("import time\nclass Slow:\n    def __del__(self, sleep=time.sleep):\n"
+                 "        sleep(30)\nimport sys\nsys.slow = Slow()\n" + hello("one"),
+                 "whose objects Python takes down", id="finalizer"),
     pytest.param(SLOW_SHUTDOWN, "the application's shutdown", id="lifespan"),
 ])
 def test_what_python_or_the_application_waits_for_is_said(tmp_path, source, words):

@@ -257,6 +257,9 @@ class WorkerHandle:
                 self.ready.set_exception(failure)
         elif state == "waits":
             self.waits_for = [clean(str(reason), 160) for reason in message.get("reasons", ())]
+        elif state == "drained":  # what it waits for from now on it cannot always say
+            self.waits_for = [f"worker {self.pid}, whose objects Python takes down"]
+            self._observer.worker_life(self, message)
         elif state == "stale":
             self.expected = self.stale = True
             if not self.ready.done():
