@@ -6,9 +6,11 @@ from tremolo.worker.pacing import (
     A_ROW,
     BUSY,
     BUSY_SHARE,
+    CREDIT,
     IDLE_SHARE,
     MAX_ROWS,
     MIN_ROWS,
+    MORE_CREDIT,
     SAVED,
     Pacing,
 )
@@ -61,7 +63,16 @@ def test_while_others_want_the_processor_what_was_saved_weighs_as_much_more():
     for used in (1.0, 0.5, 0.1):
         pacing = Pacing()
         [told] = turned(pacing, A_ROW, 1.0, turns=1, used=used)
-        assert abs(told - used * SAVED / A_ROW) <= 1
+        assert abs(told - max(CREDIT, used * SAVED / A_ROW)) <= 1
+
+
+def test_a_page_is_shown_whole_after_a_rest_however_much_others_want_the_processor():
+    pacing = Pacing()
+    for rest in (0, CREDIT // MORE_CREDIT):
+        turned(pacing, 0.0, 0.0, turns=rest, rows=0)
+        told = turned(pacing, 300e-6, 1.0, turns=5, used=0.1, rows=CREDIT // 4)
+        assert sum(told) >= CREDIT
+        assert set(turned(pacing, 300e-6, 1.0, used=0.1)) == {MIN_ROWS}
 
 
 def test_between_rest_and_work_the_share_falls_evenly():

@@ -15,6 +15,9 @@ IDLE_SHARE, BUSY_SHARE = 0.05, 0.006
 LEAST_SHARE = 0.001
 #: of it, what rows of connections may take
 CONNECTIONS_SHARE = 0.2
+#: rows that may be told after a rest whatever they cost: all that a page loads at once, also
+#: where others want the processor; and how many more of them each turn gives that left time
+CREDIT, MORE_CREDIT = 60, 20
 #: processor seconds that are saved of it for a burst, and owed after one, at most
 SAVED = 0.008
 #: processor seconds of a row, before any was made; the rows of a turn from which that is learned,
@@ -35,6 +38,7 @@ class Pacing:
         self.spent = 0.0
         self._saved = SAVED
         self._a_row = A_ROW
+        self._credit = CREDIT
         #: the part that it gets of the processor while it has something to do
         self._got = 1.0
         #: the instant from which rows of connections are due
@@ -45,7 +49,7 @@ class Pacing:
         """How many exchanges may be shown at this turn, or at the next one after it."""
         # While others want the processor, what was saved weighs as much more.
         saved = self._saved * self._got if self.busy else self._saved
-        return max(MIN_ROWS, min(MAX_ROWS, int(saved / self._a_row)))
+        return max(MIN_ROWS, self._credit, min(MAX_ROWS, int(saved / self._a_row)))
 
     @property
     def room(self) -> int:
@@ -67,12 +71,14 @@ class Pacing:
         if self.busy:
             self.share = max(LEAST_SHARE, BUSY_SHARE * self._got)
         else:
+            self._credit = min(CREDIT, self._credit + MORE_CREDIT)
             self.share = IDLE_SHARE - (IDLE_SHARE - BUSY_SHARE) * part / BUSY
         self._saved = min(SAVED, self._saved + self.share * seconds)
 
     def told(self, rows: int, cost: float) -> None:
         """A turn told so many `rows`, which took `cost` seconds of the processor."""
         self.spent += cost
+        self._credit = max(0, self._credit - rows)
         self._saved = max(-SAVED, self._saved - cost)
         if rows >= ENOUGH_ROWS:
             self._a_row += (cost / rows - self._a_row) / 4
