@@ -113,7 +113,7 @@ def wrapped_pieces(pieces: Sequence[Piece], width: int, indent: int = 0) -> List
     """Styled pieces in lines of at most `width` cells; all but the first begin with `indent`
     blank cells."""
     lines: List[List[Piece]] = [[]]
-    room = width
+    room = width = max(2, width)  # else nothing would ever fit
     for text, style in pieces:
         while text:
             if cell_len(text) <= room:

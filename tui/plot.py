@@ -73,8 +73,8 @@ def area(values: Sequence[float], limits: Sequence[Optional[float]], rows: int, 
 def time_axis(cells: int, seconds: int = 60) -> str:
     """Under the area: how long ago."""
     left, middle, right = f"{seconds} s ago", f"{seconds // 2} s", "now"
-    if cells < len(left) + len(middle) + len(right) + 6:
-        return left + " " * max(0, cells - len(left) - len(right)) + right
     before = cells // 2 - len(middle) // 2 - len(left)
+    if before < 3:  # they would read as one
+        return left + " " * max(0, cells - len(left) - len(right)) + right
     after = cells - len(left) - before - len(middle) - len(right)
     return left + " " * before + middle + " " * after + right

@@ -113,13 +113,15 @@ class HeadBar(Bar):
         if session.recorded:  # what served it then is no news
             middle = [gap, ("a saved session", self.style("second"))]
         end: List[Piece] = []
-        limit = max(12, width - _cells(left) - _cells(middle) - 5)
+        limit = max(12, width - _cells(left) - _cells(middle) - 6)
         if altered:
             share = max(12, limit // 2) if slow else limit
             end.append((f"■ {middle_cut(altered, share)} ", self.style("warning")))
         if slow:
             end.append((f"▼ {middle_cut(slow, max(12, limit - _cells(end) - 2))} ",
                         self.style("warning")))
+        if end:
+            end.insert(0, (" ", None))
         room = width - _cells(left) - _cells(middle) - _cells(end) - 1
         for shown in (address + more, address, address.split("://")[-1], ""):
             if not shown or len(shown) + 2 <= room:

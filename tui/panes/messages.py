@@ -149,7 +149,9 @@ def _body_note(message: Message, room: int, reveal: bool) -> str:
     extent = bodies.extent(message)
     media = text.clean(bodies.content_type(message), 60)
     room -= len(extent) + 3
-    if not media or room < 8:
+    if len(media) > room:
+        media = media.partition("/")[2]  # json
+    if not media or room < min(8, len(media)):
         return extent
     return f"{middle_cut(media, room)} · {extent}"
 
