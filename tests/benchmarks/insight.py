@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.servers import ROOT, cpu_seconds, wrk
+from tests.benchmarks.servers import ROOT, answered, cpu_seconds, wrk
 from tests.support.serving import run, serving
 from tests.support.watching import Watched
 from tremolo.insight.insight import Insight
@@ -164,6 +164,8 @@ def loaded(name, rounds):
         pathlib.Path(folder, "shop.py").write_text(APP.format(root=str(ROOT), name=name))
         with Watched(folder, "shop:app") as server:
             pid = server.wait_for("worker", state="serving")["pid"]
+            server.command("detail", level=1)
+            answered(server.port)
             plain, ratios, looked_into, asked = [], [], 0, 0
             for turn in range(-1, rounds):
                 spent = {}
