@@ -171,6 +171,42 @@ def test_a_worker_that_somebody_terminates_is_replaced_before_it_has_finished(tm
         assert server.end() == 0
 
 
+DIES_EARLY = """
+import asyncio, os, threading
+try:
+    os.close(os.open("first", os.O_CREAT | os.O_EXCL))
+    first = True
+except FileExistsError:
+    first = False
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        while not first and not os.path.exists("go"):
+            await asyncio.sleep(0.01)
+        await send({"type": "lifespan.startup.complete"})
+        if first:
+            threading.Timer(0.05, os._exit, [3]).start()
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"here"})
+"""
+
+
+def test_a_worker_that_ends_while_the_other_starts_is_replaced(tmp_path):
+    (tmp_path / "shop.py").write_text(DIES_EARLY)
+    with run(tmp_path, "--workers", "2") as server:
+        dead = server.wait_for("worker", state="exited")
+        assert (dead["cause"], dead["retry_in"]) == ("exit code 3", None)
+        (tmp_path / "go").touch()
+        wait_until(lambda: len(server.workers) == 2, "two workers")
+        assert dead["pid"] not in server.workers.values()
+        assert server.text() == "here"
+        assert server.end() == 0
+
+
 def test_an_application_that_ends_its_worker_is_named_and_replaced(tmp_path):
     (tmp_path / "shop.py").write_text("import os\n" + hello("here").replace(
         "    await send({\"type\": \"http.response.start\"",

@@ -207,6 +207,8 @@ class Generations:
         for worker in generation.workers.values():
             self._observer.worker_switching(worker)
             worker.notify("serve")
+            if worker.gone.done():  # it ended before this generation was the one that serves
+                self.exited(worker)
         if old is not None:
             for worker in old.workers.values():
                 worker.drain(self._settings.drain_timeout, hand_over=True)
@@ -334,9 +336,7 @@ class Generations:
             if self.failed is not None:
                 worker.notify("broken", error=brief(self.failed))
             if old is not None and not old.gone.done():
-                leaves = old.state == "draining"  # with the time that it has at a signal
-                old.drain(self._settings.shutdown_timeout if leaves
-                          else self._settings.drain_timeout, hand_over=True)
+                old.drain(self._settings.drain_timeout, hand_over=True)
             return
 
     def replace(self, worker: WorkerHandle) -> bool:
