@@ -18,7 +18,7 @@ from tests.support.serving import (
 )
 from tests.support.wire import GET
 from tremolo.net.counters import Counters
-from tremolo.net.outbox import UNBROKEN, WRITE_SIZE, Outbox
+from tremolo.net.outbox import LARGEST_WRITE, UNBROKEN, WRITE_SIZE, Outbox
 
 # Coalescing
 
@@ -221,7 +221,7 @@ def test_a_slow_client_holds_the_handler_and_not_memory(conversation, tls):
         waiting = await site.stuck()
         assert sent < size * pieces
         records = 1.01 if tls else 1  # what waits may be encrypted already
-        assert waiting <= (WRITE_SIZE + size) * records
+        assert waiting <= (LARGEST_WRITE + size) * records
         response = await client.response()
         assert response.body == b"".join(pattern(size, n) for n in range(pieces))
 

@@ -27,7 +27,8 @@ class HTTPCycle:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._response = exchange.response
-        self._headers: Iterable[Any] = ()
+        #: until the first piece of a body that has more
+        self._headers: Optional[Iterable[Any]] = ()
         self._request_done = False
         #: the client left in the middle of its request, or broke its framing
         self.request_broken = False
@@ -78,7 +79,7 @@ class HTTPCycle:
             # Asked for with `in` rather than get(): a call less for each key.
             body = message["body"] if "body" in message else b""  # noqa: SIM401
             if "more_body" in message and message["more_body"]:  # noqa: RUF019
-                if self._exchange.on_drain is None and not self._wants_trailers:
+                if self._headers is not None:
                     self._prepare_to_drain()
                 if body:
                     wait = response.write(body)
@@ -141,9 +142,12 @@ class HTTPCycle:
     def _prepare_to_drain(self) -> None:
         """An event stream has no end of its own: when other code takes over it is ended
         properly, so that the client connects to that. Other streams have the drain limit."""
+        headers, self._headers = self._headers, None
+        if self._exchange.on_drain is not None or self._wants_trailers:
+            return
         events = any(bytes(name).lower() == b"content-type"
                      and bytes(value).lower().startswith(b"text/event-stream")
-                     for name, value in self._headers)
+                     for name, value in headers or ())
         self._exchange.on_drain = self._end_stream if events else _go_on
         if events and self._exchange.connection.server.draining:
             self._exchange.connection.server.loop.call_soon(self._end_stream)

@@ -1,12 +1,15 @@
 """What is on its way to the client: coalescing, back-pressure and pacing in one place.
 
 `push(chunk)` returns None ("go on") or an awaitable ("wait"). What is pushed within one turn
-of the loop goes out in one write, up to `WRITE_SIZE`. While the transport is full, or the
-throttle allows nothing, the bytes wait here, bounded by `WRITE_SIZE` plus one chunk.
+of the loop goes out in one write, up to `WRITE_SIZE`; to a socket that takes all of it, up to
+`LARGEST_WRITE`. While the transport is full, or the throttle allows nothing, the bytes wait here,
+bounded by that plus one chunk.
 
 Large pieces that were gathered go to the socket directly and uncopied, by one `writev(2)`; that
 is sound while the transport has nothing to write itself, which gets what the socket refused. Four
-pieces of 64 KiB in one call cost the system 60 % of what they cost one by one.
+pieces of 64 KiB in one call cost the system 60 % of what they cost one by one. Of a long piece
+the transport gets a share to wait with: a large one if it does not copy it and the client is
+fast, so that a throttle that is set meanwhile holds the rest some milliseconds later.
 
 Knows transports and paces, not HTTP.
 """
@@ -19,8 +22,10 @@ from .counters import Counters
 
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
-#: bytes that are gathered within one turn, and handed to the transport at once
+#: bytes that are gathered within one turn, and handed to the transport at once; each time that
+#: a socket takes that many, twice as many the next time, at most the larger
 WRITE_SIZE = 256 * 1024
+LARGEST_WRITE = 1024 * 1024
 #: bytes of a piece that is worth a place of its own in a vector; smaller ones are joined
 VECTOR_PIECE = 4 * 1024
 #: a vector's places: what any system takes (IOV_MAX)
@@ -28,6 +33,12 @@ VECTOR_LENGTH = 64
 #: bytes after which a writer has to let the loop have its turn, though there is room: others
 #: want to be served too, and a broken connection takes everything until the loop notices
 UNBROKEN = 4 * 1024 * 1024
+#: bytes of a long piece that the transport gets at least and at most, and the seconds in which a
+#: client has to have taken that for the next share to be twice as much: each time that we are
+#: called in between, everything that we need has left the processor's cache
+SHARE = HIGH_WATER + LOW_WATER
+LARGEST_SHARE = 16 * 1024 * 1024
+SHARE_SECONDS = 0.02
 #: seconds by which a timer may fire early: uvloop counts milliseconds
 CLOCK_STEP = 0.0005
 
@@ -45,17 +56,25 @@ class WritePace(Protocol):
 class Outbox:
     """The bytes of one connection between its exchanges and its transport."""
 
-    __slots__ = ("_counters", "_descriptor", "_hold_timer", "_loop", "_on_pace", "_paced",
-                 "_pending", "_scheduled", "_transport", "_unbroken", "_waiters",
-                 "blocked_since", "bytes_out", "full", "hold_until", "on_empty", "pace", "size",
-                 "throttle_seconds")
+    __slots__ = ("_copies", "_counters", "_descriptor", "_gather", "_hold_timer", "_loop",
+                 "_on_pace", "_paced", "_pending", "_scheduled", "_share", "_shared",
+                 "_transport", "_unbroken", "_waiters", "blocked_since", "bytes_out", "full",
+                 "hold_until", "on_empty", "pace", "size", "throttle_seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, counters: Counters,
-                 on_pace: Callable[[bool], None], descriptor: Optional[int]) -> None:
-        """`descriptor` is the socket's, None if only the transport may write to it."""
+                 on_pace: Callable[[bool], None], descriptor: Optional[int],
+                 copies: bool = True) -> None:
+        """`descriptor` is the socket's, None if only the transport may write to it. That one
+        `copies` what the socket does not take at once, or keeps it as it is."""
         self._loop = loop
         self._transport = transport
         self._descriptor = descriptor
+        self._copies = copies
+        #: bytes to gather before they are written
+        self._gather = WRITE_SIZE
+        #: bytes of a long piece that the transport gets next, and when it got some last
+        self._share = SHARE
+        self._shared = 0.0
         self._counters = counters
         self._pending: List[Bytes] = []
         self._scheduled = False
@@ -63,7 +82,7 @@ class Outbox:
         self._on_pace = on_pace
         self._paced = False
         self._hold_timer: Optional[asyncio.TimerHandle] = None
-        #: bytes written since somebody last waited
+        #: bytes written since somebody last had to wait
         self._unbroken = 0
         #: bytes waiting here
         self.size = 0
@@ -84,7 +103,7 @@ class Outbox:
         """Queue `data`; None means go on, else await the result before the next push."""
         self._pending.append(data)
         size = self.size = self.size + len(data)
-        if size >= WRITE_SIZE or (size >= HIGH_WATER and (
+        if size >= self._gather or (size >= HIGH_WATER and (
                 self.full or self.pace is not None or self.hold_until)):
             self.flush()
             return self.room()
@@ -176,15 +195,24 @@ class Outbox:
                 self._write(self._take(min(self.size, WRITE_SIZE)))
             elif self._descriptor is None or transport.get_write_buffer_size() \
                     or not self._write_vector(self._descriptor):
-                first = len(pending[0])
-                self._write(self._take(min(max(first, LOW_WATER), self.size, WRITE_SIZE)))
-            if self._unbroken >= UNBROKEN and pending:
+                self._hand_over()
+            if self._unbroken >= UNBROKEN and pending and not self.full:
                 # As `room` has it; but here nobody comes to be asked to wait.
                 self._unbroken = 0
                 self._loop.call_soon(self.flush)
                 break
         if self.size < LOW_WATER:
             self._relieve()
+
+    def _hand_over(self) -> None:
+        """Have the transport wait with some of it until the socket takes more."""
+        first = len(self._pending[0])
+        if first > WRITE_SIZE and self._descriptor is not None:
+            if not self._copies:
+                self._shared = self._loop.time()
+            self._write(self._take(min(first, self._share)))
+        else:
+            self._write(self._take(min(max(first, LOW_WATER), self.size, WRITE_SIZE)))
 
     def _write_vector(self, descriptor: int) -> bool:
         """Have the socket take what it takes of what waits. False: it would take no more now."""
@@ -200,9 +228,14 @@ class Outbox:
         if n == self.size:
             pending.clear()
             self.size = 0
-            return True
-        self._drop(n)
-        return n == sum(map(len, vector))
+        else:
+            self._drop(n)
+        if n < sum(map(len, vector)):
+            self._gather = WRITE_SIZE
+            return False
+        if n >= self._gather < LARGEST_WRITE:
+            self._gather *= 2
+        return True
 
     def _write(self, data: Bytes) -> None:
         self._wrote(len(data))
@@ -284,9 +317,6 @@ class Outbox:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
-        self._check_empty()
-
-    def _check_empty(self) -> None:
         if self.on_empty is not None and not self._pending and not self.full:
             on_empty, self.on_empty = self.on_empty, None
             on_empty()
@@ -296,9 +326,17 @@ class Outbox:
 
     def resume_writing(self) -> None:
         self.full = False
-        # In a turn of its own: this is called from the middle of the transport's own work, where
-        # closing it would end it twice.
-        self._loop.call_soon(self.flush)
+        self._unbroken = 0
+        if self._shared:
+            quick = self._loop.time() - self._shared < SHARE_SECONDS
+            self._share = min(2 * self._share, LARGEST_SHARE) if quick else SHARE
+            self._shared = 0.0
+        if self.on_empty is None and self._descriptor is not None:
+            self.flush()
+        else:
+            # In a turn of its own: this is called from the middle of the transport's own work,
+            # where closing it would end it twice, and where TLS takes no more.
+            self._loop.call_soon(self.flush)
 
     def lost(self) -> None:
         """The connection is gone: forget what waits, wake everybody."""

@@ -169,33 +169,27 @@ class Response:
         `finish`, and for more bytes than were promised: what still fits is sent, and the
         connection closed after it (RFC 9112 section 6.3).
         """
-        progress = self.progress
-        connection = self.connection
-        if (progress is not HEADED and progress is not SENDING) or connection.state is CLOSED:
-            self._check_order("the response's body came before its start")
-            return None
         if type(data) is not bytes:
             # It may wait here while its owner changes it.
             data = bytes(memoryview(data))
-        head = self._make_head(None) if progress is HEADED else b""
+        connection = self.connection
+        outbox = connection.outbox
+        if self.progress is not SENDING or connection.state is CLOSED:
+            if self.progress is not HEADED or connection.state is CLOSED:
+                self._check_order("the response's body came before its start")
+                return None
+            outbox.push(self._make_head(None))
         try:
             framed = self.writer.body(data)
         except ExcessBody as exc:
-            self._cut(head, exc.allowed)
+            self._cut(b"", exc.allowed)
             raise ResponseMisuse(str(exc)) from None
-        size = len(data)
         if framed:  # else the response has no body, as one to HEAD
-            self.bytes_out += size
+            self.bytes_out += len(data)
         if self._capture is not None and framed:
             self._capture.add(self._capture.response_body, data)
         if self.breaking is not None:
-            self.breaking.framed(size, len(framed))
-        outbox = connection.outbox
-        if head:
-            if size < UNCOPIED:
-                framed = head + framed
-            else:
-                outbox.push(head)
+            self.breaking.framed(len(data), len(framed))
         wait = outbox.push(framed) if framed else None
         if wait is not None:
             connection.watch_writes()

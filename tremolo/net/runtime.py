@@ -41,6 +41,13 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return loop.time
 
 
+def copies_writes(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether its transports copy what a socket does not take at once."""
+    if type(loop).__module__.startswith("uvloop"):
+        return False
+    return sys.version_info < (3, 12) or not isinstance(loop, asyncio.SelectorEventLoop)
+
+
 def task_maker(loop: asyncio.AbstractEventLoop) -> TaskMaker:
     """What makes the tasks of handlers. From Python 3.12 on a task may take its first step at
     once; most handlers need no other, which saves the loop a turn (of a request with nothing

@@ -265,11 +265,12 @@ class ResponseWriter:
         if self.chunked:
             self.body_bytes += size
             return b"%x\r\n%b\r\n" % (size, data)
-        if self.length is not None and self.body_bytes + size > self.length:
+        total = self.body_bytes + size
+        if self.length is not None and total > self.length:
             allowed = data[: self.length - self.body_bytes]
             self.body_bytes = self.length
             raise ExcessBody(self.length, bytes(allowed))
-        self.body_bytes += size
+        self.body_bytes = total
         return data
 
     def last(self, data: bytes, trailers: Sequence[Field] = ()) -> Tuple[bytes, bytes]:
