@@ -18,6 +18,7 @@ from tremolo.protocol.websocket import WebSocketEngine, serialize_frame
 
 TEXT, BINARY, CONT = 1, 2, 0
 KEEP = {"server_no_context_takeover": False, "client_no_context_takeover": False}
+DROP = {"server_no_context_takeover": True, "client_no_context_takeover": True}
 
 
 def engine(limit=LIMIT, **changes):
@@ -44,7 +45,7 @@ def test_the_window_is_shared_between_messages_if_so_agreed():
     wire = frame(TEXT, bytes.fromhex("f248cdc9c90700"), rsv1=True)
     wire += frame(TEXT, bytes.fromhex("f200110000"), rsv1=True)
     assert run(engine(**KEEP), [wire]) == [("Message", "Hello")] * 2
-    assert run(engine(), [wire])[1][:2] == ("Failed", 1007)
+    assert run(engine(**DROP), [wire])[1][:2] == ("Failed", 1007)
 
 
 def test_fragments_share_one_compressed_stream():
@@ -189,6 +190,24 @@ class TestSending:
         first = sent(sender)
         sender.send_text(self.TEXT)
         assert len(sent(sender)) < len(first)
+
+    def test_without_context_nothing_of_another_message_is_referred_to(self):
+        source = random.Random(7692)
+        words = [bytes(source.randrange(256) for _ in range(30)) for _ in range(10)]
+        senders = [engine(**DROP) for _ in range(3)]
+        for number in range(30):
+            sender = senders[number % 3]
+            pieces = [b"".join(source.choice(words) for _ in range(number + 6)) for _ in range(2)]
+            if number % 5:
+                sender.send_bytes(pieces[0] + pieces[1])
+            else:  # the messages of others are compressed between its fragments
+                sender.send_fragment(pieces[0], BINARY, False)
+                senders[(number + 1) % 3].send_bytes(pieces[1] * 2)
+                sent(senders[(number + 1) % 3])
+                sender.send_fragment(pieces[1], CONT, True)
+            receiver = WebSocketEngine(1 << 20, deflate=agreed(**DROP), client=True)
+            got = run(receiver, [sent(sender)])
+            assert got == [("Message", pieces[0] + pieces[1])]
 
     def test_no_context_makes_repeated_messages_equal(self):
         sender = engine()

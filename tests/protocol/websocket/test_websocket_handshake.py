@@ -144,7 +144,6 @@ def test_extensions_are_parsed_with_quoted_values():
 
 
 PMD = b"permessage-deflate"
-OWN = b"; server_no_context_takeover; client_no_context_takeover"
 OPEN_CONFIG = {
     "server_no_context_takeover": False,
     "client_no_context_takeover": False,
@@ -201,9 +200,35 @@ def test_our_own_wishes_narrow_what_is_offered():
     upgrade = parse_upgrade(request(sec_websocket_extensions=offer))
     headers, agreed = upgrade.response_headers(deflate=DeflateConfig())
     assert dict(headers)[b"sec-websocket-extensions"] == (
-        PMD + OWN + b"; server_max_window_bits=12; client_max_window_bits=12"
+        PMD + b"; server_max_window_bits=12; client_max_window_bits=12"
     )
     assert (agreed.server_max_window_bits, agreed.client_max_window_bits) == (12, 12)
+
+
+def test_we_keep_no_context_of_ours_but_tell_only_a_client_that_asks():
+    for asked in (b"", b"; server_no_context_takeover"):
+        upgrade = parse_upgrade(request(sec_websocket_extensions=PMD + asked))
+        headers, agreed = upgrade.response_headers(deflate=DeflateConfig())
+        assert agreed.server_no_context_takeover
+        told = b"server_no_context_takeover" in dict(headers)[b"sec-websocket-extensions"]
+        assert told is bool(asked)
+
+
+@pytest.mark.parametrize(
+    "parameter, keeps",
+    [
+        (b"; client_max_window_bits", True),
+        (b"; client_max_window_bits=9", True),
+        (b"; client_max_window_bits; client_no_context_takeover", False),
+        (b"", False),
+    ],
+)
+def test_a_client_keeps_its_context_if_that_costs_us_a_narrow_window(parameter, keeps):
+    upgrade = parse_upgrade(request(sec_websocket_extensions=PMD + parameter))
+    headers, agreed = upgrade.response_headers(deflate=DeflateConfig())
+    assert agreed.client_no_context_takeover is not keeps
+    told = b"client_no_context_takeover" in dict(headers)[b"sec-websocket-extensions"]
+    assert told is not keeps
 
 
 def test_a_client_that_does_not_know_window_bits_keeps_its_own():

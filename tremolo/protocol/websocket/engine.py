@@ -22,6 +22,9 @@ __all__ = ["CLOSED", "CLOSING", "OPEN", "WebSocketEngine"]
 _PLAIN_STARTS = frozenset((0x00, TEXT, BINARY, *(FIN | op for op in (0, 1, 2, 8, 9, 10))))
 # RFC 7692 section 6: RSV1 on the first frame of a message.
 _DEFLATE_STARTS = _PLAIN_STARTS | {0x41, 0x42, 0xC1, 0xC2}
+# A whole message in one frame.
+_PLAIN_WHOLES = frozenset((0x81, 0x82))
+_DEFLATE_WHOLES = frozenset((0x81, 0x82, 0xC1, 0xC2))
 
 _from_bytes = int.from_bytes
 
@@ -40,7 +43,7 @@ class WebSocketEngine(Outgoing):
 
     __slots__ = (
         "_data", "_eof", "_fin", "_in_frame", "_incoming", "_left", "_mask", "_mask_bit",
-        "_max_size", "_pos", "_segments", "_short", "_starts", "control_frames",
+        "_max_size", "_pos", "_segments", "_short", "_starts", "_wholes", "control_frames",
     )
 
     def __init__(
@@ -59,6 +62,7 @@ class WebSocketEngine(Outgoing):
             max_message_size, max_fragments, deflate, client, fragments)
         self._mask_bit = 0 if client else MASKED
         self._starts = _PLAIN_STARTS if deflate is None else _DEFLATE_STARTS
+        self._wholes = _PLAIN_WHOLES if deflate is None else _DEFLATE_WHOLES
         # Input: the segment being read and where in it, then those that came meanwhile.
         self._data = b""
         self._pos = 0
@@ -128,7 +132,7 @@ class WebSocketEngine(Outgoing):
                 if length < 65536:
                     length = -1
             end = start + length
-            if 0 <= length <= self._short and end <= size and (first == 0x81 or first == 0x82):
+            if 0 <= length <= self._short and end <= size and first in self._wholes:
                 mask = data[start - 4 : start]
                 payload: Union[bytes, bytearray]
                 if length > MAX_CONTROL:
@@ -143,10 +147,14 @@ class WebSocketEngine(Outgoing):
                     self._pos = 0
                 else:
                     self._pos = end
-                if first == 0x82:
-                    return Message(bytes(payload))
                 try:
+                    if first > 0x82:
+                        payload = self._incoming.inflate(payload)
+                    if first & 2:
+                        return Message(bytes(payload))
                     return Message(payload.decode())
+                except Violation as fault:
+                    return self._fail(fault.code, fault.reason)
                 except UnicodeDecodeError:
                     return self._fail(1007, "A text message is not UTF-8.")
         while True:

@@ -78,6 +78,14 @@ class IncomingMessage:
         it."""
         return self._wire
 
+    def inflate(self, payload: Payload) -> bytes:
+        """What a message says that came compressed, all of it in one frame. Raises Violation."""
+        self._size = 0
+        self._wire = len(payload)
+        inflated = self._inflate(self._inflater, payload, True)  # type: ignore[arg-type]
+        self.inflated += 1
+        return inflated
+
     def begin(self, first: int, length: int) -> None:
         """A frame begins, with this first byte: the limits act here, before its payload is
         read. Raises Violation."""

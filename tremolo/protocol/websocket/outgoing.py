@@ -190,14 +190,16 @@ class Outgoing:
             raise StateError("the WebSocket is closing or closed")
 
     def _send_message(self, opcode: int, payload: bytes) -> None:
-        self._need_open()
+        if self.state != OPEN:
+            self._need_open()
         if self._fragmenting:
             raise StateError("a fragmented message is under way")
         first = FIN | opcode
-        if self._deflater is not None and len(payload) >= self._threshold:
-            deflated = self._deflater.deflate(payload, True)
+        deflater = self._deflater
+        if deflater is not None and len(payload) >= self._threshold:
+            deflated = deflater.deflate(payload, True)
             # Without context the peer misses nothing when it gets the message as it is.
-            if self._deflater.keeps_context or len(deflated) < len(payload):
+            if deflater.keeps_context or len(deflated) < len(payload):
                 payload = deflated
                 first |= RSV1
                 self.deflated += 1
