@@ -69,6 +69,55 @@ def test_frames_of_packages_have_one_line_and_no_variables():
     assert len(inner["source"]) == 1 and "variables" not in inner
 
 
+def marked(frame):
+    """What is marked of the line that a frame was at."""
+    line = frame["source"][frame["line"] - frame["first"]]
+    return line[slice(*frame["marked"])]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python knows columns since 3.11")
+@pytest.mark.parametrize(("source", "meant"), [
+    ("x = 1 + len('äöü') + 1 / 0 + 1", "1 / 0"),
+    ("x = {'a': 1}; y = x['ü'] + x['a']", "x['ü']"),
+    ("if True:\n\tx = len('\t') + len(1)", "len(1)"),
+    ("x = 1 + len([\n    1, 2], 3)", "len(["),
+])
+def test_the_part_of_a_line_that_is_meant_is_marked(tmp_path, source, meant):
+    path = tmp_path / "shop.py"
+    path.write_text(source, encoding="utf-8")
+
+    def run():
+        exec(compile(source, str(path), "exec"), {})
+
+    chain = chain_of(caught(run), lambda file: file == str(path))
+    assert marked(chain[0]["frames"][-1]) == meant
+
+
+def test_a_line_that_is_meant_as_a_whole_has_no_mark():
+    def fail():
+        raise ValueError
+
+    assert "marked" not in chain_of(caught(fail), project)[0]["frames"][-1]
+
+
+def test_what_cannot_be_compiled_has_its_place_as_the_innermost_frame(tmp_path):
+    path = tmp_path / "shop.py"
+    path.write_text("import json\n\n\ndef broken(:\n    pass\n")
+
+    chain = chain_of(caught(lambda: compile(path.read_text(), str(path), "exec")),
+                     lambda file: file == str(path))
+    place = chain[0]["frames"][-1]
+    assert (place["file"], place["line"], place["name"]) == (str(path), 4, "")
+    assert place["project"] and marked(place) == ":"
+
+
+def test_of_the_names_of_a_module_only_its_values_are_shown(tmp_path):
+    source = "import json\nfrom math import pi, sin\ndef f(): pass\nclass C: pass\nn = 5\n1 / 0"
+    chain = chain_of(caught(lambda: exec(compile(source, "shop.py", "exec"), {})),
+                     lambda file: file == "shop.py")
+    assert set(chain[0]["frames"][-1]["variables"]) == {"pi", "n"}
+
+
 def test_a_deep_stack_keeps_its_beginning_and_its_end():
     chain = chain_of(caught(lambda: 1 / 0, 200), project)
     assert len(chain[0]["frames"]) == MAX_FRAMES

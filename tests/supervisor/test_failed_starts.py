@@ -57,6 +57,17 @@ def test_what_a_lifespan_raises_is_told_with_its_place(tmp_path, loop, source, t
         assert 'shop.py", line 3' in error["traceback"]
 
 
+def test_a_start_that_failed_in_development_has_its_places_with_their_source(tmp_path):
+    (tmp_path / "cart.py").write_text("total = 1\nprice = total.missing\n")
+    (tmp_path / "shop.py").write_text("import cart\n")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0") as server:
+        frames = server.wait_for("reload", state="failed")["error"]["chain"][0]["frames"]
+    assert [(frame["file"], frame["line"]) for frame in frames] == [
+        (str(tmp_path / "shop.py"), 1), (str(tmp_path / "cart.py"), 2)], "and no loaders of ours"
+    assert frames[-1]["source"] == ["total = 1", "price = total.missing"]
+    assert frames[-1]["variables"] == {"total": "1"}
+
+
 def test_an_exception_that_a_framework_passes_on_as_text_is_the_error(tmp_path):
     (tmp_path / "shop.py").write_text("""
 import traceback

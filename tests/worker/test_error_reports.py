@@ -37,7 +37,8 @@ class Reporting:
     def __init__(self):
         self.now, self.worked, self.link = 100.0, 0.0, Link()
         insight = Insight(logging.getLogger("tests"), is_project=lambda path: True)
-        self.reports = ErrorReports(self.link, insight, lambda: self.now, self.thread_cpu)
+        self.reports = ErrorReports(self.link, lambda: self.now, self.thread_cpu)
+        self.reports.use(insight)
 
     def thread_cpu(self):
         self.worked += COST / 2  # it is asked before and after

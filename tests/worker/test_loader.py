@@ -92,6 +92,18 @@ def imports(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def test_a_traceback_shows_the_lines_that_run_whatever_became_of_the_file(tmp_path, imports):
+    import importlib
+
+    path = tmp_path / "code" / "projectmodule.py"
+    path.write_text("def fail():\n    return 1 / 0\n")
+    module = importlib.import_module("projectmodule")
+    path.write_text("def a_longer_name_and_an_early_end(:")
+    with pytest.raises(ZeroDivisionError) as raised:
+        module.fail()
+    assert "return 1 / 0" in describe(raised.value, "request", 1)["traceback"]
+
+
 def test_a_module_is_compiled_from_its_source_each_time(tmp_path, imports):
     import importlib
     import os

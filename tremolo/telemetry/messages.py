@@ -164,6 +164,7 @@ class ErrorFrame(TypedDict, total=False):
     project: bool
     first: int  # the number of the first line of `source`
     source: List[str]
+    marked: List[int]  # of `line`: from which character to which, where a part of it is meant
     variables: Dict[str, str]
 
 

@@ -12,14 +12,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Optional, Tuple
 
+from ..exceptions import ConfigurationError
 from ..net.exchange import Exchange
 from ..telemetry.sanitize import clean
-from .failures import Kind, describe, describe_briefly, kind_of
+from .failures import Kind, describe, describe_briefly, exited, kind_of, meaningful
+from .held import held
 from .supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from ..insight.insight import Insight
     from ..insight.record import Record
+    from ..telemetry.messages import ErrorEvent
 
 ERRORS_A_SECOND = 100
 #: processor seconds that whole descriptions may take at once, which hold up all other requests,
@@ -48,14 +51,13 @@ class Allowance:
 
 
 class ErrorReports:
-    """Reports over `link`, from any thread. `insight` is what looks into requests, if anything
-    does; `clock` is one of seconds, `thread_cpu` one of processor seconds of this thread."""
+    """Reports over `link`, from any thread. `clock` is one of seconds, `thread_cpu` one of
+    processor seconds of this thread."""
 
-    def __init__(self, link: SupervisorLink, insight: "Optional[Insight]",
-                 clock: Callable[[], float] = time.monotonic,
+    def __init__(self, link: SupervisorLink, clock: Callable[[], float] = time.monotonic,
                  thread_cpu: Callable[[], float] = time.thread_time) -> None:
         self._link = link
-        self._insight = insight
+        self._insight: Optional[Insight] = None
         self._clock = clock
         self._thread_cpu = thread_cpu
         self._lock = threading.Lock()
@@ -68,8 +70,20 @@ class ErrorReports:
         self._counting_since = 0.0
         self._counted: Dict[Kind, Tuple[int, Dict[str, Any]]] = {}
         self._uncounted = 0
-        if insight is not None:
-            insight.on_raised = self._on_raised
+
+    def use(self, insight: "Insight") -> None:
+        """What looks into requests knows more of exceptions."""
+        self._insight = insight
+        insight.on_raised = self._on_raised
+
+    def on_failure(self, exc: BaseException, where: str) -> None:
+        """The worker could not come to serve: "import" or "startup" failed."""
+        self._link.life("failed", error=self._event(exited(exc), where, held=held(exc)),
+                        configuration=isinstance(exc, ConfigurationError))
+
+    def on_end(self, exc: BaseException, where: str) -> None:
+        """The process ends by what the application raised, or this came in its way then."""
+        self._link.send(self._event(exited(exc), where))
 
     def on_error(self, exchange: Exchange, exc: BaseException) -> None:
         """An exception reached the server."""
@@ -111,10 +125,19 @@ class ErrorReports:
             self._link.send(describe_briefly(exc, kind, where, self._link.gen, **more))
             return
         began = self._thread_cpu()
-        if where == "request" and self._insight is not None:
-            more["chain"] = self._insight.chain_of(exc)
-        self._link.send(describe(exc, where, self._link.gen, **more))
+        self._link.send(self._event(exc, where, **more))
         self._allowance.spend(self._thread_cpu() - began)
+
+    def _event(self, exc: BaseException, where: str, **more: Any) -> "ErrorEvent":
+        """The whole description of an exception."""
+        if self._insight is not None and not isinstance(exc, ConfigurationError):
+            more["chain"] = self._insight.chain_of(exc)
+            for raised in more["chain"]:
+                frames = raised["frames"]
+                kept = meaningful([frame["file"] for frame in frames])
+                if kept:
+                    raised["frames"] = [frames[index] for index in kept]
+        return describe(exc, where, self._link.gen, **more)
 
     def _count(self, exc: BaseException, where: str, kind: Kind, now: float) -> None:
         if not self._counted:

@@ -8,7 +8,7 @@ import importlib
 import os
 import traceback
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from ..exceptions import ConfigurationError
 from ..telemetry.builders import error_event
@@ -25,13 +25,20 @@ Kind = Tuple[str, Optional[str], Optional[int]]
 _MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) + os.sep)
 
 
+def meaningful(files: Sequence[str]) -> List[int]:
+    """Which of the frames of a stack, by their files and the outermost first, mean something to
+    the user: ours are dropped from the beginning, and the import machinery's anywhere. None if
+    there is no such frame."""
+    frames = [index for index, file in enumerate(files) if not file.startswith(_MACHINERY)]
+    while frames and files[frames[0]].startswith(PACKAGE + os.sep):
+        del frames[0]
+    return frames
+
+
 def _trim(shown: traceback.TracebackException) -> None:
-    """Drop our frames from the beginning of the stack, and the import machinery's anywhere."""
-    frames = [frame for frame in shown.stack if not frame.filename.startswith(_MACHINERY)]
-    first = next((index for index, frame in enumerate(frames)
-                  if not frame.filename.startswith(PACKAGE + os.sep)), None)
-    if first is not None or _is_syntax_error(shown):
-        shown.stack = traceback.StackSummary.from_list(frames[first or 0:])
+    kept = meaningful([frame.filename for frame in shown.stack])
+    if kept or _is_syntax_error(shown):
+        shown.stack = traceback.StackSummary.from_list([shown.stack[index] for index in kept])
     for chained in (shown.__cause__, shown.__context__):
         if chained is not None:
             _trim(chained)

@@ -6,13 +6,14 @@ are therefore compiled from what the file holds; compiled code is kept by conten
 What lies in site-packages or the standard library is left to Python.
 """
 
+import linecache
 import marshal
 import os
 import sys
 import threading
 from hashlib import blake2b
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import MAGIC_NUMBER
+from importlib.util import MAGIC_NUMBER, decode_source
 from time import perf_counter
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
@@ -52,6 +53,17 @@ def digest(source: bytes) -> str:
     return blake2b(source, digest_size=16).hexdigest()
 
 
+def keep_lines(path: str, source: bytes) -> None:
+    """Let tracebacks and debuggers show the lines that run, whatever becomes of the file: old
+    code goes on serving beside a save that does not work."""
+    try:
+        lines = decode_source(source).splitlines(keepends=True)
+    except (SyntaxError, UnicodeDecodeError):
+        return  # it does not compile, either
+    # Without a time of modification it is not compared with the file.
+    linecache.cache[path] = (len(source), None, lines, path)
+
+
 class ProjectLoader(SourceFileLoader):
     """Loads one module of the project from its source and has `imports` note it."""
 
@@ -67,6 +79,7 @@ class ProjectLoader(SourceFileLoader):
             self._imports.saw(path, "")  # it was there a moment ago, and may be again
             raise
         self._imports.saw(path, digest(source))
+        keep_lines(path, source)
         return self._imports.cache.code(self, source, path)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -25,9 +25,7 @@ from ..telemetry.sanitize import clean
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
 from .error_reports import ErrorReports
-from .failures import describe, exited
 from .guard import exchange_kind, guarded, make_browser
-from .held import held
 from .installed import is_installed
 from .leaving import Leaving
 from .listening import ListeningSockets
@@ -61,6 +59,7 @@ class Worker:
         self._link = SupervisorLink(sock)
         self._shelf = shelf
         self._listening = ListeningSockets()
+        self._errors = ErrorReports(self._link)
         self._basis: Optional[Basis] = None  # known where code is reloaded
         self._insight: Optional[Insight] = None
         self._more_listeners: Optional[asyncio.Future[None]] = None
@@ -118,7 +117,7 @@ class Worker:
         if not self._ready:
             self._fail(exc, "startup" if self._link.attached else "import")
         elif signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            self._link.send(describe(exited(exc), "task", self._link.gen))
+            self._errors.on_end(exc, "task")
         self._link.flush()
         if self._ready and isinstance(exc, SystemExit):
             raise exc
@@ -137,7 +136,7 @@ class Worker:
             self._basis = Basis(self._link, start, settings, self._shelf)
         if start.get("dev") and "fallback" not in start["app"]:
             self._insight = self._make_insight()
-        self._errors = ErrorReports(self._link, self._insight)
+            self._errors.use(self._insight)
         began = time.monotonic()
         loaded = load_application(start, settings,
                                   None if self._basis is None else self._basis.imports)
@@ -164,9 +163,7 @@ class Worker:
     def _fail(self, exc: BaseException, where: str) -> None:
         if self._basis is not None:
             self._basis.report_files()
-        error = describe(exited(exc), where, self._link.gen, held=held(exc))
-        self._link.life("failed", error=error,
-                        configuration=isinstance(exc, ConfigurationError))
+        self._errors.on_failure(exc, where)
 
     # -- with a loop -----------------------------------------------------------------
 
@@ -337,7 +334,7 @@ class Worker:
             self._link.log("warning", "shutdown took more than "
                            f"{max(timeout, SHUTDOWN_LIMIT):g} s and was left")
         except Exception as exc:
-            self._link.send(describe(exc, "shutdown", self._link.gen))
+            self._errors.on_end(exc, "shutdown")
         self._sampler.stop()
         self._link.send(self._sampler.final())
         self._link.life("drained")

@@ -11,7 +11,7 @@ from tremolo.telemetry.filters import (
     matches_everything,
 )
 
-from .raised import chain_of
+from .raised import chain_of, shown_file
 from .text import clean, clean_lines, colour_runs
 
 LINES = 5_000
@@ -156,9 +156,9 @@ class Error:
     def title(self) -> str:
         return f"{self.type}: {self.text}" if self.text else self.type
 
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}" if self.file else ""
+    def place_in(self, folder: str) -> str:
+        """File and line, as they are called from within the project's `folder`; "" if unknown."""
+        return f"{shown_file(self.file, folder)}:{self.line}" if self.file else ""
 
     def same_as(self, other: "Error") -> bool:
         """Whether both come from one place, whatever they say; without a place by their text."""

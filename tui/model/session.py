@@ -42,6 +42,7 @@ class Session:
         self.local = ""
         #: the names of the programs that run beside the server
         self.companions: Set[str] = set()
+        self.folder = ""  # in which the server was started
         self.version = ""
         self.pid = 0
         self.traffic = Traffic()
@@ -116,6 +117,7 @@ class Session:
 
     def _hello(self, message: Mapping[str, Any]) -> None:
         self.app = clean(message.get("app") or self.app, 60)
+        self.folder = clean(message.get("folder") or self.folder, 1000)
         self.version = clean(message.get("version", ""), 24)
         self.pid = int(message.get("pid", 0) or 0)
         addresses = [clean(address, 120) for address in message.get("addresses") or ()]
@@ -247,7 +249,7 @@ class Session:
 
     def _error(self, message: Mapping[str, Any]) -> None:
         error = self._add_error(message)
-        self.notify(f"{error.title}  {error.place}", "error", minor=True)
+        self.notify(f"{error.title}  {error.place_in(self.folder)}", "error", minor=True)
 
     def _add_error(self, message: Mapping[str, Any]) -> Any:
         newest = self.errors.items[-1] if self.errors.items else None

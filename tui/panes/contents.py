@@ -16,7 +16,6 @@ from ..model.requests import key_of
 from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 from . import insight, summaries
-from .errors import traceback_pieces
 from .lines import LinePane
 from .messages import MessageSections
 from .page import Lines, fact, heading
@@ -25,11 +24,11 @@ from .tabs import (
     ALL,
     cookie_lines,
     curl_lines,
-    error_lines,
     flame_lines,
     message_lines,
     timing_lines,
 )
+from .traceback import error_lines, raised_lines
 
 COMMAND_LINES = 200  # of a curl command
 Subject = Union[Row, Error, LogLine, Worker, Reload, Notices, Pin]
@@ -98,8 +97,7 @@ class Contents:
     def _tab(self, tab: str, row: Row, error: Optional[Error], width: int) -> Lines:
         pane, how = self.pane, self.reading
         if tab == "Trace" and error is not None:
-            return [*error_lines(pane, error, traceback_pieces(pane, error, how.unfold), width),
-                    *insight.variable_lines(pane, error, width)]
+            return error_lines(pane, error, how.unfold, width)
         if tab == "Messages":
             words = [how.words.lower()] if how.words else []
             return message_lines(pane, row, width, how.whole, how.control, words)
@@ -146,12 +144,8 @@ class Contents:
         if error.path:
             lines.append(fact(pane, "request", f"{error.method} {error.path}"))
         lines += [fact(pane, "where", f"{error.where} · pid {error.pid} · gen {error.gen}"),
-                  fact(pane, "at", error.place or "–"), []]
-        for pieces in traceback_pieces(pane, error, self.reading.unfold):
-            whole = "".join(part for part, _ in pieces)
-            style = pieces[-1][1] or pane.style("text")
-            lines += [[(part, style)] for part in wrapped(whole, width)]
-        return [*lines, [], *insight.variable_lines(pane, error, width)]
+                  fact(pane, "at", error.place_in(pane.session.folder) or "–"), []]
+        return [*lines, *raised_lines(pane, error, self.reading.unfold, width)]
 
     def _log_line(self, line: LogLine, width: int) -> Lines:
         pane = self.pane

@@ -11,16 +11,10 @@ from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
 from ..model import text
 from ..model.logs import Error
 from .lines import LinePane
-from .traceback import traceback_lines
+from .page import Lines
+from .traceback import raised_lines
 
 TREND, TREND_SECONDS = 10, 600.0  # cells of the small plot, and the time that it spans
-_KINDS = {"frame": "link", "source": "text", "mark": "error", "fold": "faint",
-          "error": "failed", "text": "dim"}
-
-
-def traceback_pieces(pane: LinePane, error: Error, unfold: bool) -> List[List[Piece]]:
-    return [[(" ", None), (line.text, pane.style(_KINDS[line.kind]))]
-            for line in traceback_lines(error, unfold)]
 
 
 class ErrorsPane(LinePane):
@@ -37,7 +31,7 @@ class ErrorsPane(LinePane):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._items: List[Error] = []
-        self._trace: List[List[Piece]] = []
+        self._trace: Lines = []
         self._trace_for: Tuple[Any, ...] = ()
         self._unfold = False
         self._newest: Optional[int] = None
@@ -54,10 +48,11 @@ class ErrorsPane(LinePane):
                 self.selection_changed()
             self._newest = newest
         error = self.selected_error()
-        wanted = (error.uid if error else None, self._unfold)
+        wanted = (error and (error.uid, error.count), self._unfold, self.size.width)
         if wanted != self._trace_for:
             self._trace_for = wanted
-            self._trace = traceback_pieces(self, error, self._unfold) if error else []
+            self._trace = [] if error is None else raised_lines(
+                self, error, self._unfold, self.size.width)
         super()._settle()
 
     def subject_of_selection(self) -> Any:
@@ -105,15 +100,11 @@ class ErrorsPane(LinePane):
         width = self.size.width
         if line == 0:
             return strip_of(self._place_pieces(width), width, self.base_style)
-        index = line - 1
         room = self.size.height - self.titled - self._list_height() - 1
-        above = len(self._trace) - room  # the end says what happened: keep that in view
-        if above > 0:
-            index += above
-            if line == 1:
-                note = f" … {above + 1} lines above, ⏎ shows all"
-                return strip_of([(note, self.style("faint"))], width, self.base_style)
-        pieces = self._trace[index] if index < len(self._trace) else []
+        if line == room and len(self._trace) > room:
+            note = f" … {len(self._trace) - room + 1} more lines, ⏎ shows all"
+            return strip_of([(note, self.style("faint"))], width, self.base_style)
+        pieces = self._trace[line - 1] if line <= len(self._trace) else []
         return strip_of(pieces, width, self.base_style)
 
     def _place_pieces(self, width: int) -> Sequence[Piece]:
@@ -142,10 +133,11 @@ class ErrorsPane(LinePane):
         if width >= 76:
             since = f"gen {error.first_gen}" if error.first_gen else ""
             end.append((f"  {since:<7}", dim))
-        where = error.place or (f"{error.method} {error.path}" if error.path else error.where)
-        if error.place and len(where) > width // 3:
+        where = error.place_in(self.session.folder) or (
+            f"{error.method} {error.path}" if error.path else error.where)
+        if error.file and len(where) > width // 3:
             where = os.path.basename(where)  # the name of the file tells more than its folder
-        end.append((f"  {middle_cut(where, width // 3)} ", self.style("link" if error.place
+        end.append((f"  {middle_cut(where, width // 3)} ", self.style("link" if error.file
                                                                       else "dim")))
         left: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")),

@@ -4,36 +4,16 @@ import itertools
 import os
 from typing import List, Sequence, Tuple
 
-from rich.cells import cell_len
-
 from tremolo.units import counted
 
-from ..draw import Piece, shortened, wrapped_pieces
+from ..draw import Piece, wrapped_pieces
 from ..model import text
 from ..model.insight import Mail, Query
-from ..model.logs import Error
 from ..model.traffic import Row
 from .lines import LinePane
 from .page import heading
 
 SETS = 8  # of parameters of a statement that was sent again and again
-
-
-def variable_lines(pane: LinePane, error: Error, width: int) -> List[Sequence[Piece]]:
-    """The variables of the project's frames, from the place of the exception outwards."""
-    dim, plain, strong = pane.style("dim"), pane.style("text"), pane.style("second")
-    lines: List[Sequence[Piece]] = []
-    for raised in error.chain[:1]:
-        lines.append([])
-        for frame in reversed(raised.frames):
-            if not frame.project or not frame.variables:
-                continue
-            place = f"{os.path.basename(frame.file)}:{frame.line} in {frame.name}"
-            lines.append([(" " + place, strong)])
-            for name, value in frame.variables.items():
-                start = f"   {name} = "
-                lines.append([(start, dim), (shortened(value, width - cell_len(start)), plain)])
-    return lines
 
 
 def call_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:

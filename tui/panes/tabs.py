@@ -7,11 +7,10 @@ from rich.cells import cell_len
 
 from tremolo.units import counted
 
-from ..draw import Piece, fit, found_in, shortened, wrapped, wrapped_pieces
+from ..draw import Piece, fit, found_in, wrapped, wrapped_pieces
 from ..model import text
 from ..model.conversations import CONTROL, Conversation, StreamMessage
 from ..model.export import curl
-from ..model.logs import Error
 from ..model.messages import masked
 from ..model.parts import cookies_of
 from ..model.session import Session
@@ -171,32 +170,6 @@ def curl_lines(pane: Page, row: Row, width: int, reveal: bool, most: int) -> Lin
     if len(lines) > most:
         lines[most:] = ["…"]
     return [[(" ", None), (part, pane.style("text"))] for part in lines]
-
-
-def error_lines(pane: Styled, error: Error, trace: Sequence[Sequence[Piece]], width: int
-                ) -> Lines:
-    words: List[Piece] = [(" ", None), (error.type, pane.style("failed"))]
-    if error.text:
-        words.append((f": {error.text}", pane.style("text")))
-    lines: Lines = [*wrapped_pieces(words, width - 1, 1)]
-    if error.place:
-        hint: List[Piece] = [("  e", pane.style("key")), (" opens the editor",
-                                                          pane.style("dim"))]
-        room = cell_len(error.place) + sum(len(part) for part, _ in hint) < width
-        lines.append([(" ", None), (shortened(error.place, width - 2), pane.style("link")),
-                      *(hint if room else ())])
-    lines.append([])
-    whole = True  # the line above is one line here, too
-    for pieces in trace:
-        line = "".join(part for part, _ in pieces)
-        if line.strip() and set(line.strip()) <= set("^~-"):
-            if whole and cell_len(line) < width:  # else they would point at something else
-                lines.append(pieces)
-        else:
-            wrapped_lines = wrapped_pieces(pieces, width - 1, 6)
-            whole = len(wrapped_lines) == 1
-            lines += wrapped_lines
-    return lines
 
 
 # -- messages of WebSockets and event streams
