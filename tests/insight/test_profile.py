@@ -2,6 +2,8 @@
 
 import asyncio
 import concurrent.futures
+import gc
+import sys
 import threading
 import time
 import weakref
@@ -124,6 +126,29 @@ def test_a_function_that_holds_up_the_loop_is_seen():
         waiting_for(record)
 
     assert "waiting_for" in labels(profiled(answer))
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="it counts references")
+def test_what_a_sampled_function_held_is_gone_when_it_has_returned():
+    held = []
+
+    class Held:
+        pass
+
+    async def answer(record):
+        def holds():
+            thing = Held()
+            held.append(weakref.ref(thing))
+            waiting_for(record)
+
+        holds()
+
+    gc.disable()
+    try:
+        profiled(answer)
+        until(lambda: held[0]() is None)
+    finally:
+        gc.enable()
 
 
 def test_what_a_thread_does_for_the_request_is_seen():

@@ -111,7 +111,9 @@ class Profiler:
 
     def _sample(self, slow: List[Record]) -> None:
         frames = sys._current_frames()
-        own = threading.get_ident()
+        # A frame that knows itself, and with it all others and what they hold, would live on
+        # until the collector comes.
+        del frames[threading.get_ident()]
         tasks = [_task_of(record) for record in slow]
         loop = next((task.get_loop() for task in tasks if task is not None), None)
         if loop is None:
@@ -119,7 +121,7 @@ class Profiler:
         current = asyncio.current_task(loop)
         in_threads: Dict[int, List[FrameType]] = {}
         for ident, frame in frames.items():
-            if ident not in (own, self._loop_thread):
+            if ident != self._loop_thread:
                 record = _record_in(frame)
                 if record is not None:
                     in_threads.setdefault(record.id, []).append(frame)

@@ -113,6 +113,7 @@ def _place(frame: FrameType) -> Optional[str]:
 def _threads() -> List[str]:
     """Threads that Python waits for, and where each is."""
     frames: Dict[int, FrameType] = sys._current_frames()
+    del frames[threading.get_ident()]  # one that knows itself would live on
     found: List[Tuple[str, Optional[FrameType]]] = [
         (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
         if not thread.daemon and thread is not threading.main_thread()]
