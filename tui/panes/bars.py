@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from tremolo.units import counted
 
-from ..draw import Piece, fit, middle_cut, sparkline, spread, strip_of
+from ..draw import Piece, fit, middle_cut, shortened, sparkline, spread, strip_of
 from ..model import text
 from ..model.session import Session
 from ..model.traffic import Row
@@ -271,13 +271,16 @@ class NoticeBar(Bar):
 
 
 def _in_short(words: str, room: int) -> str:
-    """What is added last goes first, then the folders of the place, then the middle."""
+    """What is added last goes first, then the folders of a place at the end, then the middle;
+    without a place, the end."""
     short = words
     while cell_len(short) > room and " · " in short:
         short = short.rpartition(" · ")[0] + "…"
+    what, gap, place = short.rpartition("  ")
+    if not gap:
+        return shortened(short, room)
     if cell_len(short) > room:
-        what, gap, place = short.rpartition("  /")
-        short = f"{what}  {place.rpartition('/')[2]}" if gap else short
+        short = f"{what}  {place.rpartition('/')[2]}"
     return middle_cut(short, room)
 
 
