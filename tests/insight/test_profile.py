@@ -112,6 +112,15 @@ def test_where_all_ends_soon_looks_are_rare_and_where_something_runs_they_are_no
     assert pauses == [2 * LEAST, 4 * LEAST, MOST_REST, MOST_REST, LEAST, LEAST]
 
 
+def test_one_that_lasts_as_long_as_somebody_listens_is_sampled_no_longer():
+    profiler, task = Profiler(Pace(), bool), Running()
+    record = Record(1, "GET", "/events")
+    record.task, record.samples, record.stacks = weakref.ref(task), 3, {("waits",): 3}
+    profiler._running[1] = record
+    profiler.leave(record)
+    assert (profiler._running, record.samples, record.stacks) == ({}, 0, {})
+
+
 def labels(record):
     return [label.split()[0].split(".")[-1] for _, label, _ in tree_of(record)]
 

@@ -223,6 +223,8 @@ class Insight:
         record = self._record_of(id)
         if record is None:
             return {}
+        if seconds is None and self._profiler is not None:
+            self._profiler.leave(record)
         if ended:
             self._records.pop(id, None)
             self._failing.pop(id, None)
