@@ -13,6 +13,7 @@ from tremolo.net.outbox import (
     LARGEST_WRITE,
     LOW_WATER,
     SHARE,
+    SHARE_SECONDS,
     UNBROKEN,
     WRITE_SIZE,
     Outbox,
@@ -99,14 +100,18 @@ def test_once_it_takes_no_more_little_is_gathered_again(monkeypatch):
 @needs_writev
 def test_of_a_long_piece_a_quick_client_gets_ever_larger_shares(monkeypatch):
     async def main():
+        now = 1.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
         wire = Wire(monkeypatch)
-        wire.outbox.push(bytes(8 * LARGEST_SHARE))
-        for _ in range(8):
+        wire.outbox.push(bytes(12 * LARGEST_SHARE))
+        while wire.shares[-1] < LARGEST_SHARE:
+            assert len(wire.shares) < 10
             wire.drain()
-        assert wire.shares == [min(SHARE << n, LARGEST_SHARE) for n in range(len(wire.shares))]
+        assert wire.shares[:3] == [SHARE, 4 * SHARE, 16 * SHARE]
+        now += 10 * SHARE_SECONDS
         wire.drain()
-        assert wire.shares[-1] == LARGEST_SHARE
-        asyncio.get_running_loop().moved += 0.1
+        assert wire.shares[-1] == LARGEST_SHARE // 10
+        now += 100
         wire.drain()
         assert wire.shares[-1] == SHARE, "a slow one might get much before a throttle acts"
 

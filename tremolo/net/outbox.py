@@ -34,8 +34,8 @@ VECTOR_LENGTH = 64
 #: want to be served too, and a broken connection takes everything until the loop notices
 UNBROKEN = 4 * 1024 * 1024
 #: bytes of a long piece that the transport gets at least and at most, and the seconds in which a
-#: client has to have taken that for the next share to be twice as much: each time that we are
-#: called in between, everything that we need has left the processor's cache
+#: client should take its share, by how quickly it took the last: each time that we are called in
+#: between, everything that we need has left the processor's cache
 SHARE = HIGH_WATER + LOW_WATER
 LARGEST_SHARE = 16 * 1024 * 1024
 SHARE_SECONDS = 0.02
@@ -328,8 +328,8 @@ class Outbox:
         self.full = False
         self._unbroken = 0
         if self._shared:
-            quick = self._loop.time() - self._shared < SHARE_SECONDS
-            self._share = min(2 * self._share, LARGEST_SHARE) if quick else SHARE
+            took = max(self._loop.time() - self._shared, SHARE_SECONDS / 4)
+            self._share = max(SHARE, min(LARGEST_SHARE, int(self._share * SHARE_SECONDS / took)))
             self._shared = 0.0
         if self.on_empty is None and self._descriptor is not None:
             self.flush()
