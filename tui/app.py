@@ -72,7 +72,7 @@ class Dashboard(Actions, App[int]):
         Binding("ctrl+z", "suspend_process", "to the shell; fg comes back", show=False,
                 priority=True, id="app.suspend"),
         Binding("o", "open_url", "open in the browser", show=False, id="app.open"),
-        Binding("e", "edit", "open the newest error in the editor", show=False, id="app.edit"),
+        Binding("e", "edit", "editor", id="app.edit"),
         Binding("D", "debug", "the debugger of a breakpoint that waits", show=False,
                 id="app.debug"),
         Binding("i", "notices", "the last notices", show=False, id="app.notices"),
