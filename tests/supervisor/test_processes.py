@@ -171,6 +171,22 @@ def test_a_worker_that_somebody_terminates_is_replaced_before_it_has_finished(tm
         assert server.end() == 0
 
 
+@pytest.mark.parametrize("mode", ["zygote", "spawn"])
+def test_a_worker_that_somebody_kills_while_it_starts_is_started_once_more(tmp_path, mode):
+    shop = project(tmp_path, "one")
+    with Server(tmp_path, "dev", "shop:app", "--port", "0", "--reload-mode", mode) as server:
+        server.wait_for("hello")
+        save(shop, "import os, time\nwhile not os.path.exists('go'): time.sleep(0.005)\n"
+             + hello("two"))
+        os.kill(server.wait_for("worker", gen=2, state="starting")["pid"], signal.SIGKILL)
+        second = server.wait_for("worker", 2, gen=2, state="starting")["pid"]
+        (tmp_path / "go").touch()
+        assert server.wait_for("reload", gen=2, state="ready")["mode"] == mode
+        assert server.workers[0] == second
+        assert server.text() == "two"
+        assert not server.find("log", level="warning")
+
+
 DIES_EARLY = """
 import asyncio, os, threading
 try:

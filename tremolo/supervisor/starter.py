@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .quiet import Quiet
 
 FALLBACK_LIMIT = 10.0  # seconds for the page of an error, whatever applications get
+KILLED = ("SIGKILL", "SIGTERM")  # sent by somebody else, or by the system for want of memory
 
 
 class Starter:
@@ -48,16 +49,20 @@ class Starter:
         try:
             await self._start_once(generation, slots, serving)
         except WorkerFailed as failure:
-            crashed = [worker for worker in generation.workers.values()
-                       if worker.mode == "zygote" and worker.cause is not None
-                       and worker.cause.startswith("SIG") and not worker.expected]
-            if not crashed or failure.error.get("type") != "WorkerDied":
+            dead = [worker for worker in generation.workers.values() if not worker.expected
+                    and worker.cause is not None and worker.cause.startswith("SIG")]
+            killed = all(worker.cause in KILLED for worker in dead)
+            crashed = [worker for worker in dead if worker.mode == "zygote"]
+            if failure.error.get("type") != "WorkerDied" or not dead or not (killed or crashed):
                 raise
+            await generation.dismiss(KILL_GRACE)
+            generation.start_again()
+            if killed:  # which says nothing of the code
+                await self._start_once(generation, slots, serving)
+                return
             # It died of a signal right after the fork. Perhaps some library cannot be forked:
             # a fresh interpreter shows whether it was that or the application itself.
-            await generation.dismiss(KILL_GRACE)
             mode, self._spawner.mode = self._spawner.mode, "spawn"
-            generation.start_again()
             try:
                 await self._start_once(generation, slots, serving)
             finally:
