@@ -53,6 +53,10 @@ def test_all_are_kept_while_there_are_few():
         recent.renew(100, 100)
 
 
+def test_what_each_request_asks_for_has_a_slot():
+    assert not hasattr(Recent(), "__dict__")
+
+
 def test_a_pause_makes_room_for_a_burst():
     recent = busy()
     recent.take()
