@@ -12,16 +12,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.support.dev_server import dev_server, free_port
+from tests.support.proxying import LOG, ask, knows_nothing, proxying, with_dev_server
 from tests.support.serving import pattern, run, until
 from tests.support.wire import within
-from tests.worker.test_proxy import (
-    FRAMEWORKS,
-    LOG,
-    ask,
-    knows_nothing,
-    proxying,
-    with_dev_server,
-)
+from tests.worker.test_proxy import FRAMEWORKS
 
 # -- how they go on -------------------------------------------------------------------------
 
