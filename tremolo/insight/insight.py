@@ -268,9 +268,11 @@ class Insight:
     def give_up(self, id: int) -> None:
         """Nobody will ask for the row of this exchange, which ended."""
         record = self._records.pop(id, None)
-        if record is not None and self._output is not None:
+        if record is None:
+            return
+        if self._output is not None:
             self._output.flush(record)
-        _close(record)
+        record.closed = True  # what it kept goes with it: of these there are hundreds at once
 
     # -- log records and printed lines: see `worker.streams.Requests` ------------------
 
