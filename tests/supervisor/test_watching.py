@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.processes import wait_until
 from tremolo.config import Settings
-from tremolo.supervisor.basis import Basis, digest
+from tremolo.supervisor.basis import FOLDER, Basis, digest
 from tremolo.supervisor.folders import is_anybodys
 from tremolo.supervisor.loop_guard import LoopGuard, Pace
 from tremolo.supervisor.packages import Packages
@@ -315,6 +315,36 @@ def test_a_module_that_is_deleted_for_good_counts_and_one_that_comes_back_does_n
         assert project.changes == [(str(gone),)]
 
     with_project(tmp_path, delete)
+
+
+def test_the_same_difference_counts_again_when_it_comes_by_another_change(tmp_path):
+    found, missed = (Basis({}, {str(tmp_path): {"goods": noted}}) for noted in (FOLDER, ""))
+
+    async def differ(project):
+        (tmp_path / "goods").mkdir()
+        project.generations.basis = missed
+        project.reloader.verify()
+        await until(lambda: len(project.changes) == 1)
+        assert not project.reloader.verify(), "new code was tried for it"
+        project.generations.basis = found
+        project.reloader.verify()
+        project.generations.basis = missed
+        project.reloader.verify()
+        await until(lambda: len(project.changes) == 2)
+
+    with_project(tmp_path, differ)
+
+
+def test_what_differs_is_tried_again_when_the_project_was_moved_away_and_back(tmp_path):
+    async def move(project):
+        (tmp_path / "goods").mkdir()
+        project.generations.basis = Basis({}, {str(tmp_path): {"goods": ""}})
+        project.reloader.verify()
+        await until(lambda: len(project.changes) == 1)
+        project.reloader.touched({str(tmp_path)})
+        await until(lambda: len(project.changes) == 2)
+
+    with_project(tmp_path, move)
 
 
 def test_a_lock_file_renews_what_is_imported_ahead(tmp_path):

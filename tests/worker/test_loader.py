@@ -1,17 +1,23 @@
 """Finding the application, and importing the project from its source."""
 
 import functools
+import os
 import sys
+import threading
+from importlib.machinery import ModuleSpec
 
 import pytest
 
 from tremolo.discovery.targets import parse_target
 from tremolo.exceptions import ConfigurationError
 from tremolo.protocol.hosts import is_loopback
+from tremolo.supervisor.basis import differing_places
 from tremolo.worker.failures import describe
 from tremolo.worker.imports import CodeCache, ProjectImports
 from tremolo.worker.installed import installed_modules, is_installed
 from tremolo.worker.loader import classify, load
+from tremolo.worker.lookups import MIXED, NOTHING, Lookups
+from tremolo.worker.main import enter_home
 
 
 async def asgi(scope, receive, send): ...
@@ -90,6 +96,53 @@ def imports(tmp_path, monkeypatch):
     yield found
     for name in set(sys.modules) - before:
         del sys.modules[name]
+
+
+def test_a_project_that_is_moved_away_and_back_while_its_worker_starts_is_waited_for(
+        tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project, aside = tmp_path / "project", tmp_path / "aside"
+    aside.mkdir()
+    timer = threading.Timer(0.05, aside.rename, [project])
+    timer.start()
+    enter_home(str(project))
+    timer.join()
+    assert os.getcwd() == str(project)
+
+
+def looked_for(imports, code, name):
+    """What an import finds of a module in the folder, and what is noted of it in the end."""
+    import importlib
+
+    importlib.invalidate_caches()
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        found = ""
+    else:
+        found = str(code / f"{name}.py")
+    return found, imports.lookups.fresh[str(code)][name]
+
+
+def test_a_module_that_came_between_two_imports_of_it_is_noted_as_what_no_fresh_process_finds(
+        tmp_path, imports):
+    code = tmp_path / "code"
+    assert looked_for(imports, code, "projectoptional") == ("", NOTHING)
+    imports.lookups.take()  # reported, and looked for again by another module
+    (code / "projectoptional.py").write_text("")
+    assert looked_for(imports, code, "projectoptional") == (
+        str(code / "projectoptional.py"), MIXED)
+    assert differing_places(imports.lookups.fresh)
+
+
+def test_a_module_that_the_process_wrote_itself_is_noted_as_what_it_is(tmp_path):
+    made = str(tmp_path / "made.py")
+    spec = ModuleSpec("made", None, origin=made)
+    spec.has_location = True
+    lookups = Lookups(lambda folder: False, {made}.__contains__)
+    for found in (None, spec):
+        lookups.note("made", [str(tmp_path)], found)
+    assert lookups.fresh == {str(tmp_path): {"made": made}}
 
 
 def test_a_traceback_shows_the_lines_that_run_whatever_became_of_the_file(tmp_path, imports):

@@ -46,6 +46,11 @@ class Basis(NamedTuple):
                 _join(found.places.setdefault(folder, {}), names)
         return found
 
+    def knows(self, path: str) -> bool:
+        """Whether a file was read, or a module looked for there."""
+        folder, name = os.path.split(path)
+        return path in self.files or name in self.places.get(folder, {})
+
     def noted(self, path: str) -> str:
         """What was read from a file, or found for a module."""
         folder, name = os.path.split(path)

@@ -112,10 +112,21 @@ class Reloader:
     def touched(self, paths: Set[str]) -> None:
         """Files were touched: renew the generations if that changes what runs."""
         self._watched.notified(paths)
+        self._try_again(paths)
         self._gather(paths | self._links_to(paths))
         if any(map(os.path.isdir, paths)):
             for seconds in AFTERSHOCKS:
                 self._later(seconds, self.verify)
+
+    def _try_again(self, paths: Set[str]) -> None:
+        """What differs at or below touched `paths` does so by a change that no code was tried
+        for, though the difference may be the same: a folder that was moved away and back."""
+        places = {*paths, *(os.path.splitext(path)[0] for path in paths), *(
+            os.path.dirname(path) for path in paths
+            if os.path.basename(path).startswith("__init__."))}
+        below = tuple(os.path.join(path, "") for path in paths)
+        for path in [path for path in self._tried if path in places or path.startswith(below)]:
+            del self._tried[path]
 
     def _links_to(self, paths: Set[str]) -> Set[str]:
         """Files of the project that are links to one of `paths`, which lie elsewhere."""
@@ -161,12 +172,14 @@ class Reloader:
         broken = generations.failed is not None and not starting
         found = self._relevance.look(paths, generations.basis, broken)
         self._look_at_reads(paths.difference(found.code, found.missing), found.assets)
-        if found.unknown and starting:
-            self._unknown.update(found.unknown)
+        replaced = set(filter(self._watched.is_folder, paths))
+        unknown = replaced.union(found.unknown)
+        if unknown and starting:
+            self._unknown |= unknown
             self._later(STALLED, self._look_whether_stalled)
         changed = found.code + found.missing if gone else found.code
         if broken:
-            changed = changed or sorted(filter(self._watched.is_folder, paths))
+            changed = changed or sorted(replaced)
         if found.missing and not gone:
             self._absent += 1
             self._later(COME_BACK, self._look_again, set(found.missing))
@@ -285,9 +298,8 @@ class Reloader:
             if self._tried.get(path) != difference and not self.guard.accepts(path, now):
                 self._tried[path] = difference
                 fresh.add(path)
-        for path in [path for path in self._tried if path in basis.files
-                     and path not in stale]:
-            del self._tried[path]
+        for path in [path for path in self._tried if path not in stale and basis.knows(path)]:
+            del self._tried[path]  # it may come to the same difference again, by another change
         if fresh:
             self._gather(fresh)
         return fresh

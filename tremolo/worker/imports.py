@@ -165,7 +165,8 @@ class ProjectImports:
         self.files: Dict[str, str] = {}
         self._fresh: Dict[str, str] = {}
         self._lock = threading.RLock()  # modules are imported in threads, and by signal handlers
-        self.lookups = Lookups(is_installed)
+        self._own: Set[str] = set()  # what this process has written
+        self.lookups = Lookups(is_installed, self._own.__contains__)
         self.on_read: Callable[[], None] = lambda: None
         self._written: Set[str] = set()
         self._wrote: Callable[[str, Optional[str]], None] = lambda path, digest: None
@@ -190,6 +191,7 @@ class ProjectImports:
             path = os.path.abspath(path)
             if path in self.files or (not is_installed(path) and counts(path)):
                 self._written.add(path)
+                self._own.add(path)
                 wrote(path, None)
 
         self._wrote = wrote

@@ -9,11 +9,14 @@ import os
 import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Callable, Dict, Iterable, Optional
+from typing import Callable, Dict, Iterable, Optional, Tuple
 
 NOTHING = ""  # neither a module nor a folder of that name
 NO_MODULE = "-"  # no module; a folder would change nothing, for a module was found elsewhere
 FOLDER = os.sep  # a folder without __init__: a portion of a namespace package
+MIXED = "?"  # a file for one import and none, or another, for a later one
+
+_NO_FILE = (NOTHING, NO_MODULE, FOLDER)
 
 Places = Dict[str, Dict[str, str]]
 
@@ -21,12 +24,16 @@ Places = Dict[str, Dict[str, str]]
 class Lookups:
     """Notes for each folder of the search path the names that were looked for there.
 
-    `fresh` maps a folder to names, each with NOTHING, NO_MODULE, FOLDER or the file that was
-    found. Folders for which `is_foreign(folder + "/")` are left out.
+    `fresh` maps a folder to names, each with NOTHING, NO_MODULE, FOLDER, MIXED or the file that
+    was found. Folders for which `is_foreign(folder + "/")` are left out; a file that `is_own`,
+    for this process made it, may be there for one import and not for an earlier one.
     """
 
-    def __init__(self, is_foreign: Callable[[str], bool]) -> None:
+    def __init__(self, is_foreign: Callable[[str], bool],
+                 is_own: Callable[[str], bool] = lambda file: False) -> None:
         self._is_foreign = is_foreign
+        self._is_own = is_own
+        self._first: Dict[Tuple[str, str], str] = {}
         self._folders: Dict[str, str] = {}
         self.fresh: Places = {}
 
@@ -75,6 +82,12 @@ class Lookups:
                     self.fresh.setdefault(folder, {}).setdefault(name, NO_MODULE)
 
     def _add(self, folder: str, name: str, found: str) -> None:
+        first = self._first.setdefault((folder, name), found)
+        alike = first == found or (first in _NO_FILE and found in _NO_FILE)
+        if not alike and not self._is_own(found):
+            # It came, or changed, while the project was being imported: a fresh process would
+            # find the same each time.
+            found = MIXED
         self.fresh.setdefault(folder, {})[name] = found
 
     def _folder(self, entry: str) -> str:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 ADDRESSES_LIMIT = 10.0
+HOME_LIMIT = 1.0  # seconds in which a project's folder may be moved away and back
 SWITCHED = 0.05  # seconds after which a switch is over
 FIRST_PAGE = 0.3  # seconds in which a zygote does not take processor time from the first page
 
@@ -100,7 +101,7 @@ class Worker:
             signal.signal(signal.SIGINT, lambda *_: None)
         try:
             if start.get("home") and "fallback" not in start["app"]:
-                os.chdir(start["home"])  # the folder of that name now, not that of the zygote
+                enter_home(start["home"])
             importlib.invalidate_caches()
             settings = Settings(**start.get("settings", {}))
             self._set_up_logging(settings)
@@ -399,3 +400,16 @@ def _load_environment(start: Mapping[str, Any], settings: Settings) -> None:
 def main(control_fd: int) -> None:
     """Entry of a worker in an interpreter of its own."""
     sys.exit(Worker(socket.socket(fileno=control_fd)).run())
+
+
+def enter_home(home: str) -> None:
+    """Go to the folder of that name now, which need not be that of the zygote."""
+    deadline = time.monotonic() + HOME_LIMIT
+    while True:
+        try:
+            os.chdir(home)
+            return
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
