@@ -336,13 +336,18 @@ def test_the_same_difference_counts_again_when_it_comes_by_another_change(tmp_pa
 
 
 def test_what_differs_is_tried_again_when_the_project_was_moved_away_and_back(tmp_path):
+    missed = Basis({}, {str(tmp_path): {"goods": ""}})
+
     async def move(project):
         (tmp_path / "goods").mkdir()
-        project.generations.basis = Basis({}, {str(tmp_path): {"goods": ""}})
+        project.generations.basis = missed
         project.reloader.verify()
-        await until(lambda: len(project.changes) == 1)
+        await until(lambda: project.changes)
+        project.generations.basis = NOTHING  # new code has not looked for anything yet
         project.reloader.touched({str(tmp_path)})
-        await until(lambda: len(project.changes) == 2)
+        assert not project.reloader.verify()
+        project.generations.basis = missed
+        assert project.reloader.verify() == {str(tmp_path / "goods")}
 
     with_project(tmp_path, move)
 
