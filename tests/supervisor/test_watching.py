@@ -323,14 +323,12 @@ def test_the_same_difference_counts_again_when_it_comes_by_another_change(tmp_pa
     async def differ(project):
         (tmp_path / "goods").mkdir()
         project.generations.basis = missed
-        project.reloader.verify()
-        await until(lambda: len(project.changes) == 1)
+        assert project.reloader.verify() == {str(tmp_path / "goods")}
         assert not project.reloader.verify(), "new code was tried for it"
         project.generations.basis = found
-        project.reloader.verify()
+        assert not project.reloader.verify()
         project.generations.basis = missed
-        project.reloader.verify()
-        await until(lambda: len(project.changes) == 2)
+        assert project.reloader.verify() == {str(tmp_path / "goods")}
 
     with_project(tmp_path, differ)
 
