@@ -10,7 +10,7 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Set, Tuple
 
-from ..telemetry.sanitize import clean
+from ..telemetry.sanitize import clean, text_of_exception
 from .values import texts_of
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ def chain_of(exc: BaseException, is_project: Judge) -> "List[Raised]":
 
 def line_of(exc: BaseException) -> str:
     """`exc` as a line: its type and its text."""
-    return clean(f"{type(exc).__name__}: {_words(exc)}")
-
-
-def _words(exc: BaseException) -> str:
-    try:
-        return str(exc)
-    except Exception as second:
-        return f"(its text cannot be shown: {type(second).__name__})"
+    return clean(f"{type(exc).__name__}: {text_of_exception(exc)}")
 
 
 def _related(exc: BaseException) -> List[Tuple[BaseException, str]]:
@@ -87,7 +80,8 @@ def _related(exc: BaseException) -> List[Tuple[BaseException, str]]:
 
 def _raised(exc: BaseException, relation: str, is_project: Judge,
             room: int) -> "Tuple[Raised, int]":
-    raised: Raised = {"type": clean(type(exc).__name__), "text": clean(_words(exc), 1024),
+    raised: Raised = {"type": clean(type(exc).__name__),
+                      "text": clean(text_of_exception(exc), 1024),
                       "relation": relation, "frames": [], "left_out": 0}
     places = _walk(exc.__traceback__)
     if len(places) > MAX_FRAMES:
@@ -121,7 +115,7 @@ def _frame(place: Place, is_project: Judge, whole: bool) -> "ErrorFrame":
     frame, line = place.frame, place.line
     code = frame.f_code
     path = code.co_filename
-    project = not path.startswith("<") and is_project(path)
+    project = is_project(path)
     made: ErrorFrame = {"file": clean(path, 1024), "line": line,
                         "name": clean(getattr(code, "co_qualname", code.co_name)),
                         "project": project}
@@ -148,7 +142,7 @@ def _frame(place: Place, is_project: Judge, whole: bool) -> "ErrorFrame":
 def _not_compiled(exc: SyntaxError, path: str, line: int, is_project: Judge) -> "ErrorFrame":
     """The place that Python could not read, as the frame that it never became."""
     made: ErrorFrame = {"file": clean(path, 1024), "line": line, "name": "",
-                        "project": not path.startswith("<") and is_project(path)}
+                        "project": is_project(path)}
     linecache.checkcache(path)
     _add_source(made, path, line, None)
     begin = (exc.offset or 0) - 1

@@ -69,6 +69,14 @@ def clean_lines(text: Union[str, bytes], limit: int = 32 * 1024) -> str:
     return _hidden("(?![\n\t])").sub(_show, text.replace("\r\n", "\n"))
 
 
+def text_of_exception(exc: BaseException) -> str:
+    """What an exception says, as it is; its own class may fail to say it."""
+    try:
+        return str(exc)
+    except Exception as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
+
+
 def clock(t: float) -> str:
     """The local time of day at the moment `t` (seconds since the epoch), to the millisecond."""
     return f"{time.strftime('%H:%M:%S', time.localtime(t))}.{int(t * 1000) % 1000:03d}"

@@ -7,13 +7,12 @@ unless nothing else would remain.
 import importlib
 import os
 import traceback
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple
 
 from ..exceptions import ConfigurationError
 from ..telemetry.builders import error_event
-from ..telemetry.sanitize import clean, clean_lines
-from .installed import PACKAGE, is_installed
+from ..telemetry.sanitize import clean, clean_lines, text_of_exception
+from .installed import PACKAGE, is_project
 
 if TYPE_CHECKING:
     from ..telemetry.messages import ErrorEvent
@@ -27,8 +26,8 @@ _MACHINERY = ("<frozen importlib", _WORKER, os.path.dirname(importlib.__file__) 
 
 def meaningful(files: Sequence[str]) -> List[int]:
     """Which of the frames of a stack, by their files and the outermost first, mean something to
-    the user: ours are dropped from the beginning, and the import machinery's anywhere. None if
-    there is no such frame."""
+    the user: ours are dropped from the beginning, and the import machinery's anywhere.
+    Perhaps none does."""
     frames = [index for index, file in enumerate(files) if not file.startswith(_MACHINERY)]
     while frames and files[frames[0]].startswith(PACKAGE + os.sep):
         del frames[0]
@@ -57,7 +56,7 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> "ErrorEve
     except Exception as second:  # a __str__ or __repr__ of the application's raises itself
         shown = None
         text = f"{type(exc).__name__} (its traceback cannot be shown: {type(second).__name__})"
-    words = _words(exc)
+    words = text_of_exception(exc)
     if where == "import" and isinstance(exc, ModuleNotFoundError) and exc.name:
         from .absent import where_looked
 
@@ -73,7 +72,7 @@ def describe(exc: BaseException, where: str, gen: int, **more: Any) -> "ErrorEve
         event["file"], event["line"] = clean(exc.filename, 1024), exc.lineno
     elif shown is not None:
         for frame in reversed(shown.stack):
-            if not is_installed(frame.filename) and not frame.filename.startswith("<"):
+            if is_project(frame.filename):
                 event["file"], event["line"] = clean(frame.filename, 1024), frame.lineno
                 break
     event.update(more)  # type: ignore[typeddict-item]
@@ -86,35 +85,23 @@ def kind_of(exc: BaseException) -> Kind:
     trace = exc.__traceback__
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if _is_project(path):
+        if is_project(path):
             place = path, trace.tb_lineno
         trace = trace.tb_next
     return (type(exc).__name__, *place)
-
-
-@lru_cache(1000)
-def _is_project(path: str) -> bool:
-    return not path.startswith("<") and not is_installed(path)
 
 
 def describe_briefly(exc: BaseException, kind: Kind, where: str, gen: int,
                      **more: Any) -> "ErrorEvent":
     """As `describe`, for one of too many: of its frames there is but the one of its `kind`."""
     name, file, line = clean(kind[0]), None if kind[1] is None else clean(kind[1], 1024), kind[2]
-    words = clean(_words(exc), 1024)
+    words = clean(text_of_exception(exc), 1024)
     text = "Traceback (too many exceptions came at once to describe each: its place alone):\n" + (
         "" if file is None else f'  File "{file}", line {line}\n') + f"{name}: {words}\n"
     event = error_event(where, name, words, text, pid=os.getpid(), gen=gen)
     event["brief"], event["file"], event["line"] = True, file, line
     event.update(more)  # type: ignore[typeddict-item]
     return event
-
-
-def _words(exc: BaseException) -> str:
-    try:
-        return str(exc)
-    except Exception as second:
-        return f"(its text cannot be shown: {type(second).__name__})"
 
 
 class ApplicationExited(Exception):

@@ -3,6 +3,7 @@
 import os
 import site
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import List, Tuple
 
@@ -30,6 +31,12 @@ def is_installed(path: str) -> bool:
     Editable installs lie elsewhere and are the project's.
     """
     return path.startswith(_PREFIXES) or any(part in path for part in _PARTS)
+
+
+@lru_cache(1000)
+def is_project(path: str) -> bool:
+    """Whether the code of a frame is from a file of the project; "<string>" is none."""
+    return not path.startswith("<") and not is_installed(path)
 
 
 def installed_modules() -> Tuple[List[str], List[str]]:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 from ..telemetry.sanitize import clean
-from .installed import is_installed
+from .installed import is_project
 from .watchdog import BLOCKED_AFTER, stack_of
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _place_of(thread: threading.Thread, what: str) -> List[str]:
 def _place(frame: FrameType) -> Optional[str]:
     """Where a frame is in the project, None if it is nowhere there."""
     entry: Optional[FrameType] = frame
-    while entry is not None and (is_installed(entry.f_code.co_filename)
-                                 or entry.f_code.co_filename.startswith("<")):
+    while entry is not None and not is_project(entry.f_code.co_filename):
         entry = entry.f_back
     return None if entry is None else stack_of(entry)[0]
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Callable, Optional, Tuple
 
 from ..telemetry.sanitize import clean, clean_lines
-from .installed import PACKAGE, is_installed
+from .installed import PACKAGE, is_project
 
 LOOK = 0.1
 BLOCKED_AFTER = 0.25
@@ -126,7 +126,7 @@ class Watchdog:
 def project_place(frame: FrameType) -> str:
     """Where in the project's code a frame is ("shop.py:12 in total"), "" if it is in none."""
     for entry in reversed(traceback.extract_stack(frame)):
-        if not entry.filename.startswith("<") and not is_installed(entry.filename):
+        if is_project(entry.filename):
             return clean(f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}")
     return ""
 
@@ -140,9 +140,8 @@ def stack_of(frame: FrameType) -> Tuple[str, str]:
     place = project_place(frame) or _import_of(frame) or next(
         (f"{os.path.basename(entry.filename)}:{entry.lineno} in {entry.name}"
          for entry in reversed(summary) if not entry.filename.startswith("<")), "?")
-    first = next((
-        index for index, entry in enumerate(summary)
-        if not is_installed(entry.filename) and not entry.filename.startswith("<")), 0)
+    first = next((index for index, entry in enumerate(summary)
+                  if is_project(entry.filename)), 0)
     lines = traceback.format_list(summary[first:])
     return clean(place), clean_lines("".join(lines), 8 * 1024)
 
