@@ -11,14 +11,12 @@ from hashlib import blake2b
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from ..telemetry.builders import FOLDER, MIXED, NO_MODULE, NOTHING
+
 MAX_DIGESTED = 16 * 1024 * 1024
 MAX_KNOWN = 20_000
 RACY = 0.1  # seconds in which a file may change again without its times showing it
-MIXED = "?"  # workers of one generation that read different contents
 SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
-
-#: what a place can hold beside a file; see `tremolo.worker.lookups`
-NOTHING, NO_MODULE, FOLDER = "", "-", os.sep
 
 Files = Dict[str, str]
 Places = Dict[str, Dict[str, str]]
@@ -66,7 +64,7 @@ class Basis(NamedTuple):
     def moved(self, path: str) -> Optional[str]:
         """What an import that was looked for where `path` is would find now, if that is
         something else. A file that was read and is gone is not listed here."""
-        for folder, name in _places_of(path):
+        for folder, name in places_of(path):
             noted = self.places.get(folder, {}).get(name)
             if noted is None:
                 continue
@@ -81,8 +79,8 @@ def _join(into: Dict[str, str], more: Mapping[str, str]) -> None:
         into[key] = value if into.get(key, value) == value else MIXED
 
 
-def _places_of(path: str) -> Iterator[Tuple[str, str]]:
-    """Where an import may look that would find `path`."""
+def places_of(path: str) -> Iterator[Tuple[str, str]]:
+    """Where an import may look that would find `path`: folder and name."""
     folder, name = os.path.split(path)
     stem = name.partition(".")[0]
     yield folder, stem

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set, 
 
 from ..config import Settings
 from ..envfile import env_files
-from .basis import Basis
+from .basis import Basis, places_of
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace
 from .reads import ReadChanges
@@ -121,9 +121,7 @@ class Reloader:
     def _try_again(self, paths: Set[str]) -> None:
         """What differs at or below touched `paths` does so by a change that no code was tried
         for, though the difference may be the same: a folder that was moved away and back."""
-        places = {*paths, *(os.path.splitext(path)[0] for path in paths), *(
-            os.path.dirname(path) for path in paths
-            if os.path.basename(path).startswith("__init__."))}
+        places = paths.union(os.path.join(*place) for path in paths for place in places_of(path))
         below = tuple(os.path.join(path, "") for path in paths)
         for path in [path for path in self._tried if path in places or path.startswith(below)]:
             del self._tried[path]

@@ -4,6 +4,7 @@ Those for viewers are typed in `messages`, what else they are given in `facts`: 
 much to load and nothing at run time. Of times, `t` is the wall clock, now unless it is given.
 """
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
@@ -37,6 +38,15 @@ CHECKS = "tremolo.checks"
 #: of what a framework's own server would warn of, and of a start that takes long
 ADVICE = "tremolo.advice"
 SLOW_START = "tremolo.starting"
+#: what is at a place where a module was looked for, beside a file: neither a module nor a folder
+#: of that name
+NOTHING = ""
+#: no module; a folder would change nothing, for a module was found elsewhere
+NO_MODULE = "-"
+#: a folder without `__init__`: a portion of a namespace package
+FOLDER = os.sep
+#: not the same each time it was looked for, or for each of several workers; so of files, too
+MIXED = "?"
 
 
 def wall() -> float:

@@ -11,10 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Callable, Dict, Iterable, Optional, Tuple
 
-NOTHING = ""  # neither a module nor a folder of that name
-NO_MODULE = "-"  # no module; a folder would change nothing, for a module was found elsewhere
-FOLDER = os.sep  # a folder without __init__: a portion of a namespace package
-MIXED = "?"  # a file for one import and none, or another, for a later one
+from ..telemetry.builders import FOLDER, MIXED, NO_MODULE, NOTHING
 
 _NO_FILE = (NOTHING, NO_MODULE, FOLDER)
 
