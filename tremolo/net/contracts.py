@@ -34,6 +34,7 @@ class ConnectionServer(Protocol):
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
+    copies_writes: bool
     settings: Settings
     logger: Any
     counters: Counters

@@ -17,6 +17,7 @@ from ..config import Settings
 from ..protocol.dates import format_http_date
 from ..protocol.http1 import HeaderCache, ProtocolError, RequestHead
 from ..throttle import Throttle
+from . import runtime
 from .acceptor import Acceptor
 from .adapter import Adapter
 from .connection import READ_AHEAD, HTTPConnection
@@ -24,7 +25,6 @@ from .counters import Counters
 from .exchange import Exchange
 from .message_log import MessageLog
 from .recent import Recent
-from .runtime import clock_of, connection_limit, limits_of, server_line, task_maker
 from .stream import look_for_hangups, peer_text
 from .throttling.table import ThrottleTable
 from .throttling.throttler import Throttler
@@ -55,7 +55,8 @@ class Server:
         self.loop = loop or asyncio.get_event_loop()
         self.logger = logger or logging.getLogger("tremolo")
         #: the loop's clock, or the one behind it: uvloop's own stands still for a millisecond
-        self.clock = clock_of(self.loop)
+        self.clock = runtime.clock_of(self.loop)
+        self.copies_writes = runtime.copies_writes(self.loop)
         self.counters = Counters()
         #: open connections by id
         self.connections: Dict[int, HTTPConnection] = {}
@@ -74,7 +75,7 @@ class Server:
         self.on_error: Optional[ErrorHook] = None
         #: makes the exchange of a request; another kind of it may see what applications send
         self.new_exchange: Callable[[HTTPConnection, RequestHead], Exchange] = Exchange
-        self.limits = limits_of(settings, adapter.body_limit)
+        self.limits = runtime.limits_of(settings, adapter.body_limit)
         self.header_cache = HeaderCache()
         #: where everything is read to; WebSockets may read more at once, for long messages
         self.wide_view = memoryview(bytearray(WIDE_READ))
@@ -94,8 +95,8 @@ class Server:
         self.throttle = ThrottleTable(download_rate=settings.download_rate,
                                       upload_rate=settings.upload_rate)
         self.throttler = Throttler(self)
-        self.max_connections = connection_limit(settings.max_connections)
-        self.create_task = task_maker(self.loop)
+        self.max_connections = runtime.connection_limit(settings.max_connections)
+        self.create_task = runtime.task_maker(self.loop)
         self._context = contextvars.copy_context()
         self._acceptors: List[Acceptor] = []
         self._setups: Set[asyncio.Task[None]] = set()
@@ -105,7 +106,7 @@ class Server:
         self._hand_over: Optional[HandOver] = None
         self._quiet: Optional[asyncio.Future[None]] = None
         self._refusal_logged = float("-inf")
-        self._server_line = server_line(settings)
+        self._server_line = runtime.server_line(settings)
         self._on_turn(0.0)
 
     # -- accepting -----------------------------------------------------------------------------

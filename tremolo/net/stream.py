@@ -13,7 +13,6 @@ import sys
 from typing import Any, Iterable, Protocol
 
 from .outbox import HIGH_WATER, LOW_WATER, Outbox
-from .runtime import copies_writes
 from .ticker import NEVER
 
 #: before Python 3.11 asyncio begins to read after `connection_made`, even from a transport that
@@ -65,7 +64,7 @@ class Stream:
         self.outbox = Outbox(
             server.loop, transport, server.counters, connection.on_write_pace,
             None if self.is_tls or self.socket is None or not hasattr(os, "writev")
-            else self.socket.fileno(), copies_writes(server.loop))
+            else self.socket.fileno(), server.copies_writes)
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self.over = False
         self.paused = False
