@@ -12,12 +12,12 @@ from tremolo.discovery.targets import parse_target
 from tremolo.exceptions import ConfigurationError
 from tremolo.protocol.hosts import is_loopback
 from tremolo.supervisor.basis import differing_places
+from tremolo.worker.environment import enter_home
 from tremolo.worker.failures import describe
 from tremolo.worker.imports import CodeCache, ProjectImports
 from tremolo.worker.installed import installed_modules, is_installed
 from tremolo.worker.loader import classify, load
 from tremolo.worker.lookups import MIXED, NOTHING, Lookups
-from tremolo.worker.main import enter_home
 
 
 async def asgi(scope, receive, send): ...

@@ -24,9 +24,10 @@ from ..telemetry.builders import ADVICE, CHECKS, SLOW_START
 from ..telemetry.sanitize import clean
 from .application import Loaded, load_application, make_adapter
 from .commands import Commands
+from .environment import enter_home, load_variables
 from .error_reports import ErrorReports
 from .guard import exchange_kind, guarded, make_browser
-from .installed import is_installed
+from .installed import is_project
 from .leaving import Leaving
 from .listening import ListeningSockets
 from .loops import new_loop
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 ORPHAN_DRAIN = 0.8
 SHUTDOWN_LIMIT = 5.0
 ADDRESSES_LIMIT = 10.0
-HOME_LIMIT = 1.0  # seconds in which a project's folder may be moved away and back
 SWITCHED = 0.05  # seconds after which a switch is over
 FIRST_PAGE = 0.3  # seconds in which a zygote does not take processor time from the first page
 
@@ -105,7 +105,7 @@ class Worker:
             importlib.invalidate_caches()
             settings = Settings(**start.get("settings", {}))
             self._set_up_logging(settings)
-            _load_environment(start, settings)
+            load_variables(start, settings)
             self._loop = new_loop(settings.loop)
             loaded = self._load(settings)
             self._loop = new_loop(settings.loop, self._loop)
@@ -154,7 +154,7 @@ class Worker:
         from ..insight.insight import Insight
 
         insight = Insight(logging.getLogger("tremolo"), self._records,
-                          is_project=lambda path: not is_installed(path))
+                          is_project=is_project)
         insight.on_facts = self._on_facts
         insight.needed = bool(self._start.get("settings", {}).get("proxy"))
         insight.hold_mail(bool(self._start.get("hold_mail")))
@@ -388,28 +388,6 @@ class Worker:
         self._link.send_log(event)
 
 
-def _load_environment(start: Mapping[str, Any], settings: Settings) -> None:
-    """What files add to the environment, in the order in which the first that has a name wins."""
-    from ..envfile import read_env_files
-
-    for name, value in {**start["app"].get("environ", {}), **read_env_files(
-            settings, bool(start.get("dev")), start.get("home", "")).values}.items():
-        os.environ.setdefault(name, value)
-
-
 def main(control_fd: int) -> None:
     """Entry of a worker in an interpreter of its own."""
     sys.exit(Worker(socket.socket(fileno=control_fd)).run())
-
-
-def enter_home(home: str) -> None:
-    """Go to the folder of that name now, which need not be that of the zygote."""
-    deadline = time.monotonic() + HOME_LIMIT
-    while True:
-        try:
-            os.chdir(home)
-            return
-        except FileNotFoundError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.01)
