@@ -32,7 +32,7 @@ VECTOR_PIECE = 4 * 1024
 VECTOR_LENGTH = 64
 #: bytes after which a writer has to let the loop have its turn, though there is room: others
 #: want to be served too, and a broken connection takes everything until the loop notices
-UNBROKEN = 4 * 1024 * 1024
+UNBROKEN = 8 * 1024 * 1024
 #: bytes of a long piece that the transport gets at least and at most, and the seconds in which a
 #: client should take its share, by how quickly it took the last: each time that we are called in
 #: between, everything that we need has left the processor's cache
