@@ -35,6 +35,7 @@ from tests.benchmarks.servers import (
 )
 from tests.benchmarks.watched import measure
 from tests.benchmarks.websocket_echo import APP as ECHO
+from tests.benchmarks.websocket_echo import client
 
 TRANSFER = 256 * 1024 * 1024
 #: transfers of one figure: a single one lasts some hundredths of a second
@@ -315,37 +316,6 @@ def upload(port, chunked):
         raise SystemExit(f"not all was received: {answer[-200:]!r}")
 
 
-def echo_client(port, size, connections, seconds, deflate):
-    """Run in a process of its own: prints how many echoes came."""
-    import asyncio
-
-    import uvloop
-    from websockets.asyncio.client import connect
-
-    if not deflate:
-        from tests.benchmarks.websocket_echo import client
-
-        client(port, size, connections, seconds)
-        return
-    message = (b"the quick brown fox jumps over the lazy dog, %06d; " * 40 % ((7,) * 40))[:size]
-    count = 0
-
-    async def one(deadline):
-        nonlocal count
-        async with connect(f"ws://127.0.0.1:{port}/", compression="deflate") as websocket:
-            while time.monotonic() < deadline:
-                await websocket.send(message)
-                await websocket.recv()
-                count += 1
-
-    async def run():
-        deadline = time.monotonic() + seconds
-        await asyncio.gather(*(one(deadline) for _ in range(connections)))
-
-    uvloop.new_event_loop().run_until_complete(run())
-    print(count)
-
-
 ROWS = ("hello", "browser", "single", "download", "whole", "upload", "chunked", "websocket",
         "deflate", "start", "dashboard")
 
@@ -353,7 +323,7 @@ ROWS = ("hello", "browser", "single", "download", "whole", "upload", "chunked", 
 def main():
     if sys.argv[1:2] == ["echo-client"]:
         port, size, connections, seconds, deflate = sys.argv[2:]
-        echo_client(int(port), int(size), int(connections), float(seconds), deflate == "1")
+        client(int(port), int(size), int(connections), float(seconds), deflate == "1")
         return
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)

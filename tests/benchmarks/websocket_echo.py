@@ -3,7 +3,7 @@
     python tests/benchmarks/websocket_echo.py [ROUNDS [SECONDS]]
 
 Needs uvicorn, `websockets`, `wsproto` and uvloop. Each connection sends a binary message, waits
-for its echo, and sends again; nothing is compressed. All servers run side by side and are
+for its echo, and sends again; nothing is compressed here. All servers run side by side and are
 asked in turns; they get one core and the client the other, where there are two. The row "pure
 Python" is Tremolo with neither uvloop nor the compiled masking of `websockets`. Absolute figures
 depend on the machine: quote the ratios.
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
@@ -40,6 +41,9 @@ HANDSHAKE = (b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnec
              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 
 
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+
+
 TREMOLO = ["tremolo", "--log-level", "ERROR", "--lifespan", "off"]
 UVICORN = ["uvicorn", "--log-level", "error", "--lifespan", "off", "--loop", "uvloop"]
 PURE = "tremolo, pure Python"
@@ -54,6 +58,8 @@ COMMANDS = {
 class Echo(asyncio.BufferedProtocol):
     """One client connection; counts whole echoes."""
 
+    handshake = HANDSHAKE
+
     def __init__(self, frame, answer):
         self.frame = frame
         self.answer = answer
@@ -64,7 +70,7 @@ class Echo(asyncio.BufferedProtocol):
 
     def connection_made(self, transport):
         self.transport = transport
-        transport.write(HANDSHAKE)
+        transport.write(self.handshake)
 
     def get_buffer(self, sizehint):
         return self.view
@@ -86,17 +92,65 @@ class Echo(asyncio.BufferedProtocol):
         self.transport.write(self.frame)
 
 
-def client(port, size, connections, seconds):
+class DeflatedEcho(Echo):
+    """The same with permessage-deflate (RFC 7692), by as little work as the client can do: what
+    it sends was compressed before, and of the answers the first one is inflated."""
+
+    handshake = HANDSHAKE[:-2] + DEFLATE
+
+    def __init__(self, frame, message):
+        super().__init__(frame, 0)
+        self.message = message
+        self.received = b""
+
+    def buffer_updated(self, nbytes):
+        self.received += bytes(self.view[:nbytes])
+        if not self.left:
+            head, ended, self.received = self.received.partition(b"\r\n\r\n")
+            if not ended:
+                self.received = head
+                return
+            assert b" 101 " in head and b"permessage-deflate" in head, head
+            self.left = 1
+            self.transport.write(self.frame)
+        while len(self.received) >= 4:
+            size, start = self.received[1], 2
+            if size == 126:
+                size, start = int.from_bytes(self.received[2:4], "big"), 4
+            assert self.received[0] == 0xC2 and size <= len(self.message), self.received[:4]
+            if len(self.received) < start + size:
+                return
+            if not self.echoes:
+                data = self.received[start:start + size] + b"\0\0\xff\xff"
+                assert zlib.decompressobj(-15).decompress(data) == self.message
+            self.received = self.received[start + size:]
+            self.echoes += 1
+            self.transport.write(self.frame)
+
+
+def client(port, size, connections, seconds, deflate=False):
     """Run in a process of its own: prints the number of echoes."""
-    head = (bytes((0x82, 0x80 | size)) if size < 126 else
-            b"\x82\xfe" + size.to_bytes(2, "big") if size < 65536 else
-            b"\x82\xff" + size.to_bytes(8, "big"))
-    frame = head + b"\x01\x02\x03\x04" + os.urandom(size)
+    message = os.urandom(size)
+    payload = message
+    if deflate:
+        message = (b"the quick brown fox jumps over the lazy dog, 000007; " * 40)[:size]
+        compressor = zlib.compressobj(wbits=-15)
+        payload = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    n = len(payload)
+    head = (bytes((n,)) if n < 126 else
+            b"\x7e" + n.to_bytes(2, "big") if n < 65536 else
+            b"\x7f" + n.to_bytes(8, "big"))
+    mask = b"\x01\x02\x03\x04"
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    frame = (bytes((0xC2 if deflate else 0x82, 0x80 | head[0])) + head[1:] + mask + masked)
+
+    def connection():
+        return DeflatedEcho(frame, message) if deflate else Echo(frame, 1 + len(head) + n)
 
     async def run():
         loop = asyncio.get_running_loop()
-        made = [await loop.create_connection(lambda: Echo(frame, len(head) + size),
-                                             "127.0.0.1", port) for _ in range(connections)]
+        made = [await loop.create_connection(connection, "127.0.0.1", port)
+                for _ in range(connections)]
         await asyncio.sleep(seconds)
         for transport, _ in made:
             transport.abort()
