@@ -309,7 +309,7 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
     assert not any(word in text for word in ("sesame", "hunter2", "abcdef", "POST"))
 
 
-@drive(SMALL)
+@drive((80, 100))
 async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
     frame = rows(d.player, 1, path="/list")
     each = {"sql": 1, "place": 0, "ms": 0.5, "rows": 1}

@@ -9,6 +9,7 @@ from textual.binding import Binding
 from ..clipboard import copy, copy_body, copy_curl
 from ..draw import Piece, fit, spread
 from ..model import bodies, text
+from ..model.causes import causes_of
 from ..model.logs import Error
 from ..model.messages import Message
 from ..model.notices import Notices
@@ -57,6 +58,7 @@ class DetailPane(LinePane):
         self.tab = ""  # of a request
         self._wanted = ""  # the tab that the user chose last
         self._names: List[str] = []
+        self._causes: List[str] = []
         self.reading = Reading()
         self.contents = Contents(self, self.reading)
         self._body: List[Sequence[Piece]] = []
@@ -92,7 +94,7 @@ class DetailPane(LinePane):
 
     @property
     def heads(self) -> int:
-        return 2 if isinstance(self.subject, Row) else 0
+        return 2 + bool(self._causes) if isinstance(self.subject, Row) else 0
 
     def version(self) -> Any:
         subject, session = self.subject, self.session
@@ -174,6 +176,8 @@ class DetailPane(LinePane):
             return ()
         if line == 1:
             return tab_pieces(self, self._names, self.tab, width)
+        if line == 2:
+            return [(" " + fit(" · ".join(self._causes), width - 2), self.style("warning"))]
         kind = STATUS_KINDS.get(row.status // 100, "failed")
         mark = STATUS_MARKS.get(row.status // 100, "")
         status = mark + str(row.status) if row.status else "no response"
@@ -191,6 +195,8 @@ class DetailPane(LinePane):
 
     def _request_lines(self, row: Row, width: int) -> List[Sequence[Piece]]:
         pinned = key_of(row) in self.session.pins
+        facts = self.session.insight.of(row.pid, row.id) if row.id else None
+        self._causes = causes_of(row, facts)
         self._names = names_for(self.session, row, self.error is not None, pinned)
         if self.tab not in self._names:
             self.tab = self._wanted if self._wanted in self._names else self._names[0]
