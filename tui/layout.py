@@ -236,6 +236,7 @@ class Layout:
         look = self.mode if self.mode != "overview" or overview else "medium"
         for mode in MODES:  # all styles are made anew once the screen that is mounted resumes
             screen.set_class(mode == look, mode, update=self._applied)
+        screen.set_class(look == "medium" and self.detail, "beside", update=self._applied)
         self._applied = True
         for name, pane in self.app.panes.items():
             pane.display = name in shown  # at once: it may get the focus in this very turn

@@ -106,7 +106,7 @@ class Driver:
 
 
 @asynccontextmanager
-async def dashboard(size, **info):
+async def dashboard(size, toasts=False, **info):
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     player = FeedPlayer(clock=lambda: 1_700_000_000.0)
@@ -114,7 +114,7 @@ async def dashboard(size, **info):
     app.wall_clock = lambda: 1_700_000_000.0
     app.session.pins.slower_ms = float("inf")  # on a busy machine any answer may be slower
     try:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=toasts) as pilot:
             driver = Driver(app, pilot, theirs, player)
             if "recording" not in info:
                 await driver.say(player.hello())
@@ -127,12 +127,12 @@ async def dashboard(size, **info):
         theirs.close()
 
 
-def drive(size):
+def drive(size, toasts=False):
     """Run an async test against a dashboard of this size."""
     def wrap(function):
         def test():
             async def main():
-                async with dashboard(size) as driver:
+                async with dashboard(size, toasts) as driver:
                     await function(driver)
             asyncio.run(main())
         test.__name__, test.__doc__ = function.__name__, function.__doc__

@@ -332,6 +332,25 @@ async def test_a_blocked_worker_is_named_with_the_place_and_its_stack(d):
     assert "Blocked" in d.text() and "loop lag" in d.text()
 
 
+@drive((120, 36), toasts=True)
+async def test_what_pops_up_leaves_the_head_of_a_detail_and_without_one_the_newest_rows(d):
+    await d.say(rows(d.player, 40, path="/slow"),
+                d.player.worker(4711, "blocked", cause="blocked by cart.py:88 in total"))
+    await d.until(lambda: d.app.screen.query("Toast"))
+    await d.pilot.pause()
+
+    def popped():
+        return next(y for y, line in enumerate(d.screen())
+                    if line.rstrip().endswith(" worker 4711 is blocked"))
+
+    assert popped() < 10
+    await d.press("up", "enter")
+    assert popped() > 26
+    assert "GET → 200 /slow" in d.screen()[4]
+    await d.press("escape")
+    assert popped() < 10
+
+
 @drive(SMALL)
 async def test_the_reload_line_says_where_the_time_went(d):
     await d.say(d.player.reload("started"), d.player.reload("ready"))
