@@ -38,6 +38,9 @@ FLAME = [[0, "view views.py:9", 90], [1, "render t.py:3", 20], [2, "deep t.py:4"
     ({"ttfb_ms": 20.0}, None, ["80 % from its first byte to its last"]),
     ({}, {"profile": {"samples": 100, "every_ms": 1, "tree": FLAME}},
      ["40 % of samples in sleep views.py:15"]),
+    ({"ttfb_ms": 20.0},
+     {"profile": {"samples": 9, "every_ms": 1, "tree": [[0, "body x.py:2", 9]]}},
+     ["80 % from its first byte to its last", "100 % of samples in body x.py:2"]),
     ({"ms": 19.0, "ttfb_ms": 19.0, "sql_ms": 19.0}, {}, []),  # not worth a word
     ({"ms": 1.0}, {"statements": ["select"], "places": ["app/a.py:3"],
                    "repeated": [{"count": 40, "sql": 0, "place": 0, "ms": 0.1}]},

@@ -25,16 +25,16 @@ def causes_of(row: Row, facts: Optional[Facts]) -> List[str]:
         for name, ms in parts:
             if ms >= MUCH * row.ms:
                 found.append(_part(name, ms, row, facts))
+                if name in ("app", "send") and facts:  # its body may be made then
+                    found.append(_hot(facts.flame))
     if facts is not None:
         found += [f"1+N: {each.times}× at {_short(each.place)}"
                   for each in facts.repeated[:REPEATED]]
-    return [cause for cause in found if cause]
+    return [cause for cause in dict.fromkeys(found) if cause]
 
 
 def _part(name: str, ms: float, row: Row, facts: Optional[Facts]) -> str:
     share = f"{100 * ms / row.ms:.0f} %"
-    if name == "app":
-        return _hot(facts.flame) if facts is not None else ""
     if name == "SQL":
         place = _longest([(query.place, query.ms) for query in facts.queries]) if facts else ""
         return f"{share} in SQL{place and ', most at ' + _short(place)}"
@@ -42,7 +42,7 @@ def _part(name: str, ms: float, row: Row, facts: Optional[Facts]) -> str:
         target = _longest([(f"{call.method} {call.target}", call.ms)
                            for call in facts.calls]) if facts else ""
         return f"{share} waited for {target or 'other services'}"
-    return {"queue": f"{share} waited for its turn",
+    return {"app": "", "queue": f"{share} waited for its turn",
             "send": f"{share} from its first byte to its last",
             "throttle": f"{share} held by the throttle"}[name]
 
