@@ -1,6 +1,7 @@
 """Which exchanges viewers are shown: all of few, a sample of many, and what is remarkable."""
 
 import contextlib
+import random
 import types
 
 import pytest
@@ -15,6 +16,7 @@ from tremolo.net.recent import (
     REMARKABLE,
     RESERVED,
     SAMPLED,
+    WIDER,
     Recent,
 )
 
@@ -22,7 +24,7 @@ from tremolo.net.recent import (
 def exchange(target=b"/"):
     return types.SimpleNamespace(
         head=types.SimpleNamespace(target=target, headers=[]), choice=SAMPLED, capture=None,
-        throttle_mark=0.5,
+        throttle_mark=0.5, stands_for=1.0,
         connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0)))
 
 
@@ -63,6 +65,48 @@ def test_a_pause_makes_room_for_a_burst():
     recent.renew(RECENT, 0)
     ended(recent, RECENT)
     assert recent.take().left_out == 0
+
+
+def test_of_a_burst_whose_end_nobody_knows_all_of_a_page_are_chosen_and_ever_fewer_beyond():
+    recent = Recent()
+    recent.renew(100, 0)
+    shown = [index for index, each in enumerate(ended(recent, 3_000))
+             if each.choice == SAMPLED]
+    assert shown[:100] == list(range(100)) and shown[-1] > 500
+    assert len(shown) < 150
+    gaps = [b - a for a, b in zip(shown[99:], shown[100:])]
+    assert sum(gaps[:10]) <= 11 * WIDER < sum(gaps[10:20])
+    weights = [weight for each, weight in recent.take().exchanges if each.choice == SAMPLED]
+    assert weights[:100] == [1.0] * 100 and min(weights[100:]) > 1
+    assert sum(weights) == pytest.approx(3_000 - 1)  # the first for its target is none of them
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_told_of_any_load_stands_for_all_of_it(seed):
+    """Also where it changes within a turn: the sums that are estimated are those that were."""
+    load, recent = random.Random(seed), Recent()
+    count, milliseconds = 0, 0.0
+    told, stood_for, estimated, left_out = 0, 0.0, 0.0, 0
+    begun = 0
+    for turn in range(300):
+        recent.renew(load.choice([5, 60, 300]), begun)
+        begun = load.choice([0, 3, 80, 500, 2_000])
+        for index in range(begun):
+            each = exchange(b"/%d" % load.randrange(3))
+            each.milliseconds = 1 + turn % 7 + 5 * index / begun
+            recent.begin(each)
+            recent.end(each, 0.001, False)
+            count += 1
+            milliseconds += each.milliseconds
+        taken = recent.take(load.choice([5, 60]), wait=load.random() < 0.3)
+        told += len(taken.exchanges)
+        left_out += taken.left_out
+        stood_for += sum(weight for _, weight in taken.exchanges)
+        estimated += sum(each.milliseconds * weight for each, weight in taken.exchanges)
+        assert all(weight >= 1 for _, weight in taken.exchanges)
+    assert told + left_out + len(recent) == count
+    assert stood_for + recent.plain_out + len(recent) == pytest.approx(count)
+    assert estimated == pytest.approx(milliseconds, rel=0.1)
 
 
 def test_of_many_as_many_are_kept_as_there_is_room_for_spread_evenly():

@@ -3,6 +3,8 @@
 import pytest
 
 from tremolo.worker.pacing import (
+    A_LOAD,
+    A_PAGE,
     A_ROW,
     BUSY,
     BUSY_SHARE,
@@ -12,6 +14,7 @@ from tremolo.worker.pacing import (
     MIN_ROWS,
     MORE_CREDIT,
     SAVED,
+    SAVED_OF_A_LOAD,
     Pacing,
 )
 
@@ -50,6 +53,24 @@ def test_when_work_begins_what_was_saved_may_be_spent_once_and_no_more():
         spent = pacing.spent
         turned(pacing, 50e-6, 1.0, turns)
         assert pacing.spent - spent <= 1.3 * SAVED + BUSY_SHARE * TURN * turns
+
+
+def test_what_was_saved_is_for_pages_and_little_of_it_for_a_load():
+    for begun, least, most in ((A_LOAD, CREDIT, MAX_ROWS),
+                               (A_LOAD + 1, MIN_ROWS, 1.1 * SAVED_OF_A_LOAD / 25e-6 + 24)):
+        pacing = Pacing()
+        turned(pacing, 0.0, 0.0, rows=0)
+        pacing.passed(TURN, TURN, TURN, begun)
+        assert least <= pacing.rows <= most
+    turned(pacing, 0.0, 0.0, rows=0)
+    assert pacing.rows >= A_PAGE  # again, after a rest
+
+
+def test_a_page_that_comes_after_a_rest_is_looked_into_whole_whatever_rows_cost():
+    pacing = Pacing()
+    turned(pacing, 500e-6, 1.0)
+    turned(pacing, 0.0, 0.0, rows=0)
+    assert pacing.room == A_PAGE > pacing.rows
 
 
 def test_a_process_that_others_leave_half_of_the_processor_shows_half_as_much():
@@ -108,7 +129,7 @@ def test_a_turn_that_cost_much_without_rows_says_nothing_of_what_rows_cost():
         pacing.told(1, IDLE_SHARE * TURN)
     pacing.passed(TURN, 0.0, 0.0)
     pacing.passed(TURN, 0.0, 0.0)
-    assert pacing.rows == int(SAVED / A_ROW)
+    assert pacing.rows == round(SAVED / A_ROW)
 
 
 def test_a_process_stays_busy_from_the_second_turn_on():

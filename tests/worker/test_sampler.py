@@ -3,66 +3,14 @@
 import asyncio
 import json
 import os
-import types
-from bisect import bisect_right
 
-import pytest
-
+from tests.support.fake_server import FakeServer
 from tremolo.net.capture import CAPTURED, Capture
-from tremolo.net.counters import LATENCY_BOUNDS, Counters
-from tremolo.net.recent import MOST_FIRST, RECENT, SAMPLED, Recent
-from tremolo.net.throttling.table import ThrottleTable
+from tremolo.net.recent import RECENT
 from tremolo.telemetry.codec import MAX_LINE
-from tremolo.worker.pacing import (
-    A_ROW,
-    BUSY_SHARE,
-    MIN_ROWS,
-    MOST_CAPTURES,
-    SAVED,
-    SAVED_TURNS,
-)
-from tremolo.worker.sampler import TICK, Sampler
+from tremolo.worker.pacing import MOST_CAPTURES, SAVED_TURNS
+from tremolo.worker.sampler import Sampler
 from tremolo.worker.stats_pipe import StatsPipe
-
-
-class FakeServer:
-    def __init__(self):
-        self.counters = Counters()
-        self.connections = {}
-        self.recent = None
-        self.throttle = ThrottleTable()
-        self.message_log = None
-
-    def remember(self, wanted):
-        self.recent = (self.recent or Recent()) if wanted else None
-
-    def finish(self, count=1, target=b"/x", error=None, capture=None, status=200, seconds=0.01):
-        for _ in range(count):
-            self.counters.requests += 1
-            self.counters.status[status // 100] += 1
-            self.counters.latency[bisect_right(LATENCY_BOUNDS, seconds)] += 1
-            exchange = types.SimpleNamespace(
-                id=self.counters.requests, begun=0.0, ended=seconds,
-                connection=types.SimpleNamespace(
-                    id=1, is_tls=False, peer=("127.0.0.1", 1),
-                    outbox=types.SimpleNamespace(throttle_seconds=0.0)),
-                response=types.SimpleNamespace(
-                    first_byte=0.005, event_stream=False, status=status, bytes_out=5),
-                proxied=None, head=types.SimpleNamespace(
-                    method=b"GET", target=target, version=b"1.1", headers=[]),
-                route=None, bytes_in=0, throttle_mark=0.0, held=0.0,
-                outcome="done", error=error, capture=None, choice=SAMPLED)
-            if self.recent is not None:
-                self.recent.begin(exchange)
-                exchange.capture = capture
-                self.recent.end(exchange, seconds, status >= 500)
-
-    def connect(self, count):
-        for number in range(1, count + 1):
-            self.connections[number] = types.SimpleNamespace(
-                id=number, peer=("127.0.0.1", number), word="idle", bytes_in=number,
-                bytes_out=number * 10, opened=0.0, requests=1, current=None, upgraded=None,
-                throttled=False)
 
 
 def sampler(sink, detail=1):
@@ -113,11 +61,11 @@ def test_frames_stay_within_a_line_whatever_the_requests_look_like():
         frames, sink = collect()
         server, made = sampler(sink)
         server.connect(3000)
-        server.finish(300, target, ValueError("\u202e" * 500))
+        server.finish(150, target, ValueError("\u202e" * 500))
         while server.recent:  # some wait for the next turn
             made.sample(1.0)
         rows = [row for frame in frames for row in frame.get("rows", ())]
-        assert [row["id"] for row in rows] == list(range(1, 301))
+        assert [row["id"] for row in rows] == list(range(1, 151))
         assert all(len(row["path"]) <= 256 for row in rows)
 
 
@@ -145,89 +93,6 @@ def test_what_is_left_out_is_counted():
     shown = sum(len(frame.get("rows", ())) for frame in frames)
     totals = [frame["totals"] for frame in frames if "totals" in frame][-1]
     assert shown + totals["rows_dropped"] == totals["requests"] == 5001
-
-
-class Processor:
-    """Clocks of processor seconds: each frame costs, and each row in it, and the process does
-    nothing else, or works all the time."""
-
-    def __init__(self, a_frame, busy, a_row=0.0):
-        self.a_frame, self.busy, self.a_row = a_frame, busy, a_row
-        self.told = self.at = 0.0
-
-    def sink(self, frame):
-        self.told += self.a_frame + self.a_row * len(frame.get("rows", ()))
-        return True
-
-    def process(self):
-        self.at += self.busy * TICK
-        return self.at
-
-
-def watched_under_load(processor, a_turn, turns=40):
-    """A server that answers so many requests before each turn, and how many rows each had."""
-    loop = asyncio.new_event_loop()
-    server, rows = FakeServer(), []
-
-    def sink(frame):
-        rows.append(len(frame.get("rows", ())))
-        return processor.sink(frame)
-
-    made = Sampler(server, sink, loop, thread_cpu=lambda: processor.told,
-                   process_cpu=lambda: processor.at, occupied=processor.process)
-    made.set_detail(1)
-    told = []
-    for turn in range(turns):
-        rows.clear()
-        server.finish(a_turn[turn] if isinstance(a_turn, list) else a_turn)
-        made._turn()
-        made.stop()
-        told.append(sum(rows))
-    loop.close()
-    return server, told
-
-
-def test_no_more_is_shown_than_can_be_told_in_time():
-    """What is looked into and remembered for nothing costs each request."""
-    server, told = watched_under_load(Processor(a_frame=0.02, busy=1.0), a_turn=2000)
-    assert abs(told[0] - SAVED / A_ROW) < 2  # of a burst
-    assert sum(told) < told[0] + len(told) * (MIN_ROWS + MOST_FIRST)
-    assert len(server.recent) == 0
-    assert told[-1] <= MIN_ROWS + MOST_FIRST
-    assert min(told) > 0
-
-
-def test_a_load_costs_no_more_from_its_first_second_on():
-    """Its first turns may be a burst of which all is to be shown: what is saved for that."""
-    for turns in (1, 2, 10, 30):
-        processor = Processor(a_frame=0.0001, busy=1.0, a_row=50e-6)
-        server, told = watched_under_load(processor, a_turn=1000, turns=turns)
-        assert processor.told < 1.3 * SAVED + 1.1 * BUSY_SHARE * turns * TICK
-        assert min(told) > 0
-        assert len(server.recent) == 0 or turns == 1  # the rest waits for one turn
-
-
-@pytest.mark.parametrize("burst", [60, 200, 300])
-def test_all_of_a_burst_is_shown_even_if_its_turn_has_no_time_for_all(burst):
-    processor = Processor(a_frame=0.0001, busy=0.1, a_row=60e-6)
-    server, told = watched_under_load(processor, a_turn=[0, burst] + 20 * [0], turns=22)
-    assert sum(told) == burst and told[1] >= min(burst, 150)
-    taken = server.recent.take()
-    assert not taken.exchanges and not taken.left_out
-
-
-def test_all_is_shown_where_telling_costs_little():
-    server, told = watched_under_load(Processor(a_frame=0.0, busy=1.0), a_turn=100)
-    assert told == [100] * 40
-    assert server.recent.take().left_out == 0
-
-
-def test_a_server_at_rest_may_tell_more_than_one_at_work():
-    at_work, at_rest = (
-        sum(watched_under_load(Processor(0.0001, busy, a_row=7e-6), a_turn=200, turns=100)[1])
-        for busy in (1.0, 0.1))
-    assert at_rest == 200 * 100
-    assert at_work < at_rest / 2
 
 
 def test_what_is_shown_stands_for_what_is_not():

@@ -50,6 +50,8 @@ class Exchange:
     throttled = 0.0
     #: how it came to be shown to viewers, or did not
     choice = SAMPLED
+    #: of how many that began it was chosen for the sample
+    stands_for = 1.0
     #: for viewers that want to see messages; None for nearly all exchanges
     capture: Optional[Capture] = None
     #: what happens within, for viewers; None where nobody looks into it

@@ -21,8 +21,12 @@ MOST_FIRST = 10
 MOST_REMARKABLE = 20
 #: captures that only first ones may have while there is a sample
 RESERVED = 5
-#: of requests, until one is chosen: there is no room
-NEVER = 1 << 60
+#: of requests, until one is chosen: there is no room (an integer of one digit: counting those of
+#: more takes longer)
+NEVER = 1 << 29
+#: where more come than there is room for, the stride becomes so many times as wide, and again for
+#: each such part of the room that is chosen then: how many will have come is not known before
+WIDER, STEP = 4, 0.1
 #: steps of this share of a whole fill it evenly, however many there are
 GOLDEN = 0.6180339887498949
 
@@ -42,8 +46,8 @@ class Recent(List[Any]):
     # Each request asks for some of these, and of a kind of list Python 3.11 looks up what has no
     # slot as if for the first time, which takes five times as long.
     __slots__ = ("_counted", "_phase", "_place", "_remarkable_left", "_remarkable_out", "_room",
-                 "_shown", "_slow_left", "_stride", "captures_left", "first_left", "plain_out",
-                 "seen", "slow", "until_next")
+                 "_shown", "_slow_left", "_step", "_stride", "_until_wider", "captures_left",
+                 "first_left", "plain_out", "seen", "slow", "until_next")
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,8 +55,10 @@ class Recent(List[Any]):
         self.captures_left = 0
         #: seconds from which an exchange is slow
         self.slow = float("inf")
-        #: how many may still be chosen for the sample; how many begin for each that is chosen
-        self._room = RECENT
+        #: how many may be chosen for the sample; how many begin for each that is chosen, and how
+        #: many are chosen before it is one of more, and then again
+        self._room = self._until_wider = RECENT
+        self._step = int(RECENT * STEP)
         self._stride = 1
         self.until_next = 1
         self._phase, self._place = 0.0, 0
@@ -68,9 +74,11 @@ class Recent(List[Any]):
 
     def renew(self, room: int, begun: int) -> None:
         """So many may be chosen until the next time, and as many exchanges as have `begun` since
-        the last time are expected."""
+        the last time are expected: of those that come beyond that, ever fewer are chosen."""
         self._room = max(0, min(room, RECENT - len(self)))
         self._stride = max(1, begun // max(1, self._room))
+        self._until_wider = self._room
+        self._step = max(1, int(self._room * STEP))
         self.until_next = min(self.until_next, self._stride)
         self._place = 0
         self.first_left, self._remarkable_left = MOST_FIRST, MOST_REMARKABLE
@@ -82,10 +90,16 @@ class Recent(List[Any]):
     def begin(self, exchange: Any) -> Optional[Capture]:
         """Choose whether `exchange` is looked into. Its capture, if it is to have one."""
         self.until_next -= 1
-        if self.until_next <= 0 and not self._room:
+        if self.until_next <= 0 and (not self._room or len(self) >= RECENT):
             self.until_next = NEVER
         if self.until_next <= 0:
-            self._room -= 1
+            if self._stride > 1:
+                exchange.stands_for = self._stride
+            self._until_wider -= 1
+            if not self._until_wider:
+                self._stride *= WIDER
+                self._until_wider = self._step
+                self._place = self._stride - 1
             # One of each `_stride`, but not always at the same place of it: requests that come in
             # turns shall all have their share.
             self._phase = (self._phase + GOLDEN) % 1.0
@@ -133,6 +147,21 @@ class Recent(List[Any]):
     def take(self, most: int = RECENT, wait: bool = False) -> Taken:
         """What ended since the last time, and of the sample `most`, as of what is remarkable:
         the others `wait` for the next time, or are given up, evenly."""
+        others = self._beyond(most, wait)
+        waiting: List[Any] = []
+        if others:
+            marked = set(map(id, others))
+            waiting = [exchange for exchange in self if wait and id(exchange) in marked]
+            self[:] = [exchange for exchange in self if id(exchange) not in marked]
+        left_out = self.plain_out + self._remarkable_out - self._counted
+        taken = self._weighed(bool(waiting))
+        self._counted = self.plain_out + self._remarkable_out
+        self._shown = {exchange.head.target for exchange in self if exchange.choice != LATE}
+        self[:] = waiting
+        return Taken(taken, left_out, [] if wait else others)
+
+    def _beyond(self, most: int, wait: bool) -> List[Any]:
+        """Those for which there is no room at this time."""
         others: List[Any] = []
         for choice, room in ((SAMPLED, most), (REMARKABLE, max(most, MOST_REMARKABLE))):
             found = [exchange for exchange in self if exchange.choice == choice]
@@ -143,29 +172,37 @@ class Recent(List[Any]):
                 others += found[room:]
                 continue
             each = len(found) / surplus
-            others += [found[int(index * each)] for index in range(surplus)]
+            self._phase = (self._phase + GOLDEN) % 1.0  # neither the first nor the last of each
+            others += [found[int((index + self._phase) * each)] for index in range(surplus)]
             if choice == SAMPLED:
                 self.plain_out += surplus
+                for exchange in found:
+                    exchange.stands_for *= len(found) / max(1, room)
             else:
                 self._remarkable_out += surplus
-        waiting: List[Any] = []
-        if others:
-            marked = set(map(id, others))
-            waiting = [exchange for exchange in self if wait and id(exchange) in marked]
-            self[:] = [exchange for exchange in self if id(exchange) not in marked]
+        return others
+
+    def _weighed(self, waiting: bool) -> List[Tuple[Any, float]]:
+        """All that are here, with how many each stands for; others may be `waiting`."""
         choices = [exchange.choice for exchange in self]
-        left_out = self.plain_out + self._remarkable_out - self._counted
-        weights: Dict[int, float] = {FIRST: 1.0}
-        count = choices.count(SAMPLED)
-        if count:
-            weights[SAMPLED] = (count + self.plain_out) / count
-            self.plain_out = 0
+        remarkable, each, more = 1.0, 0.0, 0.0
         count = choices.count(REMARKABLE) + choices.count(LATE)
         if count:
-            weights[REMARKABLE] = weights[LATE] = (count + self._remarkable_out) / count
+            remarkable = (count + self._remarkable_out) / count
             self._remarkable_out = 0
-        self._counted = self.plain_out + self._remarkable_out
-        taken = [(exchange, weights[exchange.choice]) for exchange in self]
-        self._shown = {exchange.head.target for exchange in self if exchange.choice != LATE}
-        self[:] = waiting
-        return Taken(taken, left_out, [] if wait else others)
+        count = choices.count(SAMPLED)
+        if count:
+            # Those that were chosen while all were stand for no others.
+            beyond = sum([exchange.stands_for for exchange, choice in zip(self, choices)
+                          if choice == SAMPLED]) - count
+            told = self.plain_out
+            if waiting:  # they stand for some of those that are not here
+                told = min(told, round(beyond))
+            if beyond:
+                each = told / beyond
+            else:
+                more = told / count
+            self.plain_out -= told
+        weights: Dict[int, float] = {FIRST: 1.0, REMARKABLE: remarkable, LATE: remarkable}
+        return [(exchange, weights.get(choice) or 1.0 + more + (exchange.stands_for - 1) * each)
+                for exchange, choice in zip(self, choices)]

@@ -18,8 +18,13 @@ CONNECTIONS_SHARE = 0.2
 #: rows that may be told after a rest whatever they cost: all that a page loads at once, also
 #: where others want the processor; and how many more of them each turn gives that left time
 CREDIT, MORE_CREDIT = 60, 20
+#: requests that a page loads at once, of which all are looked into
+A_PAGE = 100
 #: processor seconds that are saved of it for a burst, and owed after one, at most
 SAVED = 0.008
+#: requests that begin in a turn of a busy process from which on they are a load, and no page
+#: that somebody waits for; processor seconds of what was saved that a load gets
+A_LOAD, SAVED_OF_A_LOAD = 2 * A_PAGE, 0.001
 #: processor seconds of a row, before any was made; the rows of a turn from which that is learned,
 #: for in few of them one sees what a turn costs without any
 A_ROW, ENOUGH_ROWS = 40e-6, 10
@@ -29,7 +34,8 @@ BUSY = 0.5
 
 class Pacing:
     """`share` is the part of the time that telling may take, `busy` whether the process had much
-    else to do since the last turn, and `stays_busy` whether before that, too."""
+    else to do since the last turn, and `stays_busy` whether before that, too, or so many requests
+    come that it will be."""
 
     def __init__(self) -> None:
         self.share = IDLE_SHARE
@@ -49,22 +55,22 @@ class Pacing:
         """How many exchanges may be shown at this turn, or at the next one after it."""
         # While others want the processor, what was saved weighs as much more.
         saved = self._saved * self._got if self.busy else self._saved
-        return max(MIN_ROWS, self._credit, min(MAX_ROWS, int(saved / self._a_row)))
+        return max(MIN_ROWS, self._credit, min(MAX_ROWS, round(saved / self._a_row)))
 
     @property
     def room(self) -> int:
-        """How many exchanges may be looked into until the next turn. What ended does not cost
-        much until it is told, so who has time is ready for a burst."""
-        return self.rows if self.busy else MAX_ROWS
+        """How many exchanges may be looked into until the next turn, of which the last may be
+        told at later ones: who has time is ready for all that a page loads."""
+        return self.rows if self.busy else max(A_PAGE, self.rows)
 
     @property
     def captures(self) -> int:
         """Of how many exchanges heads and bodies are worth their time, until the next turn."""
         return max(1, min(MOST_CAPTURES, self.rows // 3))
 
-    def passed(self, seconds: float, used: float, occupied: float) -> None:
+    def passed(self, seconds: float, used: float, occupied: float, begun: int = 0) -> None:
         """So many `seconds` passed, in which the process `used` so many of the processor, and had
-        something to do for so long as it was `occupied`."""
+        something to do for so long as it was `occupied`; so many requests have `begun`."""
         part = min(1.0, occupied / seconds)
         self.stays_busy, self.busy = self.busy and part >= BUSY, part >= BUSY
         self._got = min(1.0, used / max(occupied, 1e-6))
@@ -73,6 +79,10 @@ class Pacing:
         else:
             self._credit = min(CREDIT, self._credit + MORE_CREDIT)
             self.share = IDLE_SHARE - (IDLE_SHARE - BUSY_SHARE) * part / BUSY
+        if self.busy and begun > A_LOAD:
+            self.stays_busy = True
+            self._credit = 0
+            self._saved = min(SAVED_OF_A_LOAD, self._saved)
         self._saved = min(SAVED, self._saved + self.share * seconds)
 
     def told(self, rows: int, cost: float) -> None:

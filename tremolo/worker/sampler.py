@@ -128,7 +128,8 @@ class Sampler:
         started = self._thread_cpu()
         occupied, used = self._occupied(), self._process_cpu()
         self._pacing.passed(max(now - self._last_turn, TICK / 2), used - self._cpu_last,
-                            occupied - self._occupied_last)
+                            occupied - self._occupied_last,
+                            self._server.counters.requests - self._begun)
         self._cpu_last, self._occupied_last, self._last_turn = used, occupied, now
         if self._on_tick is not None:
             self._on_tick()
