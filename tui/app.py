@@ -109,7 +109,7 @@ class Dashboard(Actions, App[int]):
         self.session.on_alarm = self.alarm
         self.session.on_breakpoint = self.stopped_at
         self.recording = str(info.get("recording") or "")
-        self.debugger: List[str] = list(info.get("debugger") or ())
+        self.debugger: List[str] = [*(info.get("debugger") or ())]
         self.project = str(info.get("folder") or "")  # what is remembered belongs to it
         self.wall_clock = time.time
         self.failure: Optional[BaseException] = None
@@ -167,7 +167,6 @@ class Dashboard(Actions, App[int]):
         chosen = super().get_driver_class()
         if chosen.__name__ == "LinuxDriver":  # and no other that was asked for
             from .driver import TerminalDriver
-
             return TerminalDriver
         return chosen
 
@@ -216,6 +215,8 @@ class Dashboard(Actions, App[int]):
         if self.recording:
             self._open(self.recording)
         self.session.commands.give("detail", {"level": 2})  # rows, headers and bodies
+        if self.ending.guest:
+            self.session.past.ask()
         self.news()
 
     def _open(self, path: str) -> None:

@@ -39,7 +39,7 @@ class Ending:
     def quit_or_ask(self) -> None:
         """Leave; where something is live, not before the key is pressed again."""
         session = self.app.session
-        now, live = session.clock(), session.in_progress()
+        now, live = session.clock(), session.totals.in_progress()
         if live and not self.guest and not self.asked and now - self._asked_at > ASK_AGAIN:
             self._asked_at = now
             session.notify(f"{live} live · q again ends the server", "warning")

@@ -33,7 +33,7 @@ class Feed:
         self.turns = 0
         self.on_news: Callable[[], None] = lambda: None
         self.on_end: Callable[[str], None] = lambda cause: None
-        #: gets each message as well
+        #: gets each message of what happens as well
         self.observe: Optional[Callable[[Dict[str, Any]], None]] = None
         self._decoder = LineDecoder()
         self._unsent = bytearray()
@@ -73,7 +73,7 @@ class Feed:
         try:
             for _, message in self._decoder.feed(data):
                 apply(message)
-                if self.observe is not None:
+                if self.observe is not None and not message.get("earlier"):
                     self.observe(message)
         except CodecError as exc:
             self._end(f"the feed is not readable: {exc}")

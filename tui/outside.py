@@ -234,8 +234,7 @@ def _print_until_key(fd: int, feed: Feed, session: Session) -> None:
             fresh.append(entry)
         lines = [line for line in session.log.lines if line.uid > line_seen]
         shown = [(entry.t, plain_line(entry) if not isinstance(entry, Rule) else
-                  f"{text.clock(entry.t, True)} reload gen {entry.gen} "
-                  f"{'failed: ' if entry.failed else ''}{entry.text}") for entry in fresh]
+                  f"{text.clock(entry.t, True)} {entry.label}") for entry in fresh]
         shown += [(line.t, f"{text.clock(line.t, True)} {line.level} "
                            + "".join(run for _, run in text.colour_runs(line.raw)))
                   for line in lines]

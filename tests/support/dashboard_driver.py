@@ -118,7 +118,8 @@ async def dashboard(size, toasts=False, **info):
             driver = Driver(app, pilot, theirs, player)
             if "recording" not in info:
                 await driver.say(player.hello())
-                assert [c["name"] for c in await driver.obey()] == ["detail"]
+                asked = ["detail", "recent"] if info.get("guest") else ["detail"]
+                assert [c["name"] for c in await driver.obey()] == asked
             app.draw_changes(hurry=True)
             await pilot.pause()
             yield driver

@@ -286,7 +286,7 @@ class FeedPlayer:
             self.stopped = True
         elif command["name"] not in (
                 "detail", "workers", "restart", "drain", "status", "message", "intercept",
-                "release"):
+                "release", "recent"):
             ack.update(ok=False, error=f"unknown command {command['name']}")
         return [ack, *replies]
 

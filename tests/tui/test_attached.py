@@ -52,6 +52,17 @@ def test_leaving_an_attached_dashboard_leaves_the_server(shop):
     assert shop.text() == "hello"
 
 
+def test_an_attached_dashboard_begins_with_what_was_there(shop):
+    with Terminal(command("attach", "--port", str(shop.port)), cwd=shop.runtime,
+                  env=shop.environ) as watching:
+        watching.expect("FOLLOW", within=30)
+        shop.get("/long-ago")
+        watching.expect("/long-ago")
+        with Terminal(command("attach", "--port", str(shop.port)), cwd=shop.runtime,
+                      env=shop.environ) as joining:
+            joining.expect("/long-ago", within=30)
+
+
 def test_the_log_is_followed_and_filtered(shop):
     process = subprocess.Popen(
         command("log", "--follow", "--filter", "s:404", "--port", str(shop.port)),

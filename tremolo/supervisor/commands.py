@@ -12,7 +12,7 @@ from ..scope import EVERYTHING, TOTAL, Scope
 from ..telemetry.builders import done, error_line, mail_event, refused, throttle_event
 from ..throttle import Throttle, check_scope, parse_rule
 from .companions import Companions
-from .feed import Feed, Viewer
+from .feed import WITH_MESSAGES, Feed, Viewer
 from .generations import Generations
 from .wanted import WantedIntercepts, WantedMail, WantedThrottle
 from .worker_handle import WorkerHandle
@@ -49,7 +49,7 @@ class Commands:
             "cut": self._cut, "workers": self._workers, "restart": self._restart,
             "stop": self._stop, "drain": self._drain, "status": self._status,
             "message": self._message, "intercept": self._intercept, "release": self._release,
-            "mail": self._hold_mail,
+            "mail": self._hold_mail, "recent": self._recent,
         }
 
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
@@ -175,6 +175,13 @@ class Commands:
         viewer.detail = level
         self.viewers_changed()
         return level
+
+    def _recent(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
+        """What happened last before the viewer came; all else comes before or after it."""
+        requests = self._on.observer.rollup.totals().get("requests", 0)
+        for message in self._on.feed.recent.told(requests, viewer.detail >= WITH_MESSAGES):
+            viewer.answer(message)
+        return True
 
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("cut", conn=args.get("conn"))

@@ -13,6 +13,7 @@ from ..telemetry.backlog import Backlog
 from ..telemetry.builders import left_out_event, log_event
 from ..telemetry.channel import Channel
 from ..telemetry.codec import encode_cut
+from .recent import Recent, without_messages
 
 FRAMES_PENDING = 256 * 1024
 LOGS_PENDING = 512 * 1024
@@ -98,6 +99,7 @@ class Feed:
         self.loop = loop
         self.hello = hello
         self.on_owner_gone: Optional[Callable[[], None]] = None
+        self.recent = Recent()
         self._viewers: List[Viewer] = []
         self._owner: Optional[Viewer] = None
         self._consumers: List[Consumer] = []
@@ -131,9 +133,10 @@ class Feed:
     def publish(self, message: Mapping[str, Any], line: Optional[bytes] = None) -> None:
         """Give a message to all; `line` is its encoded form, if there is one already."""
         self.notify_consumers(message)
-        if self._viewers:
-            if line is None:
-                line = encode_cut(message)
+        if self._viewers and line is None:
+            line = encode_cut(message)
+        self.recent.note(message, line)
+        if self._viewers and line is not None:
             if message["kind"] == "log":
                 for viewer in tuple(self._viewers):
                     viewer.offer_log(line, message.get("left_out") or 1)
@@ -144,14 +147,14 @@ class Feed:
             for viewer in tuple(self._viewers):
                 if viewer.detail < WITH_MESSAGES <= most:
                     if less is None:
-                        less = encode_cut(without_messages(message))
+                        less = encode_cut(_frame_without_messages(message))
                     viewer.offer(less, is_frame)
                 else:
                     viewer.offer(line, is_frame)
 
     def notify_consumers(self, message: Mapping[str, Any]) -> None:
         if message["kind"] == "frame" and self._consumer_detail < WITH_MESSAGES <= self.detail:
-            message = without_messages(message)
+            message = _frame_without_messages(message)
         for consumer in self._consumers:
             consumer.handle(message)
 
@@ -172,11 +175,10 @@ class Feed:
         self._viewers.clear()
 
 
-def without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
+def _frame_without_messages(frame: Mapping[str, Any]) -> Dict[str, Any]:
     """`frame` without the header fields and bodies that another viewer asked for: those that did
     not shall not get the secrets in them."""
-    rows = [{key: value for key, value in row.items() if key not in ("request", "response")}
-            for row in frame.get("rows", ())]
+    rows = [without_messages(row) for row in frame.get("rows", ())]
     less = {**frame, "rows": rows} if rows else dict(frame)
     less.pop("messages", None)
     return less

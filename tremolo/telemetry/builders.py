@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Hello,
         LogEvent,
         MailEvent,
+        PastEvent,
         ReloadEvent,
         StatsEvent,
         ThrottleEvent,
@@ -133,6 +134,16 @@ def throttle_event(throttle: Dict[str, Any]) -> "ThrottleEvent":
 
 def mail_event(hold: bool) -> "MailEvent":
     return {"v": VERSION, "kind": "mail", "t": wall(), "hold": hold}
+
+
+def past_event(requests: int, lines: int) -> "PastEvent":
+    """So many requests and log lines there were before what comes now of the past."""
+    return {"v": VERSION, "kind": "past", "t": wall(), "requests": requests, "lines": lines}
+
+
+def earlier(message: Mapping[str, Any]) -> Dict[str, Any]:
+    """A message that was sent to others before this viewer came."""
+    return {**message, "earlier": True}
 
 
 def stats_event(gen: int, totals: "Totals", rates: Dict[str, float],

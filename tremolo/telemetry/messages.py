@@ -230,6 +230,17 @@ class MailEvent(TypedDict, total=False):
     hold: bool
 
 
+class PastEvent(TypedDict, total=False):
+    """kind "past": the answer to the command "recent" begins. What comes next with `earlier` true
+    is what others were told before, up to the acknowledgement; so much there was before that."""
+
+    v: int
+    kind: str
+    t: float
+    requests: int
+    lines: int
+
+
 class ThrottleEvent(TypedDict, total=False):
     """kind "throttle": the throttle in force, after a change.
 
@@ -282,7 +293,8 @@ class Command(TypedDict, total=False):
     status, headers and body64; both for as long as the viewer is there), "release" (pid, id of
     one that is held; method, target, headers, body64 to change; answer: status, headers, body64),
     "message" (pid, conn, and text, data64, or close: a code, with a reason), "workers" (count),
-    "restart" (pid), "stop" (now: bool), "mail" (hold: bool), "status".
+    "restart" (pid), "stop" (now: bool), "mail" (hold: bool), "recent" (see PastEvent),
+    "status".
     Every command is answered by one Ack with its `seq`.
     """
 

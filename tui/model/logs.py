@@ -63,6 +63,7 @@ class Log:
         self.search_text = ""
         self.search_error: Optional[FilterError] = None
         self.left_out = 0  # lines that did not get through to this viewer
+        self.earlier = 0  # lines before those that this viewer was told of
         self._matches: Predicate = matches_everything
         self._next_uid = 1
         self._view: Tuple[int, List[LogLine]] = (-1, [])
@@ -70,7 +71,7 @@ class Log:
     @property
     def forgotten(self) -> int:
         """Lines that came, but were pushed out by newer ones."""
-        return self._next_uid - 1 - len(self.lines)
+        return self.earlier + self._next_uid - 1 - len(self.lines)
 
     def add(self, message: Mapping[str, Any]) -> None:
         text = str(message.get("text", ""))[:16_384].expandtabs(4)
@@ -82,7 +83,7 @@ class Log:
 
     def clear(self) -> None:
         self.lines.clear()
-        self._next_uid, self.left_out = 1, 0
+        self._next_uid, self.left_out, self.earlier = 1, 0, 0
         self.revision += 1
 
     def search(self, text: str) -> bool:

@@ -85,6 +85,8 @@ def _record(kind: str, **values: Any) -> Dict[str, Any]:
 
 
 def _rule(rule: Rule) -> Dict[str, Any]:
+    if rule.missing:
+        return _record("past", t=rule.t, requests=rule.missing, lines=0)
     what = rule.text.rpartition(" · ")[0] if rule.failed else rule.text
     return _record("reload", t=rule.t, gen=rule.gen, serving=rule.gen, ms=rule.ms,
                    state="failed" if rule.failed else "ready", files=[what] if what else [])

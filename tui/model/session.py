@@ -17,9 +17,10 @@ from .connections import Connections
 from .conversations import Conversations
 from .holding import Holding
 from .insight import Insight
-from .logs import Errors, Log
+from .logs import Error, Errors, Log
 from .meters import Directions, Meters
 from .notices import Notices
+from .past import Past
 from .pins import Pins
 from .requests import key_of, request_of
 from .routes import Routes
@@ -40,8 +41,7 @@ class Session:
         self.addresses: List[str] = [clean(address, 120) for address in addresses]
         #: one more, by the project's name
         self.local = ""
-        #: the names of the programs that run beside the server
-        self.companions: Set[str] = set()
+        self.companions: Set[str] = set()  # the names of the programs beside the server
         self.folder = ""  # in which the server was started
         self.version = ""
         self.pid = 0
@@ -78,16 +78,18 @@ class Session:
             "reload": self._reload, "error": self._error, "log": self._log,
             "throttle": self._throttle, "stats": self._stats, "ack": self._ack,
             "assets": self._assets, "held": self._held, "mail": self._mail,
-            "insight": self.insight.add}
+            "insight": self.insight.add, "past": lambda message: self.past.begins(message)}
+        self.past = Past(self)
 
     def apply(self, message: Dict[str, Any]) -> None:
         """Take in one message; unknown kinds are for newer viewers."""
         self.messages += 1
-        handler = self._handlers.get(message.get("kind", ""))
-        if handler is None:
+        if message.get("kind") not in self._handlers:
             return
         try:
-            handler(message)
+            rest = self.past.rest_of(message)
+            if rest is not None:
+                self._handlers[rest["kind"]](rest)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self.rejected += 1
 
@@ -100,10 +102,11 @@ class Session:
         self.on_news()
 
     def refuse_commands(self) -> None:
-        """Answer what was asked: of a recorded session there is no server."""
+        """Answer what was asked: a recorded session has no server."""
         for command in [*self.commands.outbox]:
             self.commands.outbox.remove(command)
-            self.apply({"kind": "ack", "seq": command.seq, "ok": command.name == "detail",
+            silent = command.name in ("detail", "recent")
+            self.apply({"kind": "ack", "seq": command.seq, "ok": silent,
                         "error": "this is a recorded session, without a server"})
 
     def tick(self) -> None:
@@ -171,12 +174,8 @@ class Session:
         if not message.get("final") and totals is not None:
             self.workers.frame(message, now)
         done, running = live.split(message.get("rows") or ())
-        lacking = bool(done) and self.pins.lacking
         for data in done:
-            row = self.traffic.add(pid, gen, data)
-            if lacking and row.request is not None and key_of(row) in self.pins:
-                self.pins.seen(request_of(row))
-            self.routes.add(row)
+            row = self.add_row(pid, gen, data)
             change = self.changes.add(data, gen)
             if change is not None:
                 self.notify(clean(self.changes.line_of(change)),
@@ -194,6 +193,14 @@ class Session:
                 pid, gen, message["connections"], int(message.get("connections_left_out", 0)))
             self.meters.connections(connections, now)
             self.live.connections(pid, connections, now, float(message.get("t", 0.0)))
+
+    def add_row(self, pid: int, gen: int, data: Dict[str, Any]) -> Row:
+        """Take in a request that has ended."""
+        row = self.traffic.add(pid, gen, data)
+        if self.pins.lacking and row.request is not None and key_of(row) in self.pins:
+            self.pins.seen(request_of(row))
+        self.routes.add(row)
+        return row
 
     def _gone(self, pid: int) -> None:
         self.connections.ended(pid)
@@ -224,34 +231,37 @@ class Session:
                         f"slot {worker.slot}")
 
     def _reload(self, message: Mapping[str, Any]) -> None:
-        reload, t = self.reload, float(message.get("t", 0.0))
+        reload = self.reload
         reload.event(message, self.clock())
         self.revision += 1
-        files = ", ".join(reload.files[:3]) + ("…" if len(reload.files) > 3 else "")
+        self.mark_reload(reload, message)
         if reload.state == "ready" and reload.first:
             self.notify(f"started in {reload.spent()}", "good")
         elif reload.state == "ready":
-            self.traffic.add_rule(reload.trying, t, files, reload.ms or 0.0)
-            self.notify(f"reloaded {reload.spent()} · {files or 'by request'}", "good")
+            self.notify(f"reloaded {reload.spent()} · {reload.named or 'by request'}", "good")
         if reload.state == "ready":
             self.notices.cure("reload")
             self.on_ready()
         elif reload.state == "failed":
-            self.traffic.add_rule(reload.trying, t, f"{reload.error or files} · "
-                                  f"{reload.outlook()}", 0.0, failed=True)
             self.notify(f"gen {reload.trying} failed: {reload.error} · {reload.outlook()}",
                         "error", "reload")
+
+    def mark_reload(self, reload: Reload, message: Mapping[str, Any]) -> None:
+        """A line between the requests where other code serves, or could not."""
+        t = float(message.get("t", 0.0))
+        if reload.state == "ready" and not reload.first:
+            self.traffic.add_rule(reload.trying, t, reload.named, reload.ms or 0.0)
+        elif reload.state == "failed":
+            self.traffic.add_rule(reload.trying, t, f"{reload.error or reload.named} · "
+                                  f"{reload.outlook()}", 0.0, failed=True)
             if message.get("error"):
-                error = dict(message["error"])
-                error.setdefault("t", t)
-                error.setdefault("gen", reload.trying)
-                self._add_error(error)
+                self.add_error({"t": t, "gen": reload.trying, **message["error"]})
 
     def _error(self, message: Mapping[str, Any]) -> None:
-        error = self._add_error(message)
+        error = self.add_error(message)
         self.notify(f"{error.title}  {error.place_in(self.folder)}", "error", minor=True)
 
-    def _add_error(self, message: Mapping[str, Any]) -> Any:
+    def add_error(self, message: Mapping[str, Any]) -> Error:
         newest = self.errors.items[-1] if self.errors.items else None
         if (newest is not None and message.get("where") in ("import", "startup")
                 and newest.where == message.get("where")
@@ -313,7 +323,7 @@ class Session:
             self._throttled(command)
             self.notify(f"throttle: {command.label} · applied in "
                       f"{command.took * 1000:.0f} ms", "good")
-        elif command.name not in ("detail", "mail"):  # of mail there is an event
+        elif command.name not in ("detail", "mail", "recent"):  # of mail there is an event
             self.notify(command.said, "info")
 
     def _throttled(self, command: Command) -> None:
@@ -328,16 +338,6 @@ class Session:
         """What passes under `scope`, since it was first asked for."""
         rows = (entry for entry in reversed(self.traffic.entries) if isinstance(entry, Row))
         return self.meters.of(Scope(scope), rows, self.clock(), self.wall)
-
-    def in_progress(self) -> str:
-        """What would be cut off by an end now: "2 WebSockets and 1 request"; "" if nothing."""
-        gauges = self.totals.sums().gauges
-        sockets, requests = gauges["websockets"], gauges["active"]
-        parts = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in (
-            (sockets, "WebSocket"), (requests, "request")) if count]
-        if not parts:
-            return ""
-        return " and ".join(parts) + (" is" if sockets + requests == 1 else " are")
 
     # -- wishes
 

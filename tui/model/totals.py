@@ -145,6 +145,16 @@ class Totals:
             self._sums = sums
         return self._sums
 
+    def in_progress(self) -> str:
+        """What would be cut off by an end now: "2 WebSockets and 1 request"; "" if nothing."""
+        gauges = self.sums().gauges
+        sockets, requests = gauges["websockets"], gauges["active"]
+        parts = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in (
+            (sockets, "WebSocket"), (requests, "request")) if count]
+        if not parts:
+            return ""
+        return " and ".join(parts) + (" is" if sockets + requests == 1 else " are")
+
     def tick(self, now: float) -> None:
         """Sample the sums and derive the rates; after a gap the mean of the gap counts."""
         sample = Sample(now, self.sums())

@@ -15,6 +15,7 @@ from tremolo.telemetry.filters import (
     matches_everything,
 )
 from tremolo.telemetry.rows import BY_HAND, MOCK
+from tremolo.units import counted
 
 from .messages import Kept, Message, parse
 from .text import clean, clean_known, decoded
@@ -150,12 +151,13 @@ class Row:
 
 
 class Rule:
-    """A thin line in the list: a new generation serves from here on, or could not."""
+    """A thin line in the list: a new generation serves from here on, or could not; or `missing`
+    requests are not listed here."""
 
-    __slots__ = ("failed", "gen", "ms", "t", "text", "uid")
+    __slots__ = ("failed", "gen", "missing", "ms", "t", "text", "uid")
 
     def __init__(
-        self, uid: int, gen: int, t: float, text: str, ms: float, failed: bool
+        self, uid: int, gen: int, t: float, text: str, ms: float, failed: bool, missing: int
     ) -> None:
         self.uid = uid
         self.gen = gen
@@ -163,6 +165,15 @@ class Rule:
         self.text = text
         self.ms = ms
         self.failed = failed
+        self.missing = missing
+
+    @property
+    def label(self) -> str:
+        if self.missing:
+            return f"{counted(self.missing, 'earlier request')} not listed"
+        if self.failed:
+            return f"gen {self.gen} failed · {self.text}"
+        return f"gen {self.gen} · {self.text or 'by request'} · {self.ms:.0f} ms"
 
 
 Entry = Union[Row, Rule]
@@ -199,7 +210,13 @@ class Traffic:
         return row
 
     def add_rule(self, gen: int, t: float, text: str, ms: float, failed: bool = False) -> Rule:
-        rule = Rule(self._next_uid, gen, t, text, ms, failed)
+        return self._add_rule(Rule(self._next_uid, gen, t, text, ms, failed, 0))
+
+    def add_gap(self, t: float, missing: int) -> Rule:
+        """So many requests there were here, which are not known."""
+        return self._add_rule(Rule(self._next_uid, 0, t, "", 0.0, False, missing))
+
+    def _add_rule(self, rule: Rule) -> Rule:
         self._rules.append(rule.uid)
         self._append(rule, True)
         return rule

@@ -88,6 +88,11 @@ class Reload:
         """It is the start of the server, no reload."""
         return self.cause == "start" or (not self.cause and self.trying <= 1)
 
+    @property
+    def named(self) -> str:
+        """The files that were changed, as many as are read at a glance."""
+        return ", ".join(self.files[:3]) + ("…" if len(self.files) > 3 else "")
+
     def outlook(self) -> str:
         """What happens after it failed."""
         return {"ends": "the server ends", "waits": "waiting for a change",

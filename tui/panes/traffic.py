@@ -251,11 +251,7 @@ class TrafficPane(LinePane):
     def _rule_pieces(self, rule: Rule, width: int) -> Sequence[Piece]:
         line = self.style("error" if rule.failed else "rule")
         words = self.style("error" if rule.failed else "dim")
-        if rule.failed:
-            label = f" gen {rule.gen} failed · {rule.text} "
-        else:
-            label = f" gen {rule.gen} · {rule.text or 'by request'} · {rule.ms:.0f} ms "
-        label = middle_cut(label, max(10, width - 8))
+        label = middle_cut(f" {rule.label} ", max(10, width - 8))
         return [(" ──", line), (label, words), ("─" * width, line)]
 
     # -- keys
