@@ -31,6 +31,7 @@ async def app(scope, receive, send):
 """
 #: requests after which each of two sockets was dealt a connection, but for one time in a million
 MANY = 20
+OWN = 1  # listening socket of a worker
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +53,15 @@ def answering(server, count=MANY):
     return {int(server.get("/")[1]) for _ in range(count)}
 
 
-def sockets(pid):
-    """How many sockets a process has open."""
+def listening(pid):
+    """How many listening sockets a process has; connections may still be on their way out."""
+    with open("/proc/net/tcp") as file:
+        fields = [line.split() for line in file]
+    inodes = {f"socket:[{each[9]}]" for each in fields if each[3] == "0A"}
     count = 0
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
-            count += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+            count += os.readlink(f"/proc/{pid}/fd/{name}") in inodes
         except FileNotFoundError:
             continue
     return count
@@ -70,18 +74,19 @@ linux = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks int
 def test_clients_of_a_worker_that_stands_still_are_served_by_another(server, folder):
     pids = set(server.workers.values())
     wait_until(lambda: answering(server) == pids, "both workers")
-    before = {pid: sockets(pid) for pid in pids}
+    wait_until(lambda: all(listening(pid) == OWN for pid in pids), "the end of earlier loans")
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET /stick HTTP/1.1\r\nHost: a\r\n\r\n")
         wait_until((folder / "stuck").exists)
         stuck = int((folder / "stuck").read_text())
         [helper] = pids - {stuck}
         assert answering(server) == {helper}  # nobody waits until the other goes on
+        assert listening(helper) == OWN + 1
         assert server.find("worker", pid=stuck, state="blocked")
         (folder / "stuck").unlink()
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     wait_until(lambda: answering(server) == pids, "both workers again")
-    wait_until(lambda: sockets(helper) == before[helper], "the end of the loan")
+    wait_until(lambda: listening(helper) == OWN, "the end of the loan")
 
 
 @linux
@@ -89,11 +94,11 @@ def test_clients_of_a_worker_that_died_do_not_wait_for_its_restart(server, folde
     pids = set(server.workers.values())
     wait_until(lambda: answering(server) == pids, "both workers")
     dead, helper = sorted(pids)
-    before = sockets(helper)
+    wait_until(lambda: listening(helper) == OWN, "the end of earlier loans")
     (folder / "slow").touch()  # the next one takes long to start
     os.kill(dead, signal.SIGKILL)
     server.wait_for("worker", pid=dead, state="exited")
     assert answering(server) == {helper}
     (folder / "slow").unlink()
     wait_until(lambda: len(answering(server)) == 2, "the restarted worker")
-    wait_until(lambda: sockets(helper) == before, "the end of the loan")
+    wait_until(lambda: listening(helper) == OWN, "the end of the loan")
