@@ -146,6 +146,20 @@ def test_a_har_of_a_browser_is_shown_and_replayed(tmp_path):
     asyncio.run(main())
 
 
+def test_requests_without_a_template_are_grouped_as_live_ones(tmp_path):
+    entry = BROWSER["log"]["entries"][0]
+    urls = ["https://shop.test/items/17?full=1", "https://shop.test/items/18",
+            "https://cdn.test/a/6f9619ff-8b86-4011-b42d-00cf4fc964ff"]
+    document = {"log": {"entries": [
+        {**entry, "request": {**entry["request"], "url": url}} for url in urls]}}
+    session = Session()
+    fill(session, records_of_har(document)[0])
+    fill(session, [{"v": 1, "kind": "request", "id": 9, "path": "/items/19", "route": None},
+                   {"v": 1, "kind": "request", "id": 10, "path": "/x/1", "route": "/x/{n}"}])
+    assert {route.name: route.now.count for route in session.routes.list()} == {
+        "/items/{int}": 3, "https://cdn.test/a/{uuid}": 1, "/x/{n}": 1}
+
+
 def recording(path):
     return dashboard(SMALL, addresses=[], recording=str(path))
 

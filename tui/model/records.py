@@ -9,6 +9,7 @@ import json
 from typing import Any, Dict, Iterable, Iterator, Mapping
 
 from tremolo.telemetry.codec import VERSION
+from tremolo.telemetry.templates import grouped
 
 from .conversations import StreamMessage
 from .logs import LogLine
@@ -148,6 +149,7 @@ def fill(session: Session, records: Iterable[Mapping[str, Any]]) -> int:
     for record in records:
         if record["kind"] == "request":
             row = {name: value for name, value in record.items() if name not in ("v", "kind")}
+            row["route"] = row.get("route") or grouped(str(row.get("path", "")))
             session.apply(_record("frame", pid=record.get("pid", 0), gen=record.get("gen", 0),
                                   rows=[row]))
         elif record["kind"] != "worker" or record.get("state") != "exited":
