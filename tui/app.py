@@ -17,8 +17,6 @@ from textual.binding import Binding
 from textual.containers import Container
 from textual.driver import Driver
 
-from tremolo.scope import Scope
-
 from .actions import Actions
 from .asking import Asking
 from .colours import preferred
@@ -26,7 +24,6 @@ from .draw_timer import DrawTimer
 from .ending import Ending
 from .feed import Feed
 from .layout import Layout
-from .model.logs import Error
 from .model.session import Session
 from .model.traffic import Row
 from .modes import NAMES
@@ -333,7 +330,7 @@ class Dashboard(Actions, App[int]):
     def on_descendant_focus(self) -> None:
         self._hurry()  # a strip that has the focus has more lines
 
-    def on_line_pane_selected(self, message: LinePane.Selected) -> None:
+    def on_moving_selected(self, message: LinePane.Selected) -> None:
         self.show_in_detail(message.pane.subject_of_selection())
 
     def show_in_detail(self, subject: Optional[Subject]) -> None:
@@ -343,23 +340,21 @@ class Dashboard(Actions, App[int]):
         self.detail.show_subject(subject)
         self.arrangement.open_detail(again)
 
-    def row_selected(self, row: Optional[Row]) -> None:
-        """Another request was selected: an open detail goes with it."""
-        if row is None:
-            return
-        pane = self.throttle_pane
-        path = row.route or row.path.split("?", 1)[0]
-        pane.route = path if path.startswith("/") and "…" not in path else None
-        pane.connection = (row.pid, row.conn)
-        pane.client = Scope.of_peer(row.peer)
-        if self.arrangement is not None and self.arrangement.detail:
-            self.detail.show_subject(row, along=True)
+    def has_open(self, kind: type, subject: Any = None) -> bool:
+        """Whether the detail is open on something of a kind; of `subject`, on that."""
+        return (self.arrangement is not None and self.arrangement.detail
+                and isinstance(self.detail.subject, kind)
+                and (subject is None or self.detail.shows(subject)))
 
-    def error_selected(self, error: Optional[Error]) -> None:
-        """Another exception was selected, perhaps as the newest: a detail of one goes along."""
-        if (error is not None and isinstance(self.detail.subject, Error)
-                and self.arrangement is not None and self.arrangement.detail):
-            self.detail.show_subject(error, along=True)
+    def selection_moved(self, subject: Any) -> None:
+        """Another line was selected, perhaps as the newest: a detail of such a one goes along,
+        with a request in any case."""
+        if subject is None:
+            return
+        if isinstance(subject, Row):
+            self.throttle_pane.learn(subject)
+        if self.has_open(object if isinstance(subject, Row) else type(subject)):
+            self.detail.show_subject(subject, along=True)
 
     def action_close_detail(self) -> None:
         if self.arrangement is not None:

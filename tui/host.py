@@ -14,7 +14,6 @@ from tremolo.telemetry.filters import FilterError
 from .ending import Ending
 from .feed import Feed
 from .model.holding import Held
-from .model.logs import Error
 from .model.requests import Key, Request
 from .model.session import Session
 from .model.traffic import Row
@@ -82,9 +81,9 @@ class Host(Protocol):
 
     def pane_titles(self) -> List[Tuple[int, str]]: ...
 
-    def row_selected(self, row: Optional[Row]) -> None: ...
+    def selection_moved(self, subject: Any) -> None: ...
 
-    def error_selected(self, error: Optional[Error]) -> None: ...
+    def has_open(self, kind: type, subject: Any = None) -> bool: ...
 
     def send_now(self, request: Request) -> None: ...
 

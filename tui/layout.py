@@ -239,6 +239,8 @@ class Layout:
         screen.set_class(look == "medium" and self.detail, "beside", update=self._applied)
         self._applied = True
         for name, pane in self.app.panes.items():
+            if pane.follow and not self.detail:
+                pane.selected = None  # it went along for the detail
             pane.display = name in shown  # at once: it may get the focus in this very turn
             pane.set_class(name in shown, "shown")
             pane.titled = overview or name == "detail" or (name == "throttle" and self.strip)

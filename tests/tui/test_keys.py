@@ -17,9 +17,9 @@ from tremolo.scope import EVERYTHING
 from tui import clipboard, outside
 from tui.app import PANES, Dashboard
 from tui.model.traffic import Row
-from tui.panes.lines import LinePane
+from tui.panes.moving import Moving
 
-OWNERS = {"app": Dashboard, "lines": LinePane, **{pane.TITLE.lower(): pane for pane in PANES}}
+OWNERS = {"app": Dashboard, "lines": Moving, **{pane.TITLE.lower(): pane for pane in PANES}}
 BINDINGS = {(binding.id or binding.key): binding
             for owner in OWNERS.values() for binding in owner.__dict__.get("BINDINGS", ())
             if isinstance(binding, Binding)}

@@ -58,9 +58,6 @@ class ErrorsPane(LinePane):
     def subject_of_selection(self) -> Any:
         return self.selected_error()
 
-    def selection_changed(self) -> None:
-        self.host.error_selected(self.selected_error())
-
     def selected_error(self) -> Optional[Error]:
         return None if self.selected is None else self.session.errors.find(self.selected)
 

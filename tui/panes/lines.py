@@ -2,15 +2,13 @@
 
 A pane is asked for its state with `version()` ten times a second at most; only when that has
 changed, and the pane is visible, are its lines drawn again. Lines are made on demand for what
-fits on the screen, however long the list is. Selection is by a stable key, not by position.
+fits on the screen, however long the list is.
 """
 
 from typing import Any, Dict, Optional, Sequence
 
 from textual import events
-from textual.binding import Binding
-from textual.geometry import Region, Size
-from textual.message import Message
+from textual.geometry import Region
 from textual.strip import Strip
 
 from tremolo.telemetry.filters import FilterError
@@ -18,70 +16,32 @@ from tremolo.telemetry.filters import FilterError
 from ..draw import Piece, strip_of
 from ..model.session import Session
 from .frame import Edge, thumb_lines, title_pieces
-from .surface import Surface
+from .moving import Moving
 
 CACHE = 1024
 
 
-class LinePane(Surface, can_focus=True):
+class LinePane(Moving, can_focus=True):
     """Title line (in the overview), head lines, and a body of `count()` lines."""
-
-    BINDINGS = [
-        Binding("down,j", "move(1)", "down", show=False, id="move.down"),
-        Binding("up,k", "move(-1)", "up", show=False, id="move.up"),
-        Binding("pagedown,ctrl+d", "page(1)", "page down", show=False, id="move.page_down"),
-        Binding("pageup,ctrl+u", "page(-1)", "page up", show=False, id="move.page_up"),
-        Binding("g,home", "first", "to the first line", show=False, id="move.first"),
-        Binding("G,end", "last", "to the last line, and follow", show=False, id="move.last"),
-    ]
-
-    class Selected(Message):
-        """The user opened the selected line (Enter or a second click)."""
-
-        def __init__(self, pane: "LinePane") -> None:
-            super().__init__()
-            self.pane = pane
 
     NUMBER = 0
     TITLE = ""
-    HEADS = 0  # lines above the body, below the title
-    SELECTABLE = True
-    FOLLOWS = False  # new lines come in at the end, and the view goes with them
 
     def __init__(self, session: Session, **kwargs: Any) -> None:
         super().__init__(session, **kwargs)
-        self.titled = False
         self._edge = Edge(self)
-        self.condensed = False  # the whole pane is one line
         self.typing = False  # the entry lies over the place that `entry_region` says
         self.mistake: Optional[FilterError] = None  # in what is typed
         self.label = ""  # what is typed, if it is not what the pane always asks for
-        self.top = 0
-        self.follow = self.FOLLOWS
-        self.selected: Optional[Any] = None
         self.draws = 0
         #: how many lines had something on them when they were drawn; None: unknown
         self._used: Optional[int] = None
         self._shown: Any = None  # see `shown`
         self._cache: Dict[Any, Strip] = {}
         self._width = self._height = 0  # of the lines, and of the body, while they are drawn
-        self._settled_for = Size(0, 0)
         self._thumb = range(0)  # lines of the body beside which the scroll bar lies
 
     # -- what a pane defines
-
-    def count(self) -> int:
-        raise NotImplementedError
-
-    def key_at(self, index: int) -> Any:
-        """A key that stays the same while the line exists; None: not selectable."""
-        return index
-
-    def index_of(self, key: Any) -> Optional[int]:
-        for index in range(self.count()):
-            if self.key_at(index) == key:
-                return index
-        return None
 
     def pieces(self, index: int, width: int) -> Sequence[Piece]:
         """The line at `index` of the body."""
@@ -110,10 +70,6 @@ class LinePane(Surface, can_focus=True):
         """The pane in one line."""
         return ()
 
-    def subject_of_selection(self) -> Any:
-        """What the detail shows once the selected line is opened; None: nothing."""
-        return None
-
     def refuses(self, action: str) -> bool:
         """The key could do nothing now, or only say why: it is not offered."""
         return False
@@ -121,10 +77,6 @@ class LinePane(Surface, can_focus=True):
     def unusual(self) -> bool:
         """There is something to see that one line cannot hold."""
         return False
-
-    @property
-    def heads(self) -> int:
-        return self.HEADS
 
     @property
     def edge(self) -> bool:
@@ -146,10 +98,6 @@ class LinePane(Surface, can_focus=True):
         return None
 
     # -- keeping up with the model
-
-    @property
-    def body_height(self) -> int:
-        return max(0, self.size.height - self.heads - self.titled)
 
     def sync(self, hurry: bool = False) -> bool:
         """Draw again if what is shown has changed; True if so."""
@@ -184,29 +132,6 @@ class LinePane(Surface, can_focus=True):
         self._drawn = self._used = self._shown = None
         self._settle()
         self.refresh()
-
-    def _settle(self) -> None:
-        """Bring the first visible line into bounds; the selection stays where it is."""
-        self._settled_for = self.size
-        count, height = self.count(), self.body_height
-        highest = max(0, count - height)
-        if self.follow:
-            if height:  # one that is hidden keeps its place: it is shown before it is resized
-                self.top = highest
-            return
-        if self.selected is not None:
-            index = self.index_of(self.selected)
-            if index is None:
-                self.selection_lost()
-            else:
-                was = getattr(self, "_selected_at", index)
-                if index != was:  # lines above were trimmed or filtered: keep it in its place
-                    self.top += index - was
-                self._selected_at = index
-        self.top = max(0, min(self.top, highest))
-
-    def selection_lost(self) -> None:
-        self.selected = None
 
     def on_resize(self, event: events.Resize) -> None:
         self._cache.clear()
@@ -273,119 +198,6 @@ class LinePane(Surface, can_focus=True):
                 self._cache.clear()
             self._cache[cached] = strip
         return strip
-
-    # -- moving
-
-    def selected_index(self) -> Optional[int]:
-        return None if self.selected is None else self.index_of(self.selected)
-
-    def select_index(self, index: int) -> None:
-        """Select the line at `index`, or the nearest that can be, and bring it into view."""
-        count = self.count()
-        if not count:
-            return
-        index = max(0, min(index, count - 1))
-        self.follow = False
-        self.selected = self.key_at(index)
-        self._selected_at = index
-        height = max(1, self.body_height)
-        if index < self.top:
-            self.top = index
-        elif index >= self.top + height:
-            self.top = index - height + 1
-        self.selection_changed()
-        self.redraw()
-
-    def show_around(self) -> None:
-        """Draw anew, with the selected line in the middle of its neighbours."""
-        self._drawn = None
-        self._settle()
-        index = self.selected_index()
-        if index is not None:
-            self._selected_at, self.top = index, max(0, index - self.body_height // 2)
-        self.redraw()
-
-    def selection_changed(self) -> None:
-        """Called after the user selected another line."""
-
-    def scroll_lines(self, lines: int) -> None:
-        highest = max(0, self.count() - self.body_height)
-        self.top = max(0, min(highest, self.top + lines))
-        if self.FOLLOWS:
-            self.follow = lines > 0 and self.top >= highest and self.selected is None
-        self.redraw()
-
-    def action_move(self, step: int) -> None:
-        if not self.SELECTABLE:
-            self.scroll_lines(step)
-            return
-        index = self.selected_index()
-        if index is None:
-            index = self.count() if step < 0 or self.follow else -1
-            if self.follow:
-                step = -1
-        target = index + step
-        while 0 <= target < self.count() and self.key_at(target) is None:
-            target += 1 if step > 0 else -1
-        if 0 <= target < self.count():
-            self.select_index(target)
-        else:
-            self.follow = False
-            self.redraw()
-
-    def action_page(self, direction: int) -> None:
-        step = max(1, self.body_height - 1) * direction
-        index = self.selected_index()
-        if not self.SELECTABLE or index is None:
-            self.scroll_lines(step)
-            return
-        self.select_index(index + step)
-
-    def action_first(self) -> None:
-        self.follow = False
-        if self.SELECTABLE:
-            self.select_index(0)
-        else:
-            self.top = 0
-            self.redraw()
-
-    def action_last(self) -> None:
-        if self.FOLLOWS:
-            self.follow = True
-            self.selected = None
-            self.redraw()
-        elif self.SELECTABLE:
-            self.select_index(self.count() - 1)
-        else:
-            self.scroll_lines(self.count())
-
-    # -- mouse
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.scroll_lines(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.scroll_lines(-3)
-
-    def on_click(self, event: events.Click) -> None:
-        index = self.body_index(event.y)
-        if index is None or not self.SELECTABLE:
-            return
-        key = self.key_at(index)
-        if key is None:
-            return
-        if key == self.selected:
-            self.post_message(self.Selected(self))
-            return
-        self.select_index(index)
-
-    def body_index(self, y: int) -> Optional[int]:
-        """The body line at the pane's row `y`, if there is one."""
-        index = self.top + y - self.heads - self.titled
-        inside = y >= self.heads + self.titled and not self.condensed
-        return index if inside and 0 <= index < self.count() else None
 
     def on_focus(self, event: events.Focus) -> None:
         self.refresh()

@@ -25,6 +25,7 @@ class LogPane(LinePane):
     COLOURED = True
     TITLE = "Log"
     FOLLOWS = True
+    SUBJECT = LogLine
 
     BINDINGS = [
         Binding("slash", "app.filter", "search", key_display="/", id="log.search"),

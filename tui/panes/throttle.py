@@ -14,6 +14,7 @@ from tremolo.scope import Scope
 from ..draw import Piece, fit, spread
 from ..model import scopes
 from ..model import throttling as model
+from ..model.traffic import Row
 from .lines import LinePane
 from .measured import Measured, cells
 
@@ -60,6 +61,13 @@ class ThrottlePane(LinePane):
         session = self.session
         return (session.throttling.revision, session.commands.revision, self.scope, self.row,
                 self._measured.mark(), self.has_focus, self.size.width, self.size.height)
+
+    def learn(self, row: Row) -> None:
+        """Scopes are offered for what was selected last."""
+        path = row.route or row.path.split("?", 1)[0]
+        self.route = path if path.startswith("/") and "…" not in path else None
+        self.connection = (row.pid, row.conn)
+        self.client = Scope.of_peer(row.peer)
 
     def unusual(self) -> bool:
         return self.session.throttling.active

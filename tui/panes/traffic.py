@@ -26,6 +26,7 @@ class TrafficPane(LinePane):
     TITLE = "Traffic"
     HEADS = 2
     FOLLOWS = True
+    SUBJECT = Row
 
     BINDINGS = [
         Binding("enter", "open", "inspect", key_display="⏎", id="traffic.open"),
@@ -145,10 +146,26 @@ class TrafficPane(LinePane):
         entry = self.session.traffic.find(self.selected)
         return entry if isinstance(entry, Row) else None
 
+    @property
+    def grows_at_end(self) -> bool:
+        return self.session.traffic.in_order_of_time
+
+    def newest_key(self) -> Any:
+        """The request that began last: a stream may have run at the end of the list for long."""
+        ended = next((entry for entry in reversed(self._lines) if isinstance(entry, Row)), None)
+        rows = [*([ended] if ended else ()), *self._live]
+        return max(rows, key=lambda row: row.t).uid if rows else None
+
     def selection_lost(self) -> None:
-        """A running exchange that was selected has finished: its row takes over."""
+        """A running exchange that was selected has finished: its row takes over. What the filter
+        hides stays selected as long as the detail shows it."""
         lost, self.selected = self.selected, None
-        if lost is None or lost > 0:
+        if lost is None:
+            return
+        if lost > 0:
+            row = self.session.traffic.find(lost)
+            if isinstance(row, Row) and self.host.has_open(Row, row):
+                self.selected = lost
             return
         self.selected = self.session.live.became(lost)
         if self.selected is None or self.index_of(self.selected) is None:
@@ -358,6 +375,3 @@ class TrafficPane(LinePane):
             copy(self.host, curl_of(self.session.addresses), "curl command")
         else:
             self.session.notify("select a request first, then y copies it as curl", "warning")
-
-    def selection_changed(self) -> None:
-        self.host.row_selected(self.selected_row())

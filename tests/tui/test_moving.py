@@ -1,0 +1,119 @@
+"""The selection, its detail, and what stays on the screen as lines come and go."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("textual")
+
+from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive, rows
+from tremolo.telemetry.builders import past_event
+from tui.model.logs import LogLine
+
+
+def paths(d):
+    """Of the selected request, and of the one in the detail."""
+    row, subject = d.app.traffic.selected_row(), d.app.detail.subject
+    return row and row.path, subject and subject.path
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL], ids=["large", "small"])
+def test_the_last_line_is_selected_and_followed_where_the_detail_is_open(size):
+    async def main():
+        async with dashboard(size) as d:
+            await d.say(rows(d.player, 3, path="/old"), rows(d.player, 1, path="/new"))
+            await d.press("g", "enter", "G")
+            assert paths(d) == ("/new", "/new") and "FOLLOW" in d.text()
+            await d.say(rows(d.player, 1, path="/newer"))
+            assert paths(d) == ("/newer", "/newer") and d.app.traffic.follow
+            await d.press("up")
+            await d.say(rows(d.player, 1, path="/newest"))
+            assert paths(d) == ("/new", "/new") and not d.app.traffic.follow
+    asyncio.run(main())
+
+
+@drive(LARGE)
+async def test_a_detail_that_is_closed_leaves_the_list_following_with_nothing_selected(d):
+    await d.say(rows(d.player, 3, path="/one"))
+    await d.press("up", "enter", "G", "escape")
+    assert d.app.traffic.follow and d.app.traffic.selected is None and "FOLLOW" in d.text()
+
+
+@drive(LARGE)
+async def test_a_stream_that_runs_does_not_keep_the_newest_request_from_being_followed(d):
+    d.player.streams = []
+    stream = d.player.row(4711, path="/feed", state="live", sse=True, t=1_600_000_000.0)
+    await d.say(rows(d.player, 2, path="/old", t=1_600_000_010.0), d.player.frame(4711, [stream]))
+    await d.press("g", "enter", "G")
+    assert paths(d) == ("/old", "/old")
+    await d.say(d.player.frame(4711, [stream, d.player.row(
+        4711, path="/new", t=1_600_000_020.0)]))
+    assert paths(d) == ("/new", "/new")
+
+
+@drive(LARGE)
+async def test_what_else_the_detail_shows_stays_there(d):
+    await d.say(rows(d.player, 3, path="/one"), d.player.error())
+    await d.press("i", "1", "G")
+    await d.say(rows(d.player, 1, path="/two"))
+    assert d.app.detail.subject is d.app.session.notices
+
+
+@drive(LARGE)
+async def test_a_line_of_the_log_goes_along_as_well(d):
+    await d.say(*(d.player.log(f"line {number}") for number in range(5)))
+    await d.press("4", "up", "enter", "up", "up")
+    assert d.app.detail.subject.text == "line 2"
+    await d.press("G")
+    await d.say(d.player.log("the newest"))
+    subject = d.app.detail.subject
+    assert isinstance(subject, LogLine) and subject.text == "the newest"
+    assert d.app.panes["log"].selected == subject.uid
+
+
+@drive(LARGE)
+async def test_what_the_filter_hides_stays_selected_as_long_as_its_detail_is_open(d):
+    await d.say(rows(d.player, 1, path="/one"), rows(d.player, 3, path="/two"))
+    await d.press("g", "enter")
+    d.app.session.traffic.set_filter("two")
+    d.app.traffic.redraw()
+    assert paths(d) == ("/one", "/one")
+    d.app.session.traffic.set_filter("")
+    d.app.traffic.redraw()
+    assert paths(d) == ("/one", "/one")
+    d.app.session.traffic.set_filter("two")
+    await d.press("escape")
+    assert d.app.traffic.selected_row() is None
+
+
+@drive(LARGE)
+async def test_nothing_is_followed_in_another_order_than_that_of_time(d):
+    await d.say(d.player.frame(4711, [
+        d.player.row(4711, path=f"/{ms}", ms=ms) for ms in range(1, 60)]))
+    await d.press("1", "s", "G")
+    assert paths(d)[0] == "/1" and "FOLLOW" not in d.text()
+    await d.say(rows(d.player, 1, path="/slowest", ms=1000.0))
+    assert paths(d)[0] == "/1" and "FOLLOW" not in d.text()
+
+
+@drive(SMALL)
+async def test_the_slowest_stay_on_the_screen_as_slower_ones_come(d):
+    await d.say(rows(d.player, 60, path="/one", ms=5.0))
+    await d.press("s", "down")
+    for ms in range(10, 20):
+        await d.say(rows(d.player, 1, path=f"/slow-{ms}", ms=float(ms)))
+    assert "/slow-19" in d.text() and paths(d)[0] == "/one"
+
+
+@drive(SMALL)
+async def test_a_key_in_an_empty_list_does_not_end_following(d):
+    await d.press("down", "up")
+    await d.say(rows(d.player, 50, path="/one"), rows(d.player, 1, path="/newest"))
+    assert "FOLLOW" in d.text() and "/newest" in d.text()
+
+
+@drive(SMALL)
+async def test_the_first_line_is_the_first_that_can_be_selected(d):
+    await d.say(past_event(5, 0), rows(d.player, 1, path="/first"), rows(d.player, 3))
+    await d.press("g")
+    assert paths(d)[0] == "/first"
