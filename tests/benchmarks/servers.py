@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -90,6 +91,23 @@ def on_core(index):
     """For `preexec_fn`: run on the first (0) or the last (-1) core. Also for another process."""
     cores = sorted(os.sched_getaffinity(0))
     return lambda pid=0: os.sched_setaffinity(pid, [cores[index]])
+
+
+@contextmanager
+def awake():
+    """Keep the first and the last core from sleeping, by what runs only where nothing else does:
+    to wake a core up can take longer than a request, and who writes head and body one after the
+    other has the client's woken by the first."""
+    code = ("import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+            "while True:\n    pass")
+    idlers = [subprocess.Popen([sys.executable, "-c", code], preexec_fn=on_core(index))
+              for index in (0, -1)]
+    try:
+        yield
+    finally:
+        for idler in idlers:
+            idler.kill()
+            idler.wait()
 
 
 class Server:

@@ -27,6 +27,7 @@ from tests.benchmarks.servers import (
     UVICORN,
     Server,
     answered,
+    awake,
     medians,
     on_core,
     proportional_bytes,
@@ -176,6 +177,8 @@ class Bench:
 
     def single(self):
         self.requests("hello, one connection", 1)
+        with awake():
+            self.requests("hello, one connection, cores that are kept awake", 1)
 
     def transfer(self, title, app, talk):
         def measure(server):
