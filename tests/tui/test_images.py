@@ -3,8 +3,10 @@
 import asyncio
 import importlib.util
 import io
+import random
 import re
 import struct
+import zlib
 
 import pytest
 
@@ -251,6 +253,56 @@ def test_a_cut_image_says_how_much_of_it_is_known(coloured):
     text, _ = shown(LARGE, FLAG[:60], whole=50_000)
     assert "PNG, 30 × 40 pixels · the first 60 b of 50.0 k" in text
     assert "not drawn: not enough of it is known" in text and "89 50 4e 47" in text
+
+
+def interlaced_gif(width, height):
+    from PIL import Image
+
+    image = Image.new("P", (width, height))
+    image.putpalette([0, 0, 0] + [230, 40, 40] * 255)
+    noise = random.Random(1)
+    image.putdata([noise.randrange(1, 256) for _ in range(width * height)])
+    out = io.BytesIO()
+    image.save(out, "GIF", interlace=1)
+    return out.getvalue()
+
+
+def interlaced_png(width, height):
+    """By hand: Pillow only reads them. The seven passes are of PNG, 8.2."""
+    lines, noise = b"", random.Random(1)
+    for x, y, across, down in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
+                               (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+        for _ in range(y, height, down):
+            lines += b"\0" + b"".join(bytes((230, noise.getrandbits(8), 40))
+                                      for _ in range(x, width, across))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")))
+
+
+@needs_pillow
+@pytest.mark.parametrize("kind, encode", [("GIF", interlaced_gif), ("PNG", interlaced_png)],
+                         ids=["GIF", "PNG"])
+@pytest.mark.parametrize("share", [0.25, 0.3, 0.5, 0.7, 0.9])
+def test_of_an_interlaced_image_that_is_cut_nothing_is_drawn_that_is_not_there(
+        kind, encode, share):
+    from tui.thumbnail import thumbnail
+
+    data = encode(101, 67)
+    small = thumbnail(data[:int(share * len(data))], kind, (40, 40), cut=True)
+    assert small.size == (40, 27)
+    assert small.convert("RGB").getextrema()[0] == (230, 230)  # where rows are missing it is dark
+
+
+@needs_pillow
+def test_of_the_first_pass_the_rows_are_drawn_that_are_there():
+    from tui.thumbnail import thumbnail
+
+    data = interlaced_gif(101, 67)
+    small = thumbnail(data[:800 + (len(data) - 800) // 16], "GIF", (40, 40), cut=True)
+    assert small.width == 40 and 5 <= small.height <= 16
+    assert small.convert("RGB").getextrema()[0] == (230, 230)
 
 
 @needs_pillow
