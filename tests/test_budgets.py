@@ -13,6 +13,7 @@ from tests.support.feed_player import FeedPlayer, line
 from tests.support.serving import run, serving_asgi, until
 from tremolo.insight.insight import Insight
 from tremolo.telemetry.codec import LineDecoder
+from tremolo.worker.sought import sought_by
 from tui.model.session import Session
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n"
@@ -66,9 +67,9 @@ def ask(port):
             yield
 
 
-def measure(remember=False, insight=None):
+def measure(remember=False, insight=None, filters=()):
     """Calls, tasks and writes of the server for one request, the loop's own work included. With
-    `insight` there are more requests than can be looked into."""
+    `insight` there are more requests than can be looked into; `filters` are viewers'."""
     async def main():
         async with serving_asgi(hello, lifespan="off") as site:
             server, loop = site.server, asyncio.get_running_loop()
@@ -76,6 +77,7 @@ def measure(remember=False, insight=None):
             if insight is not None:
                 insight.serve(server)
                 insight.watch(1)
+                server.recent.seek(sought_by(filters))
                 server.recent.renew(0, 10_000)
             client = ask(site.port)
             for _ in range(2):  # connect; then warm up
@@ -128,6 +130,16 @@ def test_being_watched_costs_one_call_where_requests_are_too_many_to_be_looked_i
     alone = measure()[0]
     watched = measure(insight=Insight(logging.getLogger("test")))
     assert watched[0] - alone < CALLS_UNDER_LOAD + 1, watched[3]
+
+
+@cpython_only
+@pytest.mark.parametrize("text, most", [
+    ("/rare", 0), ("/rare | /seldom", 0), ("ms>50", 0), ("h:cookie", 0), ("m:post", 5),
+    ("ip:10.1", 12), ("s:404", 10)])
+def test_a_filter_costs_requests_that_it_does_not_mean_few_calls(text, most):
+    before = measure(insight=Insight(logging.getLogger("test")))
+    calls = measure(insight=Insight(logging.getLogger("test")), filters=[text])
+    assert calls[0] - before[0] < most + 1, calls[3]
 
 
 @cpython_only

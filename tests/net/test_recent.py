@@ -24,7 +24,7 @@ from tremolo.net.recent import (
 def exchange(target=b"/"):
     return types.SimpleNamespace(
         head=types.SimpleNamespace(target=target, headers=[]), choice=SAMPLED, capture=None,
-        throttle_mark=0.5, stands_for=1.0,
+        throttle_mark=0.5, stands_for=1.0, sought=None,
         connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0)))
 
 

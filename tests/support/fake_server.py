@@ -34,7 +34,8 @@ class FakeServer:
                 proxied=None, head=types.SimpleNamespace(
                     method=b"GET", target=target, version=b"1.1", headers=[]),
                 route=None, bytes_in=0, throttle_mark=0.0, held=0.0,
-                outcome="done", error=error, capture=None, choice=SAMPLED, stands_for=1.0)
+                outcome="done", error=error, capture=None, choice=SAMPLED,
+                stands_for=1.0, sought=None)
             if self.recent is not None:
                 self.recent.begin(exchange)
                 exchange.capture = capture

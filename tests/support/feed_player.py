@@ -285,8 +285,8 @@ class FeedPlayer:
         elif command["name"] == "stop":
             self.stopped = True
         elif command["name"] not in (
-                "detail", "workers", "restart", "drain", "status", "message", "intercept",
-                "release", "recent"):
+                "detail", "filter", "workers", "restart", "drain", "status", "message",
+                "intercept", "release", "recent"):
             ack.update(ok=False, error=f"unknown command {command['name']}")
         return [ack, *replies]
 

@@ -84,3 +84,9 @@ def test_quantiles_have_two_digits_and_are_those_of_the_nearest_rank():
             [alone / 100, alone, alone, alone], rel=0.1, abs=1e-6)
     assert histogram.quantiles({histogram.bucket(0.7016): 5}, 0.99) == [0.70]
     assert list(histogram.quantiles({}, 0.5, 0.9)) == [0.0, 0.0]
+
+
+def test_quantiles_of_estimates_which_are_no_whole_numbers_are_found_too():
+    index = histogram.bucket(0.7016)
+    for count in (0.3, 1.5, 20.4, 62.66):
+        assert list(histogram.quantiles({index: count}, 0.5, 0.99, 1.0)) == [0.70] * 3

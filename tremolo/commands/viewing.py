@@ -73,7 +73,7 @@ def log(arguments: List[str]) -> int:
     level = FULL if given.json or _needs_messages(given.filter) else ROWS
     with connect(find(given.address)) as feed:
         try:
-            for message in _messages(feed, level, deadline):
+            for message in _messages(feed, level, deadline, given.filter):
                 if message["kind"] == "frame":
                     message = {**message, "rows": [
                         row for row in message.get("rows", ())
@@ -120,15 +120,18 @@ def _stats_line(message: Mapping[str, Any]) -> str:
             f"open {totals.get('open', 0)} (ws {totals.get('websockets', 0)})")
 
 
-def _messages(feed: socket.socket, level: int, deadline: Optional[float]
+def _messages(feed: socket.socket, level: int, deadline: Optional[float], looked_for: str = ""
               ) -> Iterator[Dict[str, Any]]:
-    """What a viewer gets, until the server ends or the deadline has passed."""
+    """What a viewer gets, until the server ends or the deadline passes; where not all requests
+    can be shown, what it has `looked_for` with a filter before others."""
     from ..telemetry.builders import command
     from ..telemetry.channel import READ_SIZE
     from ..telemetry.codec import LineDecoder, encode
 
     decoder = LineDecoder()
     feed.sendall(encode(command(1, "detail", {"level": level})))
+    if looked_for:
+        feed.sendall(encode(command(2, "filter", {"filter": looked_for})))
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:

@@ -15,6 +15,7 @@ from .handling import cancel_if_unanswered, cancel_if_unfinished
 from .recent import LEFT_OUT, SAMPLED
 from .request_body import RequestBody
 from .response import Response
+from .sought import Sought
 from .states import SENDING
 from .waiters import Waiters
 
@@ -52,6 +53,8 @@ class Exchange:
     choice = SAMPLED
     #: of how many that began it was chosen for the sample
     stands_for = 1.0
+    #: what viewers look for and it is one of
+    sought: Optional[Sought] = None
     #: for viewers that want to see messages; None for nearly all exchanges
     capture: Optional[Capture] = None
     #: what happens within, for viewers; None where nobody looks into it
@@ -87,7 +90,7 @@ class Exchange:
         capture = None
         recent = server.recent
         if recent is not None:
-            if recent.until_next > 1 and (not recent.first_left or head.target in recent.seen):
+            if recent.until_next > 1 and (not recent.asks or head.target in recent.seen):
                 # As `begin` would have it, without the call, which costs as much as all of this.
                 recent.until_next -= 1
                 self.choice = LEFT_OUT
@@ -186,7 +189,7 @@ class Exchange:
             server.counters.aborted += 1
         recent = server.recent
         if recent is not None:
-            if self.choice or seconds >= recent.slow or lasting or outcome != DONE \
+            if self.choice or seconds >= recent.judged_from or lasting or outcome != DONE \
                     or response.status >= 500:
                 if not self.hidden:
                     recent.end(self, seconds, lasting or outcome != DONE

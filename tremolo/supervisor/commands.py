@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..telemetry.messages import Status
 
 MAX_WORKERS = 256
+LONGEST_FILTER = 2000
 
 
 class Commanded(NamedTuple):
@@ -44,12 +45,13 @@ class Commands:
 
     def __init__(self, commanded: Commanded) -> None:
         self._on = commanded
+        self._filters: List[str] = []  # that workers were told
         self._names: Dict[str, Callable[[Viewer, Mapping[str, Any]], Any]] = {
             "throttle": self._throttle, "reload": self._reload, "detail": self._detail,
-            "cut": self._cut, "workers": self._workers, "restart": self._restart,
-            "stop": self._stop, "drain": self._drain, "status": self._status,
-            "message": self._message, "intercept": self._intercept, "release": self._release,
-            "mail": self._hold_mail, "recent": self._recent,
+            "filter": self._filter, "cut": self._cut, "workers": self._workers,
+            "restart": self._restart, "stop": self._stop, "drain": self._drain,
+            "status": self._status, "message": self._message, "intercept": self._intercept,
+            "release": self._release, "mail": self._hold_mail, "recent": self._recent,
         }
 
     def take(self, viewer: Viewer, message: Dict[str, Any]) -> None:
@@ -60,8 +62,12 @@ class Commands:
         """Another viewer looks on, or at other things: workers send as much as any of them wants
         to see, and hold nothing for one that is gone."""
         level, workers = self._on.feed.detail, self._on.generations.workers
+        filters = self._on.feed.filters
         for worker in workers:
             worker.notify("detail", level=level)
+            if filters != self._filters:
+                worker.notify("filter", filters=filters)
+        self._filters = filters
         viewer = self._on.intercepts.viewer
         if viewer is not None and not self._on.feed.has(viewer):
             self._on.intercepts.clear()
@@ -182,6 +188,22 @@ class Commands:
         for message in self._on.feed.recent.told(requests, viewer.detail >= WITH_MESSAGES):
             viewer.answer(message)
         return True
+
+    def _filter(self, viewer: Viewer, args: Mapping[str, Any]) -> str:
+        """What a viewer filters by is chosen before others where not all requests can be shown,
+        as long as it is there."""
+        from ..telemetry.filters import FilterError, compile_filter
+
+        text = args.get("filter")
+        if not isinstance(text, str) or len(text) > LONGEST_FILTER:
+            raise CommandError(f"a filter is a text of at most {LONGEST_FILTER} characters")
+        try:
+            compile_filter(text)
+        except FilterError as exc:
+            raise CommandError(f"{exc} (at {exc.place + 1} of {text!r})") from None
+        viewer.filter = text.strip()
+        self.viewers_changed()
+        return viewer.filter
 
     async def _cut(self, viewer: Viewer, args: Mapping[str, Any]) -> bool:
         answer = await self._worker(args.get("pid")).command("cut", conn=args.get("conn"))

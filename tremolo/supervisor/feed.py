@@ -20,6 +20,8 @@ LOGS_PENDING = 512 * 1024
 EVENTS_PENDING = 2 * 1024 * 1024
 #: the level of detail at which rows come with header fields and bodies
 WITH_MESSAGES = 2
+#: that workers look for at once
+MOST_FILTERS = 4
 
 
 class Consumer(Protocol):
@@ -29,10 +31,12 @@ class Consumer(Protocol):
 
 
 class Viewer:
-    """A viewer behind a socket; `detail` is how much it asked for."""
+    """A viewer behind a socket; `detail` is how much it asked for, `filter` which requests it
+    looks for among them ("": all)."""
 
     def __init__(self, feed: "Feed", sock: socket.socket, detail: int) -> None:
         self.detail = detail
+        self.filter = ""
         self._feed = feed
         self._missed = False
         self._logs: Backlog[bytes] = Backlog()
@@ -109,6 +113,13 @@ class Feed:
     def detail(self) -> int:
         """The most that any viewer asks for."""
         return max([self._consumer_detail, *(viewer.detail for viewer in self._viewers)])
+
+    @property
+    def filters(self) -> List[str]:
+        """What viewers look for who are shown requests, each once: of too many the newest."""
+        wanted = dict.fromkeys(viewer.filter for viewer in reversed(self._viewers)
+                               if viewer.filter and viewer.detail)
+        return list(wanted)[:MOST_FILTERS]
 
     @property
     def count(self) -> int:

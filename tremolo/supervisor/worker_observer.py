@@ -116,6 +116,8 @@ class WorkerObserver:
     def worker_switching(self, worker: WorkerHandle) -> None:
         # It knows the throttle and the detail of when it began to start.
         worker.notify("detail", level=self._feed.detail)
+        if self._feed.filters:
+            worker.notify("filter", filters=self._feed.filters)
         for scope, throttle in self._throttle.for_worker().items():
             worker.notify("throttle", scope=scope, throttle=throttle)
         worker.notify("mail", hold=self._mail.held)

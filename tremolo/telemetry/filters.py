@@ -15,7 +15,7 @@ Invalid text raises `FilterError` with the place; the caller keeps its last good
 import operator
 import re
 from fnmatch import translate
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 Predicate = Callable[[Any], bool]
 
@@ -251,6 +251,42 @@ def compile_hold(text: str) -> Predicate:
     return _compiled(text, _asked_term)
 
 
+# -- what is looked for
+
+class Part(NamedTuple):
+    """What a filter says with terms that are known at some point: all that it lets through
+    matches this. `keys` are those of its terms; nothing that took less than `least_ms` does."""
+
+    matches: Predicate
+    keys: Set[str]
+    least_ms: float
+
+
+def compile_part(text: str, known: Collection[str]) -> Optional[Part]:
+    """What a filter says with terms of `known` keys; None if that is nothing. Bare words have
+    the key "path". Raises FilterError."""
+    keys: Set[str] = set()
+    least: Dict[Predicate, float] = {}
+
+    def part(text: str, place: int) -> Predicate:
+        inner = _term(text, place)
+        found = None if "://" in text else _TERM.match(text.lstrip("!"))
+        key = _known(found.group(1), found.group(2), place) if found else ""
+        if (key or "path") not in known:
+            return matches_everything
+        keys.add(key or "path")
+        if found and key == "ms" and found.group(2) in (">", ">=") and text[0] != "!":
+            least[inner] = _quantity(key, found.group(3).replace('"', ""), place)
+        return inner
+
+    alternatives = [[term for term in terms if term is not matches_everything]
+                    for terms in _alternatives(text, part)]
+    if not all(alternatives):
+        return None
+    return Part(_any(alternatives), keys, min(
+        max(least.get(term, 0.0) for term in terms) for terms in alternatives))
+
+
 # -- the log
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40, "critical": 50,
@@ -313,6 +349,19 @@ def compile_filter(text: str) -> Predicate:
 
 
 def _compiled(text: str, term: Callable[[str, int], Predicate]) -> Predicate:
+    alternatives = _alternatives(text, term)
+    return _any(alternatives) if alternatives[0] else matches_everything
+
+
+def _any(alternatives: List[List[Predicate]]) -> Predicate:
+    wholes: Tuple[Predicate, ...] = tuple(_all(terms) for terms in alternatives)
+    if len(wholes) == 1:
+        return wholes[0]
+    return lambda row: any(whole(row) for whole in wholes)
+
+
+def _alternatives(text: str, term: Callable[[str, int], Predicate]) -> List[List[Predicate]]:
+    """The terms of each alternative: of one without any, if the text is empty."""
     alternatives: List[List[Predicate]] = [[]]
     bars: List[int] = []
     position = 0
@@ -330,11 +379,8 @@ def _compiled(text: str, term: Callable[[str, int], Predicate]) -> Predicate:
         else:
             alternatives[-1].append(term(token, start))
     if not bars and not alternatives[0]:
-        return matches_everything
+        return alternatives
     for index, terms in enumerate(alternatives):
         if not terms:
             raise FilterError("| needs something on both sides", bars[max(0, index - 1)])
-    wholes: Tuple[Predicate, ...] = tuple(_all(terms) for terms in alternatives)
-    if len(wholes) == 1:
-        return wholes[0]
-    return lambda row: any(whole(row) for whole in wholes)
+    return alternatives

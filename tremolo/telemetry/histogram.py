@@ -55,18 +55,20 @@ def subtract(later: Mapping[int, int], earlier: Mapping[int, int]) -> Dict[int, 
 
 def quantiles(counts: Mapping[int, float], *wanted: float) -> Sequence[float]:
     """The durations in seconds of which the `wanted` shares (0..1) of the counts are not longer,
-    by the nearest rank, to two significant digits. All zero when nothing was counted.
+    by the nearest rank, to two significant digits. All zero when nothing was counted. Counts
+    may be estimates, which are no whole numbers.
     """
     total = sum(counts.values())
     if not total:
         return [0.0] * len(wanted)
     ordered = sorted(counts.items())
+    last = ordered[-1][0]
     found = []
     for share in wanted:
         rank, seen = max(1, math.ceil(share * total - 1e-9)), 0.0
         for index, count in ordered:
             seen += count
-            if seen >= rank:
+            if seen >= rank or index == last:  # a rank may be beyond the sum of estimates
                 middle = (lower_bound(index) + lower_bound(index + 1)) / 2
                 found.append(float(f"{middle:.2g}"))
                 break

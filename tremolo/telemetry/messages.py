@@ -289,12 +289,13 @@ class Command(TypedDict, total=False):
     `name`: "throttle" (scope, throttle: dict of Throttle or None to remove; or throttle alone,
     a text as `--throttle` takes it, "off" for none at all; or rules: all there shall be, by
     scope), "reload", "drain" (timeout), "detail" (level 0-2: 0 counters only, 1 rows, 2 headers
-    and bodies), "cut" (pid, conn), "intercept" (hold: a filter of requests, mocks: method, path,
-    status, headers and body64; both for as long as the viewer is there), "release" (pid, id of
-    one that is held; method, target, headers, body64 to change; answer: status, headers, body64),
-    "message" (pid, conn, and text, data64, or close: a code, with a reason), "workers" (count),
-    "restart" (pid), "stop" (now: bool), "mail" (hold: bool), "recent" (see PastEvent),
-    "status".
+    and bodies), "filter" (filter: what to choose where not all requests can be shown, for as long
+    as the viewer is there; to a worker, filters: those of all viewers), "cut" (pid, conn),
+    "intercept" (hold: a filter of requests, mocks: method, path, status, headers and body64; both
+    for as long as the viewer is there), "release" (pid, id of one that is held; method, target,
+    headers, body64 to change; answer: status, headers, body64), "message" (pid, conn, and text,
+    data64, or close: a code, with a reason), "workers" (count), "restart" (pid), "stop" (now:
+    bool), "mail" (hold: bool), "recent" (see PastEvent), "status".
     Every command is answered by one Ack with its `seq`.
     """
 

@@ -46,7 +46,8 @@ class Commands:
         self._hold_mail = hold_mail
         self._interceptor: Optional[Interceptor] = None
         self._names: Dict[str, Callable[[Mapping[str, Any]], Any]] = {
-            "throttle": self._throttle, "detail": self._detail, "cut": self._cut,
+            "throttle": self._throttle, "detail": self._detail, "filter": self._filter,
+            "cut": self._cut,
             "serve": self._start_serving, "drain": self._start_draining,
             "broken": self._note_broken, "assets": self._note_assets,
             "touched": self._name_stale, "message": self._send_message,
@@ -86,6 +87,17 @@ class Commands:
             raise CommandError(f"the level of detail is 0 to {MAX_DETAIL}")
         self._sampler.set_detail(level)
         return level
+
+    def _filter(self, args: Mapping[str, Any]) -> int:
+        """Show of too many requests what viewers filter by; how many filters can be judged."""
+        from .sought import sought_by
+
+        filters = args.get("filters")
+        if not isinstance(filters, list):
+            raise CommandError("filters are a list of texts")
+        sought = sought_by(filters)
+        self._sampler.seek(sought)
+        return len(sought)
 
     def _cut(self, args: Mapping[str, Any]) -> bool:
         connection = args.get("conn")

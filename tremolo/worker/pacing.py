@@ -13,6 +13,9 @@ SAVED_TURNS = 3
 #: where it works all the time (of what it gets of the processor, if others want it, too)
 IDLE_SHARE, BUSY_SHARE = 0.05, 0.006
 LEAST_SHARE = 0.001
+#: of the time, what rows of that may take beside this which viewers look for, in seconds a turn;
+#: and how many there are at least and at most
+SOUGHT_TIME, LEAST_SOUGHT, MOST_SOUGHT = 0.0006, 4, 20
 #: of it, what rows of connections may take
 CONNECTIONS_SHARE = 0.2
 #: rows that may be told after a rest whatever they cost: all that a page loads at once, also
@@ -85,11 +88,17 @@ class Pacing:
             self._saved = min(SAVED_OF_A_LOAD, self._saved)
         self._saved = min(SAVED, self._saved + self.share * seconds)
 
-    def told(self, rows: int, cost: float) -> None:
-        """A turn told so many `rows`, which took `cost` seconds of the processor."""
+    @property
+    def sought(self) -> int:
+        """How many exchanges that viewers look for may be shown at a turn beside the others."""
+        return max(LEAST_SOUGHT, min(MOST_SOUGHT, round(SOUGHT_TIME / self._a_row)))
+
+    def told(self, rows: int, cost: float, sought: int = 0) -> None:
+        """A turn told so many `rows`, which took `cost` seconds of the processor; so many of them
+        viewers looked for."""
         self.spent += cost
-        self._credit = max(0, self._credit - rows)
-        self._saved = max(-SAVED, self._saved - cost)
+        self._credit = max(0, self._credit - rows + sought)
+        self._saved = max(-SAVED, self._saved - cost * (1 - sought / max(1, rows)))
         if rows >= ENOUGH_ROWS:
             self._a_row += (cost / rows - self._a_row) / 4
 

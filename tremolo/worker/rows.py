@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
 from ..net.exchange import Exchange
-from ..net.recent import LATE, LEFT_OUT
+from ..net.recent import FOUND, LATE, LEFT_OUT
 from ..telemetry.sanitize import clean
 from ..telemetry.templates import grouped, readable
 from .connection_rows import shown_peer
@@ -45,6 +45,8 @@ class ExchangeRows:
         self._crowding = crowding
         #: exchanges that ended and have no row
         self.left_out = 0
+        #: of those that were told last, how many viewers look for
+        self.sought = 0
         self._wall = 0.0
         self._with_messages = False
         self._messages_left = 0
@@ -58,6 +60,7 @@ class ExchangeRows:
         self._wall = wall
         self._with_messages = with_messages
         self._messages_left = min(MOST_MESSAGES, self._messages_left + MESSAGES_SIZE)
+        self.sought = 0
         rows: List[SizedRow] = []
         recent = self._server.recent
         if recent is None:
@@ -72,6 +75,8 @@ class ExchangeRows:
         taken = recent.take(most, wait)
         for exchange, weight in taken.exchanges:
             made = self._ended(exchange)
+            if exchange.sought is not None:
+                self.sought += 1
             if weight > 1:
                 made.row["weight"] = round(weight, 2)
             rows.append(made)
@@ -165,7 +170,7 @@ class ExchangeRows:
                 if error is not None:  # which reached us
                     more.pop("error", None)
                 row.update(more)
-                if exchange.choice == LATE and not self._insight.needed:
+                if exchange.choice in (LATE, FOUND) and not self._insight.needed:
                     row["unobserved"] = True
                     if route is None:
                         row["route"] = self._insight.route_like(row["method"], row["path"])

@@ -9,7 +9,7 @@ bodies, and the secrets in them, are sent only to who asks for that level of det
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..net.message_log import MessageLog
 from ..net.recent import RECENT
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..insight.insight import Insight
     from ..net.server import Server
+    from ..net.sought import Sought
     from ..telemetry.facts import FrameContents
     from ..telemetry.messages import Frame
     from ..telemetry.rows import RequestRow
@@ -76,6 +77,7 @@ class Sampler:
         self._crowding = Crowding(loop.time())
         self._rows = ExchangeRows(server, insight, self._crowding)
         self._told = 0  # rows of exchanges, at this turn
+        self._sought: Sequence[Sought] = ()
         self._unsent = 0  # that the pipe did not take, at all turns
         self._begun = server.counters.requests
         self._latency: Dict[int, int] = {}
@@ -103,18 +105,29 @@ class Sampler:
     def set_detail(self, level: int) -> None:
         self.detail = level
         self._server.remember(level > 0)
+        if self._server.recent is not None:
+            self._server.recent.seek(self._sought)
         if self._insight is not None:
             self._insight.watch(level)
         if (self._server.message_log is None) == (level > 1):
             self._server.message_log = MessageLog() if level > 1 else None
         self._renew()
 
+    def seek(self, sought: "Sequence[Sought]") -> None:
+        """Show what is `sought` before others, where not all can be shown."""
+        self._sought = sought
+        if self._server.recent is not None:
+            self._server.recent.seek(sought)
+
     def _renew(self) -> None:
         """So much may be looked into until the next turn."""
         recent, requests = self._server.recent, self._server.counters.requests
         if recent is not None:
-            recent.renew(self._pacing.room, requests - self._begun)
-            more = self._pacing.captures if self.detail > 1 else 0
+            pacing = self._pacing
+            recent.renew(pacing.room, requests - self._begun, pacing.sought)
+            more = pacing.captures if self.detail > 1 else 0
+            if more and self._sought:
+                more += pacing.sought // 2
             recent.captures_left = min(SAVED_TURNS * more, recent.captures_left + more)
         self._begun = requests
 
@@ -139,7 +152,7 @@ class Sampler:
             self._each_second(now)
         self._crowding.turn(now)
         self.sample(now)
-        self._pacing.told(self._told, self._thread_cpu() - started)
+        self._pacing.told(self._told, self._thread_cpu() - started, self._rows.sought)
         self._told = 0
         self._renew()
         self._due = max(self._due + TICK, now + TICK / 2)

@@ -46,6 +46,7 @@ class Commands:
         self.pending: Dict[int, Command] = {}
         self.outbox: List[Command] = []
         self.last_throttle: Optional[Command] = None
+        self._looked_for = ""
         self.revision = 0
         self.on_given: Callable[[], None] = lambda: None
 
@@ -75,7 +76,12 @@ class Commands:
             command.done(command)
         return command
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float, looked_for: str = "") -> None:
+        """Forget what is not answered, and have workers choose what is `looked_for` by a filter
+        where they cannot show all requests."""
+        if looked_for != self._looked_for:
+            self._looked_for = looked_for
+            self.give("filter", {"filter": looked_for})
         for seq, command in list(self.pending.items()):
             if now - command.sent > FORGET:
                 del self.pending[seq]

@@ -114,7 +114,7 @@ class Session:
         now = self.clock()
         self.totals.tick(now)
         self.workers.tick(now)
-        self.commands.tick(now)
+        self.commands.tick(now, self.traffic.filter_text)
 
     # -- one method a kind
 
@@ -315,7 +315,7 @@ class Session:
 
     def _ack(self, message: Dict[str, Any]) -> None:
         command = self.commands.ack(message)
-        if command is None:
+        if command is None or command.name == "filter":  # the list says how much it is of
             return
         if not command.ok:
             self.notify(f"{command.label}: {command.error or 'refused'}", "error")

@@ -196,6 +196,7 @@ class Traffic:
         self._next_uid = 1
         self._rules: List[int] = []  # the uids of those that are among the entries
         self._view: List[Entry] = self.entries
+        self._unlisted = 0.0
         self._frozen: Optional[List[Entry]] = None
         self._sorted: Tuple[int, List[Entry]] = (-1, [])
 
@@ -206,7 +207,10 @@ class Traffic:
         self.seen += 1
         if row.request is not None or row.response is not None:
             self.kept.add(row)
-        self._append(row, self._matches is matches_everything or self._matches(row))
+        shown = self._matches is matches_everything or self._matches(row)
+        if shown and row.weight > 1:
+            self._unlisted += row.weight - 1
+        self._append(row, shown)
         return row
 
     def add_rule(self, gen: int, t: float, text: str, ms: float, failed: bool = False) -> Rule:
@@ -237,6 +241,7 @@ class Traffic:
         del self._rules[: bisect_left(self._rules, oldest)]
         if self._view is not self.entries:
             del self._view[: bisect_left(_Uids(self._view), oldest)]
+        self._unlisted = _unlisted(self._view)
         if self._frozen is None:
             self.kept.forget_before(oldest)
 
@@ -288,6 +293,11 @@ class Traffic:
             return sum(isinstance(entry, Row) for entry in lines), whole
         return len(lines) - (len(self._rules) if self.sort == "time" else 0), whole
 
+    @property
+    def unlisted(self) -> int:
+        """About how many more requests those stand for that the filter lets through."""
+        return round(self._unlisted)
+
     def index_of(self, uid: int) -> Optional[int]:
         lines = self.lines()
         if self.sort == "time" and not self.reverse:
@@ -330,6 +340,7 @@ class Traffic:
         else:
             self._view = [entry for entry in self.entries
                           if isinstance(entry, Rule) or matches(entry)]
+        self._unlisted = _unlisted(self._view)
         self.revision += 1
         if self._frozen is not None:
             self._frozen = self._snapshot()
@@ -382,3 +393,8 @@ class _Uids:
 
     def __getitem__(self, index: int) -> int:
         return self.entries[index].uid
+
+
+def _unlisted(entries: List[Entry]) -> float:
+    """How many more requests they stand for."""
+    return sum([entry.weight - 1 for entry in entries if isinstance(entry, Row)])

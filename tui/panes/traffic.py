@@ -239,6 +239,9 @@ class TrafficPane(LinePane):
         if traffic.filtered and (width >= 60 or not self.typing):
             shown, whole = self._counts()
             end += [(f"{shown:,} of {whole:,}", dim), ("  ", None)]
+            more = traffic.unlisted
+            if more and width >= 60:
+                end += [(f"~{text.number(more)} more match", dim), ("  ", None)]
         order = "newest first" if traffic.sort == "time" else f"by {traffic.sort}"
         if traffic.sort != "time" or traffic.reverse:
             end += [(order, self.style("query")), ("  ", None)]
