@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import gc
+import math
 import sys
 import threading
 import time
@@ -11,9 +12,17 @@ import weakref
 import pytest
 
 from tests.support.serving import run, serving
+from tremolo.insight.events import event_of
 from tremolo.insight.insight import Insight
 from tremolo.insight.pace import ENOUGH, LEAST, MAX_ROUTES, NOTICED, Pace
-from tremolo.insight.profile import MAX_NODES, MOST_REST, Profiler, tree_of
+from tremolo.insight.profile import (
+    MAX_NODES,
+    MAX_SLOW,
+    MOST_REST,
+    RARER,
+    Profiler,
+    tree_of,
+)
 from tremolo.insight.record import Record
 
 
@@ -110,6 +119,62 @@ def test_where_all_ends_soon_looks_are_rare_and_where_something_runs_they_are_no
         profiler._running[number] = record
         pauses.append(profiler._turn(record.began + LEAST))
     assert pauses == [2 * LEAST, 4 * LEAST, MOST_REST, MOST_REST, LEAST, LEAST]
+
+
+class Looks(Profiler):
+    """Notes when it would sample."""
+
+    def __init__(self):
+        super().__init__(Pace(), bool)
+        self.looks = []
+
+    def _sample(self, slow, now):
+        super()._sample(slow, now)  # finds no loop that these tasks are of
+        self.looks += [(record.id, now - record.began) for record in slow]
+
+
+class Aimless(Running):
+    def get_loop(self):
+        return None
+
+
+def test_what_runs_for_long_is_sampled_ever_more_rarely_and_for_as_long_as_it_runs():
+    profiler, task = Looks(), Aimless()
+    record = Record(1, "GET", "/poll")
+    record.task = weakref.ref(task)
+    profiler._running[1] = record
+    now, turns = record.began, 0
+    while now < record.began + 600:
+        now += profiler._turn(now)
+        turns += 1
+    times = [age for _, age in profiler.looks]
+    assert sum(age < 1.0 for age in times) >= 85  # one each 10 ms, once it is slow
+    assert 400 < len(times) < 100 + RARER * math.log(600) + 2 and times[-1] > 590
+    assert turns <= 600 / LEAST + len(times)
+
+
+def test_of_many_that_are_slow_each_has_its_turn():
+    profiler, tasks = Looks(), [Aimless() for _ in range(3 * MAX_SLOW)]
+    for number, task in enumerate(tasks):
+        record = Record(number, "GET", "/")
+        record.task = weakref.ref(task)
+        profiler._running[number] = record
+    now = record.began + 10.0
+    for _ in range(10):
+        now += profiler._turn(now)
+    assert {number for number, _ in profiler.looks} == set(range(3 * MAX_SLOW))
+
+
+def test_a_sample_of_what_has_run_for_long_stands_for_more_of_its_time():
+    async def answer(record):
+        record.began -= 5.0  # seconds ago
+        await waits(record)
+
+    record = profiled(answer)
+    assert record.sampled >= 5 * record.samples >= 15
+    assert sum(record.stacks.values()) == record.sampled
+    assert event_of(record, False)["profile"]["every_ms"] == pytest.approx(
+        10 * record.sampled / record.samples, abs=0.1)
 
 
 def test_one_that_lasts_as_long_as_somebody_listens_is_sampled_no_longer():

@@ -87,7 +87,8 @@ def event_of(record: Record, parameters: bool) -> "InsightEvent":
         "waited_ms": round(record.wait_seconds * 1000, 3), "calls": calls,
         "call_count": record.call_count, "calls_ms": round(record.call_seconds * 1000, 3)}
     if record.stacks:
-        event["profile"] = {"every_ms": STEP * 1000, "samples": record.samples,
+        every = STEP * max(1, record.sampled) / max(1, record.samples)
+        event["profile"] = {"every_ms": round(every * 1000, 1), "samples": record.samples,
                             "tree": tree_of(record)}
     return event
 

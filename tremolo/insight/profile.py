@@ -18,11 +18,13 @@ from ..telemetry.sanitize import clean
 from .pace import LEAST, Pace, route_of
 from .record import Record, running
 
-STEP = 0.01  # seconds between samples
+STEP = 0.01  # seconds between samples, at first
+#: of one that runs on, so many samples are taken while its time becomes nearly three times as
+#: long: where it stands changes as seldom, and the hundreds that say so cost others theirs
+RARER = 100
 #: seconds between looks where all that had begun has ended each time: a look takes the
 #: interpreter from whoever answers, and under load something begins at any time
 MOST_REST = 0.1
-MAX_SAMPLES = 2000  # of one request
 MAX_STACKS = 200
 MAX_DEPTH = 60
 MAX_NODES = 60
@@ -70,7 +72,7 @@ class Profiler:
         """One that lasts as long as somebody listens is not slow."""
         if self._running.pop(record.id, None) is not None or record.samples:
             record.stacks.clear()
-            record.samples = 0
+            record.samples = record.sampled = 0
 
     def stop(self) -> None:
         """End the thread."""
@@ -102,20 +104,23 @@ class Profiler:
         all_ended = True
         for id, record in list(self._running.items()):
             task = _task_of(record)
-            if task is None or task.done() or record.samples >= MAX_SAMPLES:
+            if task is None or task.done():
                 self._running.pop(id, None)
                 continue
             all_ended = False
-            soon = record.began + self._pace.limit(route_of(record)) - now
-            step = min(step, soon)
-            if soon < 0 and len(slow) < MAX_SLOW:
+            due = record.sample_due or record.began + self._pace.limit(route_of(record))
+            if due <= now and len(slow) < MAX_SLOW:
                 slow.append(record)
+                due = now + _apart(record, now)
+            step = min(step, due - now)
         if slow:
-            self._sample(slow)
+            self._sample(slow, now)
         self._rest = min(MOST_REST, 2 * self._rest) if all_ended else LEAST
         return self._rest if all_ended else max(step, STEP)
 
-    def _sample(self, slow: List[Record]) -> None:
+    def _sample(self, slow: List[Record], now: float) -> None:
+        for each in slow:
+            each.sample_due = now + _apart(each, now)
         frames = sys._current_frames()
         # A frame that knows itself, and with it all others and what they hold, would live on
         # until the collector comes.
@@ -141,11 +146,13 @@ class Profiler:
                 stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
             else:
                 stacks = [self._labels(_awaited(task.get_coro()))]
+            steps = round(_apart(record, now) / STEP)
             record.samples += 1
+            record.sampled += steps
             self.samples += 1
             for stack in stacks:
                 if stack and (stack in record.stacks or len(record.stacks) < MAX_STACKS):
-                    record.stacks[stack] = record.stacks.get(stack, 0) + 1
+                    record.stacks[stack] = record.stacks.get(stack, 0) + steps
 
     def _labels(self, frames: List[Tuple[Any, int]]) -> Stack:
         """From the outermost frame of the project inwards, each library's frames as one: what it
@@ -172,6 +179,11 @@ class Profiler:
 
 
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def _apart(record: Record, now: float) -> float:
+    """Seconds between samples of one that has run for so long."""
+    return max(STEP, (now - record.began) / RARER)
 
 
 def _task_of(record: Record) -> Any:

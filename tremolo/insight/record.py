@@ -66,8 +66,8 @@ class Record:
     __slots__ = ("__weakref__", "_method", "_path", "began", "call_count", "call_seconds",
                  "calls", "changed", "closed", "endpoint", "ends", "failure", "id",
                  "more_queries", "more_query_seconds", "mounts", "partial", "queries",
-                 "queue_seconds", "root_path", "route", "samples", "scope", "seen", "stacks",
-                 "suspects", "task", "wait_seconds")
+                 "queue_seconds", "root_path", "route", "sample_due", "sampled", "samples",
+                 "scope", "seen", "stacks", "suspects", "task", "wait_seconds")
 
     #: threads of one exchange add to it at the same time; of many, seldom
     _lock = RLock()
@@ -80,7 +80,7 @@ class Record:
     #: "commit" and "rollback", each time
     ends: List[str]
     calls: List[Call]
-    #: which stacks were sampled, how often
+    #: which stacks were sampled, for how many steps of time each
     stacks: Dict[Tuple[str, ...], int]
     #: the exceptions that were told, or need not be: see `first_sight`
     seen: List[Tuple[int, str]]
@@ -102,11 +102,13 @@ class Record:
         self.more_query_seconds = 0.0
         #: spent waiting for its turn: of the loop, and of a thread
         self.queue_seconds = 0.0
-        #: the task that answers; how often its stack was sampled
+        #: the task that answers; how often its stack was sampled, for how many steps of time
+        #: that stands, and when it is sampled next
         #: (for as long as it lives: its context has this record, and a circle would be left to
         #: the garbage collector)
         self.task: Optional[ReferenceType[Any]] = None
-        self.samples = 0
+        self.samples = self.sampled = 0
+        self.sample_due = 0.0
         #: spent waiting for connections of pools
         self.wait_seconds = 0.0
         self.call_count = 0

@@ -65,9 +65,9 @@ class Profile(TypedDict):
     """The sampled stacks of a request that took longer than 95 of 100 of its route, or a tenth
     of a second."""
 
-    every_ms: float  # between samples
+    every_ms: float  # between samples, in the mean: of what takes long they become rarer
     samples: int
-    tree: List[List[Any]]  # [depth, label, samples], in the order of reading
+    tree: List[List[Any]]  # [depth, label, share of the time], in the order of reading
 
 
 class ChangeEvent(TypedDict, total=False):

@@ -132,7 +132,8 @@ def flame_lines(pane: Page, row: Row, width: int) -> Lines:
     if facts is None or not facts.flame:
         return []
     whole = max(1, sum(node.samples for node in facts.flame if node.depth == 0))
-    note = f"{facts.samples} samples, one each {facts.every_ms:g} ms"
+    about = "about " if facts.every_ms > 10 else ""  # they become rarer
+    note = f"{facts.samples} samples, {about}one each {facts.every_ms:g} ms"
     lines: Lines = [*heading(pane, "Flame", note, width)]
     for node in facts.flame:
         cells = max(1, round(12 * node.samples / whole))
