@@ -136,7 +136,7 @@ class FirstFrame:
             if number == active:
                 row.append(Run(f" {number} {label} ", "background", True, "foreground"))
             else:
-                row += [Run(f" {number} ", "faint"), Run(f"{label} ", "muted")]
+                row += [Run(f" {number} ", "muted"), Run(f"{label} ", "muted")]
             row.append(Run(" " if width >= WIDE_TABS else ""))
         return row
 

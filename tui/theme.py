@@ -40,7 +40,7 @@ def _blends(variables: Dict[str, str]) -> Dict[str, str]:
     return {
         "muted": back.blend(front, colours.muted_share(light)).hex6,
         "faint": back.blend(front, colours.faint_share(light)).hex6,
-        "cursor": back.blend(front, 0.13 if light else 0.17).hex6,
+        "cursor": back.blend(front, 0.10 if light else 0.13).hex6,
     }
 
 

@@ -71,9 +71,9 @@ def test_without_colours_the_screen_says_the_same_in_words_and_marks(monkeypatch
     assert "✖500" in found["traffic"] and "▲404" in found["traffic"]
 
 
+@pytest.mark.parametrize("ground", ["background", "surface", "cursor"])
 @pytest.mark.parametrize("theme", ["tremolo", "tremolo-light"])
-def test_each_tone_is_read_well_on_its_background(theme):
-
+def test_each_tone_is_read_well_on_its_background_and_where_it_is_selected(theme, ground):
     from textual.color import Color
 
     from tests.support.pictures import LETTERS
@@ -83,7 +83,7 @@ def test_each_tone_is_read_well_on_its_background(theme):
     app = Dashboard(ours, {})
     app.theme = theme
     variables = app.get_css_variables()
-    back = Color.parse(variables["background"])
+    back = Color.parse(variables[ground])
 
     def luminance(colour):
         parts = [value / 255 for value in colour.rgb]
@@ -98,6 +98,14 @@ def test_each_tone_is_read_well_on_its_background(theme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, f"{name} on {theme}"  # WCAG 2, 1.4.3
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_what_is_hardly_seen_is_no_word(path):
+    text, tones = path.read_text(encoding="utf-8").split("=" * 20 + "\n")
+    hardly = {char for line, letters in zip(text.splitlines(), tones.splitlines())
+              for char, letter in zip(line, letters) if letter in ",<"}
+    assert not [char for char in hardly if char.isalnum()], hardly
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--reedme"], ["--readme", "folder"], [],

@@ -212,7 +212,7 @@ class TabBar(Bar):
             if number == self.active:
                 pieces.append((words, self.style("tab")))
             else:
-                pieces += [(f" {number} ", self.style("faint")),
+                pieces += [(f" {number} ", self.style("dim")),
                            (label + " ", self.style(kind))]
             self._zones[number] = (column, column + len(words))
             column += len(words)
@@ -332,5 +332,5 @@ class KeyBar(Bar):
             used += length
         hint = self.host.asking.hint
         if hint and width - used >= 20:
-            end = [(fit(f"{hint}", width - used - 1) + " ", self.style("faint"))]
+            end = [(fit(f"{hint}", width - used - 1) + " ", self.style("dim"))]
         return spread(left, end, width)

@@ -100,7 +100,7 @@ class ErrorsPane(LinePane):
         room = self.size.height - self.titled - self._list_height() - 1
         if line == room and len(self._trace) > room:
             note = f" … {len(self._trace) - room + 1} more lines, ⏎ shows all"
-            return strip_of([(note, self.style("faint"))], width, self.base_style)
+            return strip_of([(note, self.style("dim"))], width, self.base_style)
         pieces = self._trace[line - 1] if line <= len(self._trace) else []
         return strip_of(pieces, width, self.base_style)
 

@@ -80,7 +80,7 @@ def head_pieces(pane: Styled, at: Columns, scale: float, sort: str, reverse: boo
         pieces += [(words, pane.style("query" if chosen else "head")), (" ", None)]
     if at.bar:
         end = f"{scale / 1000:g} s" if scale >= 1000 else f"{scale:g} ms"
-        pieces.append(("0" + " " * (at.bar - 1 - len(end)) + end, pane.style("faint")))
+        pieces.append(("0" + " " * (at.bar - 1 - len(end)) + end, pane.style("dim")))
     return pieces
 
 

@@ -29,7 +29,7 @@ def call_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
         lines.append([(f" {text.millis(call.ms):>7} ", pane.style("text")),
                       (f"{call.method} {call.target} ", pane.style("text")),
                       (f"{call.status} ", pane.style("error" if failed else "good")),
-                      (_short(call.place), pane.style("faint"))])
+                      (_short(call.place), pane.style("dim"))])
         if call.mail is not None:
             lines += _mail_lines(pane, call.mail, width)
     return lines
@@ -82,7 +82,7 @@ def query_lines(pane: LinePane, row: Row, width: int) -> List[Sequence[Piece]]:
              (query.sql + " ", pane.style("error") if query.failed else plain),
              ("".join(f"{each} " for each in parameters), pane.style("second")),
              (f"{counted(rows, 'row')} " if query.rows >= 0 else "", dim),
-             (_short(query.place), pane.style("faint"))], width - 1, 9)
+             (_short(query.place), pane.style("dim"))], width - 1, 9)
     left = facts.query_count - len(facts.queries)
     if left > 0:
         lines.append([(f" {left} more are not shown", dim)])

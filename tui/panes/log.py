@@ -13,7 +13,7 @@ from ..model import text
 from ..model.logs import LogLine
 from .lines import LinePane
 
-_LEVELS = {"debug": "faint", "info": "dim", "warning": "warning", "error": "error",
+_LEVELS = {"debug": "dim", "info": "dim", "warning": "warning", "error": "error",
            "critical": "error"}
 _SHORT = {"debug": "debug", "warning": "warn", "critical": "fatal"}
 _EFFECTS = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse"}

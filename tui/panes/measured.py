@@ -101,7 +101,7 @@ class Measured:
             if limit and rate >= 1 and not short:
                 pieces.append((f"  {rate / limit * 100:.0f}%", style(kind)))
         elif rate >= 1 and not short:
-            pieces.append((", no limit", style("faint")))
+            pieces.append((", no limit", style("dim")))
         return pieces
 
     # -- as plots
@@ -131,7 +131,7 @@ class Measured:
         lines = [self._words("↓ down" if mark == "↓" else "↑ up", rate, limits[-1],
                              short=count < 24)]
         for row, runs in enumerate(area(values, limits, height, top)):
-            label, kind = "", "faint"
+            label, kind = "", "dim"
             if row == rule:
                 label, kind = _short_bits(limits[-1] or 0.0), "warning"
             elif row == 0 and any(values):
@@ -143,7 +143,7 @@ class Measured:
                           *((text, style(name) if name else None) for text, name in runs)])
         if axis:
             lines.append([(" " * GUTTER + "└", style("faint")),
-                          (time_axis(count, int(SECONDS)), style("faint"))])
+                          (time_axis(count, int(SECONDS)), style("dim"))])
         return lines
 
 

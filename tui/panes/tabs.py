@@ -222,7 +222,7 @@ def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
                          (f"{text.size(message.size):>7} " if wide else "", pane.style("dim")),
                          (kind, pane.style("moved"))]
     if message.wire is not None and wide:
-        lead.insert(3, (f"{f'({text.size(message.wire)})':>9} ", pane.style("faint")))
+        lead.insert(3, (f"{f'({text.size(message.wire)})':>9} ", pane.style("dim")))
     if message.waited:
         lead.append(("waited ", pane.style("warning")))
     start = sum(cell_len(part) for part, _ in lead)

@@ -154,7 +154,7 @@ def _paragraph(numbered: List[Tuple[int, str]], line: int) -> List[Tuple[int, st
 
 
 def _fold(pane: Page, count: int) -> Sequence[Piece]:
-    return [(f" ▹ {counted(count, 'framework frame')} hidden (f)", pane.style("faint"))]
+    return [(f" ▹ {counted(count, 'framework frame')} hidden (f)", pane.style("dim"))]
 
 
 # -- as Python prints it

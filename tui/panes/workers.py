@@ -160,7 +160,7 @@ class WorkersPane(LinePane):
         if reload.parts:
             what = "start" if reload.first else "last reload"
             notes.append([(f" {what} ", dim), (reload.spent(), self.style("text")),
-                          ("   i shows more", self.style("faint"))])
+                          ("   i shows more", self.style("dim"))])
         for worker in self._workers:
             if not worker.blocked_by:
                 continue
