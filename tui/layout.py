@@ -14,7 +14,7 @@ from .model.connections import SORTS as CONNECTION_SORTS
 from .model.routes import SORTS as ROUTE_SORTS
 from .model.session import Session
 from .model.traffic import SORTS as TRAFFIC_SORTS
-from .modes import LOWER, MODES, NAMES, OVERVIEW, STRIPS, active_of, alone_of, mode_for
+from .modes import LOW, LOWER, MODES, NAMES, OVERVIEW, STRIPS, active_of, alone_of, mode_for
 from .panes.bars import TabBar
 from .panes.lines import LinePane
 
@@ -47,14 +47,17 @@ class Layout:
         self.strip = False  # the throttle control below another pane
         self.alone = False
         self.mode = mode_for(*app.size)
+        self._low = app.size.height < LOW
         self._heights: Tuple[int, ...] = ()  # of the strips, as they are drawn now
         self._applied = False
 
     def resized(self, size: Size) -> None:
-        mode = mode_for(*size)
-        if mode != self.mode:
-            self.mode = mode
+        mode, low = mode_for(*size), size.height < LOW
+        if (mode, low) != (self.mode, self._low):
+            self.mode, self._low = mode, low
             self.apply()
+            if mode == "tiny" and (self.detail or self.strip):
+                self._focus(*self.shown())
 
     # -- from one run to the next
 
@@ -117,13 +120,13 @@ class Layout:
     def open_detail(self, again: bool = False) -> None:
         """Beside the list or in its place; `again`: what it shows is asked for once more, so that
         it gets the keys."""
-        if self.mode == "tiny":
-            return
         if not self.detail:
             self.detail = True
-            if self.mode == "narrow":
+            if self.mode in ("tiny", "narrow"):
                 self.strip = False
             self.apply()
+            if self.mode == "tiny":
+                self._focus("detail")
         elif again or self.mode != "overview" or self.alone:
             self._focus("detail")
 
@@ -145,7 +148,7 @@ class Layout:
             return
         if NAMES[self.active] != "throttle":
             self.strip = True
-            if self.mode == "narrow":
+            if self.mode in ("tiny", "narrow"):
                 self.detail = False
             self.apply()
         self._focus("throttle")
@@ -191,7 +194,7 @@ class Layout:
     def shown(self) -> Set[str]:
         active = NAMES[self.active]
         if self.mode == "tiny":
-            return {active}
+            return {"throttle" if self.strip else "detail" if self.detail else active}
         if self.mode == "overview" and not self.alone:
             return {*OVERVIEW, "detail" if self.detail else self.side}
         names = {active}
@@ -237,6 +240,7 @@ class Layout:
         for mode in MODES:  # all styles are made anew once the screen that is mounted resumes
             screen.set_class(mode == look, mode, update=self._applied)
         screen.set_class(look == "medium" and self.detail, "beside", update=self._applied)
+        screen.set_class(look == "narrow" and self._low, "low", update=self._applied)
         self._applied = True
         for name, pane in self.app.panes.items():
             if pane.follow and not self.detail:

@@ -1,6 +1,6 @@
 """What there is on the screen, and how much of it fits: the panes by number, and the modes.
 
-tiny: the list and the news. narrow: one pane, the detail below it. medium: one pane, the
+tiny: one pane and the news. narrow: one pane, the detail below it. medium: one pane, the
 detail beside it. overview: everything at once. Knows no Textual.
 """
 
@@ -14,6 +14,7 @@ SHORT = {1: "Traf", 2: "Rout", 3: "Conn", 4: "Log", 5: "Err", 6: "Work", 7: "Thr
 MODES = ("tiny", "narrow", "medium", "overview")
 OVERVIEW = ("traffic", "routes", "log", "throttle", "workers")
 STRIPS = (("throttle", 7), ("workers", 6))  # and their lines when they are opened
+LOW = 20  # lines, below which a detail gets more than half of them
 LOWER = 10  # lines of routes and log in the overview
 WIDE_TABS = 90  # columns, from which on names are whole and further apart
 SHORT_TABS = 76  # and below which they would not fit

@@ -117,3 +117,58 @@ async def test_the_first_line_is_the_first_that_can_be_selected(d):
     await d.say(past_event(5, 0), rows(d.player, 1, path="/first"), rows(d.player, 3))
     await d.press("g")
     assert paths(d)[0] == "/first"
+
+
+def test_where_only_one_pane_fits_a_detail_takes_its_place_and_gives_it_back():
+    async def main():
+        async with dashboard((40, 10)) as d:
+            await d.say(rows(d.player, 3, path="/one", ms=5.0))
+            await d.press("up", "enter")
+            assert "Esc closes" in d.text() and "all requests" not in d.text()
+            await d.press("right")
+            assert d.app.detail.tab == "Curl"
+            await d.press("escape")
+            assert "all requests" in d.text() and d.app.traffic.has_focus
+            await d.press("t")
+            assert "preset" in d.text() and "all requests" not in d.text()
+            await d.press("escape")
+            assert "all requests" in d.text()
+            await d.press("enter")
+            await d.pilot.resize_terminal(80, 24)
+            assert "Esc closes" in d.text() and "all requests" in d.text()
+            await d.press("escape", "enter")
+            await d.pilot.resize_terminal(40, 10)
+            assert "Esc closes" in d.text() and d.app.detail.has_focus
+    asyncio.run(main())
+
+
+def test_in_a_low_terminal_the_detail_gets_more_than_the_list():
+    async def main():
+        async with dashboard((60, 16)) as d:
+            await d.say(rows(d.player, 30, path="/one"))
+            await d.press("up", "enter")
+            assert d.app.detail.size.height > d.app.traffic.size.height >= 4
+            await d.pilot.resize_terminal(60, 24)
+            assert abs(d.app.detail.size.height - d.app.traffic.size.height) <= 1
+    asyncio.run(main())
+
+
+@drive(SMALL)
+async def test_where_the_filter_lets_nothing_through_lines_between_requests_say_nothing(d):
+    await d.say(rows(d.player, 3, path="/one"), d.player.reload("ready"))
+    await d.press("slash", *"s:5xx", "enter")
+    assert "none of 3 requests matches the filter; Esc shows all" in d.text()
+    assert "gen 15 ·" not in "\n".join(d.screen()[4:-2])
+
+
+@drive((100, 30))
+async def test_what_is_said_of_a_request_is_wrapped_and_not_cut(d):
+    await d.say(rows(d.player, 1, path="/one", crowded=True, unobserved=True, endpoint={
+        "name": "a_handler_with_quite_a_long_name", "file": "/home/ada/shop/main.py", "line": 46}))
+    await d.press("up", "enter")
+    while d.app.detail.tab != "Timing":
+        await d.press("right")
+    shown = " ".join(" ".join(line.partition("│")[2].split()) for line in d.screen())
+    for words in ("other processes wanted the processor, too", "e opens it",
+                  "not looked into: too many requests came at once"):
+        assert words in shown, words

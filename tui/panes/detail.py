@@ -18,7 +18,7 @@ from ..model.traffic import Row
 from ..model.workers import Reload, Worker
 from .contents import Contents, Reading, Subject
 from .lines import LinePane
-from .page import STATUS_KINDS, STATUS_MARKS
+from .page import STATUS_KINDS, STATUS_MARKS, unfolded
 from .tabs import names_for, tab_pieces
 
 
@@ -120,9 +120,10 @@ class DetailPane(LinePane):
         if isinstance(subject, Row):
             if subject.state == "live":
                 subject = self.subject = self._newest(subject)
-            self._body = self._request_lines(subject, width)
+            lines = self._request_lines(subject, width)
         else:
-            self._body = self.contents.of(subject, width, self.host.wall_clock())
+            lines = self.contents.of(subject, width, self.host.wall_clock())
+        self._body = unfolded(lines, width)
         following, self.follow = self.follow, self.follow and self.tab == "Messages"
         super()._settle()
         self.follow = following

@@ -6,7 +6,7 @@ from typing import List, Protocol, Sequence
 from rich.cells import cell_len
 from rich.style import Style
 
-from ..draw import Piece
+from ..draw import Piece, wrapped_pieces
 from ..model.session import Session
 
 Lines = List[Sequence[Piece]]
@@ -26,9 +26,23 @@ class Page(Styled, Protocol):
     def body_height(self) -> int: ...
 
 
-def fact(pane: Styled, name: str, value: str) -> List[Piece]:
+class Wrapped(List[Piece]):
+    """A line that goes on below, `indent` cells from the left, where it is too long."""
+
+    def __init__(self, pieces: Sequence[Piece], indent: int = 1) -> None:
+        super().__init__(pieces)
+        self.indent = indent
+
+
+def fact(pane: Styled, name: str, value: str, *more: Piece) -> Wrapped:
     """A name and what it is."""
-    return [(f" {name:<10}", pane.style("dim")), (value, pane.style("text"))]
+    return Wrapped([(f" {name:<10}", pane.style("dim")), (value, pane.style("text")), *more], 11)
+
+
+def unfolded(lines: Lines, width: int) -> Lines:
+    """Lines as they are drawn: those that are `Wrapped` in as many as they need."""
+    return [part for line in lines for part in (
+        wrapped_pieces(line, width - 1, line.indent) if isinstance(line, Wrapped) else (line,))]
 
 
 def heading(pane: Styled, name: str, note: str, width: int) -> Lines:

@@ -7,7 +7,7 @@ from ..model import differences, text
 from ..model.notices import Notices
 from ..model.pins import Answer, Pin, compare
 from ..model.workers import Reload, Worker
-from .page import Lines, Page, Styled, fact, heading
+from .page import Lines, Page, Styled, Wrapped, fact, heading
 
 SLOWEST = 3  # modules
 ROOMY = 14  # lines from which on there is room for headings
@@ -34,7 +34,7 @@ def worker_lines(pane: Page, worker: Worker, width: int) -> Lines:
         since = now - worker.blocked_at if worker.blocked_at is not None else None
         note = f"for {since:.1f} s" if since is not None else f"took {worker.blocked_for:.1f} s"
         lines += [[], *heading(pane, "Blocked", note, width),
-                  [(" ", None), (worker.blocked_by, pane.style("error"))], []]
+                  Wrapped([(" ", None), (worker.blocked_by, pane.style("error"))]), []]
         lines += [stack_line(pane, line) for line in worker.stack]
     return lines
 
@@ -76,7 +76,7 @@ def reload_lines(pane: Page, reload: Reload, width: int) -> Lines:
         ahead = f" · {reload.preloaded:,} modules preloaded" if reload.preloaded else ""
         lines.append(fact(pane, "by", reload.mode + ahead))
     if reload.error:
-        lines.append([(" ", None), (reload.error, pane.style("error"))])
+        lines.append(Wrapped([(" ", None), (reload.error, pane.style("error"))]))
     if compact and reload.parts:
         lines += _bars(pane, list(reload.parts.items()), width, one_after_another=True)
         slowest = " · ".join(f"{name} {ms:.0f}" for name, ms in reload.modules[:SLOWEST])

@@ -97,8 +97,8 @@ def timing_lines(pane: Page, row: Row, width: int) -> Lines:
         lines.append(fact(pane, "route", row.route))
     if row.endpoint is not None:
         at = f"{os.path.basename(row.endpoint.file)}:{row.endpoint.line}"
-        lines.append([*fact(pane, "handler", f"{row.endpoint.name}  {at}  "),
-                      ("e", pane.style("key")), (" opens it", pane.style("dim"))])
+        lines.append(fact(pane, "handler", f"{row.endpoint.name}  {at}  ",
+                          ("e", pane.style("key")), (" opens it", pane.style("dim"))))
     if row.unobserved:
         lines.append(fact(pane, "within", "not looked into: too many requests came at once"))
     if row.crowded:

@@ -109,7 +109,8 @@ class TrafficPane(LinePane):
         return shown + len(self._live), whole + running
 
     def _settle(self) -> None:
-        self._lines = self.session.traffic.lines()
+        traffic = self.session.traffic
+        self._lines = traffic.lines() if not traffic.filtered or traffic.counts()[0] else ()
         super()._settle()
         visible = range(self.top, min(self.count(), self.top + self.body_height))
         entries = [self.entry(index) for index in visible]
