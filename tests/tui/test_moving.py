@@ -164,7 +164,7 @@ async def test_where_the_filter_lets_nothing_through_lines_between_requests_say_
 @drive((100, 30))
 async def test_what_is_said_of_a_request_is_wrapped_and_not_cut(d):
     await d.say(rows(d.player, 1, path="/one", crowded=True, unobserved=True, endpoint={
-        "name": "a_handler_with_quite_a_long_name", "file": "/home/ada/shop/main.py", "line": 46}))
+        "name": "a_handler_of_quite_a_long_name", "file": "/home/ada/shop/main.py", "line": 46}))
     await d.press("up", "enter")
     while d.app.detail.tab != "Timing":
         await d.press("right")
@@ -172,3 +172,54 @@ async def test_what_is_said_of_a_request_is_wrapped_and_not_cut(d):
     for words in ("other processes wanted the processor, too", "e opens it",
                   "not looked into: too many requests came at once"):
         assert words in shown, words
+
+
+@drive(LARGE)
+async def test_what_runs_is_above_all_others_where_the_newest_are(d):
+    d.player.streams = []
+    live = [d.player.row(4711, path=f"/live-{n}", state="live", t=1_700_000_000.0 + n)
+            for n in range(3)]
+    await d.say(rows(d.player, 3, path="/ended", status=200), d.player.frame(4711, live))
+    await d.press("1", "S")
+    screen = [line for line in d.screen() if "/live" in line or "/ended" in line]
+    assert ["/live-2" in screen[0], "/live-0" in screen[2], "/ended" in screen[3]] == [True] * 3
+    await d.press("g", "down", "down", "down")
+    assert paths(d)[0] == "/ended"
+    await d.press("up")
+    assert paths(d)[0] == "/live-0"
+
+
+@drive(LARGE)
+async def test_how_many_run_that_are_not_listed_is_said(d):
+    d.player.streams = []
+    live = [d.player.row(4711, path="/live", state="live") for _ in range(10)]
+    await d.say(rows(d.player, 2, path="/ended"), d.player.frame(4711, live))
+    assert "2 in progress not listed" in d.text()
+    await d.press("1", "s")
+    assert "10 in progress not listed" in d.text() and "/live" not in d.text()
+    await d.press("slash", *"/end", "enter")
+    assert "in progress" not in d.text() and "2 of 12" in d.text()
+
+
+@pytest.mark.parametrize("column, mark, words", [
+    ("ms", "▼MS", "by ms"), ("size", "▼SIZE", "by size"), ("status", "▼STAT", "by status"),
+    ("path", "▲PATH", "by path"), ("method", "▲METHOD", "by method")], ids=lambda word: word)
+def test_a_sorted_column_says_which_end_comes_first(column, mark, words):
+    async def main():
+        async with dashboard((100, 30)) as d:
+            await d.say(rows(d.player, 2))
+            while d.app.session.traffic.sort != column:
+                await d.press("s")
+            assert mark in d.screen()[4] and f" {words} " in d.screen()[3]
+            await d.press("S")
+            other = {"▼": "▲", "▲": "▼"}[mark[0]] + mark[1:]
+            assert other in d.screen()[4] and f" {words} reversed " in d.screen()[3]
+    asyncio.run(main())
+
+
+@drive((60, 24))
+async def test_a_mark_of_order_fits_into_a_narrow_column(d):
+    await d.say(rows(d.player, 2))
+    while d.app.session.traffic.sort != "method":
+        await d.press("s")
+    assert "▲MET " in d.screen()[4]

@@ -64,6 +64,10 @@ def scale_of(rows: Sequence[Row]) -> float:
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= longest * 0.999)
 
 
+#: columns that are sorted with the least first
+UPWARDS = ("time", "path", "method")
+
+
 def head_pieces(pane: Styled, at: Columns, scale: float, sort: str, reverse: bool
                 ) -> List[Piece]:
     names = [("time", "TIME", at.time, False), ("method", "METHOD" if at.method > 4 else "METH",
@@ -75,7 +79,7 @@ def head_pieces(pane: Styled, at: Columns, scale: float, sort: str, reverse: boo
             continue
         chosen = name == sort and (name != "time" or reverse)
         if chosen:
-            label = ("▲" if reverse == (name != "time") else "▼") + label
+            label = (("▲" if (name in UPWARDS) != reverse else "▼") + label)[:cells]
         words = right(label, cells) if flush_right else fit(label, cells)
         pieces += [(words, pane.style("query" if chosen else "head")), (" ", None)]
     if at.bar:

@@ -17,6 +17,7 @@ from .exchange_line import columns, head_pieces, row_pieces, scale_of
 from .lines import LinePane
 
 LIVE_ROWS = 8
+MOST_RUNNING = 10_000
 TORRENT = 0.2  # seconds between draws that have nothing in common: nobody can read faster
 FILTER = "filter "  # before what is filtered by
 
@@ -66,6 +67,7 @@ class TrafficPane(LinePane):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._live: List[Row] = []
+        self._unlisted = self._in_progress = 0
         self._seen = 0  # rows that had come when it was drawn last
         self._lines: Sequence[Entry] = ()
         self._scale = 10.0  # milliseconds of a full bar
@@ -74,12 +76,12 @@ class TrafficPane(LinePane):
 
     def version(self) -> Any:
         traffic = self.session.traffic
-        self._live = self._live_rows()
+        self._look_at_running()
         live = tuple((row.uid, row.bytes_out, row.bytes_in, int(row.ms // 500), int(row.rate))
                      for row in self._live)
         revision = (traffic.filter_text, traffic.sort) if traffic.paused else traffic.revision
         return (traffic.paused, revision, live, self.follow, self.selected,
-                self.session.pins.revision)
+                self.session.pins.revision, self._unlisted)
 
     def sync(self, hurry: bool = False) -> bool:
         seen = self.session.traffic.seen
@@ -91,22 +93,21 @@ class TrafficPane(LinePane):
             self._seen = seen
         return drawn
 
-    def _live_rows(self) -> List[Row]:
+    def _look_at_running(self) -> None:
+        """Those that run have a place where lines are in the order of time: the newest of them
+        are listed, and how many are not is said."""
         session = self.session
-        if session.traffic.paused or session.traffic.sort != "time":
-            return []
-        rows = session.live.rows(session.clock(), LIVE_ROWS)
-        if session.traffic.filtered:
-            rows = [row for row in rows if session.traffic.matches(row)]
-        return rows
+        running = session.live.rows(session.clock(), MOST_RUNNING)
+        matching = [row for row in running if session.traffic.matches(row)] if (
+            session.traffic.filtered) else running
+        placed = session.traffic.sort == "time" and not session.traffic.paused
+        self._live = matching[-LIVE_ROWS:] if placed else []
+        self._unlisted, self._in_progress = len(matching) - len(self._live), len(running)
 
     def _counts(self) -> Tuple[int, int]:
         """How many requests the filter lets through, of how many, those that run included."""
         shown, whole = self.session.traffic.counts()
-        if self.session.traffic.paused or self.session.traffic.sort != "time":
-            return shown, whole
-        running = len(self.session.live.rows(self.session.clock(), LIVE_ROWS))
-        return shown + len(self._live), whole + running
+        return shown + len(self._live) + self._unlisted, whole + self._in_progress
 
     def _settle(self) -> None:
         traffic = self.session.traffic
@@ -119,9 +120,18 @@ class TrafficPane(LinePane):
     def count(self) -> int:
         return len(self._lines) + len(self._live)
 
+    @property
+    def _above(self) -> int:
+        """How many lines of running requests stand above all others: where the newest do."""
+        return len(self._live) if self.session.traffic.reverse else 0
+
     def entry(self, index: int) -> Entry:
+        above = self._above
+        if index < above:
+            return self._live[above - 1 - index]
         finished = len(self._lines)
-        return self._lines[index] if index < finished else self._live[index - finished]
+        return self._lines[index - above] if index - above < finished else (
+            self._live[index - finished])
 
     def key_at(self, index: int) -> Any:
         entry = self.entry(index)
@@ -131,9 +141,10 @@ class TrafficPane(LinePane):
         if key < 0:
             for index, row in enumerate(self._live):
                 if row.uid == key:
-                    return len(self._lines) + index
+                    return self._above - 1 - index if self._above else len(self._lines) + index
             return None
-        return self.session.traffic.index_of(key)
+        at = self.session.traffic.index_of(key)
+        return None if at is None else at + self._above
 
     def subject_of_selection(self) -> Any:
         return self.selected_row()
@@ -171,7 +182,7 @@ class TrafficPane(LinePane):
         self.selected = self.session.live.became(lost)
         if self.selected is None or self.index_of(self.selected) is None:
             self.selected = None
-            self.follow = True
+            self.follow = self.grows_at_end
 
     def cache_key(self, index: int) -> Any:
         entry = self.entry(index)
@@ -243,7 +254,10 @@ class TrafficPane(LinePane):
             more = traffic.unlisted
             if more and width >= 60:
                 end += [(f"~{text.number(more)} more match", dim), ("  ", None)]
-        order = "newest first" if traffic.sort == "time" else f"by {traffic.sort}"
+        order = "newest first" if traffic.sort == "time" else (
+            f"by {traffic.sort}{' reversed' if traffic.reverse else ''}")
+        if self._unlisted and width >= 60:
+            end += [(f"{self._unlisted:,} in progress not listed", dim), ("  ", None)]
         if traffic.sort != "time" or traffic.reverse:
             end += [(order, self.style("query")), ("  ", None)]
         if len(self.session.pins) and width >= 60:
@@ -334,7 +348,7 @@ class TrafficPane(LinePane):
 
     def action_jump(self, kind: str, step: int) -> None:
         """Select the next line of a kind, or the one before; from the end on to the beginning."""
-        lines, count = self._lines, len(self._lines)
+        count = self.count()
         here = self.selected_index()
         start = here if here is not None else count if step < 0 else -1
         for offset in range(1, count + 1):
@@ -344,14 +358,14 @@ class TrafficPane(LinePane):
                 return
         words = {"failed": "no request here has failed", "gen": "all are of one generation",
                  "marked": "nothing here is marked: m marks"}
-        self.session.notify(words[kind] if lines else "no requests yet", "info")
+        self.session.notify(words[kind] if count else "no requests yet", "info")
 
     def _is_kind(self, kind: str, index: int) -> bool:
-        entry = self._lines[index]
+        entry = self.entry(index)
         if isinstance(entry, Rule):
             return False
         if kind == "gen":  # the first row after a rule
-            return index > 0 and isinstance(self._lines[index - 1], Rule)
+            return index > 0 and isinstance(self.entry(index - 1), Rule)
         if kind == "marked":
             return entry.marked
         return entry.status >= 500 or bool(entry.error) or entry.state == "aborted"
