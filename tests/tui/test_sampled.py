@@ -34,6 +34,19 @@ async def test_a_list_that_is_a_sample_of_what_matches_says_of_how_much(d):
     assert "3 of 5  ~80 more match" in d.text()
 
 
+@drive(LARGE)
+async def test_what_no_worker_judges_is_said_to_be_searched_for_in_the_sample_alone(d):
+    few = rows(d.player, 2, path="/a")
+    few["totals"]["rows_dropped"] = 1200
+    await d.say(few)
+    for text, said in (("/a", False), ("s:404", False), ("err:", False), ("h:cookie", True),
+                       ("/a h:cookie", False), ("/a | b:total", True)):
+        d.app.session.traffic.set_filter(text)
+        await d.press("f12")  # whatever: it is drawn anew
+        assert "1200 sampled out" in d.text()
+        assert ("1200 sampled out, not searched" in d.text()) is said, text
+
+
 def test_what_is_listed_no_more_stands_for_nothing():
     traffic = Traffic(capacity=8)
     for number in range(30):

@@ -10,11 +10,14 @@ from tremolo.worker.pacing import (
     BUSY_SHARE,
     CREDIT,
     IDLE_SHARE,
+    LEAST_SOUGHT,
     MAX_ROWS,
     MIN_ROWS,
     MORE_CREDIT,
+    MOST_SOUGHT,
     SAVED,
     SAVED_OF_A_LOAD,
+    SOUGHT_TIME,
     Pacing,
 )
 
@@ -71,6 +74,18 @@ def test_a_page_that_comes_after_a_rest_is_looked_into_whole_whatever_rows_cost(
     turned(pacing, 500e-6, 1.0)
     turned(pacing, 0.0, 0.0, rows=0)
     assert pacing.room == A_PAGE > pacing.rows
+
+
+def test_what_viewers_look_for_has_time_of_its_own_which_is_bounded():
+    for cost, most in ((10e-6, MOST_SOUGHT), (60e-6, 10), (1e-3, LEAST_SOUGHT)):
+        alone, beside = Pacing(), Pacing()
+        without = turned(alone, cost, 1.0)
+        for _ in range(200):
+            beside.passed(TURN, TURN, TURN)
+            rows, sought = beside.rows, beside.sought
+            beside.told(rows + sought, (rows + sought) * cost, sought)
+        assert sought == most
+        assert beside.spent <= sum(without) * cost + 200 * (SOUGHT_TIME + LEAST_SOUGHT * cost)
 
 
 def test_a_process_that_others_leave_half_of_the_processor_shows_half_as_much():

@@ -205,7 +205,8 @@ class Recent(List[Any]):
                 return
         elif not choice:
             # The next one for its target is looked into from its beginning.
-            self._look_again(exchange.head.target)
+            self._firsts.discard(exchange.head.target)
+            self.seen.discard(exchange.head.target)
             self._forget_sought(exchange)
             if not self._remarkable_left:
                 self._remarkable_out += 1
@@ -229,15 +230,9 @@ class Recent(List[Any]):
                     exchange.choice = SOUGHT
                 elif each.choose():
                     exchange.choice = FOUND
-                    self._look_again(exchange.head.target)
                 else:
                     each.out += 1
                 return
-
-    def _look_again(self, target: bytes) -> None:
-        """The next one for `target` is a first one."""
-        self._firsts.discard(target)
-        self.seen.discard(target)
 
     def _forget_sought(self, exchange: Any) -> None:
         """It was counted among those that are looked for, and is something else."""

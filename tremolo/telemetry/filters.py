@@ -15,6 +15,7 @@ Invalid text raises `FilterError` with the place; the caller keeps its last good
 import operator
 import re
 from fnmatch import translate
+from functools import lru_cache
 from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Set, Tuple
 
 Predicate = Callable[[Any], bool]
@@ -253,6 +254,12 @@ def compile_hold(text: str) -> Predicate:
 
 # -- what is looked for
 
+#: keys of what workers judge as a request begins, as it ends, and show before all else
+BEGUN = ("path", "m", "ip", "conn", "pid")
+ENDED = ("s", "ms", "ttfb", "size", "in")
+REMARKABLE = ("err", "ws", "sse", "live")
+
+
 class Part(NamedTuple):
     """What a filter says with terms that are known at some point: all that it lets through
     matches this. `keys` are those of its terms; nothing that took less than `least_ms` does."""
@@ -285,6 +292,12 @@ def compile_part(text: str, known: Collection[str]) -> Optional[Part]:
         return None
     return Part(_any(alternatives), keys, min(
         max(least.get(term, 0.0) for term in terms) for terms in alternatives))
+
+
+@lru_cache(16)
+def is_judged(text: str) -> bool:
+    """Whether workers can judge by it which of too many requests to show. Raises FilterError."""
+    return not text or compile_part(text, (*BEGUN, *ENDED, *REMARKABLE)) is not None
 
 
 # -- the log

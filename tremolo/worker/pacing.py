@@ -98,7 +98,8 @@ class Pacing:
         viewers looked for."""
         self.spent += cost
         self._credit = max(0, self._credit - rows + sought)
-        self._saved = max(-SAVED, self._saved - cost * (1 - sought / max(1, rows)))
+        beside = sought * min(A_ROW, self._a_row)  # without what a turn costs anyhow
+        self._saved = max(-SAVED, self._saved - max(0.0, cost - beside))
         if rows >= ENOUGH_ROWS:
             self._a_row += (cost / rows - self._a_row) / 4
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from ..exceptions import CommandError
 from ..net.sought import Sought
-from ..telemetry.filters import FilterError, Part, compile_part
+from ..telemetry.filters import BEGUN, ENDED, FilterError, Part, compile_part
 from ..telemetry.sanitize import clean
 from .connection_rows import shown_peer
 from .pages import PREFIX
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
 MOST = 4  # filters
 LONGEST = 2000  # characters of one
-#: keys of terms that are known as an exchange begins; of these, those that its method and its
-#: target alone decide; and that are known as it ends
-BEGUN = ("path", "m", "ip", "conn", "pid")
+#: keys of terms that the method and the target of a request alone decide
 OF_HEAD = {"path", "m"}
-ENDED = ("s", "ms", "ttfb", "size", "in")
 MAX_JUDGED = 2000  # methods and targets of which the judgement is remembered
 
 

@@ -208,8 +208,7 @@ class Traffic:
         if row.request is not None or row.response is not None:
             self.kept.add(row)
         shown = self._matches is matches_everything or self._matches(row)
-        if shown and row.weight > 1:
-            self._unlisted += row.weight - 1
+        self._unlisted += row.weight - 1 if shown else 0.0
         self._append(row, shown)
         return row
 

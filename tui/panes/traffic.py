@@ -6,7 +6,7 @@ from textual import events
 from textual.binding import Binding
 from textual.geometry import Region
 
-from tremolo.telemetry.filters import FilterError
+from tremolo.telemetry.filters import FilterError, is_judged
 
 from ..draw import Piece, fit, middle_cut, spread
 from ..model import text
@@ -264,7 +264,8 @@ class TrafficPane(LinePane):
             end += [(f"{len(self.session.pins)} pinned", self.style("query")), ("  ", None)]
         dropped = self.session.totals.sums().plain["rows_dropped"]
         if dropped and width >= 60:
-            end += [(f"{text.number(dropped)} sampled out", dim), ("  ", None)]
+            unseen = "" if is_judged(traffic.filter_text) else ", not searched"
+            end += [(f"{text.number(dropped)} sampled out{unseen}", dim), ("  ", None)]
         if traffic.paused:
             end.append(("PAUSED", self.style("warning")))
         elif self.follow:
