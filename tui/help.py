@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from tremolo.telemetry import filters
 
+from .key_words import words_of
 from .panes.lines import LinePane
 
 Bindings = Tuple[str, Sequence[Any]]
@@ -89,7 +90,7 @@ def _rows(app: App[Any], bindings: Sequence[Any]) -> List[Tuple[str, str]]:
         for key in binding.key.split(","):
             shown = binding.key_display or app.get_key_display(
                 Binding(key.strip(), binding.action))
-            keys = rows.setdefault(binding.description, [])
+            keys = rows.setdefault(words_of(binding), [])
             if shown not in keys:
                 keys.append(shown)
     return [("  ".join(keys), words) for words, keys in rows.items() if words]

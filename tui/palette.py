@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from .draw import right
 from .host import Host
+from .key_words import words_of
 from .model import throttling
 from .panes.lines import LinePane
 
@@ -34,7 +35,8 @@ class DashboardCommands(Provider):
         app = cast(Host, self.app)
         seen: List[str] = []
         for binding, act in self._bound():
-            words = binding.description[:1].upper() + binding.description[1:]
+            words = words_of(binding)
+            words = words[:1].upper() + words[1:]
             if words.lower() not in seen:
                 seen.append(words.lower())
                 yield Offer(words, app.get_key_display(binding), act)

@@ -16,6 +16,7 @@ from tests.support.feed_player import message
 from tremolo.scope import EVERYTHING
 from tui import clipboard, outside
 from tui.app import PANES, Dashboard
+from tui.key_words import words_of
 from tui.model.traffic import Row
 from tui.panes.moving import Moving
 
@@ -321,7 +322,17 @@ async def test_the_palette_has_actions_first_with_their_keys_at_the_right(d):
     line = next(line for line in d.screen() if "Inspect" in line)
     assert line.index("⏎") > line.index("Inspect") + 20
     await d.press(*"mark")
-    await d.until(lambda: any("Mark " in line and " m" in line for line in d.screen()))
+    await d.until(lambda: any("Mark, or no longer" in line and " m" in line
+                              for line in d.screen()))
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_help_and_palette_say_more_than_a_word_and_the_palette_all_of_it(owner):
+    for binding in BINDINGS.values():
+        if binding in OWNERS[owner].__dict__.get("BINDINGS", ()) and binding.show:
+            words = words_of(binding)
+            assert " " in words or words in ("less", "more", "close", "quit", "search"), words
+            assert len(words) <= 44, words  # more would be cut
 
 
 @drive(SMALL)

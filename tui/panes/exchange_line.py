@@ -92,14 +92,13 @@ def row_pieces(pane: Styled, row: Row, at: Columns, scale: float, chosen: bool, 
                held: bool = False) -> List[Piece]:
     dim, plain, gap = pane.style("dim"), pane.style("text"), (" ", None)
     live = row.state == "live"
-    line: List[Piece] = [("◆", pane.style("query")) if row.marked else
-                         ("▌", pane.style("key")) if chosen else gap]
+    line: List[Piece] = [("▌", pane.style("key")) if chosen else gap]
     if at.time:
         line += [(text.clock(row.t, fraction=at.time > 8), dim), gap]
     verb = row.method if at.method > 4 else _SHORT.get(row.method, row.method)
     read_only = row.method in ("GET", "HEAD")
     line += [(fit(verb, at.method), plain if read_only else pane.style("strong")), gap]
-    line += [*_status(pane, row), gap]
+    line += [*_status(pane, row), ("◆", pane.style("query")) if row.marked else gap]
     line += [*_path(pane, row, at.path, pinned, held), gap]
     if at.size:
         line += [(right(text.size(row.bytes_out), at.size), dim), gap]
