@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from tests.support.processes import ROOT, Server, hello, wait_until
+from tests.support.layouts import LAYOUTS, build
+from tests.support.processes import ROOT, Server, hello, save, wait_until
 from tremolo.supervisor.plan import Plan
 
 READS = "import os\nVALUE = os.environ.get('FOO', 'unset')\n"
@@ -178,3 +179,37 @@ def test_what_each_forked_worker_has_already_is_no_step_of_one_that_was_started_
                             {"name": "library", "before": {"umask": 18}, "after": {}}])
     assert [(step["name"], step["world"].get("umask")) for step in plan.steps] == [
         ("library", 18)]
+
+
+def test_what_comes_after_something_that_is_refused_is_tried_again_before_it_is_made():
+    plan = Plan()
+    plan.learn([], [{"name": name, "before": {}, "after": {}} for name in "abcd"])
+
+    def tried():
+        return [step["name"] for step in map(plan.message, plan.steps) if step["trial"]]
+
+    assert tried() == []
+    plan.spoiled("d", "it fails")
+    assert tried() == []  # all that is left could be made
+    plan.stale("b", "its options were changed", ["b"])
+    assert tried() == ["c"]  # it may import b
+    plan.forget()
+    assert tried() == []
+
+
+def test_a_django_project_is_had_ahead_from_its_first_save_on(tmp_path):
+    pytest.importorskip("django")
+    folder = build(tmp_path, LAYOUTS["django-startproject"])
+    urls = folder / "mysite" / "urls.py"
+    source = urls.read_text()
+    with Server(folder, "dev", "--port", "0", "--reload-mode", "zygote",
+                "--log-level", "DEBUG") as server:
+        server.wait_for("reload", gen=1, state="ready")
+        for gen in (2, 3, 4):
+            wait_until(lambda: server.status()["standby"], "the zygote to be done")
+            save(urls, source.replace('"hello"', f'"hello {gen}"'))
+            event = server.wait_for("reload", gen=gen, state="ready")
+            assert (server.text(), event["mode"]) == (f"hello {gen}", "zygote"), server.said()
+        left_out = {entry["module"] for entry in event["not_preloaded"]}
+        assert "django.contrib.auth.models" in left_out  # it asks for a setting
+        assert not left_out & {"django.contrib", "django.contrib.admin", "django.urls"}

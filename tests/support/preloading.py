@@ -129,7 +129,7 @@ def run(path, start, shelf):
 def main(folder, *keep):
     for name in AHEAD:
         __import__(name)
-    sys.path.append(os.path.join(folder, "site-packages"))
+    sys.path.insert(0, os.path.join(folder, "site-packages"))
     from tremolo.supervisor.plan import ModuleNames, Plan
     from tremolo.worker.preloader import Preloader, Spoiled
 
@@ -166,6 +166,7 @@ def main(folder, *keep):
                 except Spoiled as exc:
                     return {"spoiled": [step["name"], str(exc)]}
                 done += 1
+                preloader.rest()  # as before each fork, which may come at any time
             preloader.rest()
             told, printed = in_child(lambda: run(
                 os.path.join(folder, "second.py"), start, preloader.shelf))

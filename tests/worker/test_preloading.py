@@ -239,6 +239,62 @@ def test_what_depends_on_options_that_the_program_set_is_left_out_at_once(tmp_pa
     assert "plain" in found.given
 
 
+DJANGO = {
+    "django/__init__.py": "", "django/apps/__init__.py": "from .registry import apps\n",
+    "django/apps/registry.py": "class Apps:\n    def __init__(self):\n"
+                               "        self.ready = self.loading = False\napps = Apps()\n",
+    "django/conf.py": "empty = object()\nclass LazySettings:\n    def __init__(self):\n"
+                      "        self._wrapped = empty\n    @property\n"
+                      "    def configured(self):\n        return self._wrapped is not empty\n"
+                      "settings = LazySettings()\n",
+    "django/own.py": "from django.conf import settings\nfrom django.apps import apps\n"
+                     "settings.configured\n",
+    "names.py": "from django.conf import settings\nfrom django.apps import apps\n",
+    "reads.py": "from django.conf import settings\nSEEN = settings.configured\n",
+    "waits.py": "from django.apps import apps\nSEEN = apps.ready\n", "plain.py": ""}
+
+
+def test_what_only_names_what_a_framework_sets_up_is_had_ahead_and_what_looks_at_it_is_not(
+        tmp_path):
+    found = outcome(tmp_path, DJANGO, "from django.conf import settings\n"
+                    "from django.apps import apps\nsettings._wrapped = 'set'\n"
+                    "apps.ready = apps.loading = True\nimport names, django.own, reads, waits\n"
+                    "import plain\n"
+                    "RESULT = [reads.SEEN, waits.SEEN, names.settings is settings, [\n"
+                    "    '__getattribute__' in vars(type(each)) for each in (settings, apps)]]\n")
+    assert found.stale is None
+    assert found.forked == found.fresh == [[True, True, True, [False, False]], ""]
+    assert found.left_out == {
+        "reads": "it looks at django.configured while it is imported",
+        "waits": "it looks at django.ready while it is imported"}
+    assert {"names", "django.own", "plain"} <= set(found.given)
+
+
+def test_all_that_would_find_something_changed_is_left_out_at_once(tmp_path):
+    options = "class Options: pass\noptions = Options()\noptions.mode = 'plain'\n"
+    packages = {"one/__init__.py": options, "two/__init__.py": options, **{
+        f"{name}.py": f"import {of}\nSEEN = {of}.options.mode\n"
+        for name, of in (("a", "one"), ("b", "two"), ("c", "one"))}, "plain.py": "import one\n"}
+    found = outcome(tmp_path, packages, "import one, two, plain\n"
+                    "one.options.mode = two.options.mode = 'set'\nimport a, b, c\n"
+                    "RESULT = [a.SEEN, b.SEEN, c.SEEN]\n")
+    assert found.stale[2] == ["a", "a", "b", "c"]
+    assert found.forked == found.fresh == [["set"] * 3, ""]
+    assert "plain" in found.given
+
+
+def test_the_place_of_a_logger_is_nobodys(tmp_path):
+    packages = {"deep.py": "import logging\nlog = logging.getLogger('far.away.deep')\n",
+                "plain.py": "", "other.py": ""}
+    program = "import deep, plain, other\nRESULT = deep.log.name\n"
+    found = outcome(tmp_path, packages, program, "import logging\nlogging.getLogger('far')\n"
+                    "logging.getLogger('far.away').setLevel(10)\n" + program.replace(
+                        ".name", ".parent.name, deep.log.getEffectiveLevel()"))
+    assert found.stale is None
+    assert found.forked == found.fresh == [["far.away", 10], ""]
+    assert {"deep", "plain", "other"} <= set(found.given)
+
+
 @pytest.mark.parametrize(("caller", "noted"), [("tremolo.insight", []), ("shop", ["wanted"])])
 def test_what_the_standard_library_imports_on_demand_is_of_whoever_asked_it(
         monkeypatch, caller, noted):

@@ -4,7 +4,7 @@ Made from what the workers reported of their own start. What turned out not to h
 from then on, until packages or settings change.
 """
 
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from ..telemetry.sanitize import clean
 
@@ -79,21 +79,28 @@ class Plan:
     def spoiled(self, name: str, reason: str) -> None:
         """The zygote could not make a step."""
         self.careful = True
-        for step in self.steps:
-            if step["name"] == name:
-                break
-            self.proven[step["name"]] = step["world"]
+        self._prove({name})
         self.excluded[name] = reason
         self._make()
 
     def stale(self, name: str, reason: str, lasting: Iterable[str]) -> None:
         """A worker found that what had been imported ahead does not hold; for the modules
         `lasting` it never will."""
+        self._prove({name, *lasting})
         self._stale[name] = self._stale.get(name, 0) + 1
         self.excluded.update((module, reason) for module in lasting)
         if name not in self.excluded and self._stale[name] >= TRIES:
             self._ends[name] = f"it differs from start to start: {reason}"
         self._make()
+
+    def _prove(self, failing: Set[str]) -> None:
+        """The steps before the first of those that are `failing` could be made, and do not need
+        it. What comes later may import what is refused now."""
+        self.proven.clear()
+        for step in self.steps:
+            if step["name"] in failing:
+                break
+            self.proven[step["name"]] = step["world"]
 
     def held(self) -> None:
         """All that was imported ahead was as the program would have imported it."""

@@ -4,6 +4,8 @@ from operator import is_not, itemgetter
 from types import ModuleType
 from typing import Any, Dict, Optional
 
+from .looks import attributes_of
+
 MAX_WATCHED = 2_000  # entries of a module's dictionary that are looked at
 
 
@@ -32,8 +34,10 @@ class State:
             if kind.__module__.partition(".")[0] == top and not issubclass(kind, type):
                 inner = _inner(value)
                 if inner is not None and 0 < len(inner) <= MAX_WATCHED:
-                    self._inner.append((name, inner, dict.copy(inner),
-                                        list(dict.values(inner))))
+                    before = dict.copy(inner)
+                    for later in attributes_of(kind):
+                        before.pop(later, None)
+                    self._inner.append((name, inner, before, list(dict.values(inner))))
 
     def changed(self, module: ModuleType) -> str:
         """The name of a value that is another now, "" if none is."""

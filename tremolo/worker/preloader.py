@@ -21,6 +21,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 from .imports import ProjectImports
 from .installed import is_installed
+from .looks import Looks
 from .module_state import State
 from .shelf import MISSING, Effect, Entry, Shelf, Step
 from .side_effects import descriptors, unsharable, written, written_since
@@ -55,6 +56,7 @@ class Preloader:
         self._keeping = False
         self._finding: Set[str] = set()
         self._loggers: Dict[str, Any] = {}
+        self._looks = Looks(self._looked)
         self._installed = False
         self._real = (builtins.__import__, bootstrap._gcd_import, atexit.register)
         self._pid = os.getpid()
@@ -69,12 +71,12 @@ class Preloader:
         builtins.__import__ = self._import  # type: ignore[assignment]
         bootstrap._gcd_import = self._gcd_import
         atexit.register = self._at_exit  # type: ignore[assignment]
-        logging.root.__class__ = self._watched_root()
         if self._view is None:
             self._view = self.shelf.view = WorldView()
             self._world = self.shelf.base = self._view.capture()
-            self._loggers = dict(logging.root.manager.loggerDict)
         self.shelf.raise_all(self._view, self._world)
+        self._loggers = dict(logging.root.manager.loggerDict)
+        self._looks.watch()
 
     def prepare(self) -> None:
         """Look at everything once, so that no child has to: it takes milliseconds."""
@@ -93,11 +95,11 @@ class Preloader:
         if not self._installed or self._view is None:
             return
         self._installed = False
+        self._looks.rest()
         self.shelf.lay(self._view, self._world)
         sys.meta_path.remove(self)
         builtins.__import__, bootstrap._gcd_import = self._real[:2]
         atexit.register = self._real[2]
-        logging.root.__class__ = logging.RootLogger
 
     def _import(self, name: str, globals: Optional[Mapping[str, Any]] = None,
                 locals: Optional[Mapping[str, Any]] = None, fromlist: Sequence[str] = (),
@@ -127,23 +129,9 @@ class Preloader:
         self._effect("atexit", function, arguments, keywords)
         return function
 
-    def _watched_root(self) -> Any:
-        preloader = self
-
-        class WatchedRoot(logging.RootLogger):
-            @property
-            def handlers(self) -> Any:
-                if preloader._stack:
-                    preloader._spoil("it logs, or looks at the handlers of the root logger, "
-                                     "while it is imported")
-                return self.__dict__["handlers"]
-
-            @handlers.setter
-            def handlers(self, value: Any) -> None:
-                self.__dict__["handlers"] = value
-
-        WatchedRoot.__name__ = WatchedRoot.__qualname__ = "RootLogger"
-        return WatchedRoot
+    def _looked(self, what: str) -> None:
+        if self._stack:
+            self._spoil(f"it looks at {what} while it is imported")
 
     # -- one module ------------------------------------------------------------------
 
@@ -203,6 +191,7 @@ class Preloader:
     def ended(self, entry: Entry) -> None:
         self._look()
         self._stack.pop()
+        self._looks.imported(entry.name)
 
     def _next(self) -> int:
         self._order += 1

@@ -227,8 +227,10 @@ class Shelf:
     def _check_surroundings(asked: str, entries: List[Entry]) -> None:
         for entry in entries:
             for effect in entry.effects:
-                for name, _, _ in effect.values[0] if effect.kind == "loggers" else ():
-                    if isinstance(logging.root.manager.loggerDict.get(name), logging.Logger):
+                for name, logger, _ in effect.values[0] if effect.kind == "loggers" else ():
+                    # What only holds the place of a logger is nowhere else.
+                    if isinstance(logger, logging.Logger) and isinstance(
+                            logging.root.manager.loggerDict.get(name), logging.Logger):
                         raise Stale(asked, f"the logger {name!r} was set up before", [asked])
             if entry.digest and _digest(entry.path) != entry.digest:
                 raise Stale(asked, f"{os.path.relpath(entry.path)} has changed")
@@ -238,9 +240,8 @@ class Shelf:
         for name in self.states.keys() & outside - own:
             changed = self._changed(name, entries[0].order)
             if changed:
-                others = [other for other, step in self.steps.items()
-                          if name in step.outside and other not in sys.modules]
-                raise Stale(asked, f"{name}.{changed} was changed before", [asked, *others])
+                raise Stale(asked, f"{name}.{changed} was changed before",
+                            [asked, *self._differing()])
         for name, authors in self.rebound.items():
             for entry in entries:
                 if name not in entry.asked:
@@ -250,6 +251,12 @@ class Shelf:
                     if before != (author in sys.modules):
                         raise Stale(asked, f"{author}, which changes {name} when it is "
                                     "imported, comes in another order")
+
+    def _differing(self) -> List[str]:
+        """What was not asked for yet, and would find a module changed as things are now."""
+        return [name for name, step in self.steps.items() if name not in sys.modules
+                and any(self._changed(other, step.entries[0].order) for other in step.outside
+                        if step.entries and other in self.states)]
 
     def _changed(self, name: str, order: int) -> str:
         """What of a module has another value than it had when `order` was reached ahead."""
