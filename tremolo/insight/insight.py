@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Se
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
-from ..net.handling import unobserved
+from ..net.handling import in_progress, unobserved
 from ..telemetry.templates import grouped
 from .arrivals import Arrivals
 from .events import event_of, has_facts
@@ -291,20 +291,22 @@ class Insight:
 
     def failing(self) -> Optional[Record]:
         """See `source.Observer`."""
-        named = unobserved.get()
-        exchange = None if named is None else named()
-        if exchange is None or exchange.hidden or running.get() is not None:
+        id = unobserved.get()
+        if not id or running.get() is not None:
             return self.current()
         with self._lock:
-            record, _ = self._failing.get(exchange.id, (None, None))
-            if record is None:
-                record = Record(exchange.id, exchange.head.method, exchange.head.target,
-                                self._root_path)
-                record.closed = True  # nothing else is noted of it
-                if not exchange.ended:
-                    self._failing[exchange.id] = record, exchange
-                    while len(self._failing) > MAX_FAILING:
-                        del self._failing[next(iter(self._failing))]
+            record, _ = self._failing.get(id, (None, None))
+            if record is not None:
+                return record
+            exchange = in_progress(self._server, id)
+            if exchange is None or exchange.hidden:
+                return self.current()
+            record = Record(id, exchange.head.method, exchange.head.target, self._root_path)
+            record.closed = True  # nothing else is noted of it
+            if not exchange.ended:
+                self._failing[id] = record, exchange
+                while len(self._failing) > MAX_FAILING:
+                    del self._failing[next(iter(self._failing))]
             return record
 
     def raised(self, record: Record, exc: BaseException) -> None:

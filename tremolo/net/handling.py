@@ -6,17 +6,16 @@ Knows the adapter and the exchange; nothing of bytes.
 
 import asyncio
 from contextvars import ContextVar
-from typing import Any, Optional, Protocol
-from weakref import ReferenceType, ref
+from typing import Any, Protocol
 
 from ..exceptions import ClientDisconnected
 from ..protocol.http1 import ProtocolError
 from .states import Progress
 
-#: the exchange that runs here, where viewers are there but not shown it
-#: (weakly: the exchange has its task, whose context this is)
-unobserved: "ContextVar[Optional[ReferenceType[Any]]]" = ContextVar(
-    "tremolo_unobserved", default=None)
+#: the number of the exchange that runs here, where viewers are there but not shown it; 0 is none
+#: (the exchange itself has its task, whose context this is, and a weak reference is made and
+#: taken away for each: see `in_progress`)
+unobserved: "ContextVar[int]" = ContextVar("tremolo_unobserved", default=0)
 
 
 class Answering(Protocol):
@@ -31,6 +30,7 @@ class Handled(Protocol):
     """An exchange, as far as its handler goes."""
 
     connection: Any
+    id: int
     task: Any
     timed_out: bool
     choice: int
@@ -48,7 +48,7 @@ async def handle(exchange: Handled, server: Any) -> None:
             if exchange.choice or server.looks_at_each:
                 look(exchange)
             else:
-                unobserved.set(ref(exchange))
+                unobserved.set(exchange.id)
         await server.adapter.handle(exchange)
     except ClientDisconnected:
         pass
@@ -65,6 +65,21 @@ async def handle(exchange: Handled, server: Any) -> None:
         server.tasks.discard(exchange.task)
         if not exchange.response.progress.finished:
             exchange.settle()
+
+
+def in_progress(server: Any, id: int) -> Any:
+    """The exchange `id`, as long as it is its connection's or its handler runs; None later. From
+    any thread."""
+    for connection in list(server.connections.values()):
+        exchange = connection.current or getattr(connection.upgraded, "exchange", None)
+        if exchange is not None and exchange.id == id:
+            return exchange
+    for task in list(server.tasks):  # whose connection is lost, or is on with another one
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        exchange = None if frame is None else frame.f_locals.get("exchange")
+        if exchange is not None and exchange.id == id:
+            return exchange
+    return None
 
 
 def cancel_if_unanswered(exchange: Handled) -> None:
