@@ -223,3 +223,11 @@ async def test_a_mark_of_order_fits_into_a_narrow_column(d):
     while d.app.session.traffic.sort != "method":
         await d.press("s")
     assert "▲MET " in d.screen()[4]
+
+
+@drive((70, 24))
+async def test_what_the_last_start_took_is_wrapped_below_the_workers(d):
+    await d.say(d.player.reload("ready", cause="start", ms=1176.0, files=[], parts={
+        "seen": 0.0, "fork": 163.0, "import": 997.0, "lifespan": 4.0, "switch": 3.0}))
+    await d.press("6")
+    assert "switch 3" in d.text() and "i shows more" in d.text()

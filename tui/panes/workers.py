@@ -4,12 +4,13 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from textual.binding import Binding
 
-from ..draw import Column, Piece, fit, fitting, right, spread
+from ..draw import Column, Piece, fit, fitting, right, spread, wrapped_pieces
 from ..model import text
 from ..model.workers import Worker
 from .lines import LinePane
 from .summaries import stack_line
 
+INDENT = 7  # of what does not fit into one line of the notes below the workers
 _STATES = {"serving": ("●", "good"), "ready": ("●", "good"), "starting": ("◌", "dim"),
            "draining": ("◌", "warning"), "blocked": ("■", "error"), "exited": ("✖", "dim")}
 
@@ -52,7 +53,8 @@ class WorkersPane(LinePane):
 
     def _settle(self) -> None:
         self._workers = self.session.workers.list()
-        self._notes = self._reload_notes()
+        self._notes = [part for note in self._reload_notes()
+                       for part in wrapped_pieces(note, self.size.width - 2, INDENT)]
         super()._settle()
 
     def count(self) -> int:
