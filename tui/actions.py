@@ -204,6 +204,17 @@ class Actions:
 
         await ask_file(self)
 
+    def action_picture(self: Acting) -> None:
+        """What is on the screen, as SVG, in the working directory."""
+        from .files import write_picture
+
+        try:
+            path = write_picture(self.session, self.export_screenshot())
+        except OSError as exc:
+            self.session.notify(f"no picture in this folder: {exc.strerror}", "error")
+        else:
+            self.session.notify(f"the screen, secrets and all, is in {path}", "good")
+
     def action_pins(self: Acting) -> None:
         """All pins, to look at one, to send them again, to take one down."""
         if not len(self.session.pins):

@@ -17,10 +17,10 @@ LARGEST = 512 * 1024 * 1024
 HAR = ".har"
 
 
-def suggested(session: Session) -> str:
+def suggested(session: Session, ending: str = ".jsonl") -> str:
     """A name that is free, in the working directory."""
     app = "".join(char if char.isalnum() else "-" for char in session.app).strip("-") or "session"
-    return f"{app}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    return f"{app}-{time.strftime('%Y%m%d-%H%M%S')}{ending}"
 
 
 def write(session: Session, path: str) -> int:
@@ -37,6 +37,15 @@ def write(session: Session, path: str) -> int:
             for record in records_of(session):
                 file.write(json.dumps(record, separators=(",", ":")) + "\n")
     return len(rows)
+
+
+def write_picture(session: Session, svg: str) -> str:
+    """Write a picture of the screen; the name of the file. Raises OSError."""
+    path = suggested(session, ".svg")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(svg)
+    return path
 
 
 def read(session: Session, path: str) -> Tuple[int, List[str]]:

@@ -48,7 +48,7 @@ class DashboardCommands(Provider):
                         lambda name=name: app.throttle_all(name))  # type: ignore[misc]
         yield Offer("Stop the server", "q q", app.action_leave)
         yield Offer("Theme: dark, light and others", "", self.app.action_change_theme)
-        yield Offer("Picture of the screen, as SVG", "", self.app.action_screenshot)
+        yield Offer("Picture of the screen, as SVG", "", app.action_picture)
 
     def _bound(self) -> Iterator[Any]:
         """The bindings of the pane that has the focus, then the app's, and what they do."""

@@ -200,6 +200,28 @@ async def test_w_writes_what_the_filter_lets_through_for_this_user_alone(d):
     assert "File exists" in d.screen()[-2] and d.app.asking.entry.display
 
 
+@pytest.mark.parametrize("allowed", [True, False], ids=["written", "refused"])
+def test_a_picture_of_the_screen_is_written_where_one_works_or_it_is_said_why_not(
+        tmp_path, monkeypatch, allowed):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    if not allowed:
+        folder.rmdir()
+
+    async def main():
+        async with dashboard(SMALL) as d:
+            d.app.action_picture()
+            await d.press("1")
+            if not allowed:
+                assert "no picture in this folder: No such file" in d.screen()[-2]
+                return
+            (path,) = folder.iterdir()
+            assert path.name in d.screen()[-2] and path.suffix == ".svg"
+            assert "<svg" in path.read_text() and stat.S_IMODE(path.stat().st_mode) == 0o600
+    asyncio.run(main())
+
+
 @pytest.fixture(autouse=True)
 def state_home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
