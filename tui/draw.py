@@ -110,27 +110,32 @@ def wrapped(line: str, width: int, most: int = 60) -> List[str]:
 
 
 def wrapped_pieces(pieces: Sequence[Piece], width: int, indent: int = 0) -> List[List[Piece]]:
-    """Styled pieces in lines of at most `width` cells; all but the first begin with `indent`
-    blank cells."""
+    """Styled pieces in lines of at most `width` cells, cut at spaces where that loses no more
+    than a third of a line; all but the first begin with `indent` blank cells."""
     lines: List[List[Piece]] = [[]]
     room = width = max(2, width)  # else nothing would ever fit
+    begun = False  # there is something in the newest line
     for text, style in pieces:
         while text:
             if cell_len(text) <= room:
                 lines[-1].append((text, style))
                 room -= cell_len(text)
+                begun = True
                 break
             cut = min(len(text), room)
             while cell_len(text[:cut]) > room:
                 cut -= 1
-            space = text.rfind(" ", cut * 2 // 3, cut)
-            if space > 0:
+            short = begun and room <= width // 3
+            space = text.rfind(" ", 0 if short else cut * 2 // 3, cut + short)
+            if space > 0 or (short and space == 0):
                 cut = space + 1
+            elif short and lines[-1][-1][0].endswith(" "):
+                cut = 0
             if cut:
                 lines[-1].append((text[:cut], style))
                 text = text[cut:]
             lines.append([(" " * indent, None)] if indent else [])
-            room = max(2, width - indent)
+            room, begun = max(2, width - indent), False
     return lines
 
 

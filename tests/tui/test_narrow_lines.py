@@ -49,3 +49,15 @@ async def test_a_media_type_that_does_not_fit_is_said_by_its_name(d):
     await d.press("1", "up", "enter")
     heading = next(line for line in d.screen() if "Response body" in line)
     assert " json · 9 b" in heading and "…" not in heading
+
+
+def test_a_piece_that_does_not_fit_begins_a_line_of_its_own_where_that_loses_little():
+    lines = wrapped_pieces([("0.1 ", None), ("select name from items ", None),
+                            ("(1,) (2,) (3,)", None)], 30, 4)
+    assert ["".join(part for part, _ in line) for line in lines] == [
+        "0.1 select name from items ", "    (1,) (2,) (3,)"]
+    lines = wrapped_pieces([("200 in 180.7 ms", None), ("  36 b more", None)], 20, 4)
+    assert ["".join(part for part, _ in line) for line in lines] == [
+        "200 in 180.7 ms  36 ", "    b more"]
+    lines = wrapped_pieces([("ab ", None), ("cdefghijklmnop", None)], 10, 4)  # loses more
+    assert "".join(part for part, _ in lines[0]) == "ab cdefghi"
