@@ -10,7 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set
 
 from ..scope import TOTAL
-from ..telemetry.builders import CHECKS, adopt, log_event, stats_event, wall, worker_event
+from ..telemetry.builders import (
+    CHECKS,
+    SLOW_START,
+    adopt,
+    log_event,
+    stats_event,
+    wall,
+    worker_event,
+)
 from ..telemetry.rollup import Rollup
 from .feed import Feed
 from .generations import Generations
@@ -98,7 +106,18 @@ class WorkerObserver:
             if event.get("text") == self._checked:
                 return
             self._checked = event.get("text")
+        if event.get("name") == SLOW_START:
+            event = {**event, "text": f"{event.get('text')}; {self._meanwhile()} meanwhile"}
         self._feed.publish(event)
+
+    def _meanwhile(self) -> str:
+        """Who answers while new code starts."""
+        serving = self._generations.serving
+        if serving is None or not any(
+                worker.state == "serving" for worker in serving.workers.values()):
+            return "nobody serves"
+        return (f"gen {serving.number} serves" if serving.error is None
+                else "the page of the last error is served")
 
     def worker_output(self, worker: WorkerHandle, stream: str, text: str) -> None:
         level = "info" if stream == "stdout" else "warning"
