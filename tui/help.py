@@ -18,7 +18,7 @@ from .key_words import words_of
 from .panes.lines import LinePane
 
 Bindings = Tuple[str, Sequence[Any]]
-COLUMN = 54  # cells
+COLUMN = 50  # cells
 KEYS, FEW = 16, 10  # of those for keys, on a wide screen and on a small one
 SMALL = 70
 

@@ -231,3 +231,9 @@ async def test_what_the_last_start_took_is_wrapped_below_the_workers(d):
         "seen": 0.0, "fork": 163.0, "import": 997.0, "lifespan": 4.0, "switch": 3.0}))
     await d.press("6")
     assert "switch 3" in d.text() and "i shows more" in d.text()
+
+
+@drive(LARGE)
+async def test_where_there_are_no_notices_it_is_said_what_they_would_be(d):
+    await d.press("i")
+    assert "none yet" in d.text() and "what stood at the foot of the screen" in d.text()

@@ -49,7 +49,12 @@ _KINDS = {"good": "good", "error": "error", "warning": "warning"}
 
 def notice_lines(pane: Page, notices: Notices, width: int, wall: float) -> Lines:
     """What the status row said, the newest first; long ones are wrapped."""
-    lines: Lines = [*heading(pane, "Notices", f"the last {len(notices.items)}", width)]
+    count = len(notices.items)
+    note = f"the last {count}" if count else "none yet"
+    lines: Lines = [*heading(pane, "Notices", note, width)]
+    if not count:
+        words = "what stood at the foot of the screen: reloads, errors, what keys did"
+        lines.append(Wrapped([(" ", None), (words, pane.style("dim"))]))
     now = pane.session.clock()
     for notice in reversed(notices.items):
         again = f"  ×{notice.count}" if notice.count > 1 else ""
