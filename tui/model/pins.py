@@ -53,6 +53,10 @@ def counted(queries: int) -> str:
     return f"{queries} quer{'y' if queries == 1 else 'ies'}"
 
 
+def is_slower(before: Answer, after: Answer, slower_ms: float = SLOWER_MS) -> bool:
+    return after.ms > before.ms * SLOWER and after.ms > before.ms + slower_ms
+
+
 def compare(before: Answer, after: Answer, slower_ms: float = SLOWER_MS) -> List[str]:
     """What is different, in words; empty when all is as it was. Time counts if it is SLOWER
     times as long and by `slower_ms` longer."""
@@ -67,7 +71,7 @@ def compare(before: Answer, after: Answer, slower_ms: float = SLOWER_MS) -> List
         changes.append(f"{size(before.bytes)} → {size(after.bytes)}")
     elif before.digest != after.digest:
         changes.append("same size, other content")
-    if after.ms > before.ms * SLOWER and after.ms > before.ms + slower_ms:
+    if is_slower(before, after, slower_ms):
         changes.append(f"{millis(before.ms)} → {duration(after.ms)}")
     if min(before.queries, after.queries) >= 0 and before.queries != after.queries:
         changes.append(f"{before.queries} → {counted(after.queries)}")
@@ -128,11 +132,11 @@ class Pin:
                 return before, self.answers[-1]
         return None
 
-    def only_slower(self, answer: Answer, slower_ms: float = SLOWER_MS) -> bool:
-        """Whether nothing but the time tells `answer` from the newest one."""
+    def slower(self, answer: Answer, slower_ms: float = SLOWER_MS) -> bool:
+        """Whether `answer` took longer than the newest one, whatever else is different."""
         before = self.answers[-1:]
-        return bool(before) and bool(compare(before[0], answer, slower_ms)) and not compare(
-            before[0], answer._replace(ms=before[0].ms), slower_ms)
+        return bool(before) and not before[0].error and not answer.error and is_slower(
+            before[0], answer, slower_ms)
 
     def changes(self, slower_ms: float = SLOWER_MS) -> Optional[List[str]]:
         """Of the newest answer against the one before; None if there is only one."""
