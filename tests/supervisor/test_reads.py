@@ -70,32 +70,35 @@ def test_what_may_be_kept_is_read_afresh(tmp_path, name, text):
 
 
 class Knowing:
-    """A worker that says which files it keeps, at once or never."""
+    """A worker that says which files it keeps: "at once", "late", or "never" in time."""
 
-    def __init__(self, kept, late):
+    def __init__(self, kept, answers):
         self.kept = kept
-        self.late = late
+        self.answers = answers
 
     async def command(self, name, *, paths):
-        if self.late:
-            await asyncio.sleep(60)
+        if self.answers != "at once":
+            await asyncio.sleep(0.05)
+        if self.answers == "never":
+            return {"ok": False, "error": "worker 1 does not answer"}
         return {"result": [path for path in paths if path in self.kept]}
 
 
-@pytest.mark.parametrize(("keeps", "late", "what"), [
-    pytest.param(True, False, "code", id="kept"),
-    pytest.param(False, False, "asset", id="not-kept"),
-    pytest.param(True, True, "asset", id="not-known-in-time"),
+@pytest.mark.parametrize(("keeps", "answers", "what"), [
+    pytest.param(True, "at once", "code", id="kept"),
+    pytest.param(False, "at once", "asset", id="not-kept"),
+    pytest.param(True, "late", "code", id="said-late"),
+    pytest.param(True, "never", "asset", id="not-known-in-time"),
 ])
 def test_what_a_worker_keeps_is_new_code_and_all_else_a_fresh_look(
-        tmp_path, monkeypatch, keeps, late, what):
-    monkeypatch.setattr("tremolo.supervisor.reads.PATIENCE", 0.01 if late else 60)
+        tmp_path, monkeypatch, keeps, answers, what):
+    monkeypatch.setattr("tremolo.supervisor.reads.PATIENCE", 60 if answers == "at once" else 0.01)
     page = str(tmp_path / "page.html")
     (tmp_path / "page.html").touch()
     said = []
 
     async def main():
-        worker = Knowing([page] if keeps else [], late)
+        worker = Knowing([page] if keeps else [], answers)
         reads = ReadChanges(
             asyncio.get_running_loop(), lambda: [worker],
             lambda paths: said.append(("code", paths)),

@@ -7,12 +7,17 @@ keeps needs no new code, only a fresh look in the browser.
 import asyncio
 import os
 import time
-from typing import Any, Callable, Coroutine, Dict, Iterable, List, Sequence, Set
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, Iterable, List, Sequence, Set
 
 from .worker_handle import WorkerHandle
 
+if TYPE_CHECKING:
+    from ..telemetry.messages import Ack
+
 AFTERSHOCKS = (0.05, 0.3)  # seconds after which a new folder is surely watched
-PATIENCE = 0.5  # seconds for the answer of a worker; one that is blocked finds it by itself
+#: seconds for the answer of a worker; one that is blocked finds it by itself, later. A browser
+#: that came back before would get what that one knew: it waits as long as answers may take.
+PATIENCE = 0.5
 COME_BACK = 0.25  # seconds in which a deleted file may be written anew
 MAX_ASKED = 200  # paths in one question
 FREE = 4  # reloads because of one file within WINDOW seconds, until it must come to rest first
@@ -84,11 +89,12 @@ class ReadChanges:
             if not answers:
                 break
             done, late = await asyncio.wait(answers, timeout=PATIENCE)
+            found.update(_named(done))
+            if late and assets and not found:
+                done, late = await asyncio.wait(late)
+                found.update(_named(done))
             for task in late:
                 task.cancel()
-            for task in done:
-                result = task.result().get("result")
-                found.update(map(str, result if isinstance(result, list) else ()))
         if found:
             await self._came_back(sorted(found))
         elif assets:
@@ -136,3 +142,9 @@ class ReadChanges:
         self._resting.discard(path)
         if self._serving():
             self._renew([path])
+
+
+def _named(answers: "Iterable[asyncio.Task[Ack]]") -> Set[str]:
+    """The paths in the results of answers."""
+    results = [task.result().get("result") for task in answers]
+    return {str(path) for result in results if isinstance(result, list) for path in result}
