@@ -1,10 +1,13 @@
 """WebSockets and event streams in the dashboard: what was said on them, as it is said."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("textual")
 
-from tests.support.dashboard_driver import LARGE, SMALL, drive
+from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive
+from tremolo.telemetry.builders import past_event
 from tui.model.conversations import MOST, Conversations
 
 HOSTILE = "\x1b[2J[bold]\u202e\x00"
@@ -72,6 +75,24 @@ async def test_compressed_messages_show_their_size_on_the_wire_too(d):
     d.app.detail.action_whole()
     await d.press()
     assert "4.0 k, compressed to 30 b on the wire" in d.text()
+
+
+@drive((100, 30))
+async def test_what_there_is_to_say_of_messages_is_wrapped(d):
+    await open_socket(d, said(5, "x" * 4000, True, wire=30), said(5, "a", True, "ping"))
+    shown = " ".join(" ".join(line.partition("│")[2].split()) for line in d.screen())
+    assert "h shows 1 ping 4.0 k as 30 b on the wire" in shown
+
+
+def test_of_messages_before_a_dashboard_came_it_is_said_that_they_were_not_seen():
+    async def main():
+        async with dashboard(LARGE, guest=True) as d:
+            await d.say(past_event(0, 0))
+            await open_socket(d)
+            assert "no message since " in d.text()
+            await d.say({**d.player.frame(4711), "messages": [said(5, "hello")]})
+            assert "were not seen here" in d.text() and "those before " in d.text()
+    asyncio.run(main())
 
 
 @drive(SMALL)

@@ -33,6 +33,8 @@ class Past:
     def __init__(self, session: Knowing) -> None:
         self._session = session
         self._waits = False
+        #: wall clock; what was before that is known as far as it was told
+        self.since: Optional[float] = None
         self._handlers: Dict[str, Callable[[Dict[str, Any]], Any]] = {
             "frame": self._frame, "reload": self._reload, "log": session.log.add,
             "error": session.add_error, "insight": session.insight.add}
@@ -62,8 +64,9 @@ class Past:
     def begins(self, message: Mapping[str, Any]) -> None:
         """How much came before what is told now."""
         requests, lines = int(message.get("requests", 0)), int(message.get("lines", 0))
+        self.since = float(message.get("t", 0.0))
         if requests > 0:
-            self._session.traffic.add_gap(float(message.get("t", 0.0)), requests)
+            self._session.traffic.add_gap(self.since, requests)
         if lines > 0:
             self._session.log.earlier += lines
 

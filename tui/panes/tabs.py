@@ -1,7 +1,7 @@
 """The tabs of a request in the detail: which there are for it, and which one matters most."""
 
 import os
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 from rich.cells import cell_len
 
@@ -15,7 +15,7 @@ from ..model.messages import masked
 from ..model.parts import cookies_of
 from ..model.session import Session
 from ..model.traffic import IN_PLACE, Row
-from .page import Lines, Page, Styled, fact, heading
+from .page import Lines, Page, Styled, Wrapped, fact, heading
 
 ALL = "All"
 #: the parts of a request's time, and their colours
@@ -179,10 +179,14 @@ def message_lines(pane: Page, row: Row, width: int, whole: bool, control: bool,
                   words: Sequence[str]) -> Lines:
     """All messages, the newest at the end; pings and pongs only with `control`."""
     talk = pane.session.conversations.of(row.pid, row.id) if row.id else None
+    since = pane.session.past.since
+    late = since if since is not None and row.t < since else None  # it ran before we came
     if talk is None or not talk.messages:
-        return [[(" no message yet" if row.state == "live" else
-                  " no message was seen while the dashboard looked", pane.style("dim"))]]
-    lines: Lines = [_summary(pane, talk, control)]
+        words = " no message was seen while the dashboard looked"
+        if row.state == "live":
+            words = " no message yet" if late is None else f" no message since {text.clock(late)}"
+        return [[(words, pane.style("dim"))]]
+    lines: Lines = [_summary(pane, talk, control, late)]
     for message in talk.messages:
         if message.kind in CONTROL and not control:
             continue
@@ -190,7 +194,7 @@ def message_lines(pane: Page, row: Row, width: int, whole: bool, control: bool,
     return lines
 
 
-def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
+def _summary(pane: Page, talk: Conversation, control: bool, late: Optional[float]) -> Wrapped:
     dim, stream = pane.style("dim"), pane.style("stream")
     pieces: List[Piece] = [(f" ↑ {talk.received:,}", stream), (" in  ", dim),
                            (f"↓ {talk.sent:,}", stream), (" out", dim)]
@@ -208,7 +212,9 @@ def _summary(pane: Page, talk: Conversation, control: bool) -> List[Piece]:
         pieces.append((f"   the first {lost:,} are forgotten", dim))
     if pane.session.conversations.left_out:
         pieces.append((f"   {pane.session.conversations.left_out:,} sampled out", dim))
-    return pieces
+    if late is not None:
+        pieces.append((f"   those before {text.clock(late)} were not seen here", dim))
+    return Wrapped(pieces)
 
 
 def _message(pane: Styled, message: StreamMessage, width: int, whole: bool,
