@@ -261,6 +261,18 @@ def test_a_running_request_is_finished_by_the_old_code(tmp_path):
         assert answers == ["old"]
 
 
+#: a thread that Python waits for at its end
+STAYS = """
+import os, threading, time
+
+def stay():
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+
+threading.Thread(target=stay, name="stays").start()
+"""
+
+
 def test_the_new_code_starts_after_the_old_ended_when_asked_for(tmp_path):
     shop = project(tmp_path, "one")
     with dev(tmp_path, "--reload-order", "stop-first") as server:
@@ -270,6 +282,19 @@ def test_the_new_code_starts_after_the_old_ended_when_asked_for(tmp_path):
         assert server.text() == "two"
         kinds = [(event["gen"], event["state"]) for event in server.find("worker")]
         assert kinds.index((1, "exited")) < kinds.index((2, "starting"))
+
+
+def test_what_the_end_of_the_old_code_waits_for_is_told_where_the_new_code_waits_for_it(tmp_path):
+    (tmp_path / "shop.py").write_text(STAYS + hello("one"))
+    with dev(tmp_path, "--reload-order", "stop-first") as server:
+        assert server.text() == "one"
+        (tmp_path / "shop.py").write_text(hello("two"))
+        told = server.wait_for("log", name="tremolo.ending")["text"]
+        assert told.startswith('waiting for thread "stays"')
+        assert "(the new code starts after that, at the latest in" in told
+        (tmp_path / "go").touch()
+        ready = server.wait_for("reload", gen=2, state="ready")
+        assert ready["parts"]["stop"] > 0.5 * ready["ms"]
 
 
 def test_a_changed_env_file_reaches_new_code(tmp_path):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..telemetry.messages import ErrorEvent
 
 MAX_TRACEBACK = 16 * 1024
+LEAVE_LIMIT = 0.5  # for old code to take no more requests, before new code is said to serve
 KILL_GRACE = 2.0  # seconds after its time limit that a worker has left to end
 
 
@@ -58,6 +59,14 @@ class Generation:
         for worker in self.workers.values():
             worker.drain(timeout, hand_over=True)
         await gone(list(self.workers.values()), timeout + KILL_GRACE)
+
+    async def left(self) -> List[WorkerHandle]:
+        """Wait until its workers take no more requests; those that do not respond in time."""
+        leaving = {worker.left: worker for worker in self.workers.values()}
+        if not leaving:
+            return []
+        _, late = await asyncio.wait(leaving, timeout=LEAVE_LIMIT)
+        return [leaving[future] for future in late]
 
     async def dismiss(self, patience: float) -> None:
         """End workers that never served, with a moment for those that were ready to shut down.

@@ -17,6 +17,7 @@ from .generation import KILL_GRACE, Generation, brief, gone, outlook
 from .listeners import Listeners
 from .policy import Backoff
 from .relevance import Change, shown_path
+from .shutdown import make_way
 from .spawner import Spawner
 from .starter import Starter
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 SWITCH_LIMIT = 5.0
-LEAVE_LIMIT = 0.5  # for old code to take no more requests, before new code is said to serve
 CANCEL_GRACE = 0.1  # for code that gives way to a newer save
 DECIDING = 0.01
 FRESH = 1.0  # seconds after the fork in which a crash makes forking suspect
@@ -126,8 +126,7 @@ class Generations:
             await asyncio.wait([previous])
         began = change.seen if change is not None else time.monotonic()
         self._publish(generation, "started", change)
-        if self.order == "stop-first":
-            await self._make_way()
+        waits = {"stop": await self._make_way()} if self.order == "stop-first" else {}
         failure: Optional[WorkerFailed] = None
         try:
             try:
@@ -136,7 +135,7 @@ class Generations:
                 failure = exc
             ready = time.monotonic()
             await self._decided(failure is not None)
-            settling = time.monotonic() - ready
+            waits["settle"] = time.monotonic() - ready
             if generation is not self.newest:  # wait_for can swallow a cancellation
                 raise asyncio.CancelledError
         except asyncio.CancelledError:
@@ -153,17 +152,20 @@ class Generations:
             if self.serving is None and self.then != "ends":
                 await self._serve_fallback()
             return False
-        await self._switch(generation, change, began, settling)
+        await self._switch(generation, change, began, waits)
         return True
 
-    async def _make_way(self) -> None:
+    async def _make_way(self) -> float:
         """End the code that serves before its successor starts, also when that is given up
-        meanwhile for another."""
+        meanwhile for another. The seconds that it took."""
+        began = time.monotonic()
         if self.serving is not None:
             old, self.serving = self.serving, None
-            self._retiring = self.spawn_task(old.retire(self._settings.drain_timeout))
+            self._retiring = self.spawn_task(
+                make_way(old, self._feed, self._settings.drain_timeout))
         if self._retiring is not None:
             await asyncio.shield(self._retiring)
+        return time.monotonic() - began
 
     async def _decided(self, failed: bool) -> None:
         """Return when nothing has been saved that this outcome does not know of. Otherwise the
@@ -200,7 +202,7 @@ class Generations:
             await self._starter.start(generation, self.slots, bool(self.number))
 
     async def _switch(self, generation: Generation, change: Optional[Change],
-                      began: float, settling: float) -> None:
+                      began: float, waits: Dict[str, float]) -> None:
         ready = time.monotonic()
         old, self.serving = self.serving, generation
         self.failed = None
@@ -215,13 +217,14 @@ class Generations:
         await asyncio.wait([worker.serving for worker in generation.workers.values()],
                            timeout=SWITCH_LIMIT)
         now = time.monotonic()
-        if old is not None and old.workers and await self._left(old):
+        if old is not None and await self._left(old):
             now = time.monotonic()
         for backoff in self._backoff.values():
             backoff.succeeded()
         slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
         parts = {"seen": (change.saved if change is not None else 0.0) * 1000,
-                 **slowest.parts, **({"settle": settling * 1000} if settling > 0.005 else {}),
+                 **slowest.parts,
+                 **{name: each * 1000 for name, each in waits.items() if each > 0.005},
                  "switch": (now - ready) * 1000}
         self.reload_ms = round(parts["seen"] + (now - began) * 1000, 1)
         self._publish(generation, "ready", change, ms=self.reload_ms,
@@ -233,12 +236,10 @@ class Generations:
     async def _left(self, old: Generation) -> bool:
         """Wait until old code takes no more requests: before that, not each answer is one of
         new code. False if a worker stands still, which does not accept either."""
-        leaving = {worker.left: worker for worker in old.workers.values()}
-        _, late = await asyncio.wait(leaving, timeout=LEAVE_LIMIT)
-        for future in late:
-            self._feed.log("warning", f"worker {leaving[future].pid} of gen {old.number} does "
-                           "not respond: requests on connections that it has wait for it, and "
-                           "get answers of the old code")
+        late = await old.left()
+        for worker in late:
+            self._feed.log("warning", f"worker {worker.pid} of gen {old.number} does not "
+                           "respond: requests on its connections wait, and get the old answers")
         return not late
 
     def _note_failure(self, generation: Generation, change: Optional[Change],
