@@ -1,10 +1,12 @@
 """The throttle control: measured beside wanted, mouse, faults, and what a selection means."""
 
+import asyncio
+
 import pytest
 
 pytest.importorskip("textual")
 
-from tests.support.dashboard_driver import LARGE, SMALL, drive, rows
+from tests.support.dashboard_driver import LARGE, SMALL, dashboard, drive, rows
 from tests.support.feed_player import FeedPlayer
 from tremolo.scope import InvalidScope, Scope
 from tremolo.throttle import Throttle
@@ -310,3 +312,17 @@ async def test_own_numbers_are_typed_in_the_control_which_stays_open_meanwhile(d
     assert "preset" in screen[typed + 1]
     await driver.press("escape")
     assert "─ 7 Throttle ─" in driver.screen()[typed]
+
+
+@pytest.mark.parametrize("size", [(160, 48), (120, 36), (80, 24)], ids=str)
+def test_what_the_chosen_number_means_is_said(size):
+    async def main():
+        async with dashboard(size) as d:
+            await d.press("7", "down")
+            assert "in force: " in d.text()
+            for slider in throttling.SLIDERS:
+                await d.press("down")
+                assert f"{slider.label}: {slider.meaning}" in d.text()
+            await d.press("down")
+            assert "in force: " in d.text()
+    asyncio.run(main())

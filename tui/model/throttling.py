@@ -34,18 +34,27 @@ class Slider(NamedTuple):
     steps: int
     unlimited: bool  # the top of the scale stands for no limit; else the bottom stands for 0
     kind: str
+    meaning: str  # in few words
 
 
 SLIDERS = (
-    Slider("download", "down", 1_000, 125_000_000, 51, True, "rate"),
-    Slider("upload", "up", 1_000, 125_000_000, 51, True, "rate"),
-    Slider("latency", "latency", 0.001, 10.0, 40, False, "time"),
-    Slider("jitter", "jitter", 0.001, 2.0, 33, False, "time"),
-    Slider("error_rate", "errors", 0.001, 1.0, 30, False, "share"),
-    Slider("reset_rate", "resets", 0.001, 1.0, 30, False, "share"),
-    Slider("stall_rate", "stalls", 0.001, 1.0, 30, False, "share"),
-    Slider("cut_after", "cut", 1_000, 1_000_000_000, 36, True, "size"),
-    Slider("slow_close", "close", 0.01, 60.0, 38, False, "time"),
+    Slider("download", "down", 1_000, 125_000_000, 51, True, "rate",
+           "what clients receive in a second"),
+    Slider("upload", "up", 1_000, 125_000_000, 51, True, "rate", "what clients send in a second"),
+    Slider("latency", "latency", 0.001, 10.0, 40, False, "time",
+           "wait before the first byte of a response"),
+    Slider("jitter", "jitter", 0.001, 2.0, 33, False, "time",
+           "how far the latency varies, either way"),
+    Slider("error_rate", "errors", 0.001, 1.0, 30, False, "share",
+           "share that is answered with an error"),
+    Slider("reset_rate", "resets", 0.001, 1.0, 30, False, "share",
+           "share whose connection is reset midway"),
+    Slider("stall_rate", "stalls", 0.001, 1.0, 30, False, "share",
+           "share that stops midway and never ends"),
+    Slider("cut_after", "cut", 1_000, 1_000_000_000, 36, True, "size",
+           "of a body, then the connection ends"),
+    Slider("slow_close", "close", 0.01, 60.0, 38, False, "time",
+           "wait before a connection is closed"),
 )
 
 

@@ -199,8 +199,15 @@ class ThrottlePane(LinePane):
         return spread(pieces, end, width)
 
     def _force_pieces(self, room: int) -> List[Piece]:
-        """What the server says is in force for the scope; nothing without room for that."""
+        """What the chosen number means; else what the server says is in force for the scope.
+        Nothing without room for that."""
         words, kind = self._state_words()
+        if self.has_focus and self.row > 1 and kind != "error":
+            slider = model.SLIDERS[self.row - 2]
+            meaning: List[Piece] = [(f" {slider.label}: ", self.style("strong")),
+                                    (f"{slider.meaning} ", self.style("dim"))]
+            if cells(meaning) <= room:
+                return meaning
         force = self.session.throttling.table.get(self.scope)
         around = self.session.throttling.force.get(model.EVERYTHING)
         if force is None and self.scope != model.EVERYTHING and around is not None:
