@@ -237,3 +237,19 @@ async def test_what_the_last_start_took_is_wrapped_below_the_workers(d):
 async def test_where_there_are_no_notices_it_is_said_what_they_would_be(d):
     await d.press("i")
     assert "none yet" in d.text() and "what stood at the foot of the screen" in d.text()
+
+
+@drive((120, 36))
+async def test_the_columns_of_errors_stand_below_their_heads(d):
+    places = [("shop/views.py", 7), ("a.py", 1234), ("shop/long/name/of/a/folder/cart.py", 88)]
+    for number, (file, line) in enumerate(places):
+        await d.say(d.player.error(type=f"Error{number}", file=file, line=line, gen=number + 1))
+    await d.press("5")
+    head, *lines = d.screen()[3:7]
+    for name, words in (("SINCE", "gen "), ("10 MINUTES", "▁"), ("ERROR", "Error")):
+        assert {line.index(words) for line in lines} == {head.index(name)}, name
+    assert {line.index(file) for line, (file, _) in zip(lines, reversed(places))} == {
+        head.index("WHERE")}
+    await d.pilot.click("#errors", offset=(20, 3))  # the last of them
+    await d.press()
+    assert d.app.panes["errors"].selected_error().type == "Error0"

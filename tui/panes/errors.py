@@ -1,8 +1,9 @@
 """Exceptions: a list, and the traceback of the selected one below it."""
 
 import os
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from rich.cells import cell_len
 from textual.binding import Binding
 from textual.strip import Strip
 
@@ -15,6 +16,7 @@ from .page import Lines
 from .traceback import raised_lines
 
 TREND, TREND_SECONDS = 10, 600.0  # cells of the small plot, and the time that it spans
+FOR_HEADS = 10  # lines from which on there is room for heads of columns
 
 
 class ErrorsPane(LinePane):
@@ -35,6 +37,8 @@ class ErrorsPane(LinePane):
         self._trace_for: Tuple[Any, ...] = ()
         self._unfold = False
         self._newest: Optional[int] = None
+        self._places: Dict[int, str] = {}  # by uid, as they are written
+        self._place_cells = 0
 
     def version(self) -> Any:
         return (self.session.errors.revision, self.selected, self._unfold)
@@ -47,6 +51,8 @@ class ErrorsPane(LinePane):
                 self.selected, self.top = newest, 0
                 self.selection_changed()
             self._newest = newest
+        self._places = {error.uid: self._place_of(error) for error in self._items}
+        self._place_cells = max(map(cell_len, self._places.values()), default=0)
         error = self.selected_error()
         wanted = (error and (error.uid, error.count), self._unfold, self.size.width)
         if wanted != self._trace_for:
@@ -66,6 +72,10 @@ class ErrorsPane(LinePane):
     def _list_height(self) -> int:
         room = self.size.height - self.titled
         return min(len(self._items), max(2, room // 3))
+
+    @property
+    def heads(self) -> int:
+        return int(bool(self._items) and self.size.height - self.titled >= FOR_HEADS)
 
     @property
     def body_height(self) -> int:
@@ -91,13 +101,13 @@ class ErrorsPane(LinePane):
             "" if len(errors.items) == 1 else "s")
 
     def render_line(self, y: int) -> Strip:
-        line = y - self.titled - self._list_height()
+        line = y - self.titled - self.heads - self._list_height()
         if not self._items or line < 0:
             return super().render_line(y)
         width = self.size.width
         if line == 0:
             return strip_of(self._place_pieces(width), width, self.base_style)
-        room = self.size.height - self.titled - self._list_height() - 1
+        room = self.size.height - self.titled - self.heads - self._list_height() - 1
         if line == room and len(self._trace) > room:
             note = f" … {len(self._trace) - room + 1} more lines, ⏎ shows all"
             return strip_of([(note, self.style("dim"))], width, self.base_style)
@@ -118,24 +128,35 @@ class ErrorsPane(LinePane):
                              (f"{since} ", dim), ("─" * width, line)]
         return spread(left, end, width)
 
+    def _place_of(self, error: Error) -> str:
+        width = max(1, self.size.width // 3)
+        where = error.place_in(self.session.folder) or (
+            f"{error.method} {error.path}" if error.path else error.where)
+        if error.file and len(where) > width:
+            where = os.path.basename(where)  # the name of the file tells more than its folder
+        return middle_cut(where, width)
+
+    def _line(self, width: int, start: Sequence[Piece], trend: Piece, since: Piece,
+              place: Piece) -> List[Piece]:
+        """A line of the list, or its heads: what there is room for, each column in its place."""
+        end: List[Piece] = [("  ", None), trend] if width >= 100 else []
+        if width >= 76:
+            end += [("  ", None), (fit(since[0], 7), since[1])]
+        end += [("  ", None), (fit(place[0], self._place_cells), place[1]), (" ", None)]
+        return spread(start, end, width)
+
+    def head_pieces(self, line: int, width: int) -> Sequence[Piece]:
+        head = self.style("head")
+        when = f"{'LAST':<8} " if width >= 56 else ""
+        return self._line(width, [(f" {when}TIMES ERROR", head)], ("10 MINUTES", head),
+                          ("SINCE", head), ("WHERE", head))
+
     def pieces(self, index: int, width: int) -> Sequence[Piece]:
         """Type and text, how often and when, and where from; only the type is coloured."""
         error = self._items[index]
         dim = self.style("dim")
         chosen = error.uid == self.selected
-        end: List[Piece] = []
-        if width >= 100:
-            trend = error.trend(self.host.wall_clock(), TREND, TREND_SECONDS)
-            end += [("  ", None), (sparkline(trend, TREND), self.style("second"))]
-        if width >= 76:
-            since = f"gen {error.first_gen}" if error.first_gen else ""
-            end.append((f"  {since:<7}", dim))
-        where = error.place_in(self.session.folder) or (
-            f"{error.method} {error.path}" if error.path else error.where)
-        if error.file and len(where) > width // 3:
-            where = os.path.basename(where)  # the name of the file tells more than its folder
-        end.append((f"  {middle_cut(where, width // 3)} ", self.style("link" if error.file
-                                                                      else "dim")))
+        trend = error.trend(self.host.wall_clock(), TREND, TREND_SECONDS) if width >= 100 else []
         left: List[Piece] = [
             ("▌" if chosen else " ", self.style("key")),
             (f"{text.clock(error.t)} " if width >= 56 else "", dim),
@@ -144,10 +165,13 @@ class ErrorsPane(LinePane):
             (error.type, self.style("failed")),
             (f": {error.text}" if error.text else "", self.style("text")),
         ]
-        return spread(left, end, width)
+        return self._line(
+            width, left, (sparkline(trend, TREND), self.style("second")),
+            (f"gen {error.first_gen}" if error.first_gen else "", dim),
+            (self._places[error.uid], self.style("link" if error.file else "dim")))
 
     def body_index(self, y: int) -> Optional[int]:
-        line = y - self.titled
+        line = y - self.titled - self.heads
         return super().body_index(y) if 0 <= line < self._list_height() else None
 
     def on_show(self) -> None:
