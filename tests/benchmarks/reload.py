@@ -1,13 +1,14 @@
 """Save to new response, failures under load, broken saves and what is in flight, by server.
 
     python tests/benchmarks/reload.py [--saves 20] [--loaded 10] [--streams 100]
-        [--servers tremolo,uvicorn,granian,hypercorn] [--projects small,heavy]
+        [--servers tremolo,uvicorn,granian,hypercorn,django] [--projects small,heavy,django]
 
 All servers run at once and are saved to in turn, so that they meet the same machine. `save`
 is the time from the end of the save to the first response of the new code, on new
 connections; `failed` are requests at 200 a second, half of them on kept connections, during
 further saves; `broken` is how many of 20 requests are answered while the file holds a syntax
-error; `in flight` are a running request, event streams and WebSockets at a save.
+error; `in flight` are a running request, event streams and WebSockets at a save. `django` as a
+server is its own `runserver`, for projects of Django alone.
 """
 
 import argparse
@@ -43,6 +44,7 @@ COMMANDS = {
     "granian": ["-m", "granian", "--reload", "--interface", "asgi", "shop:app", "--host",
                 "127.0.0.1", "--port", "{port}"],
     "hypercorn": ["-m", "hypercorn", "--reload", "shop:app", "--bind", "127.0.0.1:{port}"],
+    "django": ["manage.py", "runserver", "127.0.0.1:{port}"],
 }
 PAUSE = 0.6  # between two saves: the old code leaves, and modules are loaded ahead
 
@@ -182,6 +184,8 @@ async def measure(kind, names, options):
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         servers = []
         for name in names:
+            if name == "django" != kind:
+                continue
             own = pathlib.Path(folder, name)
             own.mkdir(mode=0o700)
             servers.append(Running(name, kind, own))
@@ -209,7 +213,7 @@ def main():
     parser.add_argument("--loaded", type=int, default=10, help="saves under load")
     parser.add_argument("--streams", type=int, default=100, help="event streams, WebSockets")
     parser.add_argument("--servers", default=",".join(COMMANDS))
-    parser.add_argument("--projects", default="small,heavy")
+    parser.add_argument("--projects", default="small,heavy,django")
     options = parser.parse_args()
     names = [name for name in options.servers.split(",") if importlib.util.find_spec(name)]
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, load "

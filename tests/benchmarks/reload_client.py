@@ -8,6 +8,8 @@ import base64
 import os
 import time
 
+from tests.support.layouts import LAYOUTS
+
 SMALL = '''
 import asyncio
 VERSION = "%VERSION%"
@@ -92,22 +94,65 @@ async def ws(socket: WebSocket) -> None:
         await socket.receive_text()
 '''
 
-PROJECTS = {"small": SMALL, "heavy": HEAVY}
+VIEWS = '''
+import asyncio
+from django.http import HttpResponse, StreamingHttpResponse
+VERSION = "%VERSION%"
+
+def version(request):
+    return HttpResponse(VERSION)
+
+async def slow(request):
+    await asyncio.sleep(0.5)
+    return HttpResponse(VERSION)
+
+async def sse(request):
+    async def events():
+        while True:
+            yield b"data: x\\n\\n"
+            await asyncio.sleep(0.2)
+    return StreamingHttpResponse(events(), content_type="text/event-stream")
+'''
+
+URLS = '''
+from django.contrib import admin
+from django.urls import path
+import views
+
+urlpatterns = [path("admin/", admin.site.urls), path("", views.version),
+               path("slow", views.slow), path("sse", views.sse)]
+'''
+
+DJANGO = '''
+import os
+from django.core.asgi import get_asgi_application
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+app = get_asgi_application()
+'''
+
+#: the file that is saved, its source, and the other files
+PROJECTS = {"small": ("shop.py", SMALL, {}), "heavy": ("shop.py", HEAVY, {}), "django": (
+    "views.py", VIEWS, {**LAYOUTS["django-startproject"].files, "mysite/urls.py": URLS,
+                        "shop.py": DJANGO})}
 
 
 class Project:
-    """A folder with `shop.py`; `save(version)` writes it anew as an editor does."""
+    """A folder with an application `shop:app`; `save(version)` writes a file of it anew as an
+    editor does."""
 
     def __init__(self, folder, kind):
         self.folder = folder
-        self.source = PROJECTS[kind]
-        self.path = folder / "shop.py"
+        name, self.source, others = PROJECTS[kind]
+        for path, text in others.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text.lstrip())
+        self.path = folder / name
         self.save("0")
 
     def save(self, version):
         """Save and give the instant; `version` None is a syntax error."""
         text = "def broken(:\n" if version is None else self.source.replace("%VERSION%", version)
-        temporary = self.folder / "shop.py.tmp"
+        temporary = self.folder / "saved.tmp"
         temporary.write_text(text)
         os.replace(temporary, self.path)
         return time.perf_counter()
