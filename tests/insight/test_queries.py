@@ -444,6 +444,14 @@ def test_a_few_equal_statements_are_no_repetition():
     assert event["places"] == ["views.py:31"]
 
 
+def test_an_empty_statement_that_nobody_of_the_project_sent_is_counted_as_others_are():
+    record = Record(1, "GET")
+    for _ in range(MANY):
+        record.add_query("", None, 0.0, 0.001, -1, False, None)
+    assert event_of(record, parameters=False)["repeated"] == [
+        {"count": MANY, "sql": 0, "place": -1, "ms": 5.0}]
+
+
 def test_a_call_that_is_redirected_is_one(record, answering):
     with urllib.request.urlopen(f"{answering}/redirect") as answer:
         assert answer.read() == b"ok"

@@ -13,9 +13,12 @@ import pytest
 import tremolo.insight
 from tests.support.serving import run, serving
 from tremolo.insight.arrivals import Arrivals
+from tremolo.insight.events import event_of
 from tremolo.insight.insight import Insight
 from tremolo.insight.record import Record, running
 from tremolo.insight.source import Source
+from tremolo.telemetry.builders import insight_event
+from tremolo.telemetry.codec import encode
 
 
 class Log:
@@ -257,3 +260,25 @@ def test_a_query_costs_a_few_calls_watched_and_none_unwatched(record):
     # A connection that was made meanwhile still names the class of its cursors.
     assert calls_of_ours(queries) <= 10 < watched <= 50
     connection.close()
+
+
+def test_telling_makes_no_call_for_each_statement_and_looks_at_nothing_that_is_not_there():
+    def with_statements(count):
+        record = Record(1, "GET")
+        for number in range(count):
+            record.add_query("select ?", None, record.began + number / 1000, 0.0001, 1, False,
+                             (__file__, 1))
+        return record
+
+    made = []
+    few, many = with_statements(10), with_statements(100)
+    event_of(with_statements(1), False)  # the text of a statement is remembered
+    calls = [calls_of_ours(lambda record=record: made.append(event_of(record, False)))
+             for record in (few, many)]
+    assert calls[0] == calls[1] <= 21
+    for name in ("calls", "ends", "stacks"):  # are made when they are asked for
+        with pytest.raises(AttributeError):
+            object.__getattribute__(few, name)
+    few_bytes, many_bytes = (len(encode(insight_event(1, 1, event))) for event in made)
+    assert few_bytes < 900
+    assert many_bytes - few_bytes < 90 * 55

@@ -1,6 +1,6 @@
 """What is known of an exchange as an InsightEvent: bounded, normalised, without secrets."""
 
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
@@ -83,10 +83,10 @@ def event_of(record: Record, parameters: bool) -> "InsightEvent":
         "request": record.id, "statements": room.statements, "places": room.places,
         "queries": queries, "query_count": record.query_count,
         "sql_ms": round(record.query_seconds * 1000, 3), "repeated": repeated,
-        "transactions": {word: record.ends.count(word) for word in sorted(set(record.ends))},
+        "transactions": record.transactions,
         "waited_ms": round(record.wait_seconds * 1000, 3), "calls": calls,
         "call_count": record.call_count, "calls_ms": round(record.call_seconds * 1000, 3)}
-    if record.stacks:
+    if record.samples and record.stacks:
         every = STEP * max(1, record.sampled) / max(1, record.samples)
         event["profile"] = {"every_ms": round(every * 1000, 1), "samples": record.samples,
                             "tree": tree_of(record)}
@@ -96,6 +96,8 @@ def event_of(record: Record, parameters: bool) -> "InsightEvent":
 def _queries(record: Record, room: _Room, parameters: bool) -> "List[Query]":
     queries: List[Query] = []
     start, known, known_places = record.began, room.known.get, room.known_places.get
+    if not record.query_count:
+        return queries
     for index, query in enumerate(record.queries[:MAX_TOLD]):
         if room.size >= SIZE:
             break
@@ -125,6 +127,8 @@ def _queries(record: Record, room: _Room, parameters: bool) -> "List[Query]":
 
 def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
     calls: List[OutgoingCall] = []
+    if not record.call_count:
+        return calls
     for call in list(record.calls):
         if room.size >= SIZE // 2:
             break
@@ -143,24 +147,21 @@ def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
 
 
 def _repeated(record: Record, room: _Room) -> "List[Repeated]":
-    if len(record.queries) < MANY:
+    if record.query_count < MANY:
         return []
-    noted: Dict[Tuple[str, Place], List[float]] = {}
-    before, there, entry = "", None, [0, 0.0]
+    groups: Dict[Tuple[str, Place], List[float]] = {}
+    before: Optional[str] = None
+    there: Place = None
+    times: List[float] = []
     for statement, _, _, seconds, _, _, place in list(record.queries):
         if statement != before or place != there:  # in a loop, mostly they are equal
             before, there = statement, place
-            entry = noted.setdefault((statement, place), [0, 0.0])
-        entry[0] += 1
-        entry[1] += seconds
-    groups: Dict[Tuple[str, Place], List[float]] = {}
-    for (statement, place), (count, seconds) in noted.items():
-        group = groups.setdefault((normalised(statement), place), [0, 0.0])
-        group[0] += count
-        group[1] += seconds
-    found = sorted(((int(count), seconds, sql, place)
-                    for (sql, place), (count, seconds) in groups.items() if count >= MANY),
-                   key=lambda each: each[:2], reverse=True)[:MAX_REPEATED]
+            times = groups.setdefault((normalised(statement), place), [])
+        times.append(seconds)
+    found = [(len(group), sum(group), sql, place)
+             for (sql, place), group in groups.items() if len(group) >= MANY]
+    if len(found) > 1:
+        found = sorted(found, key=lambda each: each[:2], reverse=True)[:MAX_REPEATED]
     room.size += 60 * len(found)
     return [{"count": count, "sql": room.statement(sql), "place": room.place(place),
              "ms": round(seconds * 1000, 3)} for count, seconds, sql, place in found]

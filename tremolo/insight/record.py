@@ -182,6 +182,15 @@ class Record:
             if len(self.ends) < MAX_QUERIES:
                 self.ends.append(word)
 
+    @property
+    def transactions(self) -> Dict[str, int]:
+        """How many of its transactions ended with which word."""
+        try:
+            ends: List[str] = _made_ends(self)
+        except AttributeError:
+            return {}
+        return {word: ends.count(word) for word in sorted(set(ends))}
+
     def add_wait(self, seconds: float) -> None:
         with self._lock:
             self.wait_seconds += seconds
@@ -205,7 +214,7 @@ class Record:
     @property
     def weight(self) -> int:
         """How much of it is kept, in statements and calls."""
-        return len(self.queries) + len(self.calls)
+        return len(_queries_of(self)) + (len(self.calls) if self.call_count else 0)
 
     def close(self) -> None:
         """Forget what was kept: all of it was told, and no more will be."""
@@ -315,6 +324,7 @@ def _queries_of(record: Record) -> List[Query]:
 _slot: Callable[[Record], List[Query]] = vars(Record)["queries"].__get__
 _made_suspects: Callable[[Record], List[Tuple[BaseException, Any]]] = vars(Record)[
     "suspects"].__get__
+_made_ends: Callable[[Record], List[str]] = vars(Record)["ends"].__get__
 
 #: the record of the exchange for which code runs here; None outside of one, and while nobody
 #: watches. Tasks, `to_thread` and the thread pools of frameworks copy it; `sources/threads.py`
