@@ -10,7 +10,8 @@ requests are made of.
 
 With `--loaded`, as a worker really runs: below `wrk`, which is needed, with a viewer and without
 by turns, the processor time of the worker a request, and how many of the requests were looked
-into: under load that is a sample, so that being watched takes a share of the time.
+into: under load that is a sample, so that being watched takes a share of the time. In brackets
+are the least and the most of the rounds.
 """
 
 import argparse
@@ -32,7 +33,11 @@ from tremolo.telemetry.builders import insight_event
 from tremolo.telemetry.codec import encode
 
 QUERIES = 10
-SECONDS, CONNECTIONS = 3, 4  # of load, with a viewer and without
+#: of load, with a viewer and without
+SECONDS, CONNECTIONS = 2, 4
+#: for as many loads as that all three are done in less than three minutes, and as often with a
+#: viewer first as without one
+ROUNDS, LOADED_ROUNDS = 15, 10
 REQUESTS = 20  # a round: short, so that some are interrupted by nobody
 
 
@@ -203,10 +208,10 @@ def each_told(make, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("rounds", nargs="?", type=int, default=15)
+    parser.add_argument("rounds", nargs="?", type=int)
     parser.add_argument("--loaded", action="store_true")
     options = parser.parse_args()
-    rounds = options.rounds
+    rounds = options.rounds or (LOADED_ROUNDS if options.loaded else ROUNDS)
     if options.loaded:
         print(f"{'ten queries by':<14} {'unwatched':>12} {'watched':>22} {'looked into':>12}")
     else:
