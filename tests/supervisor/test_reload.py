@@ -308,6 +308,37 @@ def test_a_changed_env_file_reaches_new_code(tmp_path):
         server.wait_for_text("ho")
 
 
+ENVIRON = "import os\n" + hello("x").replace(
+    'b"x"', 'os.environ.get("GREETING", "nothing").encode()')
+
+
+def test_an_env_file_that_is_deleted_is_gone_from_new_code_once(tmp_path):
+    (tmp_path / "shop.py").write_text(ENVIRON)
+    (tmp_path / ".env").write_text("GREETING=hi\n")
+    with dev(tmp_path) as server:
+        assert server.text() == "hi"
+        (tmp_path / ".env").unlink()
+        server.wait_for_text("nothing")
+        (tmp_path / ".env").write_text("GREETING=hi\n")
+        server.wait_for_text("hi")
+        assert [event["files"] for event in server.find("reload", state="ready")] == [
+            [], [".env"], [".env"]]
+
+
+def test_an_env_file_that_is_needed_and_deleted_is_named(tmp_path):
+    (tmp_path / "shop.py").write_text(ENVIRON)
+    needed = tmp_path / "needed.env"
+    needed.write_text("GREETING=hi\n")
+    with dev(tmp_path, "--env-file", "needed.env") as server:
+        assert server.text() == "hi"
+        needed.unlink()
+        failed = server.wait_for("reload", state="failed")
+        assert "needed.env" in failed["error"]["text"] and failed["then"] == "serves"
+        assert server.text() == "hi"
+        needed.write_text("GREETING=ho\n")
+        server.wait_for_text("ho")
+
+
 def test_without_watchfiles_modification_times_are_looked_at(tmp_path):
     blocked = tmp_path / "blocked"
     blocked.mkdir()

@@ -40,8 +40,8 @@ def shown_path(path: str, home: str) -> str:
 
 class Found(NamedTuple):
     """What a batch of touched paths means: `code` calls for a new generation, `assets` for a
-    refresh of browser pages, `missing` are imported files that are not there (yet), `unknown`
-    modules that nobody has imported so far."""
+    refresh of browser pages, `missing` are files that the code needs and that are not there
+    (yet), `unknown` modules that nobody has imported so far."""
 
     code: List[str]
     assets: List[str]
@@ -60,6 +60,7 @@ class Relevance:
         self._include = tuple(include)
         self._exclude = tuple(exclude)
         self.contents = Contents()
+        #: what those held when a change last started code; None for those that were not there
         self._others: Dict[str, Optional[str]] = {
             os.path.abspath(path): digest(path) for path in always}
         self._seen: Dict[str, Optional[str]] = {}
@@ -75,10 +76,7 @@ class Relevance:
                 self._look_at_imported(path, basis.files[path], found)
                 continue
             if path in self._others or self._matches(path, self._include):
-                now = digest(path)
-                if now is not None and now != self._others.get(path):
-                    self._others[path] = now
-                    found.code.append(path)
+                self._look_at_other(path, found)
                 continue
             moved = basis.moved(path)
             if moved is not None:
@@ -95,6 +93,20 @@ class Relevance:
             found.code.append(path)
         elif now is None and read and not os.path.exists(path):
             found.missing.append(path)
+
+    def _look_at_other(self, path: str, found: Found) -> None:
+        now, tried = digest(path), self._others.get(path)
+        if now is not None and now != tried:
+            found.code.append(path)
+        elif tried is not None and not os.path.exists(path):
+            found.missing.append(path)
+
+    def tried(self, paths: Iterable[str]) -> None:
+        """New code is about to start because of `paths`: it reads all that is not imported as
+        it is now."""
+        others = {path for path in paths if self._matches(path, self._include)}
+        for path in others.union(self._others):
+            self._others[path] = digest(path)
 
     @staticmethod
     def _with_those_beneath(paths: Iterable[str], basis: Basis) -> Set[str]:

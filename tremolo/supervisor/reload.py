@@ -215,6 +215,7 @@ class Reloader:
         if not self._settings_files.isdisjoint(changed):
             self._spawner.renew(forget=True)
         self._unknown.clear()
+        self._relevance.tried(changed)
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
 
     def _look_at_reads(self, paths: Set[str], assets: List[str]) -> None:
