@@ -43,8 +43,8 @@ async def test_what_no_worker_judges_is_said_to_be_searched_for_in_the_sample_al
                        ("/a h:cookie", False), ("/a | b:total", True)):
         d.app.session.traffic.set_filter(text)
         await d.press("f12")  # whatever: it is drawn anew
-        assert "1200 sampled out" in d.text()
-        assert ("1200 sampled out, not searched" in d.text()) is said, text
+        assert "1200 not listed" in d.text()
+        assert ("1200 not listed, not searched" in d.text()) is said, text
 
 
 def test_what_is_listed_no_more_stands_for_nothing():

@@ -211,7 +211,7 @@ def _summary(pane: Page, talk: Conversation, control: bool, late: Optional[float
     if lost:
         pieces.append((f"   the first {lost:,} are forgotten", dim))
     if pane.session.conversations.left_out:
-        pieces.append((f"   {pane.session.conversations.left_out:,} sampled out", dim))
+        pieces.append((f"   {pane.session.conversations.left_out:,} not listed", dim))
     if late is not None:
         pieces.append((f"   those before {text.clock(late)} were not seen here", dim))
     return Wrapped(pieces)

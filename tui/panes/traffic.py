@@ -265,7 +265,7 @@ class TrafficPane(LinePane):
         dropped = self.session.totals.sums().plain["rows_dropped"]
         if dropped and width >= 60:
             unseen = "" if is_judged(traffic.filter_text) else ", not searched"
-            end += [(f"{text.number(dropped)} sampled out{unseen}", dim), ("  ", None)]
+            end += [(f"{text.number(dropped)} not listed{unseen}", dim), ("  ", None)]
         if traffic.paused:
             end.append(("PAUSED", self.style("warning")))
         elif self.follow:
