@@ -108,6 +108,22 @@ def test_a_save_of_a_module_that_is_still_to_be_read_starts_nothing_twice(
         assert len(server.find("reload", state="started")) == 2
 
 
+@pytest.mark.parametrize(("saved", "files"), [
+    ("text = 'two'", ["shop.py", "words.py"]), ("1/0", ["shop.py", "words.py"]),
+    ("text = 'one'", ["shop.py"]),
+], ids=["works", "fails", "as before"])
+def test_a_save_before_code_that_starts_has_read_the_file_is_named_with_it(
+        tmp_path, shop, words, saved, files):
+    with dev(tmp_path) as server:
+        assert server.text() == "one"
+        save(shop, "print('running')\n" + SLOW + WORDS)
+        running(server)
+        words.write_text(saved)
+        ended = wait_until(lambda: [event for event in server.find("reload", gen=2)
+                                    if event["state"] != "started"], "the end of the start")
+        assert ended[0]["files"] == files
+
+
 def test_a_formatter_that_writes_again_after_the_save_is_served(tmp_path):
     shop = project(tmp_path, "one")
     with dev(tmp_path) as server:

@@ -13,6 +13,7 @@ from .worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
     from ..telemetry.messages import ErrorEvent
+    from .relevance import Change
 
 MAX_TRACEBACK = 16 * 1024
 LEAVE_LIMIT = 0.5  # for old code to take no more requests, before new code is said to serve
@@ -23,15 +24,25 @@ class Generation:
     """Workers of one state of the code, by slot. Number 0 is that which shows `error` while there
     is no code that could answer."""
 
-    def __init__(self, number: int, cause: str, error: "Optional[ErrorEvent]" = None) -> None:
+    def __init__(self, number: int, cause: str, error: "Optional[ErrorEvent]" = None,
+                 change: "Optional[Change]" = None) -> None:
         self.number = number
         self.error = error
         self.began = time.monotonic()
         self.starting = True
         self.ended = 0.0  # when it was ready, or had failed
         self.cause = cause  # "start", "change", "request", "hangup", "packages"
+        self.change = change
         self.workers: Dict[int, WorkerHandle] = {}
         self._read_before = Basis({}, {})  # by workers that others have replaced
+
+    def joined_by(self, files: Mapping[str, str], serving: "Optional[Generation]") -> None:
+        """It has read `files` (path -> digest) that were saved after it had begun: they are part
+        of the change that it was begun for, unless `serving` code has the same."""
+        if self.change is not None and self.starting:
+            known = serving.basis.files if serving is not None else {}
+            self.change = self.change.joined_by(
+                path for path, digest in files.items() if known.get(path) != digest)
 
     def start_again(self) -> None:
         """Its workers are gone, and others will try; what was read is not forgotten."""

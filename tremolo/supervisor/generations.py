@@ -72,7 +72,6 @@ class Generations:
         self.reloader: Optional[Decider] = None
         self.attempt: Optional[asyncio.Task[bool]] = None  # to start the newest
         self._retiring: Optional[asyncio.Task[None]] = None
-        self._change: Optional[Change] = None  # for which the attempt was made
         self._backoff: Dict[int, Backoff] = {}
         self._tasks: Set[asyncio.Task[Any]] = set()
 
@@ -111,21 +110,20 @@ class Generations:
         """Start a new generation. One that is still starting is given up for it. `cause` is
         "start", "change", "request", "hangup" or "packages"."""
         previous = self.attempt
-        if previous is not None and not previous.done():
+        if previous is not None and self.newest is not None and not previous.done():
             previous.cancel()
-            change = change and change.after(self._change)
+            change = change and change.after(self.newest.change)
         self._number += 1
-        self._change = change
-        self.newest = Generation(self._number, cause)
-        attempt = self.attempt = self.spawn_task(self._renew(self.newest, change, previous))
+        self.newest = Generation(self._number, cause, change=change)
+        attempt = self.attempt = self.spawn_task(self._renew(self.newest, previous))
         return attempt
 
-    async def _renew(self, generation: Generation, change: Optional[Change],
+    async def _renew(self, generation: Generation,
                      previous: "Optional[asyncio.Task[bool]]") -> bool:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
-        began = change.seen if change is not None else time.monotonic()
-        self._publish(generation, "started", change)
+        began = generation.change.seen if generation.change is not None else time.monotonic()
+        self._publish(generation, "started")
         waits = {"stop": await self._make_way()} if self.order == "stop-first" else {}
         failure: Optional[WorkerFailed] = None
         try:
@@ -146,13 +144,13 @@ class Generations:
         if failure is not None:
             if failure.error.get("held"):
                 self.order = self._settings.reload_order  # it was not the code that served
-            self._note_failure(generation, change, failure)
+            self._note_failure(generation, failure)
             self._spawner.stand_by()  # the cure is to be as fast
             await generation.dismiss(KILL_GRACE)
             if self.serving is None and self.then != "ends":
                 await self._serve_fallback()
             return False
-        await self._switch(generation, change, began, waits)
+        await self._switch(generation, began, waits)
         return True
 
     async def _make_way(self) -> float:
@@ -201,8 +199,8 @@ class Generations:
             await self._make_way()
             await self._starter.start(generation, self.slots, bool(self.number))
 
-    async def _switch(self, generation: Generation, change: Optional[Change],
-                      began: float, waits: Dict[str, float]) -> None:
+    async def _switch(self, generation: Generation, began: float,
+                      waits: Dict[str, float]) -> None:
         ready = time.monotonic()
         old, self.serving = self.serving, generation
         self.failed = None
@@ -221,13 +219,14 @@ class Generations:
             now = time.monotonic()
         for backoff in self._backoff.values():
             backoff.succeeded()
+        change = generation.change
         slowest = max(generation.workers.values(), key=lambda w: sum(w.parts.values()))
         parts = {"seen": (change.saved if change is not None else 0.0) * 1000,
                  **slowest.parts,
                  **{name: each * 1000 for name, each in waits.items() if each > 0.005},
                  "switch": (now - ready) * 1000}
         self.reload_ms = round(parts["seen"] + (now - began) * 1000, 1)
-        self._publish(generation, "ready", change, ms=self.reload_ms,
+        self._publish(generation, "ready", ms=self.reload_ms,
                       parts={name: round(ms, 1) for name, ms in parts.items()},
                       modules=slowest.slowest, mode=slowest.mode,
                       preloaded=self._spawner.preloaded if slowest.mode == "zygote" else 0,
@@ -242,12 +241,11 @@ class Generations:
                            "respond: requests on its connections wait, and get the old answers")
         return not late
 
-    def _note_failure(self, generation: Generation, change: Optional[Change],
-                      failure: WorkerFailed) -> None:
+    def _note_failure(self, generation: Generation, failure: WorkerFailed) -> None:
         self.failed = failure.error
         self.then = outlook(generation, bool(self.number), bool(self._settings.reload),
                             failure.configuration)
-        self._publish(generation, "failed", change, error=failure.error, then=self.then,
+        self._publish(generation, "failed", error=failure.error, then=self.then,
                       mode=self._spawner.mode, preloaded=self._spawner.preloaded)
         self.notify_serving("broken", error=brief(failure.error))
 
@@ -271,8 +269,9 @@ class Generations:
         for worker in self.serving.workers.values() if self.serving is not None else ():
             worker.notify(name, **args)
 
-    def _publish(self, generation: Generation, state: str, change: Optional[Change],
+    def _publish(self, generation: Generation, state: str,
                  **outcome: "Unpack[ReloadOutcome]") -> None:
+        change = generation.change
         files = [shown_path(path, self._home)
                  for path in (change.paths if change is not None else ())]
         event = reload_event(generation.number, self.number, state, generation.cause, files,

@@ -27,9 +27,11 @@ class Change(NamedTuple):
 
     def after(self, earlier: "Optional[Change]") -> "Change":
         """This change and one whose code never came to serve."""
-        if earlier is None:
-            return self
-        return self._replace(paths=tuple(sorted({*earlier.paths, *self.paths})))
+        return self if earlier is None else self.joined_by(earlier.paths)
+
+    def joined_by(self, paths: Iterable[str]) -> "Change":
+        """This change, and `paths` that were saved before its code read them."""
+        return self._replace(paths=tuple(sorted({*self.paths, *paths})))
 
 
 def shown_path(path: str, home: str) -> str:

@@ -276,6 +276,10 @@ class Reloader:
         """A worker of the newest generation reports what it has read: a save may have come
         between, when nobody knew yet that it mattered."""
         self._last_read = time.monotonic()
+        late = self._unknown.intersection(files)
+        newest = self._generations.newest
+        if late and newest is not None:
+            newest.joined_by({path: files[path] for path in late}, self._generations.serving)
         self._gather_stale(Basis(dict(files), {k: dict(v) for k, v in places.items()}))
         if self._following is None and not all(map(self._watched.in_project, files)):
             self._following = self._loop.call_later(FOLLOW, self._follow)
