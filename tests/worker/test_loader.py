@@ -110,6 +110,25 @@ def test_a_project_that_is_moved_away_and_back_while_its_worker_starts_is_waited
     assert os.getcwd() == str(project)
 
 
+def test_a_project_that_is_gone_is_named_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("tremolo.worker.environment.HOME_LIMIT", 0)
+    with pytest.raises(ConfigurationError, match=r'^No such folder: ".*project"$'):
+        enter_home(str(tmp_path / "project"))
+
+
+def test_a_module_that_became_a_package_is_the_same_application_and_back(tmp_path):
+    module, package = tmp_path / "main.py", tmp_path / "main" / "__init__.py"
+    package.parent.mkdir()
+    for there, asked in ((package, "main.py:app"), (module, "main/__init__.py:app")):
+        there.write_text("")
+        target = parse_target(asked, home=str(tmp_path))
+        assert (target.file, target.module) == (str(there), "main")
+        assert target.folder == str(tmp_path)
+        there.unlink()
+    with pytest.raises(ConfigurationError, match=r'^No such file: "main\.py"'):
+        parse_target("main.py:app", home=str(tmp_path))
+
+
 def looked_for(imports, code, name):
     """What an import finds of a module in the folder, and what is noted of it in the end."""
     import importlib
@@ -171,6 +190,18 @@ def test_a_module_is_compiled_from_its_source_each_time(tmp_path, imports):
     assert not (tmp_path / "code" / "__pycache__").exists()
     assert len(list((tmp_path / "cache").iterdir())) == 1
     assert [name for name, _ in imports.slowest()] == ["projectmodule"]
+
+
+def test_a_module_with_a_nul_is_a_syntax_error_with_its_place(tmp_path, imports):
+    import importlib
+
+    path = tmp_path / "code" / "projectmodule.py"
+    path.write_bytes(b"value = 1\nother = '\0'\n")
+    with pytest.raises(SyntaxError) as raised:
+        importlib.import_module("projectmodule")
+    event = describe(raised.value, "import", 1)
+    assert (event["type"], event["file"], event["line"]) == ("SyntaxError", str(path), 2)
+    assert "/tremolo/worker/" not in event["traceback"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 100, None])

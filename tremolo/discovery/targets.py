@@ -54,7 +54,8 @@ class Target(NamedTuple):
 
 def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
     """Understand `module:attr`, `module`, `path.py`, `path.py:attr`, and `module:factory("x")`.
-    Relative paths are those of `home`, by default the working directory.
+    Relative paths are those of `home`, by default the working directory. "main.py" may be
+    main/__init__.py by now, and the other way round.
 
     Raises ConfigurationError when it is none of these or the file does not exist.
     """
@@ -72,6 +73,7 @@ def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
         if os.path.isdir(path):
             raise ConfigurationError(f'"{location}" is a folder. Name the file in it, as in '
                                      f'"{os.path.join(location, "main.py")}"')
+        path = _file_of_module(path)
         if not os.path.isfile(path):
             kind = "folder" if location.endswith(os.sep) else "file"
             near = f'. Did you mean "{location}.py{colon}{attribute}"?'
@@ -85,6 +87,17 @@ def parse_target(text: str, app_dir: str = "", home: str = "") -> Target:
                                  "FILE.py or FILE.py:NAME")
     return Target(os.path.abspath(os.path.join(home, app_dir or os.curdir)), location, None,
                   attribute)
+
+
+def _file_of_module(path: str) -> str:
+    """The file of the module that is in `path`, or was: a module can be made a package, or a
+    package a module, while the server goes on."""
+    bare, ending = os.path.splitext(path)
+    if ending == ".py" and not os.path.exists(path):
+        folder, name = os.path.split(bare)
+        other = folder + ".py" if name == "__init__" else os.path.join(bare, "__init__.py")
+        return other if os.path.isfile(other) else path
+    return path
 
 
 def _name_of(path: str, app_dir: str) -> Tuple[str, str]:

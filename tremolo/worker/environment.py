@@ -5,12 +5,14 @@ import time
 from typing import Any, Mapping
 
 from ..config import Settings
+from ..exceptions import ConfigurationError
 
 HOME_LIMIT = 1.0  # seconds in which a project's folder may be moved away and back
 
 
 def enter_home(home: str) -> None:
-    """Go to the folder of that name now, which need not be that of the zygote."""
+    """Go to the folder of that name now, which need not be that of the zygote.
+    Raises ConfigurationError if there is none."""
     deadline = time.monotonic() + HOME_LIMIT
     while True:
         try:
@@ -18,7 +20,7 @@ def enter_home(home: str) -> None:
             return
         except FileNotFoundError:
             if time.monotonic() > deadline:
-                raise
+                raise ConfigurationError(f'No such folder: "{home}"') from None
         time.sleep(0.01)
 
 

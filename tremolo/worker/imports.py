@@ -137,7 +137,14 @@ class CodeCache:
 
     @staticmethod
     def _compile(loader: SourceFileLoader, source: bytes, path: str) -> CodeType:
-        code: CodeType = loader.source_to_code(source, path)
+        try:
+            code: CodeType = loader.source_to_code(source, path)
+        except (SyntaxError, ValueError) as exc:
+            if getattr(exc, "filename", None):
+                raise
+            # Of a NUL Python names no place, and before 3.11.4 it is a ValueError.
+            line = source.count(b"\n", 0, max(source.find(b"\0"), 0)) + 1
+            raise SyntaxError(str(exc), (path, line, None, None)) from None
         return code
 
     @staticmethod
