@@ -321,8 +321,22 @@ def test_an_env_file_that_is_deleted_is_gone_from_new_code_once(tmp_path):
         server.wait_for_text("nothing")
         (tmp_path / ".env").write_text("GREETING=hi\n")
         server.wait_for_text("hi")
-        assert [event["files"] for event in server.find("reload", state="ready")] == [
-            [], [".env"], [".env"]]
+        assert server.wait_for("reload", gen=3, state="ready")["files"] == [".env"]
+        assert len(server.find("reload", state="started")) == 3
+
+
+@pytest.mark.parametrize("of", ["zygote", "spawn"])
+def test_a_line_of_an_env_file_that_goes_wrong_is_told_once(tmp_path, of):
+    (tmp_path / "shop.py").write_text(ENVIRON)
+    (tmp_path / ".env").write_text("GREETING=one\n")
+    with dev(tmp_path, "--reload-mode", of) as server:
+        assert server.text() == "one"
+        for greeting in ("two", "three"):
+            (tmp_path / ".env").write_text(f"GREETING={greeting}\nwhat is this\n")
+            server.wait_for_text(greeting)
+        told = [event["text"] for event in server.find("log") if ".env" in event["text"]]
+        assert told == ["loaded .env (--no-env-file: do not)",
+                        f'{tmp_path / ".env"}:2: "what is this" is not NAME=VALUE']
 
 
 def test_an_env_file_that_is_needed_and_deleted_is_named(tmp_path):

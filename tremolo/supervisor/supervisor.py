@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from .. import __version__
 from ..addresses import project_host
@@ -56,6 +56,8 @@ class Supervisor:
         self._launch = launch
         #: what has begun already, and is taken over
         self._quiet = quiet
+        #: of the environment in which the last process started; what it began with is told anyway
+        self._env_notes: Optional[Tuple[Tuple[str, str], ...]] = None
         self._loop = loop
         settings = launch.settings
         self._throttle = WantedThrottle(settings.throttle, settings.presets)
@@ -214,7 +216,11 @@ class Supervisor:
             values[LOCK_FILE] = self._lock_file
         found: Dict[str, str] = {}
         try:
-            found = self._env_files().values
+            found, notes = self._env_files()
+            for text, level in notes:
+                if self._env_notes is not None and (text, level) not in self._env_notes:
+                    self.note(text, level)
+            self._env_notes = notes
         except ConfigurationError as exc:
             self.note(str(exc), "warning")  # the worker fails over it, and reports it too
         return {**dict(self._launch.app.get("environ", {})), **found, **values}
