@@ -3,7 +3,7 @@
 import pytest
 
 from tremolo.supervisor.basis import Basis
-from tremolo.supervisor.relevance import Relevance
+from tremolo.supervisor.relevance import Relevance, shown_path
 
 NOTHING = Basis({}, {})
 
@@ -49,3 +49,11 @@ def test_an_included_file_is_compared_with_what_code_last_started_with(tmp_path)
     assert look(relevance, path) == "nothing"
     path.unlink()
     assert look(relevance, path) == "missing"
+
+
+@pytest.mark.parametrize(("path", "shown"), [
+    ("/code/shop/main.py", "main.py"), ("/code/shop", "shop/"), ("/code/words.py",
+                                                                  "/code/words.py"),
+])
+def test_a_path_is_shown_as_the_project_calls_it(path, shown):
+    assert shown_path(path, "/code/shop") == shown

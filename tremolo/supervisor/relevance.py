@@ -35,8 +35,11 @@ class Change(NamedTuple):
 
 
 def shown_path(path: str, home: str) -> str:
-    """A path for people: relative to `home` if it is below that, and cleaned."""
+    """A path for people: relative to `home` if it is below that, and cleaned. `home` itself
+    has its name."""
     shown = os.path.relpath(path, home)
+    if shown == os.curdir:
+        return clean(os.path.join(os.path.basename(os.path.abspath(path)), ""))
     return clean(path if shown.startswith("..") else shown)
 
 
