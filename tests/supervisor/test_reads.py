@@ -84,6 +84,29 @@ class Knowing:
         return {"result": [path for path in paths if path in self.kept]}
 
 
+def test_the_first_worker_that_keeps_a_file_decides_whoever_is_still_silent(
+        tmp_path, monkeypatch):
+    monkeypatch.setattr("tremolo.supervisor.reads.PATIENCE", 0.01)
+    page = str(tmp_path / "page.html")
+    (tmp_path / "page.html").touch()
+    said = []
+
+    class Silent:
+        async def command(self, name, *, paths):
+            await asyncio.get_running_loop().create_future()
+
+    async def main():
+        reads = ReadChanges(
+            asyncio.get_running_loop(), lambda: [Silent(), Knowing([page], "late")],
+            lambda paths: said.append(("code", paths)),
+            lambda paths: said.append(("asset", paths)), lambda text, level: None)
+        reads.touched([page], [page])
+        await asyncio.wait_for(asyncio.gather(*reads._tasks), 30)
+
+    asyncio.run(main())
+    assert said == [("code", [page])]
+
+
 @pytest.mark.parametrize(("keeps", "answers", "what"), [
     pytest.param(True, "at once", "code", id="kept"),
     pytest.param(False, "at once", "asset", id="not-kept"),

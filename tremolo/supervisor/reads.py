@@ -90,8 +90,8 @@ class ReadChanges:
                 break
             done, late = await asyncio.wait(answers, timeout=PATIENCE)
             found.update(_named(done))
-            if late and assets and not found:
-                done, late = await asyncio.wait(late)
+            while late and assets and not found:
+                done, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
                 found.update(_named(done))
             for task in late:
                 task.cancel()
