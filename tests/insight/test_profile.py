@@ -121,6 +121,22 @@ def test_where_all_ends_soon_looks_are_rare_and_where_something_runs_they_are_no
     assert pauses == [2 * LEAST, 4 * LEAST, MOST_REST, MOST_REST, LEAST, LEAST]
 
 
+def test_looks_are_rare_under_load_too_where_always_something_runs_but_nothing_for_long():
+    profiler, tasks = Profiler(Pace(), bool), [Running() for _ in range(7)]
+    pauses, now = [], 1.0
+    for number, task in enumerate(tasks):
+        now += 0.001
+        record = Record(number, "GET", "/")
+        record.began, record.task = now, weakref.ref(task)
+        profiler._running[number] = record
+        for before in tasks[:number] if number < 5 else tasks[:4]:
+            before.ended = True
+        now += 0.001
+        pauses.append(profiler._turn(now))
+    # The fifth is still there at the seventh look; of the first nothing is known.
+    assert pauses == [LEAST, 2 * LEAST, 4 * LEAST, MOST_REST, MOST_REST, LEAST, LEAST]
+
+
 class Looks(Profiler):
     """Notes when it would sample."""
 

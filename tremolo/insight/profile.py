@@ -22,8 +22,8 @@ STEP = 0.01  # seconds between samples, at first
 #: of one that runs on, so many samples are taken while its time becomes nearly three times as
 #: long: where it stands changes as seldom, and the hundreds that say so cost others theirs
 RARER = 100
-#: seconds between looks where all that had begun has ended each time: a look takes the
-#: interpreter from whoever answers, and under load something begins at any time
+#: seconds between looks where what ran at one has ended at the next each time: a look takes the
+#: interpreter from whoever answers, and under load something runs at any time
 MOST_REST = 0.1
 MAX_STACKS = 200
 MAX_DEPTH = 60
@@ -48,6 +48,7 @@ class Profiler:
         self._loop_thread = 0
         self._stopped = False
         self._rest = LEAST
+        self._looked = 0.0
         self.samples = 0  # that were taken in all
 
     def started(self, record: Record, task: Any) -> None:
@@ -101,22 +102,27 @@ class Profiler:
         """Sample what is slow; seconds until the next turn."""
         slow: List[Record] = []
         step = LEAST
-        all_ended = True
+        some_ended = lasting = False
         for id, record in list(self._running.items()):
             task = _task_of(record)
             if task is None or task.done():
                 self._running.pop(id, None)
+                some_ended = True
                 continue
-            all_ended = False
+            lasting = lasting or record.began <= self._looked
             due = record.sample_due or record.began + self._pace.limit(route_of(record))
             if due <= now and len(slow) < MAX_SLOW:
                 slow.append(record)
                 due = now + _apart(record, now)
             step = min(step, due - now)
+        self._looked = now
         if slow:
             self._sample(slow, now)
-        self._rest = min(MOST_REST, 2 * self._rest) if all_ended else LEAST
-        return self._rest if all_ended else max(step, STEP)
+        if lasting or slow or not some_ended:
+            self._rest = LEAST
+            return max(step, STEP)
+        self._rest = min(MOST_REST, 2 * self._rest)
+        return self._rest
 
     def _sample(self, slow: List[Record], now: float) -> None:
         for each in slow:
