@@ -94,7 +94,8 @@ def test_the_memory_of_an_upload_does_not_grow_with_it(show):
         upload(show, size, tracemalloc.start,
                lambda: peaks.append(tracemalloc.get_traced_memory()[1]) or tracemalloc.stop())
     assert peaks[1] < 8 * MIB
-    assert peaks[1] - peaks[0] < MIB
+    # Of 20 MiB more, no more than how much else may be on its way when most is.
+    assert peaks[1] - peaks[0] < 2 * MIB
 
 
 @cpython
