@@ -5,7 +5,7 @@ import time
 
 SIZES = 2_000, 16_000
 #: times that work is measured: PyPy compiles what has been run often
-REPEATS = 5 if sys.implementation.name == "cpython" else 50
+REPEATS = 5 if sys.implementation.name == "cpython" else 300
 
 
 def calls_of(function, *args):
