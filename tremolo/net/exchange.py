@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 DONE, ABORTED = "done", "aborted"
 
 
+#: what is set of exchanges, beginning with what each has: see `Exchange.__init_subclass__`
+SET = ("id", "connection", "head", "begun", "task", "outcome", "held", "waiters", "body", "choice",
+       "throttle_mark", "response", "ended", "bytes_in", "route", "error", "stands_for", "sought",
+       "capture", "insight", "throttled")
+
+
 class Exchange:
     """One request and its response. `head` is the request; see the methods for the rest.
 
@@ -69,6 +75,15 @@ class Exchange:
     ended = 0.0
     #: seconds during which the process did not run
     stopped = 0.0
+
+    def __init_subclass__(cls) -> None:
+        # CPython (since 3.11) needs no dict for the attributes of an object, as long as its class
+        # had them before it had some thirty objects. What only viewers ask for may begin to be set
+        # later, and would make a dict for each exchange: a twentieth of the cost of a request.
+        super().__init_subclass__()
+        first = cls.__new__(cls)
+        for name in SET:
+            setattr(first, name, None)
 
     def __init__(self, connection: "ExchangeConnection", head: RequestHead) -> None:
         server = connection.server
@@ -244,3 +259,6 @@ class Exchange:
         if self.waiters is None:
             self.waiters = Waiters(self.connection.server.loop)
         return self.waiters
+
+
+Exchange.__init_subclass__()
