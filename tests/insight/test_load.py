@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from tests.support.serving import run, serving, until
-from tremolo.insight.insight import Insight
+from tremolo.insight.insight import MOST_NAMED, Insight
 from tremolo.insight.record import running
 from tremolo.insight.source import Source
+from tremolo.net.handling import unobserved
 from tremolo.worker.sampler import Sampler
 from tremolo.worker.usage import Crowding
 
@@ -150,8 +151,9 @@ def answers_for_itself(how, insight):
     return {"handled": handled, "logged": logged}[how]
 
 
+@pytest.mark.parametrize("load", [0, 10_000])
 @pytest.mark.parametrize("how", ["flask", "handled", "logged"])
-def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(how):
+def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(how, load):
     called = []
 
     async def handle(exchange):
@@ -165,6 +167,7 @@ def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(ho
         called.append(answers_for_itself(how, insight))
         site.server.recent.renew(0, 10_000)
         site.server.recent.first_left = 0
+        insight.expect(load)
         await ask(site, b"/x")
         sampler.sample(1.0)
         assert raised == [(1, "GET", "/x", "no", True)]
@@ -279,5 +282,27 @@ def test_two_routes_that_look_the_same_are_not_guessed():
         sampler.sample(2.0)
         assert insight.route_like("GET", "/a/7") == "/a/{int}"
         assert insight.route_like("GET", "/b/7") == "/b/{int}"
+
+    watched(check, handle)
+
+
+def test_others_are_named_but_under_a_load_for_which_that_would_be_too_much():
+    named = []
+
+    async def handle(exchange):
+        named.append(unobserved.get() == exchange.id)
+        exchange.response.respond(204, [])
+
+    async def check(site, insight, told, sampler):
+        for load in (0, MOST_NAMED - 1, MOST_NAMED, 0):
+            site.server.recent.renew(0, 10_000)
+            site.server.recent.first_left = 0
+            insight.expect(load)
+            await ask(site, b"/x")
+        assert named == [True, True, False, True]
+        insight.watch(0)
+        insight.expect(0)
+        await ask(site, b"/x")
+        assert named[4:] == [False], "nobody watches"
 
     watched(check, handle)

@@ -5,7 +5,7 @@ import asyncio
 import socket
 
 from tests.support.serving import run, serving, until
-from tremolo.net.handling import in_progress, unobserved
+from tremolo.net.handling import in_progress, of_this_task, unobserved
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -14,7 +14,7 @@ def watched(handle, check):
     """`check(site)` asks a server that has viewers, who are shown none of its requests."""
     async def main():
         async with serving(handle) as site:
-            site.server.look = lambda exchange: None
+            site.server.look, site.server.names_others = lambda exchange: None, True
             site.server.remember(True)
             site.server.recent.renew(0, 10_000)
             site.server.recent.first_left = 0
@@ -91,5 +91,25 @@ def test_it_is_found_when_its_client_has_left():
         go_on[0].set()
         await until(lambda: not site.server.tasks)
         assert in_progress(site.server, 1) is None
+
+    watched(handle, check)
+
+
+def test_it_is_found_in_its_own_task_also_when_none_is_named():
+    found = []
+
+    async def handle(exchange):
+        async def in_a_task_of_its_own():
+            return of_this_task()
+
+        found.extend([of_this_task() is exchange, unobserved.get(),
+                      await asyncio.create_task(in_a_task_of_its_own()),
+                      await asyncio.to_thread(of_this_task)])
+        exchange.response.respond(204, [])
+
+    async def check(site):
+        site.server.names_others = False
+        await site.ask(GET.replace(b"1.1", b"1.0"))
+        assert found == [True, 0, None, None] and of_this_task() is None
 
     watched(handle, check)

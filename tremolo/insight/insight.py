@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Se
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
-from ..net.handling import in_progress, unobserved
+from ..net.handling import in_progress, of_this_task, unobserved
 from ..telemetry.templates import grouped
 from .arrivals import Arrivals
 from .events import event_of, has_facts
@@ -43,6 +43,9 @@ MAX_KEPT = 20_000
 MAX_FAILING = 500
 #: kinds of paths of which the route is remembered
 MAX_ROUTES = 500
+#: requests in a turn of the loop, from which on naming those that are not looked into would take
+#: a fiftieth of what they need: they do next to nothing, and hardly start threads and tasks
+MOST_NAMED = 300
 
 
 class Insight:
@@ -110,7 +113,8 @@ class Insight:
             if self._output is not None:
                 self._output.requests = self._unnamed
             if self._server is not None:
-                self._server.look, self._server.looks_at_each = None, False
+                self._server.look = None
+                self._server.looks_at_each = self._server.names_others = False
             if self._profiler is not None:
                 self._profiler.stop()
                 self._profiler = None
@@ -144,6 +148,12 @@ class Insight:
         self._arrivals.look()  # before the first request, which may come before the first tick
         self._profiler = Profiler(self._pace, self.is_project)
         self._server.look, self._server.looks_at_each = self._look, self.needed
+        self._server.names_others = True
+
+    def expect(self, begun: int) -> None:
+        """As many requests as have `begun` since the last time are expected until the next."""
+        if self.watching and self._server is not None:
+            self._server.names_others = begun < MOST_NAMED
 
     def _look(self, exchange: Exchange) -> None:
         """Runs within the exchange's task, whose context is its own."""
@@ -291,16 +301,17 @@ class Insight:
 
     def failing(self) -> Optional[Record]:
         """See `source.Observer`."""
-        id = unobserved.get()
-        if not id or running.get() is not None:
+        if running.get() is not None:
             return self.current()
+        id = unobserved.get()
         with self._lock:
+            exchange = in_progress(self._server, id) if id else of_this_task()
+            id = id or getattr(exchange, "id", 0)
             record, _ = self._failing.get(id, (None, None))
             if record is not None:
                 return record
-            exchange = in_progress(self._server, id)
             if exchange is None or exchange.hidden:
-                return self.current()
+                return None
             record = Record(id, exchange.head.method, exchange.head.target, self._root_path)
             record.closed = True  # nothing else is noted of it
             if not exchange.ended:

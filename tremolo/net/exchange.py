@@ -26,9 +26,9 @@ DONE, ABORTED = "done", "aborted"
 
 
 #: what is set of exchanges, beginning with what each has: see `Exchange.__init_subclass__`
-SET = ("id", "connection", "head", "begun", "task", "outcome", "held", "waiters", "body", "choice",
-       "throttle_mark", "response", "ended", "bytes_in", "route", "error", "stands_for", "sought",
-       "capture", "insight", "throttled")
+SET = ("id", "connection", "head", "begun", "task", "outcome", "held", "waiters", "body",
+       "choice", "throttle_mark", "response", "ended", "bytes_in", "route", "error", "stands_for",
+       "sought", "capture", "insight", "throttled")
 
 
 class Exchange:
@@ -77,9 +77,9 @@ class Exchange:
     stopped = 0.0
 
     def __init_subclass__(cls) -> None:
-        # CPython (since 3.11) needs no dict for the attributes of an object, as long as its class
-        # had them before it had some thirty objects. What only viewers ask for may begin to be set
-        # later, and would make a dict for each exchange: a twentieth of the cost of a request.
+        # CPython (since 3.11) needs no dict for the attributes of an object that the first ones
+        # of its class had, too. What only viewers ask for begins to be set later than that, and
+        # would make a dict for each exchange: a twentieth of what a request costs.
         super().__init_subclass__()
         first = cls.__new__(cls)
         for name in SET:

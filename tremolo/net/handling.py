@@ -12,9 +12,10 @@ from ..exceptions import ClientDisconnected
 from ..protocol.http1 import ProtocolError
 from .states import Progress
 
-#: the number of the exchange that runs here, where viewers are there but not shown it; 0 is none
-#: (the exchange itself has its task, whose context this is, and a weak reference is made and
-#: taken away for each: see `in_progress`)
+#: the number of the exchange that runs here, where viewers are there but not shown it; 0 is
+#: none, or that none is named (`Server.names_others`). Tasks and threads that a handler starts
+#: have it, too. (The exchange itself has its task, whose context this is, and a weak reference is
+#: made and taken away for each: see `in_progress`)
 unobserved: "ContextVar[int]" = ContextVar("tremolo_unobserved", default=0)
 
 
@@ -47,7 +48,7 @@ async def handle(exchange: Handled, server: Any) -> None:
         if look is not None:
             if exchange.choice or server.looks_at_each:
                 look(exchange)
-            else:
+            elif server.names_others:
                 unobserved.set(exchange.id)
         await server.adapter.handle(exchange)
     except ClientDisconnected:
@@ -65,6 +66,18 @@ async def handle(exchange: Handled, server: Any) -> None:
         server.tasks.discard(exchange.task)
         if not exchange.response.progress.finished:
             exchange.settle()
+
+
+def of_this_task() -> Any:
+    """The exchange whose handler's task runs here; None in a task or thread of its own."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return None
+    coro: Any = None if task is None else task.get_coro()
+    if getattr(coro, "cr_code", None) is not handle.__code__:
+        return None
+    return coro.cr_frame.f_locals["exchange"]
 
 
 def in_progress(server: Any, id: int) -> Any:

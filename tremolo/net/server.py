@@ -67,9 +67,10 @@ class Server:
         #: exchanges that ended, while somebody wants to see them
         self.recent: Optional[Recent] = None
         #: called within the task of each exchange that viewers are shown, before its handler; and
-        #: whether of all others, too (else those are named in `handling.unobserved`)
+        #: whether of all others, too; else whether those are named in `handling.unobserved`, for
+        #: what runs beside their handlers' tasks
         self.look: Optional[Callable[[Exchange], None]] = None
-        self.looks_at_each = False
+        self.looks_at_each = self.names_others = False
         #: messages of streams, for viewers that want to see them; None where there is none
         self.message_log: Optional[MessageLog] = None
         self.on_error: Optional[ErrorHook] = None

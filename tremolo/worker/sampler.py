@@ -129,6 +129,8 @@ class Sampler:
             if more and self._sought:
                 more += pacing.sought // 2
             recent.captures_left = min(SAVED_TURNS * more, recent.captures_left + more)
+        if self._insight is not None:
+            self._insight.expect(requests - self._begun)
         self._begun = requests
 
     # -- one turn --------------------------------------------------------------------
