@@ -20,6 +20,7 @@ from tremolo.insight.record import MAX_QUERIES, Record, running
 from tremolo.insight.source import Source
 from tremolo.insight.statements import (
     Observing,
+    blocked,
     covered,
     normalised,
     row_count,
@@ -188,6 +189,39 @@ def test_asynchronous_sqlalchemy_is_noted_in_the_task_that_asked(record):
     asyncio.run(main())
     assert statements(record) == ["select ?"]
     assert record.queries[0].place[0] == __file__
+
+
+def test_statements_that_run_at_the_same_time_are_noted_once_each(record, tmp_path):
+    pytest.importorskip("aiosqlite")
+    pytest.importorskip("greenlet")
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def main():
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'a'}")
+
+        async def ask(number):
+            async with engine.connect() as connection:
+                for _ in range(5):
+                    await connection.execute(sqlalchemy.text(f"select {number} as at_once"))
+                await connection.rollback()
+
+        def ask_in_thread(number):
+            with plain.connect() as connection:
+                for _ in range(5):
+                    connection.execute(sqlalchemy.text(f"select {number} as in_threads"))
+                connection.rollback()
+
+        plain = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'a'}")
+        await asyncio.gather(*map(ask, range(4)),
+                             *(asyncio.to_thread(ask_in_thread, number) for number in range(4)))
+        await engine.dispose()
+        plain.dispose()
+
+    asyncio.run(main())
+    assert sorted(statements(record)) == ["select ? as at_once"] * 20 + [
+        "select ? as in_threads"] * 20
+    assert record.ends.count("rollback") >= 8 and not blocked
 
 
 def test_aiosqlite_is_noted_once_and_not_by_its_thread(record):

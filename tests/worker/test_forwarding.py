@@ -119,7 +119,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind():
     async def test(site, dev):
         client = await site.connect()
         await client.send(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx")
-        await until(lambda: site.connection.current is not None)
+        await until(lambda: site.server.connections and site.connection.current is not None)
         client.reset()
         await until(lambda: not site.server.tasks)
         assert (await ask(site, "/y"))[0].status == 200

@@ -10,11 +10,12 @@ told, as to normalise them, or not at all, is not done there.
 
 import inspect
 import re
+import threading
 from contextvars import ContextVar
 from functools import lru_cache
 from operator import attrgetter
 from time import perf_counter
-from typing import Any, Callable, Mapping, Optional, Tuple, Type
+from typing import Any, Callable, Mapping, Optional, Set, Tuple, Type
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret
@@ -33,6 +34,9 @@ MAX_SHOWN = 300
 
 #: a call that carries a statement is on its way here
 covered: ContextVar[bool] = ContextVar("tremolo_statement", default=False)
+#: threads in which one is that blocks: nothing else runs there meanwhile. To set the variable
+#: takes as long as all else that is done for a statement
+blocked: Set[int] = set()
 
 _LITERAL = re.compile(
     # What has no end was cut, or is one to the end for the database as well.
@@ -143,7 +147,7 @@ class Running:
 
 
 class Covering:
-    """While it is entered nothing is noted."""
+    """While it is entered nothing is noted, though others run in this thread, too."""
 
     __slots__ = ("_before",)
 
@@ -165,7 +169,8 @@ class Observing:
     def record(self) -> Optional[Record]:
         """The record to note something in; None where there is nothing to note."""
         record = running.get()
-        if record is None or covered.get() or record.closed or not self.source.on:
+        if record is None or covered.get() or threading.get_ident() in blocked \
+                or record.closed or not self.source.on:
             return None
         return record
 
@@ -193,19 +198,24 @@ class Observing:
         except Exception as exc:
             self.source.fail(exc)
 
-    def method(self, owner: Any, name: str, rows: Rows = None, of_result: bool = False) -> None:
+    def method(self, owner: Any, name: str, rows: Rows = None, of_result: bool = False,
+               blocks: bool = True) -> None:
         """Observe the method `owner.name(statement, parameters)`; what tells of `rows` is its
-        owner, or its result."""
+        owner, or its result. It `blocks` its thread, or lets others run there meanwhile."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             # `Running`, written out: it would cost as much again.
             def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                if is_covered():  # as a driver below an ORM is: nothing more than this is run
-                    return execute(self, statement, *arguments, **named)
                 record = current()
-                if record is None or record.closed or not source.on:
+                if record is None:
                     return execute(self, statement, *arguments, **named)
-                cover(True)
+                thread = ident()
+                if thread in blocked or is_covered() or record.closed or not source.on:
+                    return execute(self, statement, *arguments, **named)
+                if blocks:
+                    enter(thread)
+                else:
+                    cover(True)
                 began, failed, subject = clock(), True, self
                 try:
                     result = execute(self, statement, *arguments, **named)
@@ -215,7 +225,10 @@ class Observing:
                     return result
                 finally:
                     seconds = clock() - began
-                    cover(False)
+                    if blocks:
+                        leave(thread)
+                    else:
+                        cover(False)
                     note(record, began, seconds, statement,
                          arguments[0] if arguments else named.get("params") if named else None,
                          rows, subject, failed)
@@ -223,19 +236,29 @@ class Observing:
 
         source, note = self.source, self.note
         current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
+        ident, enter, leave = threading.get_ident, blocked.add, blocked.discard
         self.source.replace(owner, name, make)
 
-    def argument(self, owner: Any, name: str, rows: Rows = None) -> None:
+    def argument(self, owner: Any, name: str, rows: Rows,
+                 blocks: Callable[[Any], bool]) -> None:
         """Observe `owner.name(cursor, statement, parameters, …)`, whose cursor tells of `rows`;
-        without parameters, what follows the statement is no tuple, list or dict."""
+        without parameters, what follows the statement is no tuple, list or dict. Whether it
+        blocks its thread is said by `blocks(self)`."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             def observed(self: Any, cursor: Any, statement: Any, *arguments: Any,
                          **named: Any) -> Any:
                 __traceback_hide__ = True
                 record = current()
-                if record is None or is_covered() or record.closed or not source.on:
+                if record is None:
                     return execute(self, cursor, statement, *arguments, **named)
-                cover(True)
+                thread = ident()
+                if thread in blocked or is_covered() or record.closed or not source.on:
+                    return execute(self, cursor, statement, *arguments, **named)
+                alone = blocks(self)
+                if alone:
+                    enter(thread)
+                else:
+                    cover(True)
                 began, failed = clock(), True
                 try:
                     result = execute(self, cursor, statement, *arguments, **named)
@@ -243,7 +266,10 @@ class Observing:
                     return result
                 finally:
                     seconds = clock() - began
-                    cover(False)
+                    if alone:
+                        leave(thread)
+                    else:
+                        cover(False)
                     given = arguments[0] if arguments else named.get("parameters")
                     note(record, began, seconds, statement,
                          given if isinstance(given, (tuple, list, dict)) else None,
@@ -252,6 +278,7 @@ class Observing:
 
         source, note = self.source, self.note
         current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
+        ident, enter, leave = threading.get_ident, blocked.add, blocked.discard
         self.source.replace(owner, name, make)
 
     def coroutine(self, owner: Any, name: str, read: Reading = first_and_second,
@@ -272,14 +299,27 @@ class Observing:
         observing, find = self, self.record
         self.source.replace(owner, name, make)
 
-    def covering(self, owner: Any, name: str) -> None:
+    def covering(self, owner: Any, name: str,
+                 blocks: Callable[..., bool] = lambda *arguments: False) -> None:
         """Note nothing of what `owner.name` does in its turn: what sets up a connection, say, is
-        no statement of the application's."""
+        no statement of the application's. It is known to block its thread where
+        `blocks(*arguments)` says so."""
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                with Covering():
+                if running.get() is None:  # nothing would be noted
                     return function(*arguments, **named)
+                if not blocks(*arguments):
+                    with Covering():
+                        return function(*arguments, **named)
+                thread = ident()
+                if thread in blocked:
+                    return function(*arguments, **named)
+                blocked.add(thread)
+                try:
+                    return function(*arguments, **named)
+                finally:
+                    blocked.discard(thread)
 
             async def awaited(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
@@ -289,6 +329,7 @@ class Observing:
             # A decorator may pass on what is to be awaited, and be none itself.
             return awaited if inspect.iscoroutinefunction(inspect.unwrap(function)) else observed
 
+        ident = threading.get_ident
         self.source.replace(owner, name, make)
 
     def ending(self, owner: Any, name: str, word: str,

@@ -10,7 +10,8 @@ from ..statements import Observing, row_count
 def attach(source: Source) -> None:
     observing = Observing(source)
     database = sys.modules["peewee"].Database
-    observing.method(database, "execute_sql", row_count, of_result=True)
+    # Its asynchronous databases let others run, in a greenlet.
+    observing.method(database, "execute_sql", row_count, of_result=True, blocks=False)
     # What begins and ends them are statements for the driver, which nobody has written.
     waiting: List[Any] = [database]
     while waiting:

@@ -14,6 +14,20 @@ from ..statements import Observing, row_count
 METHODS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
+def _blocks(dialect: Any) -> bool:
+    """Whether its statements block their thread: those of asynchronous engines let others run."""
+    return not getattr(dialect, "is_async", True)
+
+
+def _blocks_by(*names: str) -> Callable[..., bool]:
+    """As `_blocks`, of the dialect that one comes to by attributes of these names."""
+    def blocks(owner: Any, *arguments: Any) -> bool:
+        for name in names:
+            owner = getattr(owner, name, None)
+        return _blocks(owner)
+    return blocks
+
+
 def attach(source: Source) -> None:
     observing = Observing(source)
     seen = set()
@@ -24,7 +38,7 @@ def attach(source: Source) -> None:
             seen.add(dialect)
             for name in METHODS:
                 if name in vars(dialect):
-                    observing.argument(dialect, name, row_count)
+                    observing.argument(dialect, name, row_count, _blocks)
 
     def made(init: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, pool: Any, dialect: Any, *arguments: Any, **named: Any) -> None:
@@ -43,12 +57,14 @@ def attach(source: Source) -> None:
     source.replace(base.Engine, "__init__", made)
 
     for word in ("commit", "rollback"):
-        observing.covering(base.Connection, f"_{word}_impl")  # for drivers note ends as well
+        # For drivers note ends as well.
+        observing.covering(base.Connection, f"_{word}_impl", _blocks_by("dialect"))
         observing.ending(base.Connection, f"_{word}_impl", word)
     # What a connection is set up with, and what it is given back to its pool with.
     pooled = sys.modules["sqlalchemy.pool.base"]
-    observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect")
-    observing.covering(pooled._ConnectionFairy, "_reset")
+    observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect",
+                       _blocks_by("_ConnectionRecord__pool", "_dialect"))
+    observing.covering(pooled._ConnectionFairy, "_reset", _blocks_by("_pool", "_dialect"))
     pool = sys.modules.get("sqlalchemy.pool.impl")
     if pool is not None:
         source.waiting(pool.QueuePool, "_do_get")
