@@ -191,6 +191,39 @@ def test_asynchronous_sqlalchemy_is_noted_in_the_task_that_asked(record):
     assert record.queries[0].place[0] == __file__
 
 
+def test_statements_and_parameters_may_be_given_by_name(record):
+    class Library:
+        rowcount = 2
+
+        def execute(self, query, params=None, *, more=None):
+            return query, params, more
+
+        def executemany(self, sql, param_list=()):
+            return sql, param_list
+
+        def do_execute(self, cursor, statement, parameters, context=None):
+            return statement, parameters, context
+
+    source, library = Source("library", None, Insight(None)), Library()
+    source.observer.detail = 2
+    for name, at in (("execute", 1), ("executemany", 1), ("do_execute", 2)):
+        Observing(source).method(Library, name, row_count, at=at)
+    assert library.execute(query="a") == ("a", None, None)
+    assert library.execute("b", more=1) == ("b", None, 1)
+    assert library.execute("c", params=(3,)) == ("c", (3,), None)
+    assert library.executemany(param_list=[(4,)], sql="d") == ("d", [(4,)])
+    assert library.do_execute(library, "e", (5,), None) == ("e", (5,), None)
+    assert library.do_execute(library, "f", library) == ("f", library, None)
+    assert library.do_execute(cursor=library, statement="g", parameters={}) == ("g", {}, None)
+    for wrong in (library.execute, library.do_execute):
+        with pytest.raises(TypeError, match="missing"):
+            wrong()
+    assert [(query.statement, query.parameters, query.rows) for query in record.queries] == [
+        ("a", None, 2), ("b", None, 2), ("c", (3,), 2), ("d", [(4,)], 2), ("e", (5,), 2),
+        ("f", None, 2), ("g", {}, -1), ("", None, -1), ("", None, -1)]
+    assert all(query.place[0] == __file__ for query in record.queries)
+
+
 def test_statements_that_run_at_the_same_time_are_noted_once_each(record, tmp_path):
     pytest.importorskip("aiosqlite")
     pytest.importorskip("greenlet")

@@ -82,6 +82,9 @@ def text_of_statement(statement: Any) -> str:
 
 
 row_count: Rows = attrgetter("rowcount")
+#: what libraries call a statement, and its parameters
+_NAMES = (("query", "statement", "sql", "operation", "procname"),
+          ("params", "parameters", "param_list", "params_seq"))
 
 
 def length(result: Any) -> int:
@@ -91,9 +94,12 @@ def length(result: Any) -> int:
 
 def first_and_second(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
                      ) -> Tuple[Any, Any]:
-    """See `Reading`: of `execute(statement, parameters)`."""
-    statement = arguments[0] if arguments else named.get("query", named.get("statement", ""))
-    return statement, arguments[1] if len(arguments) > 1 else named.get("params")
+    """See `Reading`: of `execute(statement, parameters)`, by whatever names it is given them."""
+    given = [*arguments[:2], *([None] * (2 - len(arguments)))]
+    for number, names in enumerate(_NAMES):
+        if number >= len(arguments):
+            given[number] = next((named[name] for name in names if name in named), None)
+    return given[0] or "", given[1]
 
 
 def first_and_rest(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
@@ -199,69 +205,31 @@ class Observing:
             self.source.fail(exc)
 
     def method(self, owner: Any, name: str, rows: Rows = None, of_result: bool = False,
-               blocks: bool = True) -> None:
-        """Observe the method `owner.name(statement, parameters)`; what tells of `rows` is its
-        owner, or its result. It `blocks` its thread, or lets others run there meanwhile."""
+               blocks: Optional[Callable[[Any], bool]] = None, at: int = 1) -> None:
+        """Observe the method `owner.name(statement, parameters)`, whose statement is the argument
+        `at` that place. What tells of `rows` is its result, else what precedes the statement: its
+        owner, or a cursor that it is handed. It blocks its thread until it has come to its end,
+        unless `blocks(self)` denies that: others run there meanwhile."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
-            # `Running`, written out: it would cost as much again.
-            def observed(self: Any, statement: Any, *arguments: Any, **named: Any) -> Any:
+            # `Running`, written out: it would cost as much again. So does each thing that is done
+            # where nothing is noted, as of a driver below an ORM.
+            def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
                 record = current()
                 if record is None:
-                    return execute(self, statement, *arguments, **named)
+                    return execute(*arguments, **named) if named else execute(*arguments)
                 thread = ident()
                 if thread in blocked or is_covered() or record.closed or not source.on:
-                    return execute(self, statement, *arguments, **named)
-                if blocks:
-                    enter(thread)
-                else:
-                    cover(True)
-                began, failed, subject = clock(), True, self
-                try:
-                    result = execute(self, statement, *arguments, **named)
-                    failed = False
-                    if of_result:
-                        subject = result
-                    return result
-                finally:
-                    seconds = clock() - began
-                    if blocks:
-                        leave(thread)
-                    else:
-                        cover(False)
-                    note(record, began, seconds, statement,
-                         arguments[0] if arguments else named.get("params") if named else None,
-                         rows, subject, failed)
-            return observed
-
-        source, note = self.source, self.note
-        current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
-        ident, enter, leave = threading.get_ident, blocked.add, blocked.discard
-        self.source.replace(owner, name, make)
-
-    def argument(self, owner: Any, name: str, rows: Rows,
-                 blocks: Callable[[Any], bool]) -> None:
-        """Observe `owner.name(cursor, statement, parameters, …)`, whose cursor tells of `rows`;
-        without parameters, what follows the statement is no tuple, list or dict. Whether it
-        blocks its thread is said by `blocks(self)`."""
-        def make(execute: Callable[..., Any]) -> Callable[..., Any]:
-            def observed(self: Any, cursor: Any, statement: Any, *arguments: Any,
-                         **named: Any) -> Any:
-                __traceback_hide__ = True
-                record = current()
-                if record is None:
-                    return execute(self, cursor, statement, *arguments, **named)
-                thread = ident()
-                if thread in blocked or is_covered() or record.closed or not source.on:
-                    return execute(self, cursor, statement, *arguments, **named)
-                alone = blocks(self)
+                    return execute(*arguments, **named) if named else execute(*arguments)
+                alone = blocks is None or blocks(arguments[0])
                 if alone:
                     enter(thread)
                 else:
                     cover(True)
+                result = None
                 began, failed = clock(), True
                 try:
-                    result = execute(self, cursor, statement, *arguments, **named)
+                    result = execute(*arguments, **named) if named else execute(*arguments)
                     failed = False
                     return result
                 finally:
@@ -270,13 +238,20 @@ class Observing:
                         leave(thread)
                     else:
                         cover(False)
-                    given = arguments[0] if arguments else named.get("parameters")
-                    note(record, began, seconds, statement,
-                         given if isinstance(given, (tuple, list, dict)) else None,
-                         rows, cursor, failed)
+                    given = len(arguments)
+                    if named or given <= at:
+                        statement, parameters = first_and_second(None, arguments[at:], named)
+                    else:
+                        statement = arguments[at]
+                        parameters = arguments[after] if given > after else None
+                    if handed and not isinstance(parameters, (tuple, list, dict)):
+                        parameters = None  # it is something else that follows the statement
+                    note(record, began, seconds, statement, parameters, rows,
+                         result if of_result else arguments[before] if given > before else None,
+                         failed)
             return observed
 
-        source, note = self.source, self.note
+        source, note, before, after, handed = self.source, self.note, at - 1, at + 1, at > 1
         current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
         ident, enter, leave = threading.get_ident, blocked.add, blocked.discard
         self.source.replace(owner, name, make)

@@ -11,7 +11,8 @@ def attach(source: Source) -> None:
     observing = Observing(source)
     database = sys.modules["peewee"].Database
     # Its asynchronous databases let others run, in a greenlet.
-    observing.method(database, "execute_sql", row_count, of_result=True, blocks=False)
+    observing.method(database, "execute_sql", row_count, of_result=True,
+                     blocks=lambda database: False)
     # What begins and ends them are statements for the driver, which nobody has written.
     waiting: List[Any] = [database]
     while waiting:

@@ -38,7 +38,7 @@ def attach(source: Source) -> None:
             seen.add(dialect)
             for name in METHODS:
                 if name in vars(dialect):
-                    observing.argument(dialect, name, row_count, _blocks)
+                    observing.method(dialect, name, row_count, blocks=_blocks, at=2)
 
     def made(init: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, pool: Any, dialect: Any, *arguments: Any, **named: Any) -> None:
