@@ -10,8 +10,9 @@ requests are made of.
 
 With `--loaded`, as a worker really runs: below `wrk`, which is needed, with a viewer and without
 by turns, the processor time of the worker a request, and how many of the requests were looked
-into: under load that is a sample, so that being watched takes a share of the time. In brackets
-are the least and the most of the rounds.
+into: under load that is a sample, so that being watched takes a share of the time. (Not in the
+first moments after a rest, when all that a page loads is looked into whatever it costs: of a load
+of two seconds that is most.) In brackets are the least and the most of the rounds.
 """
 
 import argparse
@@ -34,10 +35,10 @@ from tremolo.telemetry.codec import encode
 
 QUERIES = 10
 #: of load, with a viewer and without
-SECONDS, CONNECTIONS = 2, 4
+SECONDS, CONNECTIONS = 5, 4
 #: for as many loads as that all three are done in less than three minutes, and as often with a
 #: viewer first as without one
-ROUNDS, LOADED_ROUNDS = 15, 10
+ROUNDS, LOADED_ROUNDS = 15, 4
 REQUESTS = 20  # a round: short, so that some are interrupted by nobody
 
 
