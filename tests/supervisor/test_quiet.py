@@ -189,7 +189,8 @@ def test_at_rest_it_holds_no_more_than_it_needs_to_wait(tmp_path):
         before = server.open_files()
         loaded = server.loaded()
         assert [name for name in ("_socket", "_json", "_typing") if name in loaded] == []
-        assert "_socket" in server.loaded(server.worker()[0])
+        if "_socket" not in sys.builtin_module_names:
+            assert "_socket" in server.loaded(server.worker()[0])
         server.control("status")
         # An event loop needs some more, and nothing of what rested is left.
         assert [name for name in server.open_files() if "memfd" in name] == []

@@ -20,6 +20,7 @@ from .relevance import Change, shown_path
 from .shutdown import make_way
 from .spawner import Spawner
 from .starter import Starter
+from .waiting import undisturbed
 from .worker_handle import Observer, WorkerFailed, WorkerHandle
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class Generations:
             self._retiring = self.spawn_task(
                 make_way(old, self._feed, self._settings.drain_timeout))
         if self._retiring is not None:
-            await asyncio.shield(self._retiring)
+            await undisturbed(self._retiring)
         return time.monotonic() - began
 
     async def _decided(self, failed: bool) -> None:

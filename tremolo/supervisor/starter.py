@@ -11,6 +11,7 @@ from ..telemetry.builders import error_event
 from .generation import KILL_GRACE, Generation, brief, timeout_error
 from .listeners import Listeners
 from .spawner import Spawner
+from .waiting import undisturbed
 from .worker_handle import Observer, WorkerFailed, WorkerHandle, WorkerStale
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Starter:
             raise WorkerFailed(error_event(
                 "worker", type(exc).__name__, gen=generation.number,
                 text=f"a worker could not be started: {exc.strerror or exc}")) from None
-        await asyncio.shield(worker.ready)
+        await undisturbed(worker.ready)
 
 
 async def _all_ready(starts: "List[Awaitable[Any]]") -> None:

@@ -31,6 +31,7 @@ from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.sanitize import clean
 from .basis import Basis
 from .spawner import Spawner, describe_status
+from .waiting import undisturbed
 from .zygote_link import SpawnedProcess
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class WorkerHandle:
         pipes = [os.pipe() for _ in range(3 if capture else 1)]
         spawning = self._loop.create_task(spawner.spawn(afresh))
         try:
-            spawned = await asyncio.shield(spawning)
+            spawned = await undisturbed(spawning)
         except BaseException:
             # Nobody waits for it any more: whatever is born still must not live on.
             spawning.add_done_callback(_end_unwanted)

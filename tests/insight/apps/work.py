@@ -145,13 +145,15 @@ def hooks():
 
 def functions_in_force():
     """Finders of ours, and functions that hold on to something, such as what they replaced; the
-    class that a method's `super()` needs is nothing of that kind."""
+    class that a method's `super()` needs is nothing of that kind, nor what Python 3.14 has for
+    annotations."""
     own = os.sep + os.path.join("tremolo", "insight") + os.sep
     found = [type(each).__name__ for each in sys.meta_path if type(each).__name__ == "Arrivals"]
     for each in gc.get_objects():
         if type(each) is types.FunctionType and each.__closure__ and (
                 own in each.__code__.co_filename
-                and each.__code__.co_freevars != ("__class__",)):
+                and each.__code__.co_freevars != ("__class__",)
+                and each.__name__ != "__annotate__"):
             found.append(each.__qualname__)
     return found
 
