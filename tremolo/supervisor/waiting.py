@@ -1,7 +1,7 @@
 """To wait for what others wait for as well."""
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -11,3 +11,16 @@ async def undisturbed(future: "asyncio.Future[Result]") -> Result:
     how it went on: `asyncio.shield` reports that as an error since Python 3.14."""
     await asyncio.wait([future])
     return future.result()
+
+
+def finish(future: "asyncio.Future[None]") -> None:
+    """Whoever waits goes on; nothing when that is so already."""
+    if not future.done():
+        future.set_result(None)
+
+
+def retrieve(future: "asyncio.Future[Any]") -> None:
+    """For a future that has come to its end: who needs its failure waits for it, and nobody else
+    is warned of that."""
+    if not future.cancelled():
+        future.exception()

@@ -31,7 +31,7 @@ from ..telemetry.codec import CodecError, LineDecoder
 from ..telemetry.sanitize import clean
 from .basis import Basis
 from .spawner import Spawner, describe_status
-from .waiting import undisturbed
+from .waiting import finish, retrieve, undisturbed
 from .zygote_link import SpawnedProcess
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class WorkerHandle:
         self._decoder = LineDecoder()
         self._killer: Optional[asyncio.TimerHandle] = None
         for future in (self.ready, self.serving):
-            future.add_done_callback(_retrieve)
+            future.add_done_callback(retrieve)
 
     # -- starting --------------------------------------------------------------------
 
@@ -242,14 +242,14 @@ class WorkerHandle:
             self.parts = {str(k): float(v) for k, v in message.get("parts", {}).items()}
             self.slowest = message.get("slowest", [])
             self._change("ready")
-            _finish(self.ready)
+            finish(self.ready)
         elif state == "serving":
             self.serving_since = time.monotonic()
             self._change("serving")
-            _finish(self.serving)
+            finish(self.serving)
         elif state == "draining":
             self._change("draining")
-            _finish(self.left)
+            finish(self.left)
         elif state == "failed":
             self.expected = True
             failure = WorkerFailed(message.get("error", {}),
@@ -358,7 +358,7 @@ class WorkerHandle:
                 pid=self.pid, gen=self.gen)))
         if not self.serving.done():
             self.serving.set_exception(ChildProcessError(self.cause))
-        _finish(self.left)
+        finish(self.left)
         self.gone.set_result(self.cause)
         self._change("exited", cause=self.cause)
 
@@ -392,13 +392,3 @@ def _end_unwanted(spawning: "asyncio.Task[SpawnedProcess]") -> None:
     if not spawning.cancelled() and spawning.exception() is None:
         spawning.result().control.close()
         os.kill(spawning.result().pid, signal.SIGKILL)
-
-
-def _finish(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _retrieve(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled():
-        future.exception()  # who needs it awaits it; nobody else must be warned
