@@ -22,7 +22,7 @@ from tremolo.exceptions import ConfigurationError
 ])
 def test_lines_are_read(tmp_path, text, values):
     path = tmp_path / "env"
-    path.write_text(text, newline="")
+    path.write_bytes(text.encode())
     assert read_env_file(str(path)) == values
 
 

@@ -258,7 +258,8 @@ def test_a_query_costs_a_few_calls_watched_and_none_unwatched(record):
     watched = calls_of_ours(queries)
     insight.watch(0)
     # A connection that was made meanwhile still names the class of its cursors.
-    assert calls_of_ours(queries) <= 10 < watched <= 50
+    # (Before Python 3.11 sqlite3 itself calls that for each statement.)
+    assert calls_of_ours(queries) <= 10 < watched <= (50 if sys.version_info >= (3, 11) else 60)
     connection.close()
 
 

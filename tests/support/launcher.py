@@ -49,7 +49,15 @@ def _further_folders(one, other):
 def _hides_something(folder):
     """Whether a module in a folder would be taken for one that is imported already."""
     names = {name.partition(".")[0] for name in os.listdir(folder)} if folder else {"sys"}
-    return not names.isdisjoint({*sys.stdlib_module_names, "tremolo", "watchfiles", "uvloop"})
+    return not names.isdisjoint({*_of_python(), "tremolo", "watchfiles", "uvloop"})
+
+
+def _of_python():
+    """Names of the standard library's modules."""
+    if sys.version_info >= (3, 10):
+        return sys.stdlib_module_names
+    files = os.listdir(os.path.dirname(os.__file__))
+    return {*sys.builtin_module_names, *(name.partition(".")[0] for name in files)}
 
 
 # -- in the launcher ----------------------------------------------------------------------------
