@@ -22,6 +22,7 @@ from tremolo.insight.statements import (
     Observing,
     blocked,
     covered,
+    first_and_second,
     normalised,
     row_count,
     shown_parameters,
@@ -222,6 +223,19 @@ def test_statements_and_parameters_may_be_given_by_name(record):
         ("a", None, 2), ("b", None, 2), ("c", (3,), 2), ("d", [(4,)], 2), ("e", (5,), 2),
         ("f", None, 2), ("g", {}, -1), ("", None, -1), ("", None, -1)]
     assert all(query.place[0] == __file__ for query in record.queries)
+
+
+def test_a_statement_is_what_it_is_given_as_whatever_its_truth_is():
+    class Composed:
+        def __bool__(self):
+            raise TypeError("of no truth")
+
+    statement = Composed()
+    for arguments, named in (((statement,), {}), ((), {"query": statement}),
+                             ((statement, 1), {}), ((statement,), {"params": 1})):
+        assert first_and_second(None, arguments, named)[0] is statement
+    assert first_and_second(None, (None,), {}) == (None, None)  # which is none
+    assert first_and_second(None, (), {}) == ("", None)
 
 
 def test_statements_that_run_at_the_same_time_are_noted_once_each(record, tmp_path):

@@ -305,11 +305,13 @@ class Insight:
             return self.current()
         id = unobserved.get()
         with self._lock:
-            exchange = in_progress(self._server, id) if id else of_this_task()
+            exchange = None if id else of_this_task()
             id = id or getattr(exchange, "id", 0)
             record, _ = self._failing.get(id, (None, None))
             if record is not None:
                 return record
+            if id and exchange is None:
+                exchange = in_progress(self._server, id)
             if exchange is None or exchange.hidden:
                 return None
             record = Record(id, exchange.head.method, exchange.head.target, self._root_path)

@@ -82,9 +82,9 @@ def text_of_statement(statement: Any) -> str:
 
 
 row_count: Rows = attrgetter("rowcount")
-#: what libraries call a statement, and its parameters
-_NAMES = (("query", "statement", "sql", "operation", "procname"),
-          ("params", "parameters", "param_list", "params_seq"))
+#: what libraries call a statement, and its parameters, each with what stands for none
+_NAMES = ((("query", "statement", "sql", "operation", "procname"), ""),
+          (("params", "parameters", "param_list", "params_seq"), None))
 
 
 def length(result: Any) -> int:
@@ -95,11 +95,13 @@ def length(result: Any) -> int:
 def first_and_second(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
                      ) -> Tuple[Any, Any]:
     """See `Reading`: of `execute(statement, parameters)`, by whatever names it is given them."""
-    given = [*arguments[:2], *([None] * (2 - len(arguments)))]
-    for number, names in enumerate(_NAMES):
-        if number >= len(arguments):
-            given[number] = next((named[name] for name in names if name in named), None)
-    return given[0] or "", given[1]
+    if len(arguments) > 1:
+        return arguments[0], arguments[1]
+    statement, parameters = (
+        arguments[number] if number < len(arguments)
+        else next((named[name] for name in names if name in named), none)
+        for number, (names, none) in enumerate(_NAMES))
+    return statement, parameters
 
 
 def first_and_rest(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
