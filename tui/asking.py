@@ -39,8 +39,9 @@ class Asking:
         return self.entry.placeholder if self.entry is not None and self.asks else ""
 
     async def make(self) -> None:
-        """Once, after the first paint: keys that follow quickly must find it there."""
-        if self.entry is None and self.app.screen_stack:
+        """Once, after the first paint: keys that follow quickly must find it there. Not for an
+        app that is being left, which takes nothing more on its screen."""
+        if self.entry is None and self.app.screen_stack and self.app.screen_stack[0].is_attached:
             from .entry import Entry
 
             self.entry = Entry()

@@ -59,6 +59,14 @@ async def test_rubbish_on_the_feed_ends_it_with_the_reason(d):
     assert "not readable" in d.app.feed.ended
 
 
+@drive(SMALL)
+async def test_leaving_right_after_the_start_is_no_failure(d):
+    d.app.asking.entry = None  # what is made of it a moment after the first paint is to come
+    d.app.exit()
+    await d.app.asking.make()
+    assert d.app.asking.entry is None and d.app.failure is None
+
+
 # -- the budget
 
 @drive(LARGE)
