@@ -226,15 +226,13 @@ def test_who_builds_upon_what_is_seen_has_all_of_it():
 
 
 def test_what_ran_while_others_were_in_the_way_says_so():
-    waited = [0.0]
-
     async def check(site, insight, told, sampler):
-        clock = asyncio.get_running_loop().time
-        crowding = sampler._rows._crowding = Crowding(clock(), lambda: (1.0, waited[0]))
+        waited, clock = 0.0, asyncio.get_running_loop().time
+        crowding = sampler._rows._crowding = Crowding(clock(), (1.0, 0.0))
         for seconds in (0.0, 0.05, 0.0):
             await ask(site, b"/x")
-            waited[0] += seconds
-            crowding.turn(clock())
+            waited += seconds
+            crowding.turn(clock(), (1.0, waited))
             sampler.sample(clock())
         assert [row.get("crowded", False) for row in told] == [False, True, False]
 

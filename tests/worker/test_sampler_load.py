@@ -28,9 +28,9 @@ class Processor:
         self.told += self.a_frame + self.a_row * len(frame.get("rows", ()))
         return True
 
-    def process(self):
+    def scheduled(self):
         self.at += self.busy * TICK
-        return self.at
+        return self.at, 0.0
 
 
 def watched_under_load(processor, a_turn, turns=40):
@@ -43,7 +43,7 @@ def watched_under_load(processor, a_turn, turns=40):
         return processor.sink(frame)
 
     made = Sampler(server, sink, loop, thread_cpu=lambda: processor.told,
-                   process_cpu=lambda: processor.at, occupied=processor.process)
+                   process_cpu=lambda: processor.at, scheduled=processor.scheduled)
     made.set_detail(1)
     told = []
     for turn in range(turns):
@@ -81,7 +81,7 @@ def test_of_the_first_turn_of_a_load_few_are_looked_into_and_fewer_told():
     processor = Processor(a_frame=0.0001, busy=1.0, a_row=70e-6)
     server = FakeServer()
     made = Sampler(server, processor.sink, loop, thread_cpu=lambda: processor.told,
-                   process_cpu=lambda: processor.at, occupied=processor.process)
+                   process_cpu=lambda: processor.at, scheduled=processor.scheduled)
     made.set_detail(2)
     server.finish(1_000)
     looked_into = len(server.recent)

@@ -20,7 +20,7 @@ from .connection_rows import ConnectionRows, bounded
 from .messages import stream_lines
 from .pacing import SAVED_TURNS, Pacing
 from .rows import ExchangeRows
-from .usage import Crowding, Occupied, resident
+from .usage import Crowding, Scheduled, occupied, resident, scheduled
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -49,7 +49,7 @@ class Sampler:
     `insight` knows more about requests, if there is one.
     `on_tick` is called at each turn (the watchdog's sign of life), `on_memory` with the
     resident bytes once a second. `thread_cpu` and `process_cpu` are clocks of processor seconds,
-    `occupied` one of those that there was something to do in.
+    `scheduled` says for how many the process ran and waited for one.
     """
 
     def __init__(self, server: "Server", sink: Sink, loop: asyncio.AbstractEventLoop, *,
@@ -58,7 +58,7 @@ class Sampler:
                  insight: "Optional[Insight]" = None,
                  thread_cpu: Callable[[], float] = time.thread_time,
                  process_cpu: Callable[[], float] = time.process_time,
-                 occupied: Optional[Callable[[], float]] = None) -> None:
+                 scheduled: Callable[[], Scheduled] = scheduled) -> None:
         self._insight = insight
         self._server = server
         self._sink = sink
@@ -72,9 +72,10 @@ class Sampler:
         self._due = 0.0
         self._lag = 0.0
         self._thread_cpu = thread_cpu
-        self._occupied: Callable[[], float] = occupied or Occupied()
+        self._scheduled = scheduled
+        found = scheduled()
         self._pacing = Pacing()
-        self._crowding = Crowding(loop.time())
+        self._crowding = Crowding(loop.time(), found)
         self._rows = ExchangeRows(server, insight, self._crowding)
         self._told = 0  # rows of exchanges, at this turn
         self._sought: Sequence[Sought] = ()
@@ -87,7 +88,7 @@ class Sampler:
         self._rss = 0
         self._process_cpu = process_cpu
         self._cpu_start = self._cpu_last = process_cpu()
-        self._occupied_last = self._occupied()
+        self._occupied_last = occupied(found, self._cpu_last)
         self._last_turn = loop.time()
         self._connections = ConnectionRows()
         # Rows carry wall-clock times; they follow from one reading of both clocks a second.
@@ -141,18 +142,19 @@ class Sampler:
         if late < 60.0:  # more is a machine that slept
             self._lag = max(self._lag, late)
         started = self._thread_cpu()
-        occupied, used = self._occupied(), self._process_cpu()
+        found, used = self._scheduled(), self._process_cpu()
+        busy = occupied(found, used)
         self._pacing.passed(max(now - self._last_turn, TICK / 2), used - self._cpu_last,
-                            occupied - self._occupied_last,
+                            busy - self._occupied_last,
                             self._server.counters.requests - self._begun)
-        self._cpu_last, self._occupied_last, self._last_turn = used, occupied, now
+        self._cpu_last, self._occupied_last, self._last_turn = used, busy, now
         if self._on_tick is not None:
             self._on_tick()
         if self._insight is not None:
             self._insight.tick(now)
         if now - self._last_second >= 1.0:
             self._each_second(now)
-        self._crowding.turn(now)
+        self._crowding.turn(now, found)
         self.sample(now)
         self._pacing.told(self._told, self._thread_cpu() - started, self._rows.sought)
         self._told = 0

@@ -1,9 +1,8 @@
 """What the system says of this process: its memory, and how much it has to do."""
 
 import os
-import time
 from collections import deque
-from typing import Callable, Deque, Optional, Tuple
+from typing import Deque, Optional, Tuple
 
 
 def resident() -> int:
@@ -25,10 +24,13 @@ SCHEDULED = "/proc/self/schedstat"
 LEAST_WAITED, WAITED_SHARE = 0.002, 0.25
 KEPT = 60.0  # seconds for which it is known when that was
 
+#: seconds for which the process's first thread ran, and waited for a processor; None: nobody says
+Scheduled = Optional[Tuple[float, float]]
 
-def scheduled(path: str = SCHEDULED) -> Optional[Tuple[float, float]]:
-    """Seconds for which the process's first thread ran, and waited for a processor, where Linux
-    says so (proc(5), `schedstat`)."""
+
+def scheduled(path: str = SCHEDULED) -> Scheduled:
+    """What Linux says of that (proc(5), `schedstat`). It opens a file: read it once for all who
+    want to know."""
     try:
         with open(path, "rb", buffering=0) as file:
             ran, waited = file.read().split()[:2]
@@ -37,33 +39,25 @@ def scheduled(path: str = SCHEDULED) -> Optional[Tuple[float, float]]:
         return None
 
 
-class Occupied:
-    """A clock of the seconds in which the process had something to do: those in which its first
-    thread ran or waited for a processor, else those in which any of its threads ran."""
-
-    def __init__(self, path: str = SCHEDULED) -> None:
-        self._path = path
-
-    def __call__(self) -> float:
-        found = scheduled(self._path)
-        return time.process_time() if found is None else sum(found)
+def occupied(found: Scheduled, used: float) -> float:
+    """Seconds in which the process had something to do: those in which its first thread ran or
+    waited for a processor, else those that its threads `used` of one."""
+    return used if found is None else sum(found)
 
 
 class Crowding:
     """When other processes wanted the processor so much that what took long need not be slow.
-    `read` is as `scheduled`."""
+    `found` is what `scheduled` says at an instant."""
 
-    def __init__(self, now: float,
-                 read: Callable[[], Optional[Tuple[float, float]]] = scheduled) -> None:
-        self._read = read
+    def __init__(self, now: float, found: Scheduled) -> None:
         self._at = now
-        self._last = read()
+        self._last = found
         #: from when to when, the oldest first
         self._times: Deque[Tuple[float, float]] = deque()
 
-    def turn(self, now: float) -> None:
+    def turn(self, now: float, found: Scheduled) -> None:
         """Some time has passed."""
-        last, found = self._last, self._read()
+        last = self._last
         begun, self._at, self._last = self._at, now, found
         times = self._times
         if last is not None and found is not None:
