@@ -16,6 +16,19 @@ BATCH = 64
 EXHAUSTED_PAUSE = 0.1
 
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+def made_ready(sock: socket.socket) -> bool:
+    """Have a connected socket never block, and send at once what is little; False if its client
+    is gone already."""
+    sock.setblocking(False)
+    if sock.family in INTERNET:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # as macOS has it
+            return False
+    return True
 
 
 class Acceptor:

@@ -18,7 +18,7 @@ from ..protocol.dates import format_http_date
 from ..protocol.http1 import HeaderCache, ProtocolError, RequestHead
 from ..throttle import Throttle
 from . import runtime
-from .acceptor import Acceptor
+from .acceptor import Acceptor, made_ready
 from .adapter import Adapter
 from .connection import READ_AHEAD, HTTPConnection
 from .counters import Counters
@@ -35,7 +35,6 @@ UNSPOKEN_GRACE = 1.0
 WRITE_STALL = 30.0
 WIDE_READ = 256 * 1024
 HANDSHAKE_TIMEOUT = 10.0
-INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 ErrorHook = Callable[[Exchange, BaseException], None]
 HandOver = Callable[[int], None]
@@ -142,13 +141,9 @@ class Server:
 
     def _set_up(self, sock: socket.socket, ssl_context: Optional[ssl.SSLContext] = None) -> None:
         """Give a connected socket a protocol. Those on the way are known, for draining."""
-        sock.setblocking(False)
-        if sock.family in INTERNET:
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:  # macOS, when the client is gone already
-                sock.close()
-                return
+        if not made_ready(sock):
+            sock.close()
+            return
         task = self.loop.create_task(self._connect(sock, ssl_context))
         self._setups.add(task)
         task.add_done_callback(self._set_up_done)
