@@ -13,6 +13,7 @@ from tests.support.serving import (
     until,
 )
 from tests.support.wire import GET
+from tremolo.exceptions import ASGIConnectionError
 
 
 def body(data, more=True):
@@ -243,6 +244,68 @@ def test_an_error_that_a_framework_makes_of_a_gone_client_is_no_error_of_the_app
         await client.receive()
         client.reset()
         await until(lambda: ended and not site.server.tasks)
+        assert site.server.counters.errors == 0
+
+    conversation(app, talk)
+
+
+class Group(Exception):
+    """As exception groups are, which Python has from 3.11 on."""
+
+    def __init__(self, *exceptions):
+        super().__init__("several")
+        self.exceptions = exceptions
+
+
+def raised_from_each_other():
+    first, second = ValueError("first"), KeyError("second")
+    first.__cause__, second.__cause__ = second, first
+    return first
+
+
+def raised_from_its_own_group():
+    alone = ValueError("alone")  # as Starlette does where a middleware is a BaseHTTPMiddleware
+    alone.__cause__ = Group(alone)
+    return alone
+
+
+def in_a_group_of_itself_and_a_gone_client():
+    alone = ValueError("alone")
+    alone.__context__ = Group(ASGIConnectionError("gone"), alone)
+    return alone
+
+
+@pytest.mark.parametrize("make", [
+    raised_from_each_other, raised_from_its_own_group, in_a_group_of_itself_and_a_gone_client])
+def test_an_exception_whose_chain_leads_back_to_it_is_the_one_that_is_reported(
+        conversation, make):
+    exc = make()
+    reported = []
+
+    async def app(scope, receive, send):
+        raise exc
+
+    async def talk(site, client):
+        site.server.on_error = lambda exchange, found: reported.append(found)
+        await client.send(GET)
+        assert (await client.response()).status == 500
+
+    conversation(app, talk)
+    assert reported == [exc]
+
+
+def test_errors_in_a_group_that_all_come_of_one_gone_client_are_none_of_the_application(
+        conversation):
+    async def app(scope, receive, send):
+        gone, errors = ASGIConnectionError("gone"), (ValueError("one"), KeyError("two"))
+        for error in errors:
+            error.__context__ = gone
+        raise Group(*errors)
+
+    async def talk(site, client):
+        await client.send(GET)
+        await client.receive()
+        await until(lambda: not site.server.tasks)
         assert site.server.counters.errors == 0
 
     conversation(app, talk)

@@ -1,6 +1,6 @@
 """The adapter between the connection core and an ASGI application."""
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from ..config import Settings
 from ..exceptions import ASGIConnectionError, ASGIException
@@ -13,18 +13,35 @@ from .scope import ASGI, ScopeTemplate, http_scope
 from .tls import first_certificate
 
 
-def _comes_of_a_gone_client(exc: BaseException) -> bool:
+def _comes_of_a_gone_client(exc: Optional[BaseException],
+                            known: Optional[Dict[int, bool]] = None) -> bool:
     """Whether our own "client is gone" is what `exc` was raised for. Frameworks raise errors of
-    their own while they handle it, or put it into a group."""
-    cause: Optional[BaseException] = exc
-    while cause is not None:
-        if isinstance(cause, ASGIConnectionError):
-            return True
-        members = getattr(cause, "exceptions", None)
+    their own while they handle it, or put it into a group.
+
+    Chains lead back to where they began: Starlette raises what was alone in a group from that
+    group, and `raise first from second` may follow `raise second from first`. Of `known` is
+    what was asked for already, by `id`.
+    """
+    known = {} if known is None else known
+    passed: List[int] = []
+    found = False
+    while exc is not None:
+        if id(exc) in known:
+            found = known[id(exc)]
+            break
+        known[id(exc)] = False  # as long as it is not known to be so
+        passed.append(id(exc))
+        members = getattr(exc, "exceptions", None)
+        if isinstance(exc, ASGIConnectionError):
+            found = True
+            break
         if isinstance(members, tuple) and members:
-            return all(_comes_of_a_gone_client(member) for member in members)
-        cause = cause.__cause__ or cause.__context__
-    return False
+            found = all(isinstance(member, BaseException)
+                        and _comes_of_a_gone_client(member, known) for member in members)
+            break
+        exc = exc.__cause__ or exc.__context__
+    known.update(dict.fromkeys(passed, found))
+    return found
 
 
 class ASGIAdapter:
