@@ -162,7 +162,7 @@ def test_what_a_request_failed_over_is_told_whether_it_was_looked_into_or_not(ho
 
     async def check(site, insight, told, sampler):
         raised = []
-        insight.on_raised = lambda record, exc: raised.append(
+        insight.on_raised = lambda record, exc, where, status: raised.append(
             (record.id, record.method, record.path, str(exc), exc.__traceback__ is not None))
         called.append(answers_for_itself(how, insight))
         site.server.recent.renew(0, 10_000)

@@ -1,7 +1,12 @@
 """The template of a request's route, and where its handler is."""
 
+import logging
+
 import pytest
 
+from tests.support.serving import run, serving_asgi, until
+from tremolo.insight.endpoints import endpoint_of
+from tremolo.insight.insight import Insight
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.templates import grouped, readable
 from tremolo.throttle import Throttle
@@ -68,3 +73,60 @@ def test_paths_without_a_template_are_grouped_by_their_identifiers(path, templat
 ])
 def test_a_route_that_is_an_expression_is_read_as_a_template(expression, template):
     assert readable(expression) == template
+
+
+def rows_of(app, *paths):
+    """The rows of requests for `paths` of `app`, an ASGI application."""
+    rows = []
+
+    async def main():
+        async with serving_asgi(app) as site:
+            insight = Insight(logging.getLogger("tests"))
+            insight.serve(site.server)
+            insight.watch(1)
+            try:
+                for path in paths:
+                    client = await site.connect()
+                    await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+                    await client.line(b"\r\n\r\n")
+                    client.close()
+                    await until(lambda: not site.server.tasks)
+                rows.extend(insight.row(id, 200, True, 0.0) for id in list(insight._records))
+            finally:
+                insight.watch(0)
+
+    run(main)
+    return rows
+
+
+def test_what_an_endpoint_asks_of_its_own_application_is_not_the_route_of_the_request():
+    httpx = pytest.importorskip("httpx")
+    applications = pytest.importorskip("starlette.applications")
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Mount, Route
+
+    async def outer(request):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return PlainTextResponse((await client.get("/below/inner/1")).text)
+
+    async def inner(request):
+        return PlainTextResponse("inner")
+
+    app = applications.Starlette(routes=[
+        Route("/outer/{n}", outer), Mount("/below", routes=[Route("/inner/{n}", inner)])])
+    outside, within = rows_of(app, b"/outer/1", b"/below/inner/2")
+    assert (outside["route"], within["route"]) == ("/outer/{n}", "/below/inner/{n}")
+    assert outside["endpoint"]["name"].endswith("outer")
+
+
+def test_an_application_that_was_mounted_answers_by_its_call_and_not_by_what_it_calls_get():
+    class Application:
+        def get(self, path):
+            """As those of frameworks that make routes by methods of these names."""
+
+        async def __call__(self, scope, receive, send):
+            """Answer."""
+
+    assert endpoint_of(Application(), "GET")["name"].endswith("Application.__call__")
+    assert endpoint_of(Application, "GET")["name"].endswith("Application.get")

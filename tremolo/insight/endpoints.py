@@ -21,7 +21,10 @@ def endpoint_of(target: Any, method: str) -> "Optional[Endpoint]":
     target = getattr(target, "__func__", target)
     if not inspect.isclass(target) and not inspect.isfunction(target):
         wrapped = getattr(target, "func", None)  # as Litestar makes functions asynchronous
-        target = wrapped if inspect.isfunction(wrapped) else type(target)
+        if not inspect.isfunction(wrapped):
+            kind: Any = type(target)
+            return _located(kind, "__call__")  # what it calls `get` is no view's
+        target = wrapped
     return _located(target, method)
 
 

@@ -9,13 +9,14 @@ import logging
 from collections import deque
 from threading import RLock
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Optional, Set, Tuple
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
 from ..net.handling import in_progress, of_this_task, unobserved
 from ..telemetry.templates import grouped
 from .arrivals import Arrivals
+from .contexts import context_of
 from .events import event_of, has_facts
 from .frames import chain_of, line_of
 from .pace import Pace, route_of
@@ -53,9 +54,11 @@ class Insight:
     it imports is seen; `serve` says what answers. `is_project(path)` tells the project's files.
 
     `on_facts(event)` is given the fields of InsightEvents that are about exchanges.
-    `on_raised(record, exc)` is called, from any thread, once for each exception that an
-    exchange failed over and that did not reach the server. `output` is who tells log records and
-    printed lines, and learns here which exchange they belong to.
+    `on_raised(record, exc, where, status)` is called, from any thread, once for each exception
+    that an exchange failed over and that did not reach the server: `where` is "request", or what
+    the exchange started, a "task" or a "thread"; `status` what it is answered with, as far as
+    known. `output` is who tells log records and printed lines, and learns here which exchange
+    they belong to.
     """
 
     def __init__(self, logger: logging.Logger, output: Any = None,
@@ -65,7 +68,7 @@ class Insight:
         self._root_path = ""
         self.is_project = is_project
         self.places = Places(is_project)
-        self.on_raised: Callable[[Record, BaseException], None] = _ignored
+        self.on_raised: Callable[[Record, BaseException, str, Optional[int]], None] = _ignored
         self.on_facts: Callable[[InsightEvent], Any] = _ignored
         self.detail = 0
         #: of which there is something to tell, each once
@@ -241,7 +244,7 @@ class Insight:
             self._ended.append((now, ref(record)))
             for exc, trace in record.take_suspects():
                 if status >= 500:
-                    self.raised(record, exc.with_traceback(trace))
+                    self.raised(record, exc.with_traceback(trace), status=status)
             record.changed = self._changed
             if has_facts(record):
                 self._changed(record)
@@ -295,7 +298,7 @@ class Insight:
         exc = info[1] if isinstance(info, tuple) else None
         exchange = None if exc is None else self.failing()
         if exc is not None and exchange is not None:
-            self.raised(exchange, exc)
+            self.raised(exchange, exc, status=None)
 
     # -- what sources tell -------------------------------------------------------------
 
@@ -322,11 +325,20 @@ class Insight:
                     del self._failing[next(iter(self._failing))]
             return record
 
-    def raised(self, record: Record, exc: BaseException) -> None:
-        """See `source.Observer`."""
+    def failing_of(self, told: Mapping[str, Any]) -> Optional[Record]:
+        """As `failing`, for what the exception handler of a loop is `told` of: it may be called
+        wherever the garbage collector finds a task that failed."""
+        context = context_of(told)
+        if context is None or not (context.get(running) or context.get(unobserved)):
+            return None
+        return context.copy().run(self.failing)
+
+    def raised(self, record: Record, exc: BaseException, *, where: str = "request",
+               status: Optional[int] = 500) -> None:
+        """See `source.Observer`. `status` is the answer's, None for not known."""
         if record.first_sight(exc):
             record.failure = line_of(exc)
-            self.on_raised(record, exc)
+            self.on_raised(record, exc, where, status if where == "request" else None)
 
     def chain_of(self, exc: BaseException) -> "List[Raised]":
         """`exc` with its frames; see `frames.chain_of`."""

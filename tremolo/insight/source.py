@@ -28,8 +28,9 @@ class Observer(Protocol):
         """The record of the exchange that runs here, also of one that is not looked into, for
         what it fails over."""
 
-    def raised(self, record: Record, exc: BaseException) -> None:
-        """The application failed over `exc` in this exchange."""
+    def raised(self, record: Record, exc: BaseException, *, where: str = "request") -> None:
+        """The application failed over `exc` in this exchange, or what that started did, as a
+        "task" or a "thread"."""
 
     def is_project(self, path: str) -> bool:
         """Whether a file is the project's own, and no package's."""
@@ -70,9 +71,10 @@ class Source:
             self.fail(exc)
             return None
 
-    def note_failure(self, exc: BaseException, handled: bool = False) -> None:
+    def note_failure(self, exc: BaseException, handled: bool = False,
+                     where: str = "request") -> None:
         """The exchange that runs here, looked into or not, is failing over `exc`, or (`handled`)
-        the application has an answer for it."""
+        the application has an answer for it. `where` see `Observer.raised`."""
         if not self.on:
             return
         try:
@@ -82,7 +84,7 @@ class Source:
             if handled:
                 record.suspect(exc)
             else:
-                self.observer.raised(record, exc)
+                self.observer.raised(record, exc, where=where)
         except Exception as fault:
             self.fail(fault)
 
@@ -121,6 +123,7 @@ class Source:
         waiting for a connection."""
         def make(acquire: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 record, began = self.record(), perf_counter()
                 try:
                     return acquire(*arguments, **named)
@@ -129,6 +132,7 @@ class Source:
                         record.add_wait(perf_counter() - began)
 
             async def awaited(*arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 record, began = self.record(), perf_counter()
                 try:
                     return await acquire(*arguments, **named)
@@ -145,6 +149,7 @@ class Source:
         the application is failing over, or (`handled`) those that it has an answer for."""
         def make(method: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
+                __traceback_hide__ = True
                 for value in (*arguments, *named.values()):
                     if isinstance(value, BaseException):
                         if type(value).__name__ == "WebSocketDisconnect":

@@ -186,7 +186,7 @@ class ErrorEvent(TypedDict, total=False):
     t: float
     pid: int
     gen: int
-    where: str  # "import", "startup", "request", "shutdown", "task", "worker"
+    where: str  # "import", "startup", "request", "shutdown", "task", "thread", "worker"
     type: str  # "KeyError"
     text: str  # "'total'"
     traceback: str  # as Python prints it, cleaned
@@ -199,7 +199,7 @@ class ErrorEvent(TypedDict, total=False):
     request: Optional[int]  # RequestRow.id
     method: Optional[str]
     path: Optional[str]
-    status: Optional[int]
+    status: Optional[int]  # None: not known yet, or not because of this
 
 
 class LogEvent(TypedDict, total=False):

@@ -92,16 +92,22 @@ class ErrorReports:
             self._report(exc, "request", request=exchange.id, method=clean(head.method, 16),
                          path=clean(head.target), status=exchange.response.status or 500)
 
-    def _on_raised(self, record: "Record", exc: BaseException) -> None:
-        """An exception that the application's framework has an answer for."""
-        self._report(exc, "request", request=record.id, method=record.method, path=record.path,
-                     status=500)
+    def _on_raised(self, record: "Record", exc: BaseException, where: str,
+                   status: Optional[int]) -> None:
+        """An exception that the application's framework has an answer for, or nobody."""
+        self._report(exc, where, request=record.id, method=record.method, path=record.path,
+                     status=status)
 
     def on_loop_error(self, loop: asyncio.AbstractEventLoop, context: Dict[str, Any]) -> None:
         """As the exception handler of an event loop."""
         exc = context.get("exception")
         if isinstance(exc, Exception):
-            self._report(exc, "task")
+            insight = self._insight
+            record = None if insight is None else insight.failing_of(context)
+            if insight is None or record is None:
+                self._report(exc, "task")
+            else:
+                insight.raised(record, exc, where="task")
         else:
             self._link.log("error", clean(str(context.get("message", "")), 1024))
 

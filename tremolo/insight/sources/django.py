@@ -4,6 +4,7 @@ import sys
 from typing import Any, Callable, List
 
 from ...telemetry.templates import readable
+from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -39,5 +40,5 @@ def _failed(sender: Any, **named: Any) -> None:
 
 def _routed(record: Record, request: Any) -> None:
     match = request.resolver_match
-    record.below(request.path[:len(request.path) - len(request.path_info)])
-    record.routed(readable("/" + match.route), match.func)
+    chose(record, readable("/" + match.route), match.func,
+          request.path[:len(request.path) - len(request.path_info)])

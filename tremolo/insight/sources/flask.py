@@ -3,6 +3,7 @@
 import sys
 from typing import Any, Callable
 
+from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -25,5 +26,4 @@ def _routed(record: Record, app: Any) -> None:
     request = sys.modules["flask.globals"].request
     rule = request.url_rule
     if rule is not None:
-        record.below(request.script_root)
-        record.routed(rule.rule, app.view_functions.get(rule.endpoint))
+        chose(record, rule.rule, app.view_functions.get(rule.endpoint), request.script_root)

@@ -3,6 +3,7 @@
 import sys
 from typing import Any, Callable
 
+from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -27,4 +28,4 @@ def attach(source: Source) -> None:
 def _routed(record: Record, app: Any, name: str) -> None:
     rule = getattr(sys.modules["quart.globals"], name).url_rule
     if rule is not None:
-        record.routed(rule.rule, app.view_functions.get(rule.endpoint))
+        chose(record, rule.rule, app.view_functions.get(rule.endpoint))

@@ -4,6 +4,7 @@ exceptions that an application's handlers answer for."""
 import sys
 from typing import Any, Callable
 
+from ..chosen import chose, entered
 from ..record import Record
 from ..source import Source
 
@@ -28,10 +29,8 @@ def attach(source: Source) -> None:
 
 
 def _routed(record: Record, route: Any) -> None:
-    record.routed(route.path, route.endpoint)
+    chose(record, route.path, route.endpoint)
 
 
 def _mounted(record: Record, mount: Any) -> None:
-    # What is mounted may be no router: then this is all that is known of the route.
-    record.routed(mount.path + "/{path:path}", mount.app)
-    record.mounted(mount.path)
+    entered(record, mount.path, mount.app)

@@ -1,11 +1,14 @@
 """Threads: what an exchange starts on one belongs to it, also where nobody copies contexts.
 
 That are the jobs of `ThreadPoolExecutor`, thus of `run_in_executor`, and threads that run a
-function of the project. The threads of libraries are not: they mostly serve many.
+function of the project. The threads of libraries are not: they mostly serve many. What such a
+thread fails over is told before `threading.excepthook` has it.
 """
 
 import concurrent.futures
+import sys
 import threading
+from contextvars import Context
 from time import perf_counter
 from typing import Any, Callable, Dict, Tuple
 
@@ -15,7 +18,8 @@ from ..source import Source
 
 def attach(source: Source) -> None:
     def submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
-        def observed(self: Any, function: Any, *arguments: Any, **named: Any) -> Any:
+        def observed(self: Any, function: Any, /, *arguments: Any, **named: Any) -> Any:
+            __traceback_hide__ = True
             record = source.record()
             if record is None:
                 return submit(self, function, *arguments, **named)
@@ -24,7 +28,8 @@ def attach(source: Source) -> None:
 
     def starting(start: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: threading.Thread) -> None:
-            source.note(_carry, self, source.observer.is_project)
+            __traceback_hide__ = True
+            source.note(_carry, self, source)
             start(self)
         return observed
 
@@ -43,19 +48,35 @@ def _carried(record: Record, function: Callable[..., Any], arguments: Tuple[Any,
         running.reset(token)
 
 
-def _carry(record: Record, thread: Any, is_project: Callable[[str], bool]) -> None:
-    run = thread.run
+def _carry(record: Record, thread: Any, source: Source) -> None:
     for function in (getattr(thread, "_target", None), getattr(thread, "function", None),
                      type(thread).run):
         code = getattr(getattr(function, "__func__", function), "__code__", None)
-        if code is not None and is_project(code.co_filename):
+        if code is not None and source.observer.is_project(code.co_filename):
             break
     else:
         return
+    # Outside of what a traceback of the thread begins with: it has no frame of ours. Each goes as
+    # it is called, for a thread that refers to itself is left to the garbage collector.
+    begin, tell = thread._bootstrap_inner, thread._invoke_excepthook
 
-    def named() -> None:
-        del thread.run
+    if hasattr(thread, "_context"):  # from Python 3.14 on `run` has a context of its own
+        if thread._context is None and not getattr(
+                sys.flags, "thread_inherit_context", 0):
+            thread._context = Context()
+        if thread._context is not None and running not in thread._context:
+            thread._context.run(running.set, record)
+
+    def begun() -> None:
+        del thread._bootstrap_inner
         running.set(record)
-        run()
+        begin()
 
-    thread.run = named
+    def failed(thread: Any) -> None:
+        exc = sys.exc_info()[1]
+        if isinstance(exc, Exception):
+            source.note_failure(exc, where="thread")
+        tell(thread)
+
+    thread._bootstrap_inner = begun
+    thread._invoke_excepthook = failed

@@ -1,0 +1,32 @@
+"""The route of an exchange is the first one that a router chose for it.
+
+Its endpoint may send requests in its turn that stay within the process, as a test client does, or
+httpx with an application for its transport. These choose routes as well, in the same context, and
+they are not the exchange's.
+"""
+
+from typing import Any
+from weakref import WeakSet
+
+from .record import Record
+
+#: records whose route was chosen
+_chosen: "WeakSet[Record]" = WeakSet()
+
+
+def chose(record: Record, template: str, endpoint: Any, below: str = "") -> None:
+    """A router chose the route `template`, whose code is `endpoint`: see `Record.routed`, and of
+    `below` see `Record.below`."""
+    if record not in _chosen:
+        _chosen.add(record)
+        if below:
+            record.below(below)
+        record.routed(template, endpoint)
+
+
+def entered(record: Record, template: str, app: Any) -> None:
+    """A router left it to `app`, mounted below `template`, which may be no router: then this is
+    all that is known of the route."""
+    if record not in _chosen:
+        record.routed(template + "/{path:path}", app)
+        record.mounted(template)
