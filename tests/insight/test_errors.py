@@ -8,7 +8,7 @@ import pytest
 
 from tremolo.insight.frames import MAX_FRAMES, MAX_RAISED, chain_of
 from tremolo.insight.insight import Insight
-from tremolo.insight.record import Record
+from tremolo.insight.record import Record, running
 from tremolo.insight.values import text_of, texts_of
 from tremolo.telemetry.codec import MAX_LINE
 from tremolo.telemetry.secrets import MASK, masked_text
@@ -224,3 +224,22 @@ def test_a_handled_exception_counts_only_if_it_is_no_answer_to_the_client():
     assert record.suspects == []
     record.suspect(ValueError())
     assert len(record.suspects) == 1
+
+
+def test_a_warning_is_an_error_only_if_the_request_is_answered_with_one():
+    insight = Insight(logging.getLogger("tests"))
+    told = []
+    insight.on_raised = lambda record, exc, where, status: told.append((record.id, status))
+    exc = PermissionError("no")
+    for number, (level, status) in enumerate([
+            (logging.WARNING, 403), (logging.WARNING, 503), (logging.ERROR, 200)], 1):
+        record = insight._records[number] = Record(number, "GET")
+        token = running.set(record)
+        try:
+            insight.logged(logging.LogRecord(
+                "app", level, __file__, 1, "no", (), (type(exc), exc, None)))
+        finally:
+            running.reset(token)
+        insight.row(number, status, True, 0.0)
+    # As Django logs each answer of 403; who logs an error means one.
+    assert told == [(2, 503), (3, None)]

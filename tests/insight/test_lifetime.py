@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from types import SimpleNamespace
 
 from tests.support.serving import run, serving_asgi, until
 from tremolo.insight.insight import Insight
@@ -100,3 +101,35 @@ def test_what_runs_on_after_the_end_of_its_request_still_has_its_record():
         assert [event["request"] for event in facts] == [id]
 
     watched(check)
+
+
+def test_what_is_printed_without_a_line_end_after_the_end_of_its_request_is_told():
+    async def check(site, insight):
+        flushed = []
+        insight._output = SimpleNamespace(requests=insight, flush=flushed.append)
+        _, client = await asked(site, insight, 1)
+        id = max(insight._records)
+        record = insight._records[id]
+        insight.row(id, 204, True, 0.0)
+        flushed.clear()
+        for second in (1.0, 2.0):
+            written_by(record, insight)
+            insight.tick(second)
+            assert flushed == [], "it may be in the middle of a line"
+        insight.tick(3.0)
+        assert flushed == [record]
+        written_by(record, insight)
+        insight.watch(0)
+        assert flushed.count(record) == 2, "also where nobody watches any more"
+        client.close()
+
+    watched(check)
+
+
+def written_by(record, insight):
+    """Somebody writes in the name of `record`."""
+    token = running.set(record)
+    try:
+        assert insight.current() is record
+    finally:
+        running.reset(token)

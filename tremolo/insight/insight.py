@@ -9,7 +9,19 @@ import logging
 from collections import deque
 from threading import RLock
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Mapping, Optional, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Tuple,
+)
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
@@ -86,6 +98,9 @@ class Insight:
         #: (for as long as anybody has them: thousands that nothing more can happen to would
         #: have the garbage collector at work)
         self._ended: Deque[Tuple[float, ReferenceType[Record]]] = deque()
+        #: those of them that have written in this second, and in the one before
+        self._writing: Set[Record] = set()
+        self._wrote: Set[Record] = set()
         self._lock = RLock()
         self._weighed = 0.0
         self._pace = Pace()
@@ -125,6 +140,8 @@ class Insight:
                 for source in self._sources.values():
                     source.detach()
                 self._sources.clear()
+            self._flush({*self._records.values(), *self._writing, *self._wrote})
+            self._writing, self._wrote = set(), set()
             self._records.clear()
             self._failing.clear()
             self._ended.clear()
@@ -208,10 +225,18 @@ class Insight:
             _close(ended.popleft()[1]())
         if now - self._weighed >= 1.0:
             self._weighed = now
+            before, self._wrote, self._writing = self._wrote, self._writing, set()
+            self._flush(before - self._wrote)  # who writes a line bit by bit goes on sooner
             ended = self._ended = deque(entry for entry in ended if entry[1]() is not None)
             kept = sum(record.weight for record in (entry() for _, entry in ended) if record)
             while kept > MAX_KEPT and ended:
                 kept -= _close(ended.popleft()[1]())
+
+    def _flush(self, records: Iterable[Record]) -> None:
+        """Tell what they printed without a line end."""
+        for record in records:
+            if self._output is not None:
+                self._output.flush(record)
 
     def _tell(self) -> None:
         """Tell what is known of exchanges that have ended; of too many, of the newest. All of
@@ -248,8 +273,7 @@ class Insight:
             record.changed = self._changed
             if has_facts(record):
                 self._changed(record)
-            if self._output is not None:
-                self._output.flush(record)
+            self._flush((record,))
         row = record.row()
         if status >= 500 and record.failure:
             row["error"] = record.failure
@@ -283,22 +307,29 @@ class Insight:
         record = self._records.pop(id, None)
         if record is None:
             return
-        if self._output is not None:
-            self._output.flush(record)
+        self._flush((record,))
         record.closed = True  # what it kept goes with it: of these there are hundreds at once
 
     # -- log records and printed lines: see `worker.streams.Requests` ------------------
 
     def current(self) -> Optional[Record]:
         record = running.get()
-        return None if record is None or record.closed else record
+        if record is None or record.closed:
+            return None
+        if record.changed is not None:  # it has ended, and writes on
+            self._writing.add(record)
+        return record
 
     def logged(self, record: logging.LogRecord) -> None:
         info = record.exc_info
         exc = info[1] if isinstance(info, tuple) else None
         exchange = None if exc is None else self.failing()
-        if exc is not None and exchange is not None:
+        if exc is None or exchange is None:
+            return
+        if record.levelno >= logging.ERROR:
             self.raised(exchange, exc, status=None)
+        elif exchange.changed is None:  # a warning, as of each 403: it has not ended yet
+            exchange.suspect(exc)
 
     # -- what sources tell -------------------------------------------------------------
 
