@@ -1,6 +1,7 @@
 """The template of a request's route, and where its handler is."""
 
 import logging
+from functools import partial
 
 import pytest
 
@@ -130,3 +131,25 @@ def test_an_application_that_was_mounted_answers_by_its_call_and_not_by_what_it_
 
     assert endpoint_of(Application(), "GET")["name"].endswith("Application.__call__")
     assert endpoint_of(Application, "GET")["name"].endswith("Application.get")
+
+
+class Controller:
+    def answer(self):
+        """Of a controller's, that runs in a thread."""
+
+
+@pytest.mark.parametrize("function", [
+    Controller().answer, partial(Controller().answer), Controller.answer], ids=[
+    "bound", "partial", "function"])
+def test_a_function_that_was_made_asynchronous_answers_and_not_what_makes_it_so(function):
+    class Asynchronous:
+        """As Litestar's."""
+
+        def __init__(self, func):
+            self.func = func
+
+        def __call__(self):
+            """Run it in a thread."""
+
+    for target in (function, Asynchronous(function)):
+        assert endpoint_of(target, "GET")["name"].endswith("Controller.answer")

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 import traceback
+from functools import partial, wraps
 
 import pytest
 
@@ -83,6 +84,14 @@ def hooked(monkeypatch):
     return found
 
 
+def decorated(function):
+    """As a library's decorator has it."""
+    scope = {"function": function}
+    exec(compile("def wrapper(*arguments):\n    return function(*arguments)\n",
+                 "site-packages/library.py", "exec"), scope)
+    return wraps(function)(scope["wrapper"])
+
+
 class Working(threading.Thread):
     def run(self):
         failing(self.name)
@@ -92,7 +101,9 @@ class Working(threading.Thread):
     lambda text: threading.Thread(target=failing, args=(text,)),
     lambda text: threading.Timer(0.0, failing, (text,)),
     lambda text: Working(name=text),
-], ids=["target", "timer", "subclass"])
+    lambda text: threading.Thread(target=partial(partial(failing), text)),
+    lambda text: threading.Thread(target=decorated(failing), args=(text,)),
+], ids=["target", "timer", "subclass", "partial", "decorated"])
 def test_what_a_thread_fails_over_is_told_of_its_request_and_to_others_as_without_us(
         make, hooked):
     async def handle(n):

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -43,6 +44,27 @@ def spin(reported):
 def test_a_start_that_takes_long_is_reported_once_with_its_place_in_the_project():
     [place] = slow_start(spin)
     assert place.startswith("test_watchdog.py:") and place.endswith(" in spin")
+
+
+def test_what_a_start_works_with_is_not_kept_because_it_was_slow():
+    class Held:
+        """Something large, say."""
+
+    left = []
+
+    def starting(reported):
+        held = Held()
+        spin(reported)
+        left.append(weakref.ref(held))
+
+    def during(reported):
+        starting(reported)
+        deadline = time.monotonic() + LIMIT
+        while left[0]() is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert left[0]() is None
+
+    assert len(slow_start(during)) == 1
 
 
 @pytest.mark.parametrize("step", [Watchdog.started, Watchdog.rest])

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
 def endpoint_of(target: Any, method: str) -> "Optional[Endpoint]":
     """Where `target` is defined: a function, a partial or decorated one, a view class (then its
     method for `method`), or an object that is called. None for what has no Python code."""
-    while isinstance(target, functools.partial):
-        target = target.func
+    target = _innermost(target)
     for name in ("view_class", "cls"):  # Django's and Django REST's, on what as_view() made
         target = getattr(target, name, target)
-    target = getattr(target, "__func__", target)
     if not inspect.isclass(target) and not inspect.isfunction(target):
-        wrapped = getattr(target, "func", None)  # as Litestar makes functions asynchronous
+        wrapped = _innermost(getattr(target, "func", None))  # as Litestar makes them asynchronous
         if not inspect.isfunction(wrapped):
             kind: Any = type(target)
             return _located(kind, "__call__")  # what it calls `get` is no view's
         target = wrapped
     return _located(target, method)
+
+
+def _innermost(target: Any) -> Any:
+    """The function of a partial, and of a bound method."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    return getattr(target, "__func__", target)
 
 
 @functools.lru_cache(1024)

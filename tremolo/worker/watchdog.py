@@ -87,8 +87,7 @@ class Watchdog:
             looked = now
             if self._starting and observed > self._slow_after:
                 self._starting = False
-                frame = sys._current_frames().get(self._main)
-                self._slow(observed, project_place(frame) if frame is not None else "")
+                self._report_slow(observed)
             since = max(self._last_beat, skipped)
             blocked = now - since
             if self._watching and blocked > BLOCKED_AFTER + LOOK:
@@ -104,6 +103,11 @@ class Watchdog:
                 if now - orphaned_since > patience and (
                         not self._watching or blocked > BLOCKED_AFTER):
                     os._exit(1)  # nobody is left to notify; the main thread does not return
+
+    def _report_slow(self, seconds: float) -> None:
+        # Not in `_run`, which would keep the frame, and all that it works with, for good.
+        frame = sys._current_frames().get(self._main)
+        self._slow(seconds, project_place(frame) if frame is not None else "")
 
     def _report(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._main)

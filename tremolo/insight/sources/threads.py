@@ -10,10 +10,12 @@ import sys
 import threading
 from contextvars import Context
 from time import perf_counter
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 from ..record import Record, running
 from ..source import Source
+
+MAX_WRAPPED = 10  # functions in functions
 
 
 def attach(source: Source) -> None:
@@ -48,13 +50,24 @@ def _carried(record: Record, function: Callable[..., Any], arguments: Tuple[Any,
         running.reset(token)
 
 
+def _files(*functions: Any) -> Iterator[str]:
+    """Where what a thread runs is written, also what is wrapped, as by a decorator of Flask's
+    that carries its context, or bound."""
+    for function in functions:
+        for _ in range(MAX_WRAPPED):
+            function = getattr(function, "__func__", function)
+            code = getattr(function, "__code__", None)
+            if code is not None:
+                yield code.co_filename
+            function = getattr(function, "__wrapped__", getattr(function, "func", None))
+            if function is None:
+                break
+
+
 def _carry(record: Record, thread: Any, source: Source) -> None:
-    for function in (getattr(thread, "_target", None), getattr(thread, "function", None),
-                     type(thread).run):
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        if code is not None and source.observer.is_project(code.co_filename):
-            break
-    else:
+    if not any(map(source.observer.is_project, _files(
+            getattr(thread, "_target", None), getattr(thread, "function", None),
+            type(thread).run))):
         return
     # Outside of what a traceback of the thread begins with: it has no frame of ours. Each goes as
     # it is called, for a thread that refers to itself is left to the garbage collector.
