@@ -188,6 +188,60 @@ def test_statements_of_types_have_their_place(shop):
     assert places_of(record) == wanted and len(wanted) == 6
 
 
+def test_what_is_not_looked_at_around_a_statement_is_sqlalchemys_alone(shop):
+    """`WITHIN` so many private calls a connection comes to its dialect, whatever it executes."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    from sqlalchemy import orm
+
+    from tremolo.insight.sources.sqlalchemy import METHODS, WITHIN
+
+    class Base(orm.DeclarativeBase):
+        pass
+
+    class Thing(Base):
+        __tablename__ = "thing"
+        id = orm.mapped_column(sqlalchemy.Integer, primary_key=True)
+
+    engine, _ = shop
+    ways = []
+
+    def seen(name):
+        plain = getattr(engine.dialect, name)
+
+        def executing(*arguments, **named):
+            frame, way = sys._getframe(), [name]
+            for _ in range(WITHIN):
+                frame = frame.f_back
+                way.append((frame.f_code.co_filename, frame.f_code.co_name))
+            ways.append(way)
+            return plain(*arguments, **named)
+        return executing
+
+    for name in METHODS:
+        setattr(engine.dialect, name, seen(name))
+    Base.metadata.create_all(engine)
+    with orm.Session(engine) as session:
+        session.add_all([Thing() for _ in range(3)])
+        session.add_all([Thing(id=number) for number in (10, 11)])
+        session.flush()
+        session.execute(sqlalchemy.insert(Thing), [{"id": 20}, {"id": 21}])
+        session.scalars(sqlalchemy.insert(Thing).returning(Thing.id), [{"id": 30}]).all()
+        session.connection().exec_driver_sql("select 1")
+        session.connection().execution_options(no_parameters=True).exec_driver_sql("select 2")
+    assert {name for name, *_ in ways} == set(METHODS)
+    for _, *frames in ways:
+        for file, name in frames:
+            assert "sqlalchemy" in file and name.startswith("_")
+
+
+def test_a_stack_that_is_not_so_deep_has_its_place(places):
+    found = {}
+    threading.Thread(target=lambda: found.update(place=places.here(50))).run()
+    assert found["place"][0] == __file__
+    made = Places(lambda path: False)
+    assert made.here(1000) is None
+
+
 def test_statements_of_many_threads_are_all_noted():
     """Lists are made when they are first asked for, which several may do at once."""
     for _ in range(50):

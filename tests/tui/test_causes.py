@@ -26,9 +26,8 @@ FLAME = [[0, "view views.py:9", 90], [1, "render t.py:3", 20], [2, "deep t.py:4"
     ({"sql_ms": 10.0}, {}, []),  # a tenth does not stand out
     ({"sql_ms": 80.0}, {"statements": ["select 1", "select 2"],
                         "places": ["app/a.py:3", "app/b.py:4"],
-                        "queries": [{"sql": 0, "place": 0, "ms": 30},
-                                    {"sql": 1, "place": 1, "ms": 20},
-                                    {"sql": 1, "place": 1, "ms": 30}]},
+                        "queries": [[0, 0, 0, 30000, 1], [1, 1, 0, 20000, 1],
+                                    [1, 1, 0, 30000, 1]]},
      ["80 % in SQL, most at b.py:4"]),
     ({"calls_ms": 45.0, "sql_ms": 45.0}, {}, ["45 % in SQL", "45 % waited for other services"]),
     ({"calls_ms": 60.0}, {"calls": [{"method": "GET", "target": "http://rates/eur", "ms": 60}]},
@@ -76,7 +75,7 @@ async def test_the_detail_says_it_in_every_tab(driver):
         "v": 1, "kind": "insight", "t": 1.0, "gen": 1, "pid": 4711,
         "request": slow["id"], "query_count": 41, "sql_ms": 150.0,
         "statements": ["select name from items where id = ?"], "places": ["app/views.py:31"],
-        "queries": [{"sql": 0, "place": 0, "at": 0.0, "ms": 150.0, "rows": 1}],
+        "queries": [[0, 0, 0, 150000, 1]],
         "repeated": [{"count": 40, "sql": 0, "place": 0, "ms": 150.0}]})
     await driver.press("up", "up", "enter")
     cause = "75 % in SQL, most at views.py:31 · 1+N: 40× at views.py:31"

@@ -312,14 +312,13 @@ async def test_a_pinned_get_keeps_its_cookies_and_the_disk_sees_none(d):
 @drive((80, 100))
 async def test_a_statement_sent_again_and_again_is_one_line_and_says_where(d):
     frame = rows(d.player, 1, path="/list")
-    each = {"sql": 1, "place": 0, "ms": 0.5, "rows": 1}
+    each = [1, 0, 0, 500, 1]
     told = {"v": 1, "kind": "insight", "pid": 4711, "request": frame["rows"][0]["id"],
             "statements": ["select id from orders where open",
                            "select name from items where id=?"],
             "places": ["/shop/views.py:31"],
-            "queries": [{"sql": 0, "place": 0, "ms": 4.0, "rows": 9},
-                        *[{**each, "parameters": f"({n},)"} for n in range(9)],
-                        {**each, "failed": True}, each],
+            "queries": [[0, 0, 0, 4000, 9], *[[*each, False, f"({n},)"] for n in range(9)],
+                        [*each, True], each],
             "query_count": 12, "sql_ms": 9.5,
             "repeated": [{"count": 7, "sql": 1, "place": 0, "ms": 3.5}]}
     await d.say(frame, told)

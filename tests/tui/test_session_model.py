@@ -547,7 +547,7 @@ def test_the_trend_of_a_group_counts_its_times_by_equal_parts(session, player):
 def test_what_a_request_did_is_kept_for_it(session):
     told = {"v": 1, "kind": "insight", "t": 1.0, "pid": 5, "gen": 1, "request": 7,
             "statements": ["select ?"], "places": ["/shop/views.py:31"],
-            "queries": [{"sql": 0, "place": 0, "at": 1.0, "ms": 2.0, "rows": 3}] * 6,
+            "queries": [[0, 0, 1000, 2000, 3]] * 6,
             "query_count": 6, "sql_ms": 12.0,
             "repeated": [{"count": 6, "sql": 0, "place": 0, "ms": 12.0}]}
     session.apply(told)
@@ -556,7 +556,7 @@ def test_what_a_request_did_is_kept_for_it(session):
     assert facts.repeated[0].place == "/shop/views.py:31"
     session.apply({**told, "query_count": 8})
     assert session.insight.of(5, 7).query_count == 8
-    session.apply({**told, "queries": [{"sql": 99, "place": -1}], "request": 8})
+    session.apply({**told, "queries": [[99, -1]], "request": 8})
     assert session.insight.of(5, 8).queries[0].sql == ""
     session.apply({**told, "request": "no number"})
     assert session.rejected == 1

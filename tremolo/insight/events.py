@@ -1,22 +1,28 @@
 """What is known of an exchange as an InsightEvent: bounded, normalised, without secrets."""
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place
 from .profile import STEP, tree_of
-from .record import Record
+from .record import Query, Record
 from .statements import normalised, shown_parameters
 
 if TYPE_CHECKING:
-    from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Query, Repeated
+    from ..telemetry.insight_messages import InsightEvent, Mail, OutgoingCall, Repeated
 
 #: statements from one place from which they are called repeated
 MANY = 5
 MAX_REPEATED = 10
 MAX_TOLD = 300  # statements in one event
 SIZE = 40 * 1024  # characters of an event, by estimate
+
+
+#: of a `record.Query`: the statement and its place, and how long it took
+_what, _seconds = itemgetter(0, 6), itemgetter(3)
 
 
 class Shown(str):
@@ -76,12 +82,13 @@ def has_facts(record: Record) -> bool:
 def event_of(record: Record, parameters: bool) -> "InsightEvent":
     """The event's fields about `record`; with the values of `parameters` on request."""
     room = _Room()
-    repeated = _repeated(record, room)
-    calls = _calls(record, room)
-    queries = _queries(record, room, parameters)
+    count = record.query_count
+    repeated = _repeated(record, room) if count >= MANY else []
+    calls = _calls(record, room) if record.call_count else []
+    queries = _queries(record, room, parameters) if count else []
     event: InsightEvent = {
         "request": record.id, "statements": room.statements, "places": room.places,
-        "queries": queries, "query_count": record.query_count,
+        "queries": queries, "query_count": count,
         "sql_ms": round(record.query_seconds * 1000, 3), "repeated": repeated,
         "transactions": record.transactions,
         "waited_ms": round(record.wait_seconds * 1000, 3), "calls": calls,
@@ -93,42 +100,36 @@ def event_of(record: Record, parameters: bool) -> "InsightEvent":
     return event
 
 
-def _queries(record: Record, room: _Room, parameters: bool) -> "List[Query]":
-    queries: List[Query] = []
-    start, known, known_places = record.began, room.known.get, room.known_places.get
-    if not record.query_count:
-        return queries
-    for index, query in enumerate(record.queries[:MAX_TOLD]):
+def _queries(record: Record, room: _Room, parameters: bool) -> List[List[Any]]:
+    told: List[List[Any]] = []
+    start, first = record.began, record.queries[:MAX_TOLD]
+    room.size += 60 * len(first)
+    for (statement, place), alike in groupby(first, _what):
         if room.size >= SIZE:
             break
-        statement, values, began, seconds, rows, failed, place = query
-        sql, at = known(statement), known_places(place)
-        told: Query = {
-            "sql": room.statement(statement) if sql is None else sql,
-            "place": room.place(place) if at is None else at,
-            # Whole microseconds: `round` to digits costs as much as all the rest.
-            "at": int((began - start) * 1e6) / 1000, "ms": int(seconds * 1e6) / 1000}
-        if rows >= 0:
-            told["rows"] = rows
-        if failed:
-            told["failed"] = True
-        if parameters:
-            if not isinstance(values, Shown):
-                # Once told, the application's own values need not be kept alive.
-                values = Shown(shown_parameters(statement, values))
-                record.queries[index] = query._replace(parameters=values)
-            if values:
-                told["parameters"] = values
+        sql, at = room.statement(statement), room.place(place)
+        for _, values, began, seconds, rows, failed, _ in alike:
+            # Whole microseconds: `round` to digits costs as much as all the rest, and so does it
+            # to write a number that is not whole.
+            each: List[Any] = [sql, at, int((began - start) * 1e6), int(seconds * 1e6), rows]
+            if parameters:
+                if not isinstance(values, Shown):
+                    # Once told, the application's own values need not be kept alive.
+                    values = Shown(shown_parameters(statement, values))
+                    record.queries[len(told)] = Query(
+                        statement, values, began, seconds, rows, failed, place)
                 room.size += size_of(values) + 20
-        room.size += 70
-        queries.append(told)
-    return queries
+                if room.size >= SIZE:
+                    break
+                each += (failed, values)
+            elif failed:
+                each.append(True)
+            told.append(each)
+    return told
 
 
 def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
     calls: List[OutgoingCall] = []
-    if not record.call_count:
-        return calls
     for call in list(record.calls):
         if room.size >= SIZE // 2:
             break
@@ -147,17 +148,9 @@ def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
 
 
 def _repeated(record: Record, room: _Room) -> "List[Repeated]":
-    if record.query_count < MANY:
-        return []
     groups: Dict[Tuple[str, Place], List[float]] = {}
-    before: Optional[str] = None
-    there: Place = None
-    times: List[float] = []
-    for statement, _, _, seconds, _, _, place in list(record.queries):
-        if statement != before or place != there:  # in a loop, mostly they are equal
-            before, there = statement, place
-            times = groups.setdefault((normalised(statement), place), [])
-        times.append(seconds)
+    for (statement, place), alike in groupby(record.queries[:], _what):  # in a loop, they are
+        groups.setdefault((normalised(statement), place), []).extend(map(_seconds, alike))
     found = [(len(group), sum(group), sql, place)
              for (sql, place), group in groups.items() if len(group) >= MANY]
     if len(found) > 1:

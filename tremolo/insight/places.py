@@ -30,14 +30,26 @@ class Places:
     def here(self, depth: int = 2) -> Place:
         """The place of the project's code that called, `depth` frames above and further out;
         for a coroutine that is the one that awaits."""
-        frame: Any = _frame_at(depth)
+        frame: Any
+        foreign = self._foreign
+        try:
+            frame = _frame_at(depth)
+            while frame.f_code.co_filename in foreign:
+                frame = frame.f_back
+            return self._known[id(frame.f_code), frame.f_lasti][1]
+        except (AttributeError, KeyError):  # there is no frame further out, or it is a new one
+            return self._further(frame)
+        except ValueError:  # there are not so many
+            return self._further(_frame_at(1))
+
+    def _further(self, frame: Any) -> Place:
+        """As `here`, from `frame` on; None is the end of a stack."""
         foreign = self._foreign
         greenlet: Any = None
         while True:
-            try:
-                while frame.f_code.co_filename in foreign:
-                    frame = frame.f_back
-            except AttributeError:
+            while frame is not None and frame.f_code.co_filename in foreign:
+                frame = frame.f_back
+            if frame is None:
                 # The stack of a greenlet ends at its own beginning (SQLAlchemy's asyncio).
                 greenlet = _current_greenlet() if greenlet is None else greenlet.parent
                 parent = getattr(greenlet, "parent", None)

@@ -4,6 +4,7 @@ Knows no library and no message. Everything in it is bounded, and what is cut is
 """
 
 from contextvars import ContextVar
+from operator import itemgetter
 from threading import RLock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
@@ -175,7 +176,7 @@ class Record:
 
     @property
     def query_seconds(self) -> float:
-        return sum([query[3] for query in _queries_of(self)]) + self.more_query_seconds
+        return sum(map(_seconds, _queries_of(self))) + self.more_query_seconds
 
     def add_end_of_transaction(self, word: str) -> None:
         with self._lock:
@@ -321,6 +322,7 @@ def _queries_of(record: Record) -> List[Query]:
         return []
 
 
+_seconds: Callable[[Query], float] = itemgetter(3)
 _slot: Callable[[Record], List[Query]] = vars(Record)["queries"].__get__
 _made_suspects: Callable[[Record], List[Tuple[BaseException, Any]]] = vars(Record)[
     "suspects"].__get__

@@ -10,6 +10,7 @@ told, as to normalise them, or not at all, is not done there.
 
 import inspect
 import re
+import sys
 import threading
 from contextvars import ContextVar
 from functools import lru_cache
@@ -19,7 +20,7 @@ from typing import Any, Callable, Mapping, Optional, Set, Tuple, Type
 
 from ..telemetry.sanitize import clean
 from ..telemetry.secrets import MASK, is_secret
-from .record import Record, running
+from .record import MAX_QUERIES, Query, Record, running
 from .source import Source
 from .values import text_of
 
@@ -28,6 +29,8 @@ Rows = Optional[Callable[[Any], Any]]
 #: the statement and its parameters, from the arguments of a call, without `self`; a statement of
 #: None is none
 Reading = Callable[[Any, Tuple[Any, ...], Mapping[str, Any]], Tuple[Any, Any]]
+
+_tuple: Any = tuple.__new__  # a named tuple's own costs as much as all the rest
 
 MAX_STATEMENT = 4000
 MAX_SHOWN = 300
@@ -95,8 +98,9 @@ def length(result: Any) -> int:
 def first_and_second(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
                      ) -> Tuple[Any, Any]:
     """See `Reading`: of `execute(statement, parameters)`, by whatever names it is given them."""
-    if len(arguments) > 1:
-        return arguments[0], arguments[1]
+    given = len(arguments)
+    if given > 1 or not named:
+        return arguments[0] if given else "", arguments[1] if given > 1 else None
     statement, parameters = (
         arguments[number] if number < len(arguments)
         else next((named[name] for name in names if name in named), none)
@@ -183,38 +187,46 @@ class Observing:
         return record
 
     def note(self, record: Record, began: float, seconds: float, statement: Any, parameters: Any,
-             rows: Rows, subject: Any, failed: bool) -> None:
-        """A statement came to its end, two calls below the library's; `rows(subject)` is the
-        number of its rows."""
+             rows: Rows, subject: Any, failed: bool, within: int = 0) -> None:
+        """A statement came to its end, two calls below the library's and so many more `within`
+        it; `rows(subject)` is the number of its rows."""
         try:
-            if record.more_queries:  # of which nothing but their number and their time is kept
+            queries = record.queries
+            if len(queries) >= MAX_QUERIES:  # of which nothing but number and time is kept
                 record.add_surplus(seconds)
                 return
+            if type(statement) is not str or len(statement) > MAX_STATEMENT:
+                statement = text_of_statement(statement)
             count = -1
             if rows is not None and not failed:
                 try:
                     count = rows(subject)
                 except AttributeError:  # no cursor, as an application's own may give back
                     pass
+                if type(count) is not int:
+                    count = -1
             observer = self._observer
-            if type(statement) is not str or len(statement) > MAX_STATEMENT:
-                statement = text_of_statement(statement)
-            record.add_query(
-                statement, parameters if observer.detail > 1 else None, began,
-                seconds, count if type(count) is int else -1, failed,
-                observer.places.here(3))
+            # `add_query`, written out: to call it costs as much as what it does.
+            queries.append(_tuple(Query, (
+                statement, parameters if observer.detail > 1 else None, began, seconds,
+                count, failed, observer.places.here(3 + within))))
+            if record.changed is not None:
+                record.changed(record)
         except Exception as exc:
             self.source.fail(exc)
 
     def method(self, owner: Any, name: str, rows: Rows = None, of_result: bool = False,
-               blocks: Optional[Callable[[Any], bool]] = None, at: int = 1) -> None:
+               awaits: Optional[Callable[[Any], Any]] = None, at: int = 1,
+               has_parameters: bool = True, within: int = 0) -> None:
         """Observe the method `owner.name(statement, parameters)`, whose statement is the argument
-        `at` that place. What tells of `rows` is its result, else what precedes the statement: its
-        owner, or a cursor that it is handed. It blocks its thread until it has come to its end,
-        unless `blocks(self)` denies that: others run there meanwhile."""
+        `at` that place; what follows it are its parameters, if it `has_parameters`. What tells of
+        `rows` is its result, else what precedes the statement: its owner, or a cursor that it is
+        handed. It blocks its thread until it has come to its end, unless `awaits(self)` says that
+        others run there meanwhile. `within` so many calls of its own the
+        library calls it: their places need not be looked at, which is most that is done here."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
-            # `Running`, written out: it would cost as much again. So does each thing that is done
-            # where nothing is noted, as of a driver below an ORM.
+            # Each step of this is done for each statement, the first ones of a driver's below an
+            # ORM as well, of which nothing is noted.
             def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
                 record = current()
@@ -223,38 +235,39 @@ class Observing:
                 thread = ident()
                 if thread in blocked or is_covered() or record.closed or not source.on:
                     return execute(*arguments, **named) if named else execute(*arguments)
-                alone = blocks is None or blocks(arguments[0])
-                if alone:
-                    enter(thread)
-                else:
-                    cover(True)
-                result = None
-                began, failed = clock(), True
+                if awaits is not None and awaits(arguments[0]):
+                    with Running(observing, record, read, rows, None, arguments, named,
+                                 subject_of(arguments)) as running:
+                        return running.ended(execute(*arguments, **named))
+                enter(thread)
+                result, failed, began = None, True, clock()
                 try:
                     result = execute(*arguments, **named) if named else execute(*arguments)
                     failed = False
                     return result
                 finally:
                     seconds = clock() - began
-                    if alone:
-                        leave(thread)
+                    leave(thread)
+                    if named or len(arguments) <= after:
+                        statement, parameters = read(None, arguments, named)
+                        note(record, began, seconds, statement, parameters, rows,
+                             result if of_result else subject_of(arguments), failed)
                     else:
-                        cover(False)
-                    given = len(arguments)
-                    if named or given <= at:
-                        statement, parameters = first_and_second(None, arguments[at:], named)
-                    else:
-                        statement = arguments[at]
-                        parameters = arguments[after] if given > after else None
-                    if handed and not isinstance(parameters, (tuple, list, dict)):
-                        parameters = None  # it is something else that follows the statement
-                    note(record, began, seconds, statement, parameters, rows,
-                         result if of_result else arguments[before] if given > before else None,
-                         failed)
+                        note(record, began, seconds, arguments[at], arguments[after], rows,
+                             result if of_result else arguments[before], failed, within)
             return observed
 
-        source, note, before, after, handed = self.source, self.note, at - 1, at + 1, at > 1
-        current, is_covered, cover, clock = running.get, covered.get, covered.set, perf_counter
+        def read(owner: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]
+                 ) -> Tuple[Any, Any]:
+            statement, parameters = first_and_second(None, arguments[at:], named)
+            return statement, parameters if has_parameters else None
+
+        def subject_of(arguments: Tuple[Any, ...]) -> Any:
+            return arguments[before] if len(arguments) > before and not of_result else None
+
+        observing, source, note, before = self, self.source, self.note, at - 1
+        after = at + 1 if has_parameters else sys.maxsize
+        current, is_covered, clock = running.get, covered.get, perf_counter
         ident, enter, leave = threading.get_ident, blocked.add, blocked.discard
         self.source.replace(owner, name, make)
 
@@ -277,16 +290,20 @@ class Observing:
         self.source.replace(owner, name, make)
 
     def covering(self, owner: Any, name: str,
-                 blocks: Callable[..., bool] = lambda *arguments: False) -> None:
-        """Note nothing of what `owner.name` does in its turn: what sets up a connection, say, is
-        no statement of the application's. It is known to block its thread where
-        `blocks(*arguments)` says so."""
+                 awaits: Optional[Callable[[Any], Any]] = None) -> None:
+        """Note nothing of what the method `owner.name` does in its turn: what sets up a
+        connection, say, is no statement of the application's. It blocks its thread if
+        `awaits(self)` is there to say that no others run there meanwhile."""
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                if running.get() is None:  # nothing would be noted
+                if current() is None:  # nothing would be noted
                     return function(*arguments, **named)
-                if not blocks(*arguments):
+                try:
+                    alone = awaits is not None and not awaits(arguments[0])
+                except AttributeError:
+                    alone = False
+                if not alone:
                     with Covering():
                         return function(*arguments, **named)
                 thread = ident()
@@ -306,7 +323,7 @@ class Observing:
             # A decorator may pass on what is to be awaited, and be none itself.
             return awaited if inspect.iscoroutinefunction(inspect.unwrap(function)) else observed
 
-        ident = threading.get_ident
+        ident, current = threading.get_ident, running.get
         self.source.replace(owner, name, make)
 
     def ending(self, owner: Any, name: str, word: str,

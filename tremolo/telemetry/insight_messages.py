@@ -6,21 +6,9 @@ Apart, for only a worker with a viewer of details makes any.
 from typing import Any, Dict, List, TypedDict
 
 
-class Query(TypedDict, total=False):
-    """A statement that a request sent to a database. `sql` and `place` are indices."""
-
-    sql: int  # in InsightEvent.statements
-    place: int  # in InsightEvent.places; -1: outside of the project
-    at: float  # ms after the request began
-    ms: float
-    rows: int  # where it is known
-    failed: bool
-    parameters: str  # at detail level 2; masked where the statement is about secrets
-
-
 class Repeated(TypedDict):
     """One statement that was sent again and again from one place: mostly a loop over what one
-    query brought (1+N)."""
+    query brought (1+N). `sql` and `place` as in InsightEvent.queries."""
 
     count: int
     sql: int
@@ -102,7 +90,13 @@ class InsightEvent(TypedDict, total=False):
     request: int  # RequestRow.id
     statements: List[str]  # normalised: without values
     places: List[str]  # "/path/views.py:31"
-    queries: List[Query]
+    # Statements that the request sent to a database, in the order of their ends: each is
+    # [sql, place, at_us, us, rows], with `failed` and `parameters` where there are such.
+    # `sql`, `place`: numbers in `statements` and `places`; -1: outside of the project
+    # `at_us`, `us`: when it began and how long it took, in microseconds, from the request's begin
+    # `rows`: -1 where it is not known
+    # `parameters`: text, at detail level 2; masked where the statement is about secrets
+    queries: List[List[Any]]
     query_count: int
     sql_ms: float
     repeated: List[Repeated]

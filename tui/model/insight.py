@@ -55,6 +55,10 @@ class Node(NamedTuple):
     samples: int
 
 
+#: of a statement that is told: what ends it where nothing else is said
+_LIKE_MOST = (-1, -1, 0, 0, -1, False, "")
+
+
 class Facts:
     """What is known of one request; see `tremolo.telemetry.messages.InsightEvent`."""
 
@@ -64,11 +68,8 @@ class Facts:
         statements = _texts(get("statements"))
         places = _texts(get("places"))
         self.queries: List[Query] = [
-            Query(_at(statements, query.get("sql")), _at(places, query.get("place")),
-                  float(query.get("at", 0.0)), float(query.get("ms", 0.0)),
-                  int(query.get("rows", -1)), bool(query.get("failed")),
-                  clean(query.get("parameters", ""), 400))
-            for query in _objects(get("queries"))]
+            _query(each, statements, places) for each in get("queries", ())
+            if isinstance(each, list)]
         self.query_count = int(get("query_count", 0))
         self.sql_ms = float(get("sql_ms", 0.0))
         self.repeated = [
@@ -117,6 +118,12 @@ class Insight:
 
     def of(self, pid: int, request: int) -> Optional[Facts]:
         return self._facts.get((pid, request))
+
+
+def _query(told: List[Any], statements: List[str], places: List[str]) -> Query:
+    sql, place, at, took, rows, failed, parameters = [*told, *_LIKE_MOST[len(told):]][:7]
+    return Query(_at(statements, sql), _at(places, place), float(at) / 1000, float(took) / 1000,
+                 int(rows), bool(failed), clean(parameters, 400))
 
 
 def _mail(value: Any) -> Optional[Mail]:

@@ -12,7 +12,7 @@ def attach(source: Source) -> None:
     database = sys.modules["peewee"].Database
     # Its asynchronous databases let others run, in a greenlet.
     observing.method(database, "execute_sql", row_count, of_result=True,
-                     blocks=lambda database: False)
+                     awaits=lambda database: True)
     # What begins and ends them are statements for the driver, which nobody has written.
     waiting: List[Any] = [database]
     while waiting:

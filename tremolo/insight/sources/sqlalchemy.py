@@ -5,6 +5,7 @@ Not by its events: a listener of engines costs each statement more than all else
 """
 
 import sys
+from operator import attrgetter
 from typing import Any, Callable
 
 from ..source import Source
@@ -14,18 +15,16 @@ from ..statements import Observing, row_count
 METHODS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
-def _blocks(dialect: Any) -> bool:
-    """Whether its statements block their thread: those of asynchronous engines let others run."""
-    return not getattr(dialect, "is_async", True)
+#: calls by which a connection comes to these, all of them private
+WITHIN = 2
+#: whether statements of a dialect let others run meanwhile, as those of asynchronous engines do
+#: (asked for each: no function of ours)
+_is_async = attrgetter("is_async")
 
 
-def _blocks_by(*names: str) -> Callable[..., bool]:
-    """As `_blocks`, of the dialect that one comes to by attributes of these names."""
-    def blocks(owner: Any, *arguments: Any) -> bool:
-        for name in names:
-            owner = getattr(owner, name, None)
-        return _blocks(owner)
-    return blocks
+def _unknown(dialect: Any) -> bool:
+    """As `_is_async`, of dialects that do not say: to be on the safe side."""
+    return True
 
 
 def attach(source: Source) -> None:
@@ -38,7 +37,10 @@ def attach(source: Source) -> None:
             seen.add(dialect)
             for name in METHODS:
                 if name in vars(dialect):
-                    observing.method(dialect, name, row_count, blocks=_blocks, at=2)
+                    observing.method(
+                        dialect, name, row_count, at=2,
+                        awaits=_is_async if hasattr(dialect, "is_async") else _unknown,
+                        has_parameters=name != "do_execute_no_params", within=WITHIN)
 
     def made(init: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, pool: Any, dialect: Any, *arguments: Any, **named: Any) -> None:
@@ -58,13 +60,13 @@ def attach(source: Source) -> None:
 
     for word in ("commit", "rollback"):
         # For drivers note ends as well.
-        observing.covering(base.Connection, f"_{word}_impl", _blocks_by("dialect"))
+        observing.covering(base.Connection, f"_{word}_impl", attrgetter("dialect.is_async"))
         observing.ending(base.Connection, f"_{word}_impl", word)
     # What a connection is set up with, and what it is given back to its pool with.
     pooled = sys.modules["sqlalchemy.pool.base"]
     observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect",
-                       _blocks_by("_ConnectionRecord__pool", "_dialect"))
-    observing.covering(pooled._ConnectionFairy, "_reset", _blocks_by("_pool", "_dialect"))
+                       attrgetter("_ConnectionRecord__pool._dialect.is_async"))
+    observing.covering(pooled._ConnectionFairy, "_reset", attrgetter("_pool._dialect.is_async"))
     pool = sys.modules.get("sqlalchemy.pool.impl")
     if pool is not None:
         source.waiting(pool.QueuePool, "_do_get")
