@@ -3,10 +3,12 @@ so that they explain themselves, and hold under `python -O`.
 
 And what a run of thousands of tests would otherwise pay again and again: bytecode of rewritten
 tests is kept even where Python shall write none, for to make it takes longer than all else of
-collecting them; and garbage is not looked for among what is there once they are collected, and
+collecting them, and so is that of what processes of tests import, which is large packages again
+and again; and garbage is not looked for among what is there once tests are collected, and
 stays."""
 
 import gc
+import os
 import sys
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 pytest.register_assert_rewrite(
     "tests.support", "tests.app", "tests.asgi", "tests.net", "tests.frameworks",
     "tests.protocol", "tests.worker")
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(hookwrapper=True)

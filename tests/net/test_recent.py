@@ -1,6 +1,7 @@
 """Which exchanges viewers are shown: all of few, a sample of many, and what is remarkable."""
 
 import contextlib
+import functools
 import random
 import types
 
@@ -21,11 +22,23 @@ from tremolo.net.recent import (
 )
 
 
+class Exchange:
+    """One as it begins, of hundreds of thousands: what all have in common is made once."""
+
+    choice, capture, sought, stands_for, throttle_mark = SAMPLED, None, None, 1.0, 0.5
+    connection = types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0))
+
+    def __init__(self, head):
+        self.head = head
+
+
+@functools.cache
+def head(target):
+    return types.SimpleNamespace(target=target, headers=())
+
+
 def exchange(target=b"/"):
-    return types.SimpleNamespace(
-        head=types.SimpleNamespace(target=target, headers=[]), choice=SAMPLED, capture=None,
-        throttle_mark=0.5, stands_for=1.0, sought=None,
-        connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=2.0)))
+    return Exchange(head(target))
 
 
 def ended(recent, count=1, target=b"/", seconds=0.001, remarkable=False):
@@ -87,12 +100,12 @@ def test_what_is_told_of_any_load_stands_for_all_of_it(seed):
     load, recent = random.Random(seed), Recent()
     count, milliseconds = 0, 0.0
     told, stood_for, estimated, left_out = 0, 0.0, 0.0, 0
-    begun = 0
+    begun, targets = 0, (b"/0", b"/1", b"/2")
     for turn in range(300):
         recent.renew(load.choice([5, 60, 300]), begun)
         begun = load.choice([0, 3, 80, 500, 2_000])
         for index in range(begun):
-            each = exchange(b"/%d" % load.randrange(3))
+            each = exchange(targets[int(3 * load.random())])
             each.milliseconds = 1 + turn % 7 + 5 * index / begun
             recent.begin(each)
             recent.end(each, 0.001, False)

@@ -1,5 +1,6 @@
 """What viewers look for is chosen before others, bounded, and stands for what is like it."""
 
+import functools
 import random
 import types
 
@@ -11,11 +12,24 @@ from tremolo.net.sought import MOST_TARGETS, Sought
 ROOM = 8  # of what is sought
 
 
+class Exchange:
+    """One as it begins, of hundreds of thousands: what all have in common is made once."""
+
+    choice, capture, sought, stands_for = SAMPLED, None, None, 1.0
+    throttle_mark = seconds = 0.0
+    connection = types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=0.0))
+
+    def __init__(self, head, status):
+        self.head, self.status = head, status
+
+
+@functools.cache
+def head(target):
+    return types.SimpleNamespace(target=target, headers=())
+
+
 def exchange(target=b"/", status=200):
-    return types.SimpleNamespace(
-        head=types.SimpleNamespace(target=target, headers=[]), choice=SAMPLED, capture=None,
-        throttle_mark=0.0, stands_for=1.0, sought=None, status=status, seconds=0.0,
-        connection=types.SimpleNamespace(outbox=types.SimpleNamespace(throttle_seconds=0.0)))
+    return Exchange(head(target), status)
 
 
 def under_load(*sought, begun=10_000):
@@ -225,17 +239,18 @@ def test_what_is_told_of_any_load_stands_for_all_of_it(seed, lasting):
             recent.seek(filters if lasting else load.sample(filters, load.randrange(4)))
         recent.renew(load.choice([1, 5, 60]), begun, load.choice([4, 20]))
         begun = load.choice([5, 80, 500, 1_000])
-        for _ in range(begun):
-            each = exchange(b"/%d" % load.choice([0, 1, 2, 2, 2, 2]),
-                            load.choice([200, 200, 200, 404]))
-            if recent.until_next > 1 and (not recent.asks or each.head.target in recent.seen):
+        for target, status in zip(
+                load.choices([b"/0", b"/1", b"/2", b"/2", b"/2", b"/2"], k=begun),
+                load.choices([200, 200, 200, 404], k=begun)):
+            each = exchange(target, status)
+            if recent.until_next > 1 and (not recent.asks or target in recent.seen):
                 recent.until_next -= 1
                 each.choice = LEFT_OUT
             else:
                 recent.begin(each)
             running.append(each)
             if len(running) > 30 or turn == 399:
-                each = running.pop(load.randrange(len(running)))
+                each = running.pop(int(load.random() * len(running)))
                 remarkable, seconds = load.random() < 0.01, load.random() / 10
                 key = each.head.target, each.status, remarkable
                 counted[key] = counted.get(key, 0) + 1

@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 
 import textual.app
 import textual.pilot
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
 from textual.css.stylesheet import Stylesheet
+from textual.geometry import Region
 
 from tests.support.feed_player import FeedPlayer, line
 from tui import replay
@@ -50,6 +53,24 @@ def parse_once(self, css, read_from, **how):
 
 
 Stylesheet._parse_rules = parse_once
+
+updated = Compositor.render_update
+
+
+def drawn_for_nobody(self, full=False, screen_stack=None, simplify=False):
+    """What has changed is drawn as for a terminal, but not cut into what is written to one, for
+    there is none: that takes longer than the drawing. Pictures (`simplify`) are for somebody."""
+    if simplify:
+        return updated(self, full, screen_stack, simplify)
+    visible_screen_stack.set(screen_stack or [])
+    regions = {self.size.region} if full else self._dirty_regions.copy()
+    self._dirty_regions.clear()
+    for _ in self._get_renders(Region.from_union(regions)) if regions else ():
+        pass
+    return None
+
+
+Compositor.render_update = drawn_for_nobody
 
 
 class Driver:
