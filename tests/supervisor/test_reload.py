@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.support.processes import ROOT, Server, hello, project, wait_until
+from tests.support.processes import ROOT, Server, hello, project, save, wait_until
 
 
 @pytest.fixture(params=["zygote", "spawn"])
@@ -376,3 +376,30 @@ def test_hangup_renews_the_workers_of_a_headless_server(tmp_path):
         assert server.text() == "one"
         assert before.isdisjoint(server.workers.values())
         assert len(server.workers) == 2
+
+
+def test_options_that_changed_are_said_to_take_a_restart(tmp_path):
+    pytest.importorskip("tomllib")
+    project(tmp_path, "one")
+    file = tmp_path / "pyproject.toml"
+    head = "[tool.tremolo]\nkeepalive-timeout = "
+    file.write_text(head + "7\nlog-level = 'info'\n")
+
+    def restarts():
+        return [event["text"] for event in server.find("log")
+                if "[tool.tremolo]" in event["text"]]
+
+    with dev(tmp_path, "--log-level", "debug") as server:
+        assert server.text() == "one"
+        # What the command line decides is not in force after a restart either.
+        save(file, head + "8\nlog-level = 'warning'\nthrottle = ['down=1M']\n")
+        server.wait_for("reload", gen=2, state="ready")
+        assert restarts() == ["[tool.tremolo] in pyproject.toml: keepalive-timeout, throttle "
+                              "changed, which takes a restart of the server"]
+        save(file, head + "7\n")
+        server.wait_for("reload", gen=3, state="ready")
+        save(file, head + "7 8\n")
+        server.wait_for("log", level="error")
+        server.wait_for("reload", gen=4, state="ready")
+        assert len(restarts()) == 1
+        assert server.find("log", level="error")[0]["text"].startswith("pyproject.toml: ")

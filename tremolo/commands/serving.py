@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequenc
 
 from ..config import BY_NAME, Settings
 from ..exceptions import ConfigurationError
+from ..pyproject import read_pyproject, spelled
 from .given import parse
-from .pyproject import options_of, read_pyproject
+from .options import names_of, options_of
 
 if TYPE_CHECKING:
     from ..discovery.project import Choice
@@ -29,6 +30,8 @@ class Start(NamedTuple):
     notes: Tuple[str, ...] = ()
     environ: Tuple[Tuple[str, str], ...] = ()
     found: bool = False
+    #: what stood in [tool.tremolo], by folder, and the names that the command line decides
+    configured: Tuple[Dict[str, Dict[str, str]], Sequence[str]] = ({}, ())
 
 
 def serve(arguments: List[str], dev: bool) -> int:
@@ -62,6 +65,7 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
     Raises ConfigurationError.
     """
     given = parse(arguments)
+    decided = list(given)
     app = given.pop("app", None)
     here = os.getcwd()
     table = read_pyproject(here)
@@ -103,7 +107,10 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
         notes += (WARNING,)
     _check(app, settings)
-    return Start(app, settings, notes, tuple(environ.items()), found is not None)
+    folders = dict.fromkeys((here, os.getcwd(), *([found[1]] if found else ())))
+    return Start(app, settings, notes, tuple(environ.items()), found is not None,
+                 ({folder: spelled(folder) for folder in folders} if settings.reload else {},
+                  names_of(decided)))
 
 
 def _follow(choice: "Choice", folder: str, here: str, values: Dict[str, Any],
@@ -256,6 +263,8 @@ def launch_of(start: Start, dev: bool, capture: bool = False) -> "Launch":
         folder = home  # what lies beside the sources matters too: templates, settings
     described: Dict[str, Any] = {"target": app, "environ": dict(start.environ),
                                  "notes": list(start.notes)}
+    if start.configured[0]:
+        described["configured"] = start.configured
     return Launch(described, shown(app, settings), settings, dev, folder, home,
                   capture)
 

@@ -12,10 +12,22 @@ watching has begun, before new code serves, and once a second.
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from ..config import Settings
 from ..envfile import env_files
+from ..exceptions import ConfigurationError
 from .basis import Basis, places_of
 from .checkout import Checkouts
 from .loop_guard import LoopGuard, Pace
@@ -45,12 +57,15 @@ class Reloader:
 
     `folder` is watched; relative paths are those of `home`, the working directory as the user
     named it. `assets(paths)` is called for templates, styles and the like, that need no new code.
+    `configured` are the arguments of `changed_options`.
     """
 
     def __init__(self, settings: Settings, folder: str, home: str,
                  generations: "Generations", spawner: "Spawner",
                  loop: asyncio.AbstractEventLoop, note: Callable[[str, str], None],
-                 assets: Callable[[List[str]], None]) -> None:
+                 assets: Callable[[List[str]], None],
+                 configured: Sequence[Any] = ({}, ())) -> None:
+        self._configured = configured
         self._generations = generations
         self._spawner = spawner
         self._loop = loop
@@ -214,9 +229,25 @@ class Reloader:
                 return
         if not self._settings_files.isdisjoint(changed):
             self._spawner.renew(forget=True)
+            self._look_at_options(changed)
         self._unknown.clear()
         self._relevance.tried(changed)
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
+
+    def _look_at_options(self, changed: List[str]) -> None:
+        """Say of options that changed that new code does not have them."""
+        if all(os.path.basename(path) != "pyproject.toml" for path in changed):
+            return
+        from ..pyproject import changed_options
+
+        try:
+            names = changed_options(*self._configured)
+        except ConfigurationError as exc:
+            self._note(str(exc), "error")
+            return
+        if names:
+            self._note(f"[tool.tremolo] in pyproject.toml: {', '.join(names)} changed, which "
+                       "takes a restart of the server", "warning")
 
     def _look_at_reads(self, paths: Set[str], assets: List[str]) -> None:
         """What is no code may still be known by heart: templates, for example."""

@@ -159,7 +159,8 @@ class Supervisor:
         if settings.reload:
             reloader = Reloader(
                 settings, self._launch.folder, self._launch.home, self._generations,
-                self._spawner, self._loop, self.note, self._on_assets)
+                self._spawner, self._loop, self.note, self._on_assets,
+                self._launch.app.get("configured", ({}, ())))
             self._reloader = self._generations.reloader = self._observer.reloader = reloader
         heartbeat = Heartbeat(
             self._loop, self._generations, self._spawner, self._observer, self._reloader,
