@@ -180,7 +180,7 @@ def test_an_application_that_does_not_receive_holds_up_the_client(loop_name, siz
         async with serving_asgi(app) as site, peer(site) as ws:
             data = frame(BINARY, bytes(size))
             ws.client.sock.setblocking(False)
-            wanted = b"".join([data] * (6_000_000 // (size + 20)))
+            wanted = b"".join([data] * (4_000_000 // (size + 20)))
             written = ws.client.send_what_fits(wanted)
             link = site.connection.upgraded
             while not link.holding:
