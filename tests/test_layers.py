@@ -12,7 +12,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: what each layer may import of the project, beside itself
 LEAVES = {"config", "exceptions", "units", "throttle", "envfile", "proxies", "addresses",
-          "companions", "recording", "scope", "upstreams", "pyproject"}
+          "companions", "recording", "scope", "stacks", "upstreams", "pyproject"}
 ALLOWED = {
     "tremolo": {"app", "Application", "Tremolo"},
     "protocol": set(),

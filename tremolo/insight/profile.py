@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 from weakref import ref
 
+from ..stacks import undisturbed
 from ..telemetry.sanitize import clean
 from .pace import LEAST, Pace, route_of
 from .record import Record, running
@@ -127,6 +128,19 @@ class Profiler:
     def _sample(self, slow: List[Record], now: float) -> None:
         for each in slow:
             each.sample_due = now + _apart(each, now)
+        with undisturbed:
+            stacks_of = self._stacks_of(slow)
+        for record, stacks in stacks_of:
+            steps = round(_apart(record, now) / STEP)
+            record.samples += 1
+            record.sampled += steps
+            self.samples += 1
+            for stack in stacks:
+                if stack and (stack in record.stacks or len(record.stacks) < MAX_STACKS):
+                    record.stacks[stack] = record.stacks.get(stack, 0) + steps
+
+    def _stacks_of(self, slow: List[Record]) -> List[Tuple[Record, List[Stack]]]:
+        """Where the code of each is: in threads, on the loop's, or where it waits."""
         frames = sys._current_frames()
         # A frame that knows itself, and with it all others and what they hold, would live on
         # until the collector comes.
@@ -134,7 +148,8 @@ class Profiler:
         tasks = [_task_of(record) for record in slow]
         loop = next((task.get_loop() for task in tasks if task is not None), None)
         if loop is None:
-            return
+            return []
+        found: List[Tuple[Record, List[Stack]]] = []
         current = asyncio.current_task(loop)
         in_threads: Dict[int, List[FrameType]] = {}
         for ident, frame in frames.items():
@@ -152,13 +167,8 @@ class Profiler:
                 stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
             else:
                 stacks = [self._labels(_awaited(task.get_coro()))]
-            steps = round(_apart(record, now) / STEP)
-            record.samples += 1
-            record.sampled += steps
-            self.samples += 1
-            for stack in stacks:
-                if stack and (stack in record.stacks or len(record.stacks) < MAX_STACKS):
-                    record.stacks[stack] = record.stacks.get(stack, 0) + steps
+            found.append((record, stacks))
+        return found
 
     def _labels(self, frames: List[Tuple[Any, int]]) -> Stack:
         """From the outermost frame of the project inwards, each library's frames as one: what it

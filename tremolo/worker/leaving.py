@@ -11,6 +11,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
+from ..stacks import undisturbed
 from ..telemetry.sanitize import clean
 from .installed import is_project
 from .watchdog import BLOCKED_AFTER, stack_of
@@ -94,10 +95,11 @@ def _few(names: List[str], kind: str) -> List[str]:
 
 
 def _place_of(thread: threading.Thread, what: str) -> List[str]:
-    frame = sys._current_frames().get(thread.ident or 0)
-    if frame is None:
-        return []
-    place = _place(frame)
+    with undisturbed:
+        frame = sys._current_frames().get(thread.ident or 0)
+        if frame is None:
+            return []
+        place = _place(frame)
     return [] if place is None else [f"{place}, {what}"]
 
 
@@ -111,23 +113,25 @@ def _place(frame: FrameType) -> Optional[str]:
 
 def _threads() -> List[str]:
     """Threads that Python waits for, and where each is."""
-    frames: Dict[int, FrameType] = sys._current_frames()
-    del frames[threading.get_ident()]  # one that knows itself would live on
-    found: List[Tuple[str, Optional[FrameType]]] = [
-        (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
-        if not thread.daemon and thread is not threading.main_thread()]
     reported = []
-    for name, frame in found:
-        place = None if frame is None else _place(frame) or stack_of(frame)[0]
-        reported.append(f'thread "{clean(name, 40)}"' + (f" at {place}" if place else ""))
+    with undisturbed:
+        frames: Dict[int, FrameType] = sys._current_frames()
+        del frames[threading.get_ident()]  # one that knows itself would live on
+        found: List[Tuple[str, Optional[FrameType]]] = [
+            (thread.name, frames.get(thread.ident or 0)) for thread in threading.enumerate()
+            if not thread.daemon and thread is not threading.main_thread()]
+        for name, frame in found:
+            place = None if frame is None else _place(frame) or stack_of(frame)[0]
+            reported.append(f'thread "{clean(name, 40)}"' + (f" at {place}" if place else ""))
     return _few(reported, "threads")
 
 
 def _is_waiting_for_threads(main: threading.Thread) -> bool:
     """Whether Python ends, but for threads: `threading._shutdown` runs then."""
-    frame = sys._current_frames().get(main.ident or 0)
-    while frame is not None and frame.f_back is not None:
-        frame = frame.f_back
+    with undisturbed:
+        frame = sys._current_frames().get(main.ident or 0)
+        while frame is not None and frame.f_back is not None:
+            frame = frame.f_back
     return frame is not None and frame.f_code.co_name == "_shutdown"
 
 

@@ -16,6 +16,7 @@ import traceback
 from types import FrameType
 from typing import Callable, Optional, Tuple
 
+from ..stacks import undisturbed
 from ..telemetry.sanitize import clean, clean_lines
 from .installed import PACKAGE, is_project
 
@@ -106,14 +107,18 @@ class Watchdog:
 
     def _report_slow(self, seconds: float) -> None:
         # Not in `_run`, which would keep the frame, and all that it works with, for good.
-        frame = sys._current_frames().get(self._main)
-        self._slow(seconds, project_place(frame) if frame is not None else "")
+        with undisturbed:
+            frame = sys._current_frames().get(self._main)
+            place = project_place(frame) if frame is not None else ""
+        self._slow(seconds, place)
 
     def _report(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._main)
-        if frame is not None:
+        with undisturbed:
+            frame = sys._current_frames().get(self._main)
+            if frame is None:
+                return
             place, stack = stack_of(frame)
-            self._blocked(seconds, place, stack)
+        self._blocked(seconds, place, stack)
 
     def _supervisor_gone(self) -> bool:
         if self._control_fd < 0:
