@@ -218,6 +218,27 @@ def test_a_function_that_holds_up_the_loop_is_seen():
     assert "waiting_for" in labels(profiled(answer))
 
 
+@pytest.mark.parametrize(("work", "seen"), [
+    (waits, "waits"), (lambda record: asyncio.sleep(0, waiting_for(record)), "<lambda>")],
+    ids=["waits", "holds up the loop"])
+def test_what_a_task_does_that_the_request_started_is_seen(work, seen):
+    """As below Starlette's BaseHTTPMiddleware: the task that answers but waits for it."""
+    async def answer(record):
+        from tremolo.insight.record import running
+
+        async def child():
+            await work(record)
+
+        async def waits_for_the_child():
+            await asyncio.wait([asyncio.ensure_future(child())])
+
+        running.set(record)
+        await waits_for_the_child()
+
+    found = labels(profiled(answer))
+    assert seen in found and "waits_for_the_child" not in found
+
+
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="it counts references")
 def test_what_a_sampled_function_held_is_gone_when_it_has_returned():
     held = []

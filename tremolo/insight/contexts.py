@@ -16,13 +16,15 @@ def context_of(told: Mapping[str, Any]) -> Optional[Context]:
     """The context in which ran what the exception handler of a loop is `told` of; None where
     that is nothing that runs, as a future that somebody else was to fulfil."""
     for name in _NAMES:
-        thing = told.get(name)
-        if thing is None:
-            continue
-        found = getattr(thing, "_context", None)  # of handles, and of tasks made in Python
-        if isinstance(found, Context):
+        found = None if told.get(name) is None else context_in(told[name])
+        if found is not None:
             return found
-        for each in gc.get_referents(thing):
-            if isinstance(each, Context):
-                return each
     return None
+
+
+def context_in(thing: Any) -> Optional[Context]:
+    """The context of a task or a handle."""
+    found = getattr(thing, "_context", None)  # of handles, and of tasks made in Python
+    if isinstance(found, Context):
+        return found
+    return next((each for each in gc.get_referents(thing) if isinstance(each, Context)), None)

@@ -9,13 +9,15 @@ import asyncio
 import os
 import sys
 import threading
+from itertools import islice
 from time import perf_counter
 from types import FrameType
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 from weakref import ref
 
 from ..stacks import undisturbed
 from ..telemetry.sanitize import clean
+from .contexts import context_in
 from .pace import LEAST, Pace, route_of
 from .record import Record, running
 
@@ -31,6 +33,7 @@ MAX_DEPTH = 60
 MAX_NODES = 60
 #: requests that are sampled at the same time
 MAX_SLOW = 5
+MAX_TASKS = 500  # of which it is asked whose they are
 
 Stack = Tuple[str, ...]
 
@@ -151,6 +154,7 @@ class Profiler:
             return []
         found: List[Tuple[Record, List[Stack]]] = []
         current = asyncio.current_task(loop)
+        started = _started_for(slow, asyncio.all_tasks(loop))
         in_threads: Dict[int, List[FrameType]] = {}
         for ident, frame in frames.items():
             if ident != self._loop_thread:
@@ -163,10 +167,14 @@ class Profiler:
                 stacks = [self._labels(_outwards(frame)) for frame in in_threads[record.id]]
             elif task is None:
                 continue
-            elif task is current:
+            elif current is not None and (task is current or current in started[record.id]):
                 stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
             else:
-                stacks = [self._labels(_awaited(task.get_coro()))]
+                # What it started does the work, as below Starlette's BaseHTTPMiddleware; what of
+                # that has nothing of the project is the framework's own.
+                stacks = [stack for stack in (self._labels(_awaited(each.get_coro()))
+                                              for each in started[record.id]) if stack]
+                stacks = stacks or [self._labels(_awaited(task.get_coro()))]
             found.append((record, stacks))
         return found
 
@@ -205,6 +213,17 @@ def _apart(record: Record, now: float) -> float:
 def _task_of(record: Record) -> Any:
     """The task that answers it, if it still does."""
     return None if record.task is None else record.task()
+
+
+def _started_for(records: List[Record], tasks: Iterable[Any]) -> Dict[int, List[Any]]:
+    """Which of `tasks` each of the records started, beside the one that answers it."""
+    found: Dict[int, List[Any]] = {record.id: [] for record in records}
+    for task in islice(tasks, MAX_TASKS):
+        context = context_in(task)
+        record = None if context is None else context.get(running)
+        if record is not None and record.id in found and task is not _task_of(record):
+            found[record.id].append(task)
+    return found
 
 
 def _package(path: str) -> str:
