@@ -133,3 +133,22 @@ def written_by(record, insight):
         assert insight.current() is record
     finally:
         running.reset(token)
+
+
+def test_what_a_request_did_is_told_at_the_end_of_its_process():
+    async def check(site, insight):
+        told, flushed = [], []
+        insight.on_facts = lambda event: told.append(event["request"])
+        insight._output = SimpleNamespace(requests=insight, flush=flushed.append)
+        _, client = await asked(site, insight, 1)
+        records = list(insight._records.values())
+        for record in records:
+            record.add_query("SELECT 1", None, 0.0, 0.001, 1, False, None)
+            insight.row(record.id, 204, True, 0.0)
+        written_by(records[0], insight)
+        flushed.clear()
+        insight.last()
+        assert told == [record.id for record in records] and flushed == records[:1]
+        client.close()
+
+    watched(check)

@@ -49,6 +49,8 @@ MAX_RECORDS = 4000
 LINGER = 60.0
 #: a turn of the loop, ten times a second, is held up by telling for so many seconds at most
 TELLING = 0.003
+#: and the end of the process
+TELLING_LAST = 0.3
 MAX_UNTOLD = 1000
 #: statements and calls that are kept of exchanges that have ended
 MAX_KEPT = 20_000
@@ -215,11 +217,7 @@ class Insight:
         for id, (_, exchange) in list(self._failing.items()):
             if exchange.ended and not exchange.choice:  # what it failed over was told
                 self._failing.pop(id, None)
-        try:
-            self._tell()
-        except Exception as exc:
-            self._logger.warning("insight: what a request did cannot be told: %s: %s",
-                                 type(exc).__name__, exc, exc_info=exc)
+        self._tell(TELLING)
         ended = self._ended
         while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
             _close(ended.popleft()[1]())
@@ -238,12 +236,24 @@ class Insight:
             if self._output is not None:
                 self._output.flush(record)
 
-    def _tell(self) -> None:
-        """Tell what is known of exchanges that have ended; of too many, of the newest. All of
-        them have their counts in their rows."""
+    def last(self) -> None:
+        """Nothing more happens in this process: tell what waits. After the last rows."""
+        self._flush(self._writing | self._wrote)
+        self._tell(TELLING_LAST)
+
+    def _tell(self, seconds: float) -> None:
+        """Tell what is known of exchanges that have ended, for so many `seconds`; of too many, of
+        the newest. All of them have their counts in their rows."""
+        try:
+            self._tell_events(seconds)
+        except Exception as exc:
+            self._logger.warning("insight: what a request did cannot be told: %s: %s",
+                                 type(exc).__name__, exc, exc_info=exc)
+
+    def _tell_events(self, seconds: float) -> None:
         untold = list(self._untold.items())
         surplus = len(untold) - MAX_UNTOLD
-        until = perf_counter() + TELLING
+        until = perf_counter() + seconds
         for index, (id, record) in enumerate(untold):
             if index >= surplus and perf_counter() > until:
                 break

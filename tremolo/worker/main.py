@@ -338,6 +338,8 @@ class Worker:
             self._errors.on_end(exc, "shutdown")
         self._sampler.stop()
         self._link.send(self._sampler.final())
+        if self._insight is not None:
+            self._insight.last()
         self._link.life("drained")
         if not self._done.done():
             self._done.set_result(0)
