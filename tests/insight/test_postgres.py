@@ -99,6 +99,52 @@ def test_psycopg_of_both_kinds(record, postgres):  # noqa: F811
     assert here(record)
 
 
+def test_cursors_of_psycopg_on_the_server_are_one_statement_each(
+        record, postgres):  # noqa: F811
+    psycopg = pytest.importorskip("psycopg")
+    where = f"host={postgres} user=shop dbname=postgres"
+    with psycopg.connect(where) as connection, connection.cursor("named") as cursor:
+        cursor.execute("select generate_series(1, 100)")
+        assert len(cursor.fetchmany(10)) == 10 and len(list(cursor)) == 90
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(where) as connection, \
+                connection.cursor("named") as cursor:
+            await cursor.execute("select generate_series(1, 9)")
+            assert len(await cursor.fetchall()) == 9
+
+    asyncio.run(main())
+    assert statements(record) == ["select generate_series(…)"] * 2
+    assert rows(record) == [-1, -1] and here(record)
+
+
+def test_blocks_of_psycopg_end_transactions_and_where_there_is_none_nothing_does(
+        record, postgres):  # noqa: F811
+    psycopg = pytest.importorskip("psycopg")
+    where = f"host={postgres} user=shop dbname=postgres"
+    with psycopg.connect(where, autocommit=True) as connection:
+        connection.execute(
+            "create temporary table t (a int unique deferrable initially deferred)")
+        assert record.ends == []
+        with connection.transaction(), connection.transaction():  # a savepoint
+            connection.execute("insert into t values (1)")
+        assert record.ends == ["commit"]
+        with pytest.raises(psycopg.errors.UniqueViolation), connection.transaction():
+            connection.execute("insert into t values (1)")
+        with connection.transaction(force_rollback=True):
+            connection.execute("insert into t values (2)")
+    assert record.ends == ["commit", "rollback", "rollback"]
+    record.ends.clear()
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(where) as connection, \
+                connection.transaction():
+            await connection.execute("select 1")
+
+    asyncio.run(main())
+    assert record.ends == ["commit"]
+
+
 def test_streams_and_copies_of_psycopg_are_one_statement_each(record, postgres):  # noqa: F811
     psycopg = pytest.importorskip("psycopg")
     where = f"host={postgres} user=shop dbname=postgres"
