@@ -48,7 +48,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/answer")
         else:
-            self.send_response(200)
+            self.send_response(404 if self.path == "/missing" else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")

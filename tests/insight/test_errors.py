@@ -217,10 +217,17 @@ def test_a_row_has_the_exception_that_a_framework_answered_a_500_for(caplog):
 
 def test_a_handled_exception_counts_only_if_it_is_no_answer_to_the_client():
     class NotFound(Exception):
-        status_code = 404
+        status_code, detail = 404, "of a framework"
+
+    class OfWerkzeug(Exception):
+        code = 404
+
+        def get_response(self):
+            pass
 
     record = Record(1, "GET")
     record.suspect(NotFound())
+    record.suspect(OfWerkzeug())
     assert record.suspects == []
     record.suspect(ValueError())
     assert len(record.suspects) == 1

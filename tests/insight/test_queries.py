@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 import types
+import urllib.error
 import urllib.request
 import weakref
 
@@ -158,6 +159,52 @@ def test_a_statement_that_fails_is_noted_and_its_error_is_the_applications(recor
     assert [query.failed for query in record.queries] == [True]
 
 
+def test_ends_of_transactions_are_those_that_there_were(record):
+    connection = sqlite3.connect(":memory:")
+    connection.commit()  # of nothing
+    connection.executescript("pragma foreign_keys = on; create table a (id integer primary key);"
+                             "create table b (a references a (id) deferrable initially deferred)")
+    with connection:
+        connection.execute("insert into a values (1)")
+    with pytest.raises(sqlite3.IntegrityError), connection:
+        connection.execute("insert into b values (7)")
+    assert record.ends == ["commit", "rollback"]  # what cannot be committed is taken back
+    connection.rollback()  # of nothing
+    connection.execute("delete from a")
+    connection.rollback()
+    with pytest.raises(KeyError), connection:
+        connection.execute("insert into a values (2)")
+        raise KeyError
+    connection.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.commit()
+    assert record.ends == ["commit", "rollback", "rollback", "rollback"]
+
+
+def test_rows_that_are_given_back_later_are_not_known_to_be_none(record):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    if sqlite3.sqlite_version_info < (3, 35):
+        pytest.skip("sqlite has no returning")
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.StaticPool)
+    with engine.connect() as connection:
+        for text in ("create table t (a)", "insert into t values (1) returning a",
+                     "update t set a = 2 where a = 3"):
+            connection.execute(sqlalchemy.text(text))
+    engine.dispose()
+    assert [query.rows for query in record.queries] == [-1, -1, 0]
+
+
+def test_what_asks_whether_a_connection_still_works_is_no_statement(record, tmp_path):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'a'}", pool_pre_ping=True)
+    for _ in range(3):
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("select 1"))
+    engine.dispose()
+    assert statements(record) == ["select ?"] * 3
+    assert record.ends == ["commit"] * 3
+
+
 def test_sqlalchemy_statements_are_not_noted_again_by_their_driver(record):
     sqlalchemy = pytest.importorskip("sqlalchemy")
     engine = sqlalchemy.create_engine("sqlite://")
@@ -285,8 +332,13 @@ def test_aiosqlite_is_noted_once_and_not_by_its_thread(record):
             async with connection.execute("select 1") as cursor:
                 assert await cursor.fetchone() == (1,)
             assert len(list(await connection.execute_fetchall("select 2"))) == 1
+            await connection.commit()
+            await connection.execute("insert into t values (1)")
+            await connection.commit()
+            record.queries.pop()
 
     asyncio.run(main())
+    assert record.ends == ["commit"]
     assert statements(record) == ["create table t (a)", "select ?", "select ?"]
     assert record.queries[0].place[0] == __file__
 
@@ -360,7 +412,8 @@ def test_psycopg_cursors_of_both_kinds_are_noted(record, insight, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "psycopg", types.SimpleNamespace(
         Cursor=type("Cursor", (FakeDriver,), {}), AsyncCursor=type("A", (FakeAsync,), {}),
-        Connection=FakeDriver, AsyncConnection=FakeAsync))
+        Connection=FakeDriver, AsyncConnection=FakeAsync, ServerCursor=FakeDriver,
+        AsyncServerCursor=FakeAsync, Transaction=FakeDriver, AsyncTransaction=FakeAsync))
     source = Source("psycopg", Log(), insight)
     psycopg.attach(source)
     sys.modules["psycopg"].Cursor().execute("select %s", (1,))
@@ -380,6 +433,10 @@ def test_psycopg_cursors_of_both_kinds_are_noted(record, insight, monkeypatch):
     ("select $$cut off", "select ?"),
     (r"select E'it\'s', 'b'", "select ?, ?"),
     ("select " + "'" * 4001, "select ?"),
+    ('SAVEPOINT "s1405_x1"', "SAVEPOINT …"),
+    ("release savepoint sa_savepoint_2;", "release savepoint …"),
+    ("ROLLBACK TO s3", "ROLLBACK TO …"),
+    ("select savepoint from t", "select savepoint from t"),
 ])
 def test_statements_are_normalised_until_no_value_is_left(statement, text):
     assert normalised(statement) == text
@@ -548,9 +605,15 @@ def test_a_call_that_is_redirected_is_one(record, answering):
 def test_urllib_is_noted_with_its_status(record, answering):
     with urllib.request.urlopen(f"{answering}/a?api_key=1") as answer:
         assert answer.read() == b"ok"
-    [call] = record.calls
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(f"{answering}/missing")
+    raised.value.close()
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen("http://127.0.0.1:9/")
+    call, missing, refused = record.calls
     assert (call.method, call.status) == ("GET", "200")
-    assert call.place[0] == __file__
+    assert (missing.status, refused.status) == ("404", "URLError")
+    assert call.place[0] == missing.place[0] == __file__
 
 
 def test_httpx_of_both_kinds_is_noted(record, answering):

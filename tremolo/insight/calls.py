@@ -64,18 +64,23 @@ class Running:
         self._result = result
         return result
 
-    def __exit__(self, kind: Optional[Type[BaseException]], *raised: Any) -> None:
+    def __exit__(self, kind: Optional[Type[BaseException]], exc: Any = None, *raised: Any
+                 ) -> None:
         seconds = perf_counter() - self._began
         covered.set(False)
         if kind is not None:
             gave_up = issubclass(kind, (CancelledError, GeneratorExit))
-            self.status = CANCELLED if gave_up else kind.__name__
+            self.status = CANCELLED if gave_up else self.failure(kind, exc)
         calling = self._calling
         try:
             status = calling.status(self._result) if self.status is None else self.status
             self.note(calling, self._record, str(status), self._began, seconds)
         except Exception as exc:
             calling.source.fail(exc)
+
+    def failure(self, kind: Type[BaseException], exc: Any) -> str:
+        """How it went, where it raised `exc`."""
+        return kind.__name__
 
     def note(self, calling: "Calling", record: Record, status: str, began: float,
              seconds: float) -> None:

@@ -6,19 +6,15 @@ they are not the exchange's.
 """
 
 from typing import Any
-from weakref import WeakSet
 
 from .record import Record
-
-#: records whose route was chosen
-_chosen: "WeakSet[Record]" = WeakSet()
 
 
 def chose(record: Record, template: str, endpoint: Any, below: str = "") -> None:
     """A router chose the route `template`, whose code is `endpoint`: see `Record.routed`, and of
     `below` see `Record.below`."""
-    if record not in _chosen:
-        _chosen.add(record)
+    if not record.chosen:
+        record.chosen = True
         if below:
             record.below(below)
         record.routed(template, endpoint)
@@ -27,6 +23,6 @@ def chose(record: Record, template: str, endpoint: Any, below: str = "") -> None
 def entered(record: Record, template: str, app: Any) -> None:
     """A router left it to `app`, mounted below `template`, which may be no router: then this is
     all that is known of the route."""
-    if record not in _chosen:
+    if not record.chosen:
         record.routed(template + "/{path:path}", app)
         record.mounted(template)

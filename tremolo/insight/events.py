@@ -21,8 +21,8 @@ MAX_TOLD = 300  # statements in one event
 SIZE = 40 * 1024  # characters of an event, by estimate
 
 
-#: of a `record.Query`: the statement and its place, and how long it took
-_what, _seconds = itemgetter(0, 6), itemgetter(3)
+#: of a `record.Query`: the statement and its place, how long it took, and whether it failed
+_what, _seconds, _failed = itemgetter(0, 6), itemgetter(3), itemgetter(5)
 
 
 class Shown(str):
@@ -104,28 +104,40 @@ def _queries(record: Record, room: _Room, parameters: bool) -> List[List[Any]]:
     told: List[List[Any]] = []
     start, first = record.began, record.queries[:MAX_TOLD]
     room.size += 60 * len(first)
-    for (statement, place), alike in groupby(first, _what):
+    for (statement, place), group in groupby(first, _what):
         if room.size >= SIZE:
             break
-        sql, at = room.statement(statement), room.place(place)
-        for _, values, began, seconds, rows, failed, _ in alike:
-            # Whole microseconds: `round` to digits costs as much as all the rest, and so does it
-            # to write a number that is not whole.
-            each: List[Any] = [sql, at, int((began - start) * 1e6), int(seconds * 1e6), rows]
-            if parameters:
-                if not isinstance(values, Shown):
-                    # Once told, the application's own values need not be kept alive.
-                    values = Shown(shown_parameters(statement, values))
-                    record.queries[len(told)] = Query(
-                        statement, values, began, seconds, rows, failed, place)
-                room.size += size_of(values) + 20
-                if room.size >= SIZE:
-                    break
-                each += (failed, values)
-            elif failed:
-                each.append(True)
-            told.append(each)
+        sql, at, alike = room.statement(statement), room.place(place), list(group)
+        # Whole microseconds: `round` to digits costs as much as all the rest, and so does it to
+        # write a number that is not whole.
+        rows: List[List[Any]] = [
+            [sql, at, int((began - start) * 1e6), int(seconds * 1e6), count]
+            for _, _, began, seconds, count, _, _ in alike]
+        if parameters:
+            _add_parameters(rows, alike, record, len(told), room)
+        elif any(map(_failed, alike)):
+            for row, query in zip(rows, alike):
+                if query.failed:
+                    row.append(True)
+        told += rows
     return told
+
+
+def _add_parameters(rows: List[List[Any]], queries: List[Query], record: Record, first: int,
+                    room: _Room) -> None:
+    """Complete the rows of these of the record's queries from its `first` one on; those for
+    whose values there is no room are taken away."""
+    for index, query in enumerate(queries):
+        values = query.parameters
+        if not isinstance(values, Shown):
+            # Once told, the application's own values need not be kept alive.
+            values = Shown(shown_parameters(query.statement, values))
+            record.queries[first + index] = query._replace(parameters=values)
+        room.size += size_of(values) + 20
+        if room.size >= SIZE:
+            del rows[index:]
+            return
+        rows[index] += (query.failed, values)
 
 
 def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":

@@ -65,7 +65,7 @@ class Record:
     """The exchange `id`. `scope` is its ASGI scope, if it has one."""
 
     __slots__ = ("__weakref__", "_method", "_path", "began", "call_count", "call_seconds",
-                 "calls", "changed", "closed", "endpoint", "ends", "failure", "id",
+                 "calls", "changed", "chosen", "closed", "endpoint", "ends", "failure", "id",
                  "more_queries", "more_query_seconds", "mounts", "partial", "queries",
                  "queue_seconds", "root_path", "route", "sample_due", "sampled", "samples",
                  "scope", "seen", "stacks", "suspects", "task", "wait_seconds")
@@ -121,6 +121,8 @@ class Record:
         #: what a proxy has taken off the path before we saw it
         self.root_path = root_path
         self.scope: Optional[Dict[str, Any]] = None
+        #: a router chose its route: see `chosen`
+        self.chosen = False
         #: the template of the route, whole, as the framework writes it
         self.route: Optional[str] = None
         #: the last exception that was told of it, as a line
@@ -259,7 +261,11 @@ class Record:
 
     def suspect(self, exc: BaseException) -> None:
         """The application handles `exc`: an error only if it answers with a 5xx."""
-        status = getattr(exc, "status_code", getattr(exc, "code", None))
+        status = None
+        if hasattr(exc, "detail"):  # as of Starlette and Litestar; clients' have answers
+            status = getattr(exc, "status_code", None)
+        elif hasattr(exc, "get_response"):  # as of Werkzeug
+            status = getattr(exc, "code", None)
         if isinstance(status, int) and 100 <= status < 500:
             return
         if len(self.suspects) < MAX_SUSPECTS:

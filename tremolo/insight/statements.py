@@ -50,6 +50,10 @@ _LITERAL = re.compile(
 _ONE = r"(?:\?|%s|:\w+|\$\d+|%\(\w+\)s)"
 _LIST = re.compile(rf"\(\s*{_ONE}(?:\s*,\s*{_ONE})+\s*\)")
 _ROWS = re.compile(r"(\(…\)|\(\?\))(?:\s*,\s*(?:\(…\)|\(\?\)))+")
+#: names of savepoints are made up anew for each
+_SAVEPOINT = re.compile(
+    r"((?:SAVEPOINT|(?:RELEASE|ROLLBACK(?: \w+)? TO)(?: SAVEPOINT)?) )\S+",
+    re.IGNORECASE)
 
 
 def _plain(match: "re.Match[str]") -> str:
@@ -63,6 +67,9 @@ def normalised(statement: str) -> str:
     parameters by `(…)`: no value is left in it."""
     text = _LITERAL.sub(_plain, statement)
     text = _LIST.sub("(…)", " ".join(text.split()))
+    savepoint = _SAVEPOINT.fullmatch(text.rstrip(";"))
+    if savepoint:
+        text = savepoint[1] + "…"
     return clean(_ROWS.sub(r"\1, …", text), MAX_SHOWN)
 
 
@@ -85,6 +92,17 @@ def text_of_statement(statement: Any) -> str:
 
 
 row_count: Rows = attrgetter("rowcount")
+
+
+def _may_have_rows(subject: Any) -> bool:
+    """Whether what says that there are none is a cursor of sqlite3 (or has one) that has not
+    read them: of `insert … returning` it learns of rows as it gives them back."""
+    cursor = getattr(subject, "cursor", subject)
+    module = sys.modules.get("sqlite3")
+    return (module is not None and isinstance(cursor, module.Cursor)
+            and cursor.description is not None)
+
+
 #: what libraries call a statement, and its parameters, each with what stands for none
 _NAMES = ((("query", "statement", "sql", "operation", "procname"), ""),
           (("params", "parameters", "param_list", "params_seq"), None))
@@ -171,6 +189,31 @@ class Covering:
         covered.set(self._before)
 
 
+class Blocking:
+    """While it is entered nothing is noted in this thread, where nothing else runs meanwhile."""
+
+    __slots__ = ("_thread",)
+
+    def __enter__(self) -> None:
+        thread = threading.get_ident()
+        self._thread = None if thread in blocked else thread
+        blocked.add(thread)
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._thread is not None:
+            blocked.discard(self._thread)
+
+
+def sheltered(awaits: Optional[Callable[[Any], Any]], owner: Any) -> Any:
+    """To be entered for a call of `owner` within which nothing is to be noted. It blocks its
+    thread if `awaits(owner)` is there to say that no others run there meanwhile."""
+    try:
+        alone = awaits is not None and not awaits(owner)
+    except AttributeError:
+        alone = False
+    return Blocking() if alone else Covering()
+
+
 class Observing:
     """Observers of one source."""
 
@@ -203,7 +246,7 @@ class Observing:
                     count = rows(subject)
                 except AttributeError:  # no cursor, as an application's own may give back
                     pass
-                if type(count) is not int:
+                if type(count) is not int or (not count and _may_have_rows(subject)):
                     count = -1
             observer = self._observer
             # `add_query`, written out: to call it costs as much as what it does.
@@ -292,28 +335,14 @@ class Observing:
     def covering(self, owner: Any, name: str,
                  awaits: Optional[Callable[[Any], Any]] = None) -> None:
         """Note nothing of what the method `owner.name` does in its turn: what sets up a
-        connection, say, is no statement of the application's. It blocks its thread if
-        `awaits(self)` is there to say that no others run there meanwhile."""
+        connection, say, is no statement of the application's. `awaits` see `sheltered`."""
         def make(function: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
                 if current() is None:  # nothing would be noted
                     return function(*arguments, **named)
-                try:
-                    alone = awaits is not None and not awaits(arguments[0])
-                except AttributeError:
-                    alone = False
-                if not alone:
-                    with Covering():
-                        return function(*arguments, **named)
-                thread = ident()
-                if thread in blocked:
+                with sheltered(awaits, arguments[0]):
                     return function(*arguments, **named)
-                blocked.add(thread)
-                try:
-                    return function(*arguments, **named)
-                finally:
-                    blocked.discard(thread)
 
             async def awaited(*arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
@@ -323,26 +352,47 @@ class Observing:
             # A decorator may pass on what is to be awaited, and be none itself.
             return awaited if inspect.iscoroutinefunction(inspect.unwrap(function)) else observed
 
-        ident, current = threading.get_ident, running.get
+        current = running.get
         self.source.replace(owner, name, make)
 
     def ending(self, owner: Any, name: str, word: str,
-               counts: Callable[[Any], bool] = lambda owner: True) -> None:
-        """Note each call of `owner.name`, a function or a coroutine function, as the end of a
-        transaction, if it `counts`."""
+               counts: Callable[[Any], Any] = lambda owner: True,
+               awaits: Optional[Callable[[Any], Any]] = None) -> None:
+        """Note each call of `owner.name`, a method or a coroutine method, as the end of a
+        transaction once it has come to that, if it `counts(self)` before; and nothing that it
+        does in its turn. `awaits` see `sheltered`."""
         def make(end: Callable[..., Any]) -> Callable[..., Any]:
-            def observed(self: Any) -> Any:
+            def observed(self: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
                 record = find()
-                if record is not None and counts(self):
+                if record is None:
+                    return end(self, *arguments, **named)
+                counted = is_counted(self)
+                with sheltered(awaits, self):
+                    result = end(self, *arguments, **named)
+                if counted:
                     record.add_end_of_transaction(word)
-                return end(self)  # to be awaited, of a coroutine function
+                return result
 
-            async def awaited(self: Any) -> Any:
+            async def awaited(self: Any, *arguments: Any, **named: Any) -> Any:
                 __traceback_hide__ = True
-                return await observed(self)
+                record = find()
+                if record is None:
+                    return await end(self, *arguments, **named)
+                counted = is_counted(self)
+                with Covering():
+                    result = await end(self, *arguments, **named)
+                if counted:
+                    record.add_end_of_transaction(word)
+                return result
 
             return awaited if inspect.iscoroutinefunction(end) else observed
+
+        def is_counted(owner: Any) -> bool:
+            try:
+                return bool(counts(owner))
+            except Exception:  # as of a connection that is closed: the call will say so
+                return False
 
         find = self.record
         self.source.replace(owner, name, make)

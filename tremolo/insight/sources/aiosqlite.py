@@ -1,6 +1,7 @@
 """aiosqlite, and with it Tortoise: statements, in the task that asked for them."""
 
 import sys
+from operator import attrgetter
 from typing import Any, Mapping, Tuple
 
 from ..source import Source
@@ -11,8 +12,10 @@ CARRYING = frozenset(("execute", "executemany", "executescript", "_execute_inser
 
 
 def attach(source: Source) -> None:
-    Observing(source).coroutine(
-        sys.modules["aiosqlite.core"].Connection, "_execute", _read, _rows)
+    observing, connection = Observing(source), sys.modules["aiosqlite.core"].Connection
+    observing.coroutine(connection, "_execute", _read, _rows)
+    for word in ("commit", "rollback"):
+        observing.ending(connection, word, word, attrgetter("in_transaction"))
 
 
 def _read(connection: Any, arguments: Tuple[Any, ...], named: Mapping[str, Any]

@@ -28,7 +28,6 @@ def attach(source: Source) -> None:
     observing.covering(transaction, "start")
     for word in ("commit", "rollback"):
         name = f"_Transaction__{word}"
-        observing.covering(transaction, name)
         observing.ending(transaction, name, word, _is_outermost)
     source.waiting(sys.modules["asyncpg.pool"].Pool, "_acquire")
 

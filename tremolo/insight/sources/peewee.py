@@ -22,5 +22,4 @@ def attach(source: Source) -> None:
             observing.covering(kind, "begin")
         for word in ("commit", "rollback"):
             if word in vars(kind):
-                observing.covering(kind, word)
                 observing.ending(kind, word, word)

@@ -41,6 +41,8 @@ def attach(source: Source) -> None:
                         dialect, name, row_count, at=2,
                         awaits=_is_async if hasattr(dialect, "is_async") else _unknown,
                         has_parameters=name != "do_execute_no_params", within=WITHIN)
+            if "do_ping" in vars(dialect):  # whether a connection of the pool still works
+                observing.covering(dialect, "do_ping", _is_async)
 
     def made(init: Callable[..., Any]) -> Callable[..., Any]:
         def observed(self: Any, pool: Any, dialect: Any, *arguments: Any, **named: Any) -> None:
@@ -59,9 +61,8 @@ def attach(source: Source) -> None:
     source.replace(base.Engine, "__init__", made)
 
     for word in ("commit", "rollback"):
-        # For drivers note ends as well.
-        observing.covering(base.Connection, f"_{word}_impl", attrgetter("dialect.is_async"))
-        observing.ending(base.Connection, f"_{word}_impl", word)
+        observing.ending(base.Connection, f"_{word}_impl", word,
+                         awaits=attrgetter("dialect.is_async"))
     # What a connection is set up with, and what it is given back to its pool with.
     pooled = sys.modules["sqlalchemy.pool.base"]
     observing.covering(pooled._ConnectionRecord, "_ConnectionRecord__connect",

@@ -1,10 +1,11 @@
-"""sqlite3: statements of connections that are made while this is attached.
+"""sqlite3: statements and ends of transactions, of connections made while this is attached.
 
 Its types cannot be changed, so connections and cursors are made of subclasses of what they
 would be. Detached, those only pass calls on.
 """
 
 import sys
+from operator import attrgetter
 from typing import Any, Callable, Dict, List, Type
 
 from ..source import Source
@@ -12,6 +13,7 @@ from ..statements import Observing, row_count
 
 METHODS = ("execute", "executemany", "executescript")
 MAX_KINDS = 100
+_is_in_transaction = attrgetter("in_transaction")
 #: the subclass of each class of connections and cursors, made once: connections live on
 _KINDS: Dict[Type[Any], Type[Any]] = {}
 #: what gives the class that stands for another, while this is attached
@@ -31,6 +33,27 @@ def attach(source: Source) -> None:
             for name in METHODS:
                 if hasattr(kind, name):
                     observing.method(kind, name, row_count, of_result=True)
+            if issubclass(kind, module.Connection):
+                for word in ("commit", "rollback"):
+                    observing.ending(kind, word, word, _is_in_transaction)
+                source.replace(kind, "__exit__", ending_block)
+
+    def ending_block(leave: Callable[..., Any]) -> Callable[..., Any]:
+        """`with connection` calls no method for it."""
+        def observed(self: Any, kind: Any = None, *raised: Any) -> Any:
+            __traceback_hide__ = True
+            record = observing.record()
+            counts = record is not None and _is_in_transaction(self)
+            word = "commit" if kind is None else "rollback"
+            try:
+                return leave(self, kind, *raised)
+            except BaseException:
+                word = "rollback"  # of what cannot be committed
+                raise
+            finally:
+                if record is not None and counts and not self.in_transaction:
+                    record.add_end_of_transaction(word)
+        return observed
 
     def watched(base: Any, plain: Any) -> Any:
         """What stands for `base`, a class of connections or cursors."""
