@@ -1,6 +1,11 @@
 """Where in the project a statement comes from: whatever lies in between, each time."""
 
+import asyncio
+import contextvars
+import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 
@@ -258,3 +263,248 @@ def test_statements_of_many_threads_are_all_noted():
         for thread in threads:
             thread.join()
         assert (record.query_count, record.query_seconds) == (800, 400.0)
+
+
+#: Django as both kinds of servers call it; each view answers with the lines of its own that are
+#: to be told
+PROJECT = '''
+import asyncio
+import functools
+import sys
+
+import library
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import connection, models
+from django.http import JsonResponse
+from django.urls import path
+
+
+class Item(models.Model):
+    name = models.TextField()
+
+    class Meta:
+        app_label = "shop"
+
+
+def line():
+    return sys._getframe(1).f_lineno
+
+
+def named(item):
+    return list(Item.objects.filter(name=item))
+
+
+async def each(request):
+    told = []
+    await Item.objects.acount(); told += [line()]
+    await Item.objects.order_by("id").afirst(); told += [line()]
+    async for item in Item.objects.all(): told += [line()]
+    await sync_to_async(library.count)(Item); told += [line()]
+    await sync_to_async(named)("x"); told += [named.__code__.co_firstlineno + 1]
+    await sync_to_async(library.count, thread_sensitive=False)(Item); told += [line()]
+    told += await of_function()
+    return JsonResponse(told, safe=False)
+
+
+async def of_function():
+    await Item.objects.acount(); return [line()]
+
+
+async def many(request):
+    for number in range(3):
+        await Item.objects.filter(id=number).aexists(); told = line()
+    return JsonResponse([told] * 3, safe=False)
+
+
+async def together(request):
+    await asyncio.gather(*(Item.objects.acount() for _ in range(3))); told = line()
+    told = [told] * 3
+    await asyncio.wait_for(Item.objects.acount(), 9); told += [line()]
+    await asyncio.shield(Item.objects.acount()); told += [line()]
+    await asyncio.wait([asyncio.ensure_future(Item.objects.acount())]); told += [line()]
+    if sys.version_info >= (3, 11):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Item.objects.acount()); told += [line() - 1]
+    return JsonResponse(told, safe=False)
+
+
+async def again(request):
+    """A library's function in a thread that has a loop run a coroutine, and so on."""
+    await sync_to_async(library.nested)(Item); told = [line()]
+    await sync_to_async(asking)(); told += [asking.__code__.co_firstlineno + 1]
+    await library.gathered(Item); told += [line()] * 2
+    return JsonResponse(told, safe=False)
+
+
+def asking():
+    async_to_sync(library.acount)(Item)
+
+
+async def apart(request):
+    """By tasks that nobody waits for, and in contexts of somebody else's: no place is known."""
+    await library.in_other_context(Item)
+    task = asyncio.ensure_future(Item.objects.acount())
+    task.add_done_callback([].append)
+    task.add_done_callback(functools.partial(lambda *_: None))
+    while not task.done():
+        await asyncio.sleep(0.001)
+    return JsonResponse([None, None], safe=False)
+
+
+def plain(request):
+    named("x")
+    async_to_sync(library.acount)(Item)
+    return JsonResponse([named.__code__.co_firstlineno + 1, line() - 1], safe=False)
+
+
+def middleware(get_response):
+    def answer(request):
+        return get_response(request)
+    return answer
+
+
+middleware.async_capable = False
+urlpatterns = [path(view.__name__, view)
+               for view in (each, many, together, again, apart, plain)]
+'''
+
+LIBRARY_OF_DJANGO = '''
+import asyncio
+import contextvars
+from asgiref.sync import async_to_sync, sync_to_async
+
+def count(model):
+    return model.objects.count()
+
+async def acount(model):
+    return await model.objects.acount()
+
+def nested(model):
+    return async_to_sync(acount)(model)
+
+async def gathered(model):
+    return await asyncio.gather(acount(model), acount(model))
+
+async def in_other_context(model):
+    await sync_to_async(count, context=contextvars.copy_context())(model)
+'''
+
+DRIVER = '''
+import asyncio
+import json
+import logging
+import sys
+
+import django
+from django.conf import settings
+
+way, middleware = sys.argv[1], sys.argv[2:]
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "items"}},
+    ROOT_URLCONF="project", SECRET_KEY="test", ALLOWED_HOSTS=["*"], MIDDLEWARE=middleware,
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField")
+django.setup()
+
+import project
+from asgiref import sync
+from django.db import connection
+from django.test import AsyncClient, Client
+
+from tremolo.insight.insight import Insight
+from tremolo.insight.record import Record, running
+from tremolo.insight.sources.asgiref import handed
+
+with connection.schema_editor() as editor:
+    editor.create_model(project.Item)
+project.Item.objects.create(name="x")
+insight = Insight(logging.getLogger("tests"), is_project=lambda path: path.endswith("project.py"))
+
+
+async def asgi(view):
+    record = Record(1, "GET")
+    running.set(record)
+    told = json.loads((await AsyncClient().get("/" + view)).content)
+    assert handed.get() is None
+    return record, told
+
+
+def wsgi(view):
+    record = Record(1, "GET")
+    token = running.set(record)
+    told = json.loads(Client().get("/" + view).content)
+    running.reset(token)
+    assert handed.get() is None
+    return record, told
+
+
+before = [dict(vars(kind)) for kind in (sync.SyncToAsync, sync.AsyncToSync)]
+found = {}
+for turn in range(2):  # what is undone is done again
+    insight.watch(1)
+    for pattern in project.urlpatterns:
+        view = pattern.pattern._route
+        record, told = asyncio.run(asgi(view)) if way == "asgi" else wsgi(view)
+        places = [query.place and query.place[1] for query in record.queries
+                  if query.statement.startswith("SELECT")]
+        found.setdefault(view, []).append([places, told])
+    insight.watch(0)
+    assert before == [dict(vars(kind)) for kind in (sync.SyncToAsync, sync.AsyncToSync)]
+    assert not insight.places._bounds
+print(json.dumps(found))
+'''
+
+
+@pytest.mark.parametrize("middleware", [[], ["project.middleware"]])
+@pytest.mark.parametrize("way", ["asgi", "wsgi"])
+def test_statements_of_djangos_asynchronous_orm_have_the_place_that_awaits_them(
+        tmp_path, way, middleware):
+    """Whatever waits in the thread that sends them meanwhile."""
+    pytest.importorskip("django")
+    for name, text in (("project", PROJECT), ("library", LIBRARY_OF_DJANGO),
+                       ("driver", DRIVER)):
+        (tmp_path / f"{name}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "driver.py", way, *middleware], cwd=tmp_path, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True,
+        check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found) == {"each", "many", "together", "again", "apart", "plain"}
+    for view, turns in found.items():
+        for places, told in turns:
+            assert places == told and told, view
+
+
+def test_who_calls_asgiref_gets_the_same_watched_as_alone():
+    sync = pytest.importorskip("asgiref.sync")
+
+    def fail():
+        raise LookupError("broken")
+
+    def about():
+        called = sync.sync_to_async(fail)
+        yield [asyncio.iscoroutinefunction(each) for each in (called, type(called).__call__)]
+        for call in (called, sync.sync_to_async(sync.async_to_sync(called))):
+            with pytest.raises(LookupError, match="broken"):
+                asyncio.run(call())
+        # One that is closed in another context than it began in.
+        begun = sync.sync_to_async(len)("")
+        loop = asyncio.new_event_loop()
+
+        async def begin():
+            contextvars.copy_context().run(begun.send, None)
+
+        loop.run_until_complete(begin())
+        yield begun.close()
+        yield [value for variable, value in contextvars.copy_context().items()
+               if variable.name == "tremolo_handed" and value is not None]
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+    alone = list(about())
+    insight = Insight(logging.getLogger("tests"), is_project=lambda path: path == __file__)
+    insight.watch(1)
+    token = running.set(Record(1, "GET"))
+    assert list(about()) == alone == [[True, True], None, []]
+    running.reset(token)
+    insight.watch(0)

@@ -3,11 +3,14 @@
 Called for each statement and each call, so it makes no texts: a place is a file and a line. Each
 frame on the way is looked at, for anything may call anything: a listener or a session of the
 project's can stand between the frames of a library.
+
+Where a library has a thread run what somebody asked for elsewhere, the frames further out are not
+of who asked. A source names such code as a bound, with what knows more.
 """
 
 import sys
 from types import CodeType
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Optional, Set, Tuple
 
 MAX_REMEMBERED = 1000  # instructions of which the place is known
 
@@ -26,6 +29,24 @@ class Places:
         #: the place of an instruction, by the `id` of its code, which is kept so that no other
         #: code has that: Python counts a line from the beginning of a function
         self._known: Dict[Tuple[int, int], Tuple[CodeType, Place]] = {}
+        #: what is known at bounds, by their code, by their files: those are never among the
+        #: foreign ones, so that what most statements need does not have to look for bounds
+        self._bounds: Dict[str, Dict[CodeType, Callable[[Any], Place]]] = {}
+
+    def bound(self, code: CodeType, place_of: Callable[[Any], Place]) -> Callable[[], None]:
+        """Look no further out than at a frame of `code`, a library's: `place_of(frame)` is the
+        place there. What is returned undoes it."""
+        path = code.co_filename
+        self._bounds[path] = {**self._bounds.get(path, {}), code: place_of}
+        self._foreign.discard(path)
+
+        def unbound() -> None:
+            self._bounds[path] = {
+                each: place_of for each, place_of in self._bounds[path].items() if each != code}
+            if not self._bounds[path]:
+                del self._bounds[path]
+
+        return unbound
 
     def here(self, depth: int = 2) -> Place:
         """The place of the project's code that called, `depth` frames above and further out;
@@ -61,11 +82,30 @@ class Places:
             known = self._known.get((id(code), frame.f_lasti))
             if known is not None:
                 return known[1]
-            # Templates have code as well, but its lines are not those of their files.
             path = code.co_filename
+            bounds = self._bounds.get(path)
+            if bounds is not None:
+                if code in bounds:
+                    return bounds[code](frame)
+                frame = frame.f_back
+                continue
+            # Templates have code as well, but its lines are not those of their files.
             if path.endswith(".py") and self._is_project(path):
                 return self._remembered(code, frame.f_lasti, (path, frame.f_lineno))
             foreign.add(path)
+
+    def among(self, frames: Iterable[Any]) -> Place:
+        """As `here`, of `frames` that do not run, the innermost first: those of a task that
+        waits."""
+        for frame in frames:
+            code = frame.f_code
+            path = code.co_filename
+            place_of = self._bounds.get(path, {}).get(code)
+            if place_of is not None:
+                return place_of(frame)
+            if path not in self._foreign and path.endswith(".py") and self._is_project(path):
+                return path, frame.f_lineno
+        return None
 
     def _remembered(self, code: CodeType, instruction: int, place: Place) -> Place:
         if len(self._known) >= MAX_REMEMBERED:

@@ -11,6 +11,7 @@ SOURCES: Dict[str, str] = {
     "aiosmtplib.smtp": "aiosmtplib",
     "aiosqlite.core": "aiosqlite",
     "arq.connections": "arq",
+    "asgiref.sync": "asgiref",
     "asyncpg": "asyncpg",
     "celery.app.task": "celery",
     "django.core.cache": "django_cache",
