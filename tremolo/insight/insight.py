@@ -25,13 +25,13 @@ from typing import (
 from weakref import ReferenceType, ref
 
 from ..net.exchange import Exchange
-from ..net.handling import in_progress, of_this_task, unobserved
-from ..telemetry.templates import grouped
+from ..net.handling import unobserved
 from .arrivals import Arrivals
 from .contexts import context_of
 from .events import event_of, has_facts
+from .failing import Failing
 from .frames import chain_of, line_of
-from .pace import Pace, route_of
+from .pace import KnownRoutes, Pace, route_of
 from .places import Places
 from .profile import Profiler
 from .record import Record, running
@@ -54,10 +54,6 @@ TELLING_LAST = 0.3
 MAX_UNTOLD = 1000
 #: statements and calls that are kept of exchanges that have ended
 MAX_KEPT = 20_000
-#: exchanges not looked into that fail, of which it is kept over what until they are shown
-MAX_FAILING = 500
-#: kinds of paths of which the route is remembered
-MAX_ROUTES = 500
 #: requests in a turn of the loop, from which on naming those that are not looked into would take
 #: a fiftieth of what they need: they do next to nothing, and hardly start threads and tasks
 MOST_NAMED = 300
@@ -94,8 +90,7 @@ class Insight:
         self._output = output
         self._unnamed: Any = None
         self._records: Dict[int, Record] = {}
-        #: of exchanges that are not looked into, those that fail
-        self._failing: Dict[int, Tuple[Record, Exchange]] = {}
+        self._failing = Failing()
         #: those that ended, and when; what still runs in their names has some time more
         #: (for as long as anybody has them: thousands that nothing more can happen to would
         #: have the garbage collector at work)
@@ -106,8 +101,7 @@ class Insight:
         self._lock = RLock()
         self._weighed = 0.0
         self._pace = Pace()
-        #: the route, by method and path with its identifiers grouped
-        self._routes: Dict[str, str] = {}
+        self._routes = KnownRoutes()
         self._profiler: Optional[Profiler] = None
         self._sources: Dict[str, Source] = {}
         self._arrivals: Optional[Arrivals] = None
@@ -214,9 +208,7 @@ class Insight:
         records = self._records
         while len(records) > MAX_RECORDS:
             del records[next(iter(records))]
-        for id, (_, exchange) in list(self._failing.items()):
-            if exchange.ended and not exchange.choice:  # what it failed over was told
-                self._failing.pop(id, None)
+        self._failing.forget_told()
         self._tell(TELLING)
         ended = self._ended
         while ended and (ended[0][0] < now - LINGER or len(ended) > MAX_RECORDS):
@@ -275,7 +267,7 @@ class Insight:
             self._profiler.leave(record)
         if ended:
             self._records.pop(id, None)
-            self._failing.pop(id, None)
+            self._failing.forget(id)
             self._ended.append((now, ref(record)))
             for exc, trace in record.take_suspects():
                 if status >= 500:
@@ -289,23 +281,14 @@ class Insight:
             row["error"] = record.failure
         if ended:
             if "route" in row:
-                self._remember_route(record, row["route"])
+                self._routes.add(record.method, record.path, row["route"])
             if seconds is not None:
                 self._pace.add(route_of(record), seconds)
         return row
 
-    def _remember_route(self, record: Record, route: str) -> None:
-        like = f"{record.method} {grouped(record.path)}"
-        if self._routes.setdefault(like, route) != route:
-            self._routes[like] = grouped(record.path)  # two look the same: neither is said
-        while len(self._routes) > MAX_ROUTES:
-            del self._routes[next(iter(self._routes))]
-
     def route_like(self, method: str, path: str) -> str:
-        """The route of an exchange that was not looked into: that of those that look the same,
-        else the path with its identifiers grouped."""
-        like = grouped(path)
-        return self._routes.get(f"{method} {like}", like)
+        """See `KnownRoutes.like`."""
+        return self._routes.like(method, path)
 
     def keep(self, wanted: Set[int]) -> None:
         """All exchanges but these ended, and nobody will ask for their rows."""
@@ -347,24 +330,7 @@ class Insight:
         """See `source.Observer`."""
         if running.get() is not None:
             return self.current()
-        id = unobserved.get()
-        with self._lock:
-            exchange = None if id else of_this_task()
-            id = id or getattr(exchange, "id", 0)
-            record, _ = self._failing.get(id, (None, None))
-            if record is not None:
-                return record
-            if id and exchange is None:
-                exchange = in_progress(self._server, id)
-            if exchange is None or exchange.hidden:
-                return None
-            record = Record(id, exchange.head.method, exchange.head.target, self._root_path)
-            record.closed = True  # nothing else is noted of it
-            if not exchange.ended:
-                self._failing[id] = record, exchange
-                while len(self._failing) > MAX_FAILING:
-                    del self._failing[next(iter(self._failing))]
-            return record
+        return self._failing.here(self._server, self._root_path)
 
     def failing_of(self, told: Mapping[str, Any]) -> Optional[Record]:
         """As `failing`, for what the exception handler of a loop is `told` of: it may be called
@@ -391,8 +357,7 @@ class Insight:
         return record is None or record.first_sight(exc)
 
     def _record_of(self, id: int) -> Optional[Record]:
-        record, _ = self._failing.get(id, (None, None))
-        return self._records.get(id) or record
+        return self._records.get(id) or self._failing.of(id)
 
 
 def _close(record: Optional[Record]) -> int:

@@ -1,4 +1,5 @@
-"""How long requests of each route take, and thereby which of them is slow."""
+"""Routes of requests: how long those of each take, and thereby which is slow; and which one those
+have that nobody looked into."""
 
 from collections import deque
 from typing import Deque, Dict
@@ -58,3 +59,24 @@ def route_of(record: Record) -> str:
     """What requests are compared by."""
     return record.method + " " + (
         grouped(record.path) if record.route is None else readable(record.route))
+
+
+class KnownRoutes:
+    """The routes that requests had, by method and path with its identifiers grouped."""
+
+    def __init__(self) -> None:
+        self._routes: Dict[str, str] = {}
+
+    def add(self, method: str, path: str, route: str) -> None:
+        """A request had this route."""
+        like = f"{method} {grouped(path)}"
+        if self._routes.setdefault(like, route) != route:
+            self._routes[like] = grouped(path)  # two look the same: neither is said
+        while len(self._routes) > MAX_ROUTES:
+            del self._routes[next(iter(self._routes))]
+
+    def like(self, method: str, path: str) -> str:
+        """The route of an exchange that was not looked into: that of those that look the same,
+        else the path with its identifiers grouped."""
+        path = grouped(path)
+        return self._routes.get(f"{method} {path}", path)
