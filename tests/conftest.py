@@ -9,6 +9,7 @@ stays."""
 
 import gc
 import os
+import signal
 import sys
 
 import pytest
@@ -18,6 +19,9 @@ pytest.register_assert_rewrite(
     "tests.protocol", "tests.worker")
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in the background of a script: what tests start would ignore it as well, for good.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(hookwrapper=True)
