@@ -96,7 +96,7 @@ def by_django():
     from django.conf import settings
 
     if not settings.configured:
-        settings.configure()
+        settings.configure(SECRET_KEY="of a test")  # pages about errors ask for it
     django.setup()
     from django.http import HttpResponse
     from django.test import AsyncClient, Client, override_settings
