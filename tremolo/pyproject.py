@@ -46,10 +46,9 @@ def read_pyproject(folder: str) -> Dict[str, Any]:
         raise ConfigurationError(f"pyproject.toml: {exc}") from None
 
 
-def spelled(folder: str) -> Dict[str, str]:
-    """What stands in [tool.tremolo] of the file in `folder`, each value as a text: to be
-    compared. Raises ConfigurationError."""
-    table = read_pyproject(folder).get("tool", {}).get("tremolo")
+def spelled(file: Mapping[str, Any]) -> Dict[str, str]:
+    """What stands in [tool.tremolo] of a whole `file`, each value as a text: to be compared."""
+    table = file.get("tool", {}).get("tremolo")
     return {key: repr(value) for key, value in table.items()} if isinstance(table, dict) else {}
 
 
@@ -58,7 +57,9 @@ def changed_options(before: Mapping[str, Mapping[str, str]], but: Collection[str
     """The names in [tool.tremolo], `but` for these, that have other values now than when
     `before` was `spelled`, by folder, or are new or gone. Raises ConfigurationError."""
     found: Set[str] = set()
+    if _toml_module() is None:  # which was said when the server started
+        return []
     for folder, values in before.items():
-        now = spelled(folder)
+        now = spelled(read_pyproject(folder))
         found.update(key for key in {*values, *now} if values.get(key) != now.get(key))
     return sorted(key for key in found if key.replace("-", "_") not in but)

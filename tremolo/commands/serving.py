@@ -107,10 +107,12 @@ def prepare(arguments: Sequence[str], dev: bool) -> Start:
 
         notes += (WARNING,)
     _check(app, settings)
-    folders = dict.fromkeys((here, os.getcwd(), *([found[1]] if found else ())))
+    configured: Dict[str, Dict[str, str]] = {}
+    if settings.reload:
+        for folder in {here, os.getcwd(), *([found[1]] if found else ())}:
+            configured[folder] = spelled(table if folder == here else read_pyproject(folder))
     return Start(app, settings, notes, tuple(environ.items()), found is not None,
-                 ({folder: spelled(folder) for folder in folders} if settings.reload else {},
-                  names_of(decided)))
+                 (configured, names_of(decided)))
 
 
 def _follow(choice: "Choice", folder: str, here: str, values: Dict[str, Any],

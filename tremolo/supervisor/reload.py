@@ -77,7 +77,8 @@ class Reloader:
 
         folders = {absolute(folder), *map(absolute, settings.reload_dir)}
         #: files on which modules of others may depend that were imported ahead
-        self._settings_files = {absolute("pyproject.toml")}
+        self._project_file = absolute("pyproject.toml")
+        self._settings_files = {self._project_file}
         for path in env_files(settings, True, home):
             self._settings_files.add(path)
             folders.add(os.path.dirname(path))
@@ -229,15 +230,14 @@ class Reloader:
                 return
         if not self._settings_files.isdisjoint(changed):
             self._spawner.renew(forget=True)
-            self._look_at_options(changed)
+            if self._project_file in changed:
+                self._look_at_options()
         self._unknown.clear()
         self._relevance.tried(changed)
         generations.renew(Change(tuple(changed), age(changed), seen), "change")
 
-    def _look_at_options(self, changed: List[str]) -> None:
+    def _look_at_options(self) -> None:
         """Say of options that changed that new code does not have them."""
-        if all(os.path.basename(path) != "pyproject.toml" for path in changed):
-            return
         from ..pyproject import changed_options
 
         try:
