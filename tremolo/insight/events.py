@@ -8,7 +8,7 @@ from ..telemetry.sanitize import clean
 from ..telemetry.secrets import masked_text
 from .places import Place
 from .profile import STEP, tree_of
-from .record import Query, Record
+from .record import Query, Record, seconds_of
 from .statements import normalised, shown_parameters
 
 if TYPE_CHECKING:
@@ -19,10 +19,8 @@ MANY = 5
 MAX_REPEATED = 10
 MAX_TOLD = 300  # statements in one event
 SIZE = 40 * 1024  # characters of an event, by estimate
-
-
-#: of a `record.Query`: the statement and its place, how long it took, and whether it failed
-_what, _seconds, _failed = itemgetter(0, 6), itemgetter(3), itemgetter(5)
+#: of a `record.Query`: the statement and its place, and whether it failed
+_what, _failed = itemgetter(0, 6), itemgetter(5)
 
 
 class Shown(str):
@@ -162,7 +160,7 @@ def _calls(record: Record, room: _Room) -> "List[OutgoingCall]":
 def _repeated(record: Record, room: _Room) -> "List[Repeated]":
     groups: Dict[Tuple[str, Place], List[float]] = {}
     for (statement, place), alike in groupby(record.queries[:], _what):  # in a loop, they are
-        groups.setdefault((normalised(statement), place), []).extend(map(_seconds, alike))
+        groups.setdefault((normalised(statement), place), []).extend(map(seconds_of, alike))
     found = [(len(group), sum(group), sql, place)
              for (sql, place), group in groups.items() if len(group) >= MANY]
     if len(found) > 1:

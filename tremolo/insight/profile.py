@@ -154,20 +154,22 @@ class Profiler:
             return []
         found: List[Tuple[Record, List[Stack]]] = []
         current = asyncio.current_task(loop)
-        started = _started_for(slow, asyncio.all_tasks(loop))
         in_threads: Dict[int, List[FrameType]] = {}
         for ident, frame in frames.items():
             if ident != self._loop_thread:
                 record = _record_in(frame)
                 if record is not None:
                     in_threads.setdefault(record.id, []).append(frame)
+        waiting = [record for record, task in zip(slow, tasks)
+                   if record.id not in in_threads and task is not None and task is not current]
+        started = _started_for(waiting, asyncio.all_tasks(loop)) if waiting else {}
         for record, task in zip(slow, tasks):
             stacks: List[Stack] = []
             if record.id in in_threads:
                 stacks = [self._labels(_outwards(frame)) for frame in in_threads[record.id]]
             elif task is None:
                 continue
-            elif current is not None and (task is current or current in started[record.id]):
+            elif task is current or current in started[record.id]:
                 stacks = [self._labels(_outwards(frames.get(self._loop_thread)))]
             else:
                 # What it started does the work, as below Starlette's BaseHTTPMiddleware; what of

@@ -121,7 +121,7 @@ class Record:
         #: what a proxy has taken off the path before we saw it
         self.root_path = root_path
         self.scope: Optional[Dict[str, Any]] = None
-        #: a router chose its route: see `chosen`
+        #: a router chose its route: see `chose`
         self.chosen = False
         #: the template of the route, whole, as the framework writes it
         self.route: Optional[str] = None
@@ -178,7 +178,7 @@ class Record:
 
     @property
     def query_seconds(self) -> float:
-        return sum(map(_seconds, _queries_of(self))) + self.more_query_seconds
+        return sum(map(seconds_of, _queries_of(self))) + self.more_query_seconds
 
     def add_end_of_transaction(self, word: str) -> None:
         with self._lock:
@@ -246,6 +246,24 @@ class Record:
         self.route = "".join(self.mounts) + template
         if endpoint is not None:
             self.endpoint = endpoint
+
+    def chose(self, template: str, endpoint: Any = None, below: str = "") -> None:
+        """As `routed`, which holds from now on; of `below` see there. An endpoint may send
+        requests in its turn that stay within the process, as a test client does, or httpx with an
+        application for its transport: these choose routes as well, in the same context, and they
+        are not the exchange's."""
+        if not self.chosen:
+            self.chosen = True
+            if below:
+                self.below(below)
+            self.routed(template, endpoint)
+
+    def entered(self, template: str, app: Any) -> None:
+        """A router left it to `app`, mounted below `template`, which may be no router: then this
+        is all that is known of the route."""
+        if not self.chosen:
+            self.routed(template + "/{path:path}", app)
+            self.mounted(template)
 
     def first_sight(self, exc: BaseException) -> bool:
         """Whether `exc` is seen for the first time here: frameworks signal, log and raise what
@@ -328,7 +346,7 @@ def _queries_of(record: Record) -> List[Query]:
         return []
 
 
-_seconds: Callable[[Query], float] = itemgetter(3)
+seconds_of: Callable[[Query], float] = itemgetter(3)
 _slot: Callable[[Record], List[Query]] = vars(Record)["queries"].__get__
 _made_suspects: Callable[[Record], List[Tuple[BaseException, Any]]] = vars(Record)[
     "suspects"].__get__

@@ -214,6 +214,15 @@ def sheltered(awaits: Optional[Callable[[Any], Any]], owner: Any) -> Any:
     return Blocking() if alone else Covering()
 
 
+def holds(question: Callable[[Any], Any], owner: Any) -> bool:
+    """Whether `question(owner)` is true; not for what cannot be asked, as a connection that is
+    closed: the call that follows will say so."""
+    try:
+        return bool(question(owner))
+    except Exception:
+        return False
+
+
 class Observing:
     """Observers of one source."""
 
@@ -265,8 +274,8 @@ class Observing:
         `at` that place; what follows it are its parameters, if it `has_parameters`. What tells of
         `rows` is its result, else what precedes the statement: its owner, or a cursor that it is
         handed. It blocks its thread until it has come to its end, unless `awaits(self)` says that
-        others run there meanwhile. `within` so many calls of its own the
-        library calls it: their places need not be looked at, which is most that is done here."""
+        others run there meanwhile. `within` so many calls of its own the library calls it: their
+        places need not be looked at, which is most that is done here."""
         def make(execute: Callable[..., Any]) -> Callable[..., Any]:
             # Each step of this is done for each statement, the first ones of a driver's below an
             # ORM as well, of which nothing is noted.
@@ -367,7 +376,7 @@ class Observing:
                 record = find()
                 if record is None:
                     return end(self, *arguments, **named)
-                counted = is_counted(self)
+                counted = holds(counts, self)
                 with sheltered(awaits, self):
                     result = end(self, *arguments, **named)
                 if counted:
@@ -379,7 +388,7 @@ class Observing:
                 record = find()
                 if record is None:
                     return await end(self, *arguments, **named)
-                counted = is_counted(self)
+                counted = holds(counts, self)
                 with Covering():
                     result = await end(self, *arguments, **named)
                 if counted:
@@ -387,12 +396,6 @@ class Observing:
                 return result
 
             return awaited if inspect.iscoroutinefunction(end) else observed
-
-        def is_counted(owner: Any) -> bool:
-            try:
-                return bool(counts(owner))
-            except Exception:  # as of a connection that is closed: the call will say so
-                return False
 
         find = self.record
         self.source.replace(owner, name, make)

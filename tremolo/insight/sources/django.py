@@ -4,7 +4,6 @@ import sys
 from typing import Any, Callable, List
 
 from ...telemetry.templates import readable
-from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -40,5 +39,5 @@ def _failed(sender: Any, **named: Any) -> None:
 
 def _routed(record: Record, request: Any) -> None:
     match = request.resolver_match
-    chose(record, readable("/" + match.route), match.func,
+    record.chose(readable("/" + match.route), match.func,
           request.path[:len(request.path) - len(request.path_info)])

@@ -3,7 +3,6 @@
 import sys
 from typing import Any, Callable
 
-from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -22,4 +21,4 @@ def _routed(record: Record, route: Any, scope: Any) -> None:
     included = scope.get("fastapi", {}).get("effective_route_context")
     if included is None or getattr(included, "original_route", None) is not route:
         included = route
-    chose(record, included.path, route.endpoint)
+    record.chose(included.path, route.endpoint)

@@ -3,7 +3,6 @@
 import sys
 from typing import Any, Callable
 
-from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -26,4 +25,4 @@ def _routed(record: Record, app: Any) -> None:
     request = sys.modules["flask.globals"].request
     rule = request.url_rule
     if rule is not None:
-        chose(record, rule.rule, app.view_functions.get(rule.endpoint), request.script_root)
+        record.chose(rule.rule, app.view_functions.get(rule.endpoint), request.script_root)

@@ -3,7 +3,6 @@
 import sys
 from typing import Any, Callable
 
-from ..chosen import chose
 from ..record import Record
 from ..source import Source
 
@@ -28,4 +27,4 @@ def attach(source: Source) -> None:
 def _routed(record: Record, app: Any, name: str) -> None:
     rule = getattr(sys.modules["quart.globals"], name).url_rule
     if rule is not None:
-        chose(record, rule.rule, app.view_functions.get(rule.endpoint))
+        record.chose(rule.rule, app.view_functions.get(rule.endpoint))

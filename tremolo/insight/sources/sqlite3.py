@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Callable, Dict, List, Type
 
 from ..source import Source
-from ..statements import Observing, row_count
+from ..statements import Observing, holds, row_count
 
 METHODS = ("execute", "executemany", "executescript")
 MAX_KINDS = 100
@@ -43,7 +43,7 @@ def attach(source: Source) -> None:
         def observed(self: Any, kind: Any = None, *raised: Any) -> Any:
             __traceback_hide__ = True
             record = observing.record()
-            counts = record is not None and _is_in_transaction(self)
+            counts = record is not None and holds(_is_in_transaction, self)
             word = "commit" if kind is None else "rollback"
             try:
                 return leave(self, kind, *raised)

@@ -4,7 +4,6 @@ exceptions that an application's handlers answer for."""
 import sys
 from typing import Any, Callable
 
-from ..chosen import chose, entered
 from ..record import Record
 from ..source import Source
 
@@ -29,8 +28,8 @@ def attach(source: Source) -> None:
 
 
 def _routed(record: Record, route: Any) -> None:
-    chose(record, route.path, route.endpoint)
+    record.chose(route.path, route.endpoint)
 
 
 def _mounted(record: Record, mount: Any) -> None:
-    entered(record, mount.path, mount.app)
+    record.entered(mount.path, mount.app)
