@@ -8,8 +8,10 @@ import pytest
 from tests.support.serving import run, serving_asgi, until
 from tremolo.insight.endpoints import endpoint_of
 from tremolo.insight.insight import Insight
+from tremolo.insight.record import Record, running
 from tremolo.net.throttling.table import ThrottleTable
 from tremolo.telemetry.templates import grouped, readable
+from tremolo.testing import Client
 from tremolo.throttle import Throttle
 
 TEMPLATES = {
@@ -119,6 +121,34 @@ def test_what_an_endpoint_asks_of_its_own_application_is_not_the_route_of_the_re
     outside, within = rows_of(app, b"/outer/1", b"/below/inner/2")
     assert (outside["route"], within["route"]) == ("/outer/{n}", "/below/inner/{n}")
     assert outside["endpoint"]["name"].endswith("outer")
+
+
+def test_what_an_endpoint_of_ours_asks_of_its_own_application_is_not_the_route_of_the_request():
+    from tremolo import Application
+
+    app, record = Application(), Record(1, "GET")
+
+    @app.route("/outer")
+    async def outer():
+        async with Client(app) as client:
+            return (await client.get("/inner")).text
+
+    @app.route("/inner")
+    async def inner():
+        return "inner"
+
+    async def main():
+        token = running.set(record)
+        async with Client(app) as client:
+            assert (await client.get("/outer")).text == "inner"
+        running.reset(token)
+
+    insight = Insight(logging.getLogger("tests"))
+    insight.watch(1)
+    run(main)
+    insight.watch(0)
+    row = record.row()
+    assert row["route"] == "/outer" and row["endpoint"]["name"].endswith(".outer")
 
 
 def test_an_application_that_was_mounted_answers_by_its_call_and_not_by_what_it_calls_get():

@@ -23,4 +23,4 @@ def _routed(record: Record, route: Any) -> None:
         return
     methods = route.methods or {}
     handler = route.handler or methods.get(record.method.encode())
-    record.routed(route.name, route.func if handler is None else handler.func)
+    record.chose(route.name, route.func if handler is None else handler.func)
